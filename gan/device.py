@@ -1,0 +1,89 @@
+"""What this machine computes with: TensorFlow without its noise, device, precision."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it
+
+
+class Device(NamedTuple):
+    """Where the networks run, and in which number format."""
+
+    name: str  # such as "NVIDIA H100, 79 GiB" or "CPU, 2 cores"
+    policy: str  # Keras dtype policy: "float32", "mixed_bfloat16", "mixed_float16"
+    why: str  # the reason for the policy, in words
+
+
+def import_tensorflow(verbose):
+    """Import TensorFlow, by default without the lines it prints while loading.
+
+    Its C++ parts write to file descriptor 2 before any log level is read, so
+    the descriptor is diverted for the time of the import; what was written is
+    shown if the import fails.
+
+    Args:
+        verbose: let TensorFlow print.
+    """
+    if verbose:
+        import tensorflow  # noqa: F401
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as diverted:
+        os.dup2(diverted.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # the device search prints as well
+            tf.get_logger().setLevel("ERROR")
+        except BaseException:
+            diverted.seek(0)
+            os.write(kept, diverted.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def find_device(mixed_precision):
+    """Find the device that TensorFlow will use and the precision to use on it.
+
+    Args:
+        mixed_precision: "auto", "float16", "bfloat16" or "off".
+
+    Returns:
+        A `Device`.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        capability = details.get("compute_capability", (0, 0))
+        name = (f"GPU, {details.get('device_name', gpus[0].name)}, "
+                f"compute capability {'.'.join(map(str, capability))}")
+    else:
+        capability, name = None, f"CPU, {len(os.sched_getaffinity(0))} cores"
+    if mixed_precision != "auto":
+        policy = "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
+        return Device(name, policy, "as asked for")
+    if gpus and capability >= TENSOR_CORES:
+        return Device(name, "mixed_float16", "it has tensor cores")
+    if not gpus and BFLOAT16_FLAGS & _processor_flags():
+        return Device(name, "mixed_bfloat16", "the processor multiplies it")
+    return Device(name, "float32", "nothing shorter is faster here")
+
+
+def _processor_flags():
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("flags"):
+                return set(line.split())
+    except OSError:
+        pass  # not Linux
+    return set()

@@ -1,0 +1,144 @@
+"""Files and folders that are either wholly there or not there at all."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from gan.errors import UserError, describe_os_error
+
+TEMPORARY_PREFIX = ".partial-"
+
+
+@contextlib.contextmanager
+def atomic_file(path):
+    """Open a temporary neighbour of `path` and rename it to `path` on success.
+
+    A reader sees the old file or the new one, never a part of one; on an error
+    the old file stays and the temporary one is removed.
+
+    Args:
+        path: the file to write.
+
+    Yields:
+        A binary file object.
+
+    Raises:
+        UserError: when the file cannot be written, with the system's reason.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Fill a temporary folder that takes the place of `path` on success.
+
+    Yields:
+        The temporary folder, a `Path` beside `path`.
+
+    Raises:
+        UserError: when the folder cannot be written, with the system's reason.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+        os.chmod(temporary, 0o777 & ~_umask())
+        yield temporary
+        _replace_folder(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(new, path):
+    """Rename `new` to `path`; an existing folder leaves its place first.
+
+    A folder that is not empty cannot be renamed over, so there is an instant
+    without `path`. A process killed in it leaves the old folder under a name
+    that `finish_replacements` knows.
+    """
+    if not path.exists():
+        os.rename(new, path)
+        return
+    old = path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
+    shutil.rmtree(old, ignore_errors=True)
+    os.rename(path, old)
+    os.rename(new, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def finish_replacements(folder):
+    """Put back a folder whose replacement was cut off, and remove leftovers.
+
+    Args:
+        folder: the folder in which `atomic_file` and `atomic_folder` wrote;
+            no other process may be writing there.
+    """
+    for leftover in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
+        original = leftover.name.removeprefix(f"{TEMPORARY_PREFIX}old-")
+        target = leftover.with_name(original)
+        if original != leftover.name and not target.exists():
+            leftover.rename(target)
+        elif leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+
+def write_text(path, text):
+    """Write `text` as UTF-8 to `path`, whole or not at all."""
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def make_folder(path, option):
+    """Create the folder `path` and check that files can be made in it.
+
+    Args:
+        path: the folder.
+        option: what asked for it, named in the message, such as "--outdir".
+
+    Raises:
+        UserError: when it cannot be created or written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path, prefix=TEMPORARY_PREFIX):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{option}: expected a folder that can be written, "
+            f"got: {path} ({describe_os_error(error)})"
+        ) from error
+    return path
+
+
+def _umask():
+    # The mask can only be read by setting it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

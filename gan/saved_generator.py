@@ -1,0 +1,123 @@
+"""An exported generator, loaded back. Needs none of the code that trained it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from gan.errors import UserError, describe_os_error
+
+ABOUT = "assets.extra/gan.json"
+NEEDED = ("image_shape", "latent_dim", "class_names")
+
+
+class SavedGenerator:
+    """A SavedModel that `train_gan.py` exported.
+
+    Attributes:
+        about: dict, the content of its `gan.json`.
+        image_shape: (H, W, C).
+        class_names: list of str, empty for data without labels.
+    """
+
+    def __init__(self, path):
+        """
+        Args:
+            path: the SavedModel's folder.
+
+        Raises:
+            UserError: when there is no whole export of this project.
+        """
+        self.about = read_about(path)
+        self.image_shape = tuple(self.about["image_shape"])
+        self.class_names = self.about["class_names"]
+        import tensorflow as tf  # late: a wrong path is reported at once
+
+        self._tf = tf
+        try:
+            # Kept, as the signatures do not hold the variables alive.
+            self._model = tf.saved_model.load(str(path))
+            self._signatures = dict(self._model.signatures)
+        except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{path}: expected a whole SavedModel, got a damaged one ({error})"
+            ) from error
+        if not {"serving_default", "latents", "sample"} <= self._signatures.keys():
+            raise UserError(f"{path}: expected the signatures serving_default, latents and "
+                            f"sample, got: {', '.join(sorted(self._signatures)) or 'none'}")
+
+    def sample(self, seeds, labels=None):
+        """Draw one image per seed.
+
+        Args:
+            seeds: whole numbers [N].
+            labels: class numbers [N], or None for classes as frequent as in the data.
+
+        Returns:
+            uint8 [N, H, W, C].
+        """
+        seeds = self._tf.constant(seeds, self._tf.int64)
+        if labels is None:
+            return self._signatures["sample"](seeds=seeds)["images"].numpy()
+        labels = self._tf.constant(labels, self._tf.int32)
+        return self._signatures["sample_labels"](seeds=seeds, labels=labels)["images"].numpy()
+
+    def latents(self, seeds, labels=None):
+        """Return what `sample` would draw images of.
+
+        Args:
+            seeds, labels: as for `sample`.
+
+        Returns:
+            latents float32 [N, latent_dim] and conditions int32 [N].
+        """
+        arguments = {"seeds": self._tf.constant(seeds, self._tf.int64)}
+        if labels is not None:
+            arguments["labels"] = self._tf.constant(labels, self._tf.int32)
+        drawn = self._signatures["latents" if labels is None else "latents_labels"](**arguments)
+        return drawn["latents"].numpy(), drawn["conditions"].numpy()
+
+    def images(self, latents, conditions):
+        """Draw the images of latent vectors.
+
+        Args:
+            latents: float32 [N, latent_dim].
+            conditions: int32 [N].
+
+        Returns:
+            uint8 [N, H, W, C].
+        """
+        arguments = {"latents": self._tf.constant(latents, self._tf.float32)}
+        serve = self._signatures["serving_default"]
+        if "conditions" in serve.structured_input_signature[1]:
+            arguments["conditions"] = self._tf.constant(conditions, self._tf.int32)
+        return np.rint(serve(**arguments)["images"].numpy() * 255).astype(np.uint8)
+
+
+def read_about(path):
+    """Read and check an export's `gan.json`, without TensorFlow.
+
+    Args:
+        path: the SavedModel's folder.
+
+    Returns:
+        dict.
+
+    Raises:
+        UserError: when there is no whole export of this project.
+    """
+    path = Path(path)
+    if not (path / "saved_model.pb").is_file():
+        raise UserError(
+            f"--model: expected a folder with an exported generator (train_gan.py writes "
+            f"exported_model), got: {path}"
+        )
+    try:
+        about = json.loads((path / ABOUT).read_text())
+    except OSError as error:
+        raise UserError(f"{path / ABOUT}: cannot be read: {describe_os_error(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path / ABOUT}: expected JSON, got: {error}") from error
+    if not isinstance(about, dict) or any(key not in about for key in NEEDED):
+        raise UserError(f"{path / ABOUT}: expected the entries {', '.join(NEEDED)}, got others")
+    return about

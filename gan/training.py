@@ -1,0 +1,225 @@
+"""The train step: two networks, one tape, many steps a call."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan import models
+from gan.losses import LOSSES, squared_gradient_norm
+from gan.optimizer import ConstantThenLinear, FusedAdam
+from gan.sampling import ALGORITHM, conditions_from_seeds, latents_from_seeds
+
+MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score")
+DATA_ORDER = 2  # stream of NumPy's generator; 1 is k-means
+EMA_RAMP = 10.0  # the average is at least so many times younger than the run
+
+
+class Trainer:
+    """The state of a training run and the step that advances it.
+
+    Randomness is a function of (seed, step) and the data order one of (seed,
+    epoch), so the variables are the whole state: setting them to a saved state
+    continues that run bit for bit.
+
+    Attributes:
+        generator, discriminator: the two networks, under `policy`.
+        average: the generator with averaged weights, float32.
+        step: int64 variable, steps taken.
+        train: function of int32 [steps, batch], indices of training images;
+            takes a step for each batch and returns float32 [steps,
+            len(MEASURES)], the measures of each.
+        steps_per_epoch: whole batches in the data.
+    """
+
+    def __init__(self, config, dataset, conditioning, policy="float32"):
+        """
+        Args:
+            config: a `TrainConfig`.
+            dataset: a `Dataset`, at least one batch of it.
+            conditioning: the `Conditioning` of its images.
+            policy: Keras dtype policy of the two networks.
+        """
+        keras.utils.set_random_seed(config.seed)  # of the initial weights
+        self.config = config
+        self.conditioning = conditioning
+        self.steps_per_epoch = len(dataset.images) // config.batch_size
+        shape, count = dataset.image_shape, conditioning.count
+        sizes = (config.arch, shape, config.latent_dim, count, config.base_channels)
+        self.generator = models.build_generator(*sizes, policy)
+        self.average = models.build_generator(*sizes)
+        self.average.set_weights(self.generator.get_weights())
+        self.discriminator = models.build_discriminator(
+            config.arch, shape, count, config.base_channels, policy
+        )
+        self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        half = policy == "mixed_float16"
+        self.generator_optimizer = self._optimizer(config.lr_g, self.generator, half)
+        self.discriminator_optimizer = self._optimizer(config.lr_d, self.discriminator, half)
+        self._images = tf.constant(dataset.images)
+        self._conditions = tf.constant(conditioning.ids)
+        # One signature for every number of steps: traced once.
+        batches = tf.TensorSpec([None, config.batch_size], tf.int32)
+        self.train = tf.function(self._steps, input_signature=[batches])
+
+    def _optimizer(self, rate, network, half):
+        steps = self.config.epochs * self.steps_per_epoch
+        adam = FusedAdam(
+            ConstantThenLinear(rate, steps, self.config.lr_decay),
+            beta_1=self.config.beta1, beta_2=self.config.beta2,
+        )
+        # float16 loses small gradients without a scale on the loss.
+        optimizer = keras.optimizers.LossScaleOptimizer(adam) if half else adam
+        optimizer.build(network.trainable_variables)
+        return optimizer
+
+    def variables(self):
+        """Return every variable of the run: dict of name → `tf.Variable`."""
+        owners = {
+            "generator": self.generator, "discriminator": self.discriminator,
+            "average": self.average, "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        # Numbered, as the names that Keras gives depend on what was built before.
+        named = {
+            f"{owner}/{index:02d}": variable.value
+            for owner, network in owners.items()
+            for index, variable in enumerate(network.variables)
+        }
+        return {**named, "step": self.step}
+
+    def epoch_batches(self, epoch):
+        """Return the batches of an epoch: int32 [steps, batch] indices of images.
+
+        Args:
+            epoch: counted from 1. Each image comes at most once; the remainder
+                that fills no batch is another one in every epoch.
+        """
+        random = np.random.default_rng([self.config.seed, DATA_ORDER, epoch])
+        order = random.permutation(len(self._images)).astype(np.int32)
+        size = self.config.batch_size
+        return order[: self.steps_per_epoch * size].reshape(-1, size)
+
+    def _steps(self, batches):
+        # Many steps in one call: no way through Python between two of them.
+        measures = tf.TensorArray(tf.float32, size=tf.shape(batches)[0])
+        for index in tf.range(tf.shape(batches)[0]):
+            measures = measures.write(index, self._step(batches[index]))
+        return measures.stack()
+
+    @tf.autograph.experimental.do_not_convert
+    def _step(self, batch):
+        loss = LOSSES[self.config.loss]
+        conditions = tf.gather(self._conditions, batch)
+        real = tf.cast(tf.gather(self._images, batch), tf.float32) / 127.5 - 1
+        # Generated images take the conditions of the real ones, so that each
+        # occurs as often as in the data.
+        inputs = self._inputs(self._latents(batch.shape[0]), conditions)
+
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(inputs, training=True)
+            real_logits = self._judge(real, conditions)
+            fake_logits = self._judge(fake, conditions)
+            discriminator_loss = loss.discriminator(
+                real_logits, fake_logits, self.config.label_smoothing
+            )
+            generator_loss = loss.generator(fake_logits)
+            scaled_discriminator_loss = self.discriminator_optimizer.scale_loss(discriminator_loss)
+            scaled_generator_loss = self.generator_optimizer.scale_loss(generator_loss)
+
+        discriminator_gradients = tape.gradient(
+            scaled_discriminator_loss, self.discriminator.trainable_variables
+        )
+        generator_gradients = tape.gradient(
+            scaled_generator_loss, self.generator.trainable_variables
+        )
+        if self.config.gradient_penalty != "none":
+            discriminator_gradients = self._add_penalty(
+                discriminator_gradients, real, tf.stop_gradient(fake), conditions
+            )
+        self.discriminator_optimizer.apply(
+            discriminator_gradients, self.discriminator.trainable_variables
+        )
+        self.generator_optimizer.apply(generator_gradients, self.generator.trainable_variables)
+        self._update_average()
+        self.step.assign_add(1)
+        return tf.stack([
+            discriminator_loss, generator_loss,
+            tf.reduce_mean(tf.sigmoid(real_logits)), tf.reduce_mean(tf.sigmoid(fake_logits)),
+        ])
+
+    def _judge(self, images, conditions):
+        logits = self.discriminator(images, training=True)
+        return models.select_logits(logits, conditions)
+
+    def _inputs(self, latents, conditions):
+        return models.generator_inputs(latents, conditions, self.conditioning.count)
+
+    def _latents(self, count):
+        seed = tf.stack([self.step, tf.constant(self.config.seed, tf.int64)])
+        return tf.random.stateless_normal([count, self.config.latent_dim], seed, alg=ALGORITHM)
+
+    def _add_penalty(self, gradients, real, fake, conditions):
+        """Add the penalty's gradients, in every `gp_interval`-th step only."""
+        def penalised():
+            kinds = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}
+            with tf.GradientTape() as tape:
+                penalties = [
+                    squared_gradient_norm(self._input_gradient(images, conditions))
+                    for images in kinds[self.config.gradient_penalty]
+                ]
+                # Fewer steps, each with more weight: the same pull in the mean.
+                weight = self.config.gp_weight * self.config.gp_interval
+                loss = self.discriminator_optimizer.scale_loss(weight * tf.add_n(penalties))
+            # The last bias moves every logit alike, so no input gradient knows it.
+            added = tape.gradient(loss, self.discriminator.trainable_variables,
+                                  unconnected_gradients="zero")
+            return [gradient + more for gradient, more in zip(gradients, added, strict=True)]
+
+        due = self.step % self.config.gp_interval == 0
+        return tf.cond(due, penalised, lambda: gradients)
+
+    def _input_gradient(self, images, conditions):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            total = tf.reduce_sum(self._judge(images, conditions))
+        return tape.gradient(total, images)
+
+    def _update_average(self):
+        """Move the average towards the generator, statistics included."""
+        taken = tf.cast(self.step + 1, tf.float32)
+        # Young averages forget faster, or the untrained weights would linger.
+        decay = tf.minimum(self.config.ema, taken / (taken + EMA_RAMP))
+        for mean, value in zip(self.average.variables, self.generator.variables, strict=True):
+            mean.value.assign_sub((1 - decay) * (mean.value - value.value))
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def sample(self, seeds, conditions):
+        """Draw images from the averaged generator.
+
+        Args:
+            seeds: int64 [N].
+            conditions: int32 [N] in [0, K).
+
+        Returns:
+            float32 [N, H, W, C] in [-1, 1].
+        """
+        latents = latents_from_seeds(seeds, self.config.latent_dim)
+        return self.average(self._inputs(latents, conditions), training=False)
+
+    def picture_samples(self, count):
+        """Choose the fixed samples of the epoch pictures.
+
+        Args:
+            count: number of images wanted.
+
+        Returns:
+            `(seeds, conditions)`, int64 and int32 [count]. With labels, as many
+            images of each class as fit, class by class.
+        """
+        seeds = np.arange(count, dtype=np.int64)
+        classes = self.conditioning.class_of
+        if classes is None or count < classes.max() + 1:
+            return seeds, conditions_from_seeds(seeds, self.conditioning.shares).numpy()
+        rows = np.sort(np.resize(np.unique(classes), count))
+        shares = self.conditioning.shares * (rows[:, None] == classes)
+        return seeds, conditions_from_seeds(seeds, shares).numpy()

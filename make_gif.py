@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Turn the epoch pictures of a run into a training GIF.
+
+    python make_gif.py                                 # generated_images/ → training.gif
+    python make_gif.py --fps 12 --every 2 --hold 5
+"""
+
+import glob
+import os
+import re
+import sys
+from pathlib import Path
+
+from gan.errors import UserError, run_script
+from gan.options import OptionParser, real_number, whole_number
+
+CAPTION_HEIGHT = 28  # pixels
+
+
+def main():
+    """Run from the command line; returns the exit code."""
+    options = parse()
+    pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
+
+    from gan.images import write_gif
+
+    durations = [1 / options.fps] * (len(pictures) - 1) + [1 / options.fps + options.hold]
+    write_gif(options.output, frames(pictures, options), durations, options.loop)
+    size = options.output.stat().st_size / 2**20
+    print(f"{options.output}: {len(pictures)} frames, {sum(durations):.1f} s, {size:.1f} MB")
+    return 0
+
+
+def parse():
+    """Parse the command line."""
+    parser = OptionParser(
+        prog="make_gif.py", description="Turn the epoch pictures of a run into a training GIF."
+    )
+    add = parser.add_argument
+    add("--images", default="generated_images", metavar="FOLDER|GLOB",
+        help="folder with epoch_*.png, or a quoted pattern (default: generated_images)")
+    add("--output", type=Path, default=Path("training.gif"), metavar="FILE",
+        help="the GIF (default: training.gif)")
+    add("--fps", type=real_number(0.1, 50), default=4.0, metavar="X",
+        help="frames a second (default: 4)")
+    add("--every", type=whole_number(1), default=1, metavar="N",
+        help="take every N-th picture, the last one always (default: 1)")
+    add("--hold", type=real_number(0, 600), default=2.0, metavar="SECONDS",
+        help="how much longer the last picture stays (default: 2)")
+    add("--scale", type=real_number(0.05, 8), default=0.5, metavar="X",
+        help="size of a frame relative to the picture (default: 0.5)")
+    add("--loop", type=whole_number(0, 65535), default=0, metavar="N",
+        help="how often it plays; 0: for ever (default: 0)")
+    add("--no-caption", action="store_true", help="leave out the line with the epoch")
+    return parser.parse_args()
+
+
+def find_pictures(where):
+    """Return `(epoch, path)` of the pictures, by epoch number.
+
+    Raises:
+        UserError: when there are none.
+    """
+    if not os.path.isdir(where) and not glob.has_magic(where) and not os.path.exists(where):
+        raise UserError(f"--images: expected a folder or a pattern, got: {where} (no such folder)")
+    paths = glob.glob(os.path.join(glob.escape(where), "epoch_*.png")
+                      if os.path.isdir(where) else where)
+    found = []
+    for path in paths:
+        numbers = re.findall(r"\d+", os.path.basename(path))
+        if numbers:
+            found.append((int(numbers[-1]), path))
+    if not found:
+        raise UserError(f"--images: expected pictures such as epoch_0001.png, got none in: {where}")
+    return sorted(found)
+
+
+def frames(pictures, options):
+    """Read, check, scale and caption the pictures one by one.
+
+    Args:
+        pictures: list of (epoch, path).
+        options: the parsed command line.
+
+    Yields:
+        uint8 [H, W] or [H, W, 3], all of one size.
+    """
+    from tqdm import tqdm
+
+    from gan.images import read_png
+
+    first = None
+    for epoch, path in tqdm(pictures, unit="frame", disable=not sys.stderr.isatty(), leave=False):
+        image = read_png(path)
+        first = first or (image.shape, path)
+        if image.shape != first[0]:
+            raise UserError(f"{path}: expected a picture of the size of {first[1]} "
+                            f"{list(first[0])}, got: {list(image.shape)}")
+        yield finish(image, epoch, options)
+
+
+def finish(image, epoch, options):
+    """Scale a picture and write the epoch below it."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.fromarray(image)
+    if options.scale != 1:
+        width, height = (max(1, round(side * options.scale)) for side in picture.size)
+        whole = options.scale >= 1 and options.scale == int(options.scale)
+        kind = Image.Resampling.NEAREST if whole else Image.Resampling.BOX
+        picture = picture.resize((width, height), kind)
+    if options.no_caption:
+        return np.asarray(picture)
+    canvas = Image.new(picture.mode, (picture.width, picture.height + CAPTION_HEIGHT))
+    canvas.paste(picture)
+    white = 255 if canvas.mode == "L" else (255, 255, 255)
+    ImageDraw.Draw(canvas).text((6, picture.height + 5), f"epoch {epoch}", fill=white,
+                                font=ImageFont.load_default(16))
+    return np.asarray(canvas)
+
+
+if __name__ == "__main__":
+    run_script("make_gif.py", main)
