@@ -215,7 +215,7 @@ def write_pngs(generator, options, labels, paths):
 
 def write_npz(generator, options, labels, path):
     """Stream all images to one .npz file; memory holds one batch."""
-    from gan.arrays import write_npz_streamed
+    from gan.archive import write_npz_streamed
 
     count = len(options.seeds)
     columns = {
@@ -245,6 +245,7 @@ def interpolate(generator, options, labels, path):
     walked; it changes half way.
     """
     from gan import images
+    from gan.gif import write_gif
 
     seeds = np.array(options.interpolate, np.int64)
     chosen = None if labels is None else labels(np.arange(len(seeds)))
@@ -262,7 +263,7 @@ def interpolate(generator, options, labels, path):
                 yield images.enlarge(image if image.shape[-1] == 3 else image[..., 0], factor)
 
     count = len(seeds) * options.frames
-    images.write_gif(path, frames(), [1 / 24] * count)
+    write_gif(path, frames(), [1 / 24] * count)
     print(f"{path}: {count} frames, seeds {span(options.interpolate)} and back")
 
 

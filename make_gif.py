@@ -22,7 +22,7 @@ def main():
     options = parse()
     pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
 
-    from gan.images import write_gif
+    from gan.gif import write_gif
 
     durations = [1 / options.fps] * (len(pictures) - 1) + [1 / options.fps + options.hold]
     write_gif(options.output, frames(pictures, options), durations, options.loop)

@@ -80,9 +80,10 @@ def train(config, given, folder, began):
     from gan import images
     from gan.board import Board
     from gan.checkpoint import assign_variables
+    from gan.evaluate import Evaluator, judge_for
     from gan.files import write_text
     from gan.history import History
-    from gan.loop import Diverged, Loop
+    from gan.loop import DivergedError, Loop
     from gan.progress import Progress
     from gan.signals import StopRequest
 
@@ -97,12 +98,14 @@ def train(config, given, folder, began):
     progress = Progress(config.epochs, trainer.steps_per_epoch, config.batch_size,
                         int(trainer.step))
     board = Board(folder.tensorboard if config.tensorboard else None)
-    loop = Loop(config, trainer, folder, history, progress, board, fingerprint)
+    judge = judge_for(dataset, train=config.metrics_interval > 0)
+    evaluator = Evaluator(dataset, judge) if judge else None
+    loop = Loop(config, trainer, folder, history, progress, board, evaluator, fingerprint)
     deadline = began + 60 * config.max_minutes if config.max_minutes else None
     try:
         with StopRequest(deadline) as stop:
             finished = loop.run(stop)
-    except Diverged as error:
+    except DivergedError as error:
         print(f"train_gan.py: stopped: {error}. The last checkpoint and its pictures are kept; "
               "try a lower --lr.", file=sys.stderr)
         return EXIT_DIVERGED
@@ -113,8 +116,12 @@ def train(config, given, folder, began):
               f"To continue: {command('train_gan.py --resume', folder)}")
         return 128 + stop.signal
 
-    export(config, dataset, conditioning, trainer, history, folder)
-    summarise(config, history, folder, finished, time.monotonic() - began)
+    figures, floor = loop.figures(), evaluator.floor() if evaluator else None
+    export(config, dataset, conditioning, trainer, history, figures, folder)
+    if not finished:
+        print("time is up: ", end="")
+    print(f"trained {len(history.rows)} of {config.epochs} epochs, {int(trainer.step):,} steps")
+    summarise(history, figures, floor, folder, finished, time.monotonic() - began)
     return 0
 
 
@@ -168,7 +175,7 @@ def describe(config, dataset, conditioning, device, trainer, folder):
     print(f"output      {folder.path.resolve()}", flush=True)
 
 
-def export(config, dataset, conditioning, trainer, history, folder):
+def export(config, dataset, conditioning, trainer, history, figures, folder):
     """Write the SavedModel of the averaged generator."""
     import dataclasses
 
@@ -181,23 +188,29 @@ def export(config, dataset, conditioning, trainer, history, folder):
         "class_names": list(dataset.class_names),
         "epochs": len(history.rows),
         "steps": int(trainer.step),
+        "metrics": figures,
         "config": dataclasses.asdict(config),
     })
 
 
-def summarise(config, history, folder, finished, seconds):
-    """Print what was done, what was written, and what to do next."""
-    epochs = len(history.rows)
-    last = history.rows[-1] if history.rows else None
-    print(f"\n{'finished' if finished else 'time is up'}: {epochs} of {config.epochs} epochs; "
-          f"this session took {seconds:.0f} s")
-    if last:
-        print(f"last epoch: discriminator loss {last['discriminator_loss']:.3f}, "
-              f"generator loss {last['generator_loss']:.3f}")
-    print(f"pictures    {folder.images / 'epoch_*.png'}, {folder.real_samples.name}")
-    print(f"history     {folder.history}, {folder.loss_curves}")
-    print(f"checkpoint  {folder.checkpoints}")
-    print(f"generator   {folder.export}")
+def summarise(history, figures, floor, folder, finished, seconds):
+    """Print what came out, what was written, and what to do next."""
+    print(f"time        {seconds:.0f} s in all")
+    if history.rows:
+        last = history.rows[-1]
+        print(f"losses      discriminator {last['discriminator_loss']:.3f}, "
+              f"generator {last['generator_loss']:.3f} (mean of the last epoch)")
+    if figures:
+        names = {"frechet": "Fréchet distance", "precision": "precision", "recall": "recall"}
+        real = {name: f" (real test images: {floor[name]:.2f})" if floor else "" for name in names}
+        print("quality     " + ", ".join(
+            f"{text} {figures[name]:.2f}{real[name]}" for name, text in names.items()))
+    written = [("pictures", folder.images), ("history", folder.history),
+               ("curves", folder.loss_curves), ("checkpoint", folder.checkpoints),
+               ("generator", folder.export)]
+    for name, path in written:
+        if path.exists():
+            print(f"{name:11} {path}")
     print("\nnext:")
     print(f"  {command('generate.py --grid 8x8', folder, '--model', folder.export)}")
     print(f"  {command('make_gif.py', folder, '--images', folder.images)}")

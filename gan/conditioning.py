@@ -79,7 +79,7 @@ def condition_dataset(dataset, kind, clusters, seed):
         raise UserError(
             f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels"
         )
-    features = principal_components(dataset.images, COMPONENTS)
+    features = PrincipalComponents(dataset.images, COMPONENTS).project(dataset.images)
     random = np.random.default_rng([seed, 1])
     groups = dataset.labels if kind == "labels" else np.zeros(count, np.int32)
     wanted = clusters or (CLUSTERS_PER_LABEL if kind == "labels" else CLUSTERS_WITHOUT_LABELS)
@@ -104,30 +104,35 @@ def condition_dataset(dataset, kind, clusters, seed):
     return Conditioning(ids, shares, classes)
 
 
-def principal_components(images, number):
-    """Project images on their first principal components.
+class PrincipalComponents:
+    """The directions in which images vary most."""
 
-    Args:
-        images: uint8 [N, ...].
-        number: components wanted; fewer come back if a pixel count is smaller.
+    def __init__(self, images, number):
+        """
+        Args:
+            images: uint8 [N, ...] to learn from.
+            number: components wanted; images of fewer pixels have fewer.
+        """
+        flat = images.reshape(len(images), -1)
+        self._mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32) / 255
+        covariance = np.zeros((flat.shape[1], flat.shape[1]), np.float32)
+        for part in self._centred(images):
+            covariance += part.T @ part
+        _, vectors = np.linalg.eigh(covariance / len(flat))
+        self._axes = np.ascontiguousarray(vectors[:, ::-1][:, :number])
 
-    Returns:
-        float32 [N, components], in units of the pixel range 0..1, largest
-        variance first.
-    """
-    flat = images.reshape(len(images), -1)
-    mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32) / 255
-    covariance = np.zeros((flat.shape[1], flat.shape[1]), np.float32)
-    for part in _parts(flat):
-        centred = part.astype(np.float32) / 255 - mean
-        covariance += centred.T @ centred
-    _, vectors = np.linalg.eigh(covariance / len(flat))
-    axes = np.ascontiguousarray(vectors[:, ::-1][:, :number])
-    return np.concatenate([(part.astype(np.float32) / 255 - mean) @ axes for part in _parts(flat)])
+    def project(self, images):
+        """Return float32 [N, components], largest variance first.
 
+        Args:
+            images: uint8 [N, ...]; the unit of the result is the pixel range.
+        """
+        return np.concatenate([part @ self._axes for part in self._centred(images)])
 
-def _parts(array, size=8192):
-    return (array[start : start + size] for start in range(0, len(array), size))
+    def _centred(self, images, size=8192):
+        flat = images.reshape(len(images), -1)
+        for start in range(0, len(flat), size):
+            yield flat[start : start + size].astype(np.float32) / 255 - self._mean
 
 
 def k_means(points, number, random):

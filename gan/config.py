@@ -185,6 +185,12 @@ class TrainConfig:
     sample_interval: int = option(
         1, "output", "epochs between two pictures", whole_number(1, 10**6), metavar="N",
     )
+    metrics_interval: int = option(
+        0, "output",
+        "epochs between two measurements of the generated images (Fréchet distance, precision, "
+        "recall, …); 0: at the end only, and only if no network has to be trained for it",
+        whole_number(0, 10**6), metavar="N",
+    )
     checkpoint_interval: int = option(
         1, "output", "epochs between two checkpoints", whole_number(1, 10**6), metavar="N",
     )

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def _read_npy(archive, info, where):
             raise UserError(f"{where}: expected a NumPy array, got: {error}") from error
         if dtype.kind not in "ui":
             raise UserError(f"{where}: expected whole numbers (uint8), got: {dtype}")
-        size = dtype.itemsize * int(np.prod(shape, dtype=object))
+        size = dtype.itemsize * math.prod(shape)
         if size > MAX_BYTES or size != info.file_size - file.tell():
             raise UserError(
                 f"{where}: expected {info.file_size - file.tell()} bytes of data as in the file, "
@@ -151,10 +152,11 @@ def _read_idx(path):
                     f"{path}: expected an IDX file of bytes (it starts with 00 00 08), "
                     f"got: {magic.hex(' ') or 'an empty file'}"
                 )
-            shape = np.frombuffer(file.read(4 * magic[3]), ">u4").astype(object)
-            size = int(np.prod(shape))
-            if len(shape) < magic[3] or size > MAX_BYTES:
-                raise UserError(f"{path}: expected sizes in the header, got: {list(shape)}")
+            header = file.read(4 * magic[3])
+            shape = [int.from_bytes(header[at : at + 4], "big") for at in range(0, len(header), 4)]
+            size = math.prod(shape)
+            if len(header) < 4 * magic[3] or size > MAX_BYTES:
+                raise UserError(f"{path}: expected sizes in the header, got: {shape}")
             data = _read_at_most(file, size + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {describe_os_error(error)}") from error
@@ -163,7 +165,7 @@ def _read_idx(path):
     if len(data) != size:
         arrived = "more" if len(data) > size else len(data)
         raise UserError(f"{path}: expected {size} bytes after the header, got: {arrived}")
-    return np.frombuffer(data, np.uint8).reshape([int(length) for length in shape])
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _read_at_most(file, size, chunk=2**24):

@@ -17,10 +17,8 @@ import tensorflow as tf
 
 from gan import __version__, models
 from gan.files import atomic_folder, write_text
-from gan.saved_generator import ABOUT
 from gan.sampling import conditions_from_seeds, latents_from_seeds
-
-
+from gan.saved_generator import ABOUT
 
 
 def export_generator(folder, generator, conditioning, about):

@@ -1,4 +1,4 @@
-"""Pictures: [-1, 1] floats and uint8, grids, PNG files, and streamed GIFs."""
+"""Pictures: [-1, 1] floats and uint8, grids, PNG files."""
 
 import math
 from pathlib import Path
@@ -88,25 +88,6 @@ def read_png(path):
     if image.ndim == 3:
         image = image[..., 0] if image.shape[-1] < 3 else image[..., :3]
     return image
-
-
-def write_gif(path, frames, durations, loop=0):
-    """Write a GIF frame by frame; memory holds one frame at a time.
-
-    Args:
-        path: the file, replaced only when all frames are written.
-        frames: iterable of uint8 [H, W] or [H, W, 3] of one size.
-        durations: seconds that each frame is shown, one number a frame.
-        loop: how often it plays; 0: for ever.
-    """
-    with atomic_file(path) as file:
-        # Named by its format because imageio's default GIF writer keeps all
-        # frames in memory until the end.
-        with imageio.get_writer(
-            file, format="GIF-PIL", mode="I", duration=list(durations), loop=loop
-        ) as writer:
-            for frame in frames:
-                writer.append_data(frame)
 
 
 def epoch_picture(folder, epoch):

@@ -5,7 +5,8 @@ smoothing)` and `generator(fake)` take the discriminator's logits, float32 [N],
 and return a float32 scalar, the mean over the batch.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 

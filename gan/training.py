@@ -170,10 +170,10 @@ class Trainer:
                 # Fewer steps, each with more weight: the same pull in the mean.
                 weight = self.config.gp_weight * self.config.gp_interval
                 loss = self.discriminator_optimizer.scale_loss(weight * tf.add_n(penalties))
-            # The last bias moves every logit alike, so no input gradient knows it.
-            added = tape.gradient(loss, self.discriminator.trainable_variables,
-                                  unconnected_gradients="zero")
-            return [gradient + more for gradient, more in zip(gradients, added, strict=True)]
+            added = tape.gradient(loss, self.discriminator.trainable_variables)
+            # None for the last bias: it moves logits, but not their gradients.
+            return [gradient if more is None else gradient + more
+                    for gradient, more in zip(gradients, added, strict=True)]
 
         due = self.step % self.config.gp_interval == 0
         return tf.cond(due, penalised, lambda: gradients)
@@ -205,6 +205,13 @@ class Trainer:
         """
         latents = latents_from_seeds(seeds, self.config.latent_dim)
         return self.average(self._inputs(latents, conditions), training=False)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def draw(self, seeds):
+        """Draw what the export's `sample` will draw: int64 [N] → uint8 [N, H, W, C]."""
+        conditions = conditions_from_seeds(seeds, self.conditioning.shares)
+        images = self.sample(seeds, conditions) * 0.5 + 0.5
+        return tf.cast(tf.round(images * 255), tf.uint8)
 
     def picture_samples(self, count):
         """Choose the fixed samples of the epoch pictures.

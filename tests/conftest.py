@@ -1,0 +1,62 @@
+"""Small data and small runs that many tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
+        "--mixed-precision", "off"]
+
+
+def draw_shapes(count, seed, size=16):
+    """Squares (class 0) and crosses (class 1) at random places: uint8, int labels."""
+    random = np.random.default_rng(seed)
+    images = np.zeros((count, size, size), np.uint8)
+    labels = random.integers(0, 2, count)
+    for image, label in zip(images, labels, strict=True):
+        top, left = random.integers(1, size - 9, 2)
+        shade = random.integers(128, 256)
+        if label:
+            image[top + 3, left : left + 8] = shade
+            image[top : top + 8, left + 3] = shade
+        else:
+            image[top : top + 8, left : left + 8] = shade
+    return images, labels
+
+
+@pytest.fixture(scope="session")
+def tiny_npz(tmp_path_factory):
+    """An .npz data set of 320 labelled 16-pixel images and 64 test images."""
+    path = tmp_path_factory.mktemp("data") / "shapes.npz"
+    x_train, y_train = draw_shapes(320, 0)
+    x_test, y_test = draw_shapes(64, 1)
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return path
+
+
+def run_script(name, *arguments, cwd, **settings):
+    """Run one of the scripts as a user would; returns the completed process."""
+    command = [sys.executable, str(ROOT / name), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **settings)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_npz, tmp_path_factory):
+    """The folder and the output of a finished run of two epochs."""
+    folder = tmp_path_factory.mktemp("run")
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 2,
+                      "--clusters", 2, "--tensorboard", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture(scope="session")
+def tensorflow():
+    """TensorFlow, imported as the scripts do it."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return pytest.importorskip("tensorflow")

@@ -1,0 +1,178 @@
+import gzip
+import hashlib
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from gan.conditioning import PrincipalComponents, condition_dataset, k_means
+from gan.datasets import Dataset, load_dataset
+from gan.errors import UserError
+
+
+def idx(array):
+    """The bytes of an IDX file of unsigned bytes."""
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return load_dataset("mnist")
+
+
+def test_bundled_mnist_is_mnist_byte_for_byte(mnist):
+    known = {"images": "6bbc9ace898e44ae57da46a324031adb",
+             "labels": "a25bea736e30d166cdddb491f175f624",
+             "test_images": "2646ac647ad5339dbf082846283269ea",
+             "test_labels": "27ae3e4e09519cfbb04c329615203637"}
+    for name, md5 in known.items():
+        array = getattr(mnist, name)
+        if "images" in name:
+            array = array[..., 0]
+        assert hashlib.md5(idx(array.astype(np.uint8))).hexdigest() == md5, name
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_idx_folder(tmp_path, zipped):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (6, 28, 28)).astype(np.uint8)
+    labels = np.array([0, 1, 2, 0, 1, 2], np.uint8)
+    for name, array in {"train-images-idx3-ubyte": images, "train-labels-idx1-ubyte": labels,
+                        "t10k-images-idx3-ubyte": images[:2]}.items():
+        data = gzip.compress(idx(array)) if zipped else idx(array)
+        (tmp_path / (name + (".gz" if zipped else ""))).write_bytes(data)
+    dataset = load_dataset(str(tmp_path))
+    np.testing.assert_array_equal(dataset.images[..., 0], images)
+    assert dataset.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert dataset.class_names == ("0", "1", "2")
+    assert dataset.test_images.shape == (2, 28, 28, 1) and dataset.test_labels is None
+
+
+def test_npz_with_colour_and_without_labels(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", x_train=images)
+    dataset = load_dataset(str(tmp_path / "a.npz"))
+    np.testing.assert_array_equal(dataset.images, images)
+    assert dataset.labels is None and dataset.class_names == () and dataset.name == "a"
+
+
+GOOD = np.zeros((4, 16, 16), np.uint8)
+
+
+@pytest.mark.parametrize(("arrays", "expected"), [
+    ({"x": GOOD}, "expected an array x_train, got: x"),
+    ({"x_train": GOOD.astype(np.float32)}, "expected whole numbers"),
+    ({"x_train": GOOD.astype(np.int64)}, "expected uint8, got: int64"),
+    ({"x_train": np.zeros((4, 16, 20), np.uint8)}, "expected square images"),
+    ({"x_train": np.zeros((4, 16, 16, 2), np.uint8)}, "with C 1 or 3"),
+    ({"x_train": np.zeros((4, 256), np.uint8)}, "expected square images"),
+    ({"x_train": np.zeros((0, 16, 16), np.uint8)}, "N at least 2"),
+    ({"x_train": np.zeros((4, 18, 18), np.uint8)}, "a multiple of 4, got: 18"),
+    ({"x_train": np.zeros((2, 256, 256), np.uint8)}, "got: 256"),
+    ({"x_train": GOOD, "y_train": np.array([0, 1, 1])}, "one for each of 4 images"),
+    ({"x_train": GOOD, "y_train": np.array([0, 1, -1, 1])}, "got: -1 to 1"),
+    ({"x_train": GOOD, "y_train": np.array([0, 1, 9999, 1])}, "from 0 to 999"),
+    ({"x_train": GOOD, "x_test": np.zeros((4, 20, 20), np.uint8)}, "test images of the training"),
+    ({"x_train": np.array([object()] * 4)}, "expected whole numbers"),
+])
+def test_wrong_arrays_are_named(tmp_path, arrays, expected):
+    path = tmp_path / "a.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match="a.npz") as caught:
+        load_dataset(str(path))
+    assert expected in str(caught.value)
+
+
+def test_npz_header_that_promises_too_much(tmp_path):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("x_train.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 28, 28)})
+        file.write(b"\0" * 1000)
+    with pytest.raises(UserError, match="promises 784000000000"):
+        load_dataset(str(path))
+
+
+@pytest.mark.parametrize(("content", "expected"), [
+    (b"", "an empty file"),
+    (b"hello world", "it starts with 00 00 08"),
+    (idx(GOOD)[:10], "expected sizes in the header"),
+    (idx(GOOD)[:-1], "expected 1024 bytes after the header, got: 1023"),
+    (idx(GOOD) + b"x", "expected 1024 bytes after the header, got: more"),
+    (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31), "expected sizes in the header"),
+])
+def test_damaged_idx_files_are_named(tmp_path, content, expected):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
+    with pytest.raises(UserError, match="train-images-idx3-ubyte") as caught:
+        load_dataset(str(tmp_path))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:60] + b"x" * 40,
+                                    lambda data: b"not gzip"])
+def test_damaged_gzip_is_named(tmp_path, damage):
+    random = np.random.default_rng(0).integers(0, 256, (4, 16, 16)).astype(np.uint8)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(damage(gzip.compress(idx(random))))
+    with pytest.raises(UserError, match="train-images-idx3-ubyte.gz"):
+        load_dataset(str(tmp_path))
+
+
+def test_fingerprint_sees_one_changed_bit():
+    images = np.zeros((4, 16, 16, 1), np.uint8)
+    changed = images.copy()
+    changed[3, 15, 15] = 1
+    prints = {Dataset("a", images).fingerprint(), Dataset("a", changed).fingerprint(),
+              Dataset("a", images, np.zeros(4, np.int32)).fingerprint()}
+    assert len(prints) == 3
+    assert Dataset("b", images.copy()).fingerprint() in prints
+
+
+def test_principal_components_are_those_of_the_singular_value_decomposition():
+    images = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 1)).astype(np.uint8)
+    flat = images.reshape(50, -1) / 255
+    _, singular, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
+    found = PrincipalComponents(images, 3).project(images)
+    expected = (flat - flat.mean(axis=0)) @ axes[:3].T
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
+    np.testing.assert_allclose(np.square(found).sum(axis=0), singular[:3] ** 2, rtol=1e-4)
+
+
+def test_k_means_finds_separate_clouds():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 5, 500)
+    points = (np.eye(5)[truth] * 10 + random.normal(0, 0.3, (500, 5))).astype(np.float32)
+    found = k_means(points, 5, np.random.default_rng(1))
+    assert len({(a, b) for a, b in zip(truth, found, strict=True)}) == 5  # a renaming
+
+
+def test_conditions_by_label_keep_to_their_label(mnist):
+    small = Dataset("small", mnist.images[:2000], mnist.labels[:2000], mnist.class_names)
+    found = condition_dataset(small, "auto", 4, seed=0)
+    assert found.count == 40
+    np.testing.assert_array_equal(found.class_of[found.ids], small.labels)
+    np.testing.assert_allclose(found.shares, np.bincount(found.ids) / 2000, rtol=1e-6)
+    again = condition_dataset(small, "labels", 4, seed=0)
+    np.testing.assert_array_equal(found.ids, again.ids)
+    assert (condition_dataset(small, "labels", 4, seed=1).ids != found.ids).any()
+
+
+def test_conditions_without_labels(mnist):
+    bare = Dataset("bare", mnist.images[:1000])
+    found = condition_dataset(bare, "auto", None, seed=0)
+    assert found.class_of is None and found.count == 100  # ten images a cluster at least
+    assert condition_dataset(bare, "none", None, seed=0).count == 1
+    with pytest.raises(UserError, match="has no labels, got: labels"):
+        condition_dataset(bare, "labels", None, seed=0)
+    with pytest.raises(UserError, match="--clusters: expected at most 1000"):
+        condition_dataset(bare, "clusters", 2000, seed=0)
+
+
+def test_conditions_survive_a_checkpoint(mnist):
+    small = Dataset("small", mnist.images[:300], mnist.labels[:300], mnist.class_names)
+    for kind in ("labels", "clusters", "none"):
+        before = condition_dataset(small, kind, None, seed=0)
+        after = type(before).from_arrays(before.to_arrays())
+        np.testing.assert_array_equal(before.ids, after.ids)
+        np.testing.assert_array_equal(before.shares, after.shares)
+        assert (before.class_of is None) == (after.class_of is None)

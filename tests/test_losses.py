@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+LN2 = np.log(2)
+
+
+@pytest.fixture(scope="module")
+def losses(tensorflow):
+    from gan import losses
+    return losses
+
+
+def sigmoid(values):
+    return 1 / (1 + np.exp(-np.asarray(values, np.float64)))
+
+
+def test_an_undecided_discriminator_loses_two_bits_and_the_generator_one(losses, tensorflow):
+    zeros = tensorflow.zeros([5])
+    assert float(losses.cross_entropy_discriminator(zeros, zeros)) == pytest.approx(2 * LN2)
+    assert float(losses.nonsaturating_generator(zeros)) == pytest.approx(LN2)
+    assert float(losses.minimax_generator(zeros)) == pytest.approx(-LN2)
+
+
+def test_the_losses_are_the_papers_logarithms(losses, tensorflow):
+    random = np.random.default_rng(0)
+    real, fake = (random.normal(0, 3, 50).astype(np.float32) for _ in range(2))
+    d_real, d_fake = sigmoid(real), sigmoid(fake)
+    assert float(losses.cross_entropy_discriminator(real, fake)) == pytest.approx(
+        -np.log(d_real).mean() - np.log(1 - d_fake).mean(), rel=1e-5)
+    assert float(losses.nonsaturating_generator(fake)) == pytest.approx(
+        -np.log(d_fake).mean(), rel=1e-5)
+    assert float(losses.minimax_generator(fake)) == pytest.approx(
+        np.log(1 - d_fake).mean(), rel=1e-5)
+
+
+def test_smoothing_moves_the_target_of_real_images_only(losses, tensorflow):
+    real, fake = tensorflow.constant([2.0]), tensorflow.constant([-1.0])
+    expected = (-0.9 * np.log(sigmoid(2)) - 0.1 * np.log(1 - sigmoid(2))
+                - np.log(1 - sigmoid(-1)))
+    assert float(losses.cross_entropy_discriminator(real, fake, 0.1)) == pytest.approx(expected)
+    # The smoothed loss of real images is lowest where D(x) = 1 - s.
+    best = tensorflow.constant([np.log(0.9 / 0.1)], tensorflow.float32)
+    with tensorflow.GradientTape() as tape:
+        tape.watch(best)
+        loss = losses.cross_entropy_discriminator(best, fake, 0.1)
+    assert float(tape.gradient(loss, best)[0]) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_saturating_game_is_flat_where_the_nonsaturating_one_is_steep(losses, tensorflow):
+    logits = tensorflow.constant([-20.0])  # the discriminator is sure of the fake
+    gradients = {}
+    for name in ("minimax", "nonsaturating"):
+        with tensorflow.GradientTape() as tape:
+            tape.watch(logits)
+            loss = losses.LOSSES[name].generator(logits)
+        gradients[name] = float(tape.gradient(loss, logits)[0])
+    assert gradients["nonsaturating"] == pytest.approx(-1)
+    assert gradients["minimax"] == pytest.approx(0, abs=1e-8)
+
+
+def test_extreme_logits_stay_finite(losses, tensorflow):
+    huge = tensorflow.constant([1e4, -1e4])
+    assert float(losses.cross_entropy_discriminator(huge, huge)) == pytest.approx(1e4)
+
+
+def test_penalty_of_a_linear_critic_is_half_its_squared_weights(losses, tensorflow):
+    weights = tensorflow.constant([[3.0], [4.0]])
+    points = tensorflow.random.normal([7, 2])
+    with tensorflow.GradientTape() as tape:
+        tape.watch(points)
+        logits = tensorflow.reduce_sum(points @ weights)
+    gradient = tape.gradient(logits, points)
+    assert float(losses.squared_gradient_norm(gradient)) == pytest.approx(25 / 2)

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def models(tensorflow):
+    from gan import models
+    return models
+
+
+@pytest.mark.parametrize("arch", ["dcgan", "mlp"])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 1), (36, 36, 3), (64, 64, 3),
+                                   (128, 128, 3)])
+def test_networks_fit_every_image_shape(models, arch, shape):
+    generator = models.build_generator(arch, shape, 5, 3, 2)
+    discriminator = models.build_discriminator(arch, shape, 3, 2)
+    assert generator.input_shape == (None, 8)
+    assert generator.output_shape == (None, *shape)
+    assert discriminator.input_shape == (None, *shape)
+    assert discriminator.output_shape == (None, 3)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(16, 1), (20, 2), (28, 2), (32, 2), (36, 2),
+                                                (48, 3), (64, 3), (100, 2), (128, 4)])
+def test_halvings(models, size, expected):
+    assert models.halvings(size) == expected
+
+
+def test_one_condition_is_the_textbook_gan(models, tensorflow):
+    generator = models.build_generator("dcgan", (16, 16, 1), 5, 1, 2)
+    assert generator.input_shape == (None, 5)
+    latents = tensorflow.ones([2, 5])
+    assert models.generator_inputs(latents, tensorflow.constant([0, 0]), 1) is latents
+
+
+def test_condition_stands_beside_the_latent(models, tensorflow):
+    found = models.generator_inputs(tensorflow.constant([[7.0, 8.0]]), tensorflow.constant([2]), 3)
+    assert found.numpy().tolist() == [[7, 8, 0, 0, 1]]
+
+
+def test_each_sample_has_its_own_logit(models, tensorflow):
+    logits = tensorflow.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    found = models.select_logits(logits, tensorflow.constant([2, 0]))
+    assert found.numpy().tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_ends_in_float32(models, policy):
+    generator = models.build_generator("dcgan", (16, 16, 1), 5, 1, 4, policy)
+    discriminator = models.build_discriminator("dcgan", (16, 16, 1), 1, 4, policy)
+    images = generator(np.ones((2, 5), np.float32))
+    assert images.dtype == "float32" and discriminator(images).dtype == "float32"
+    assert {variable.dtype for variable in generator.variables} == {"float32"}
+    assert generator.layers[0].compute_dtype == policy.removeprefix("mixed_")
+
+
+def test_seeds_name_latents_whatever_the_batch(tensorflow):
+    from gan.sampling import latents_from_seeds
+
+    seeds = tensorflow.constant([5, 0, 2**40, 7], tensorflow.int64)
+    together = latents_from_seeds(seeds, 6).numpy()
+    for index in range(4):
+        np.testing.assert_array_equal(latents_from_seeds(seeds[index : index + 1], 6)[0],
+                                      together[index])
+    assert len(np.unique(together)) == together.size
+
+
+def test_latents_are_standard_normal(tensorflow):
+    from gan.sampling import latents_from_seeds
+
+    values = tensorflow.function(latents_from_seeds)(
+        tensorflow.range(2000, dtype=tensorflow.int64), 20).numpy()
+    assert abs(values.mean()) < 0.02 and abs(values.std() - 1) < 0.02
+    correlation = np.corrcoef(values.T) - np.eye(20)
+    assert np.abs(correlation).max() < 0.1
+
+
+def test_conditions_come_with_their_share(tensorflow):
+    from gan.sampling import conditions_from_seeds
+
+    shares = np.array([0.5, 0.0, 0.3, 0.2], np.float32)
+    seeds = tensorflow.range(4000, dtype=tensorflow.int64)
+    found = tensorflow.function(conditions_from_seeds)(seeds, shares).numpy()
+    counts = np.bincount(found, minlength=4)
+    assert counts[1] == 0
+    sigma = np.sqrt(4000 * shares * (1 - shares))
+    assert (np.abs(counts - 4000 * shares) <= 4 * sigma).all()
+
+
+def test_conditions_with_a_share_for_each_seed(tensorflow):
+    from gan.sampling import conditions_from_seeds
+
+    shares = np.array([[1, 0, 0], [0, 0, 2], [0, 0.1, 0]], np.float32)
+    found = conditions_from_seeds(tensorflow.constant([1, 2, 3], tensorflow.int64), shares)
+    assert found.numpy().tolist() == [0, 2, 1]

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+
+def test_fused_adam_takes_the_steps_of_keras_adam(tensorflow):
+    import keras
+
+    from gan.optimizer import FusedAdam
+
+    random = np.random.default_rng(0)
+    start = random.normal(size=(4, 3)).astype(np.float32)
+    ends = []
+    for kind in (keras.optimizers.Adam, FusedAdam):
+        variable = keras.Variable(start)
+        optimizer = kind(0.01, beta_1=0.5, beta_2=0.99)
+        optimizer.build([variable])
+        random = np.random.default_rng(1)
+        for _ in range(20):
+            optimizer.apply([tensorflow.constant(random.normal(size=(4, 3)), "float32")], [variable])
+        ends.append(variable.numpy())
+    np.testing.assert_allclose(ends[0], ends[1], rtol=2e-5)
+
+
+def test_first_step_of_adam_is_the_rate_whatever_the_gradient(tensorflow):
+    import keras
+
+    from gan.optimizer import FusedAdam
+
+    variable = keras.Variable([1.0, 1.0])
+    optimizer = FusedAdam(0.1)
+    optimizer.build([variable])
+    optimizer.apply([tensorflow.constant([1e-3, -50.0])], [variable])
+    np.testing.assert_allclose(variable.numpy(), [0.9, 1.1], rtol=1e-3)
+
+
+def test_rate_is_constant_then_falls_to_a_tenth(tensorflow):
+    from gan.optimizer import ConstantThenLinear
+
+    rate = ConstantThenLinear(1.0, steps=100, decay_share=0.5)
+    found = [float(rate(step)) for step in (0, 50, 75, 90, 99, 100, 500)]
+    assert found == pytest.approx([1, 1, 0.5, 0.2, 0.1, 0.1, 0.1])
+    assert float(ConstantThenLinear(0.3, 100, 0)(99)) == pytest.approx(0.3)

@@ -1,0 +1,333 @@
+"""The three scripts as a user runs them, and what they leave."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan.archive import read_archive
+from gan.checkpoint import list_checkpoints
+from gan.history import TIMED
+from tests.conftest import ROOT, TINY, run_script
+
+
+def history(folder):
+    rows = list(csv.DictReader(io.StringIO((folder / "history.csv").read_text())))
+    return [{name: value for name, value in row.items() if name not in TIMED} for row in rows]
+
+
+def pictures(folder):
+    return {path.name: path.read_bytes() for path in (folder / "generated_images").glob("*.png")}
+
+
+def export_arrays(folder):
+    """All variables of the exported model, in a process of its own."""
+    code = ("import sys, numpy as np, tensorflow as tf;"
+            "m = tf.saved_model.load(sys.argv[1]);"
+            "np.savez(sys.argv[2], m.signatures['sample'](seeds=tf.range(32, dtype=tf.int64))"
+            "['images'].numpy())")
+    target = folder / "drawn.npz"
+    subprocess.run([sys.executable, "-c", code, str(folder / "exported_model"), str(target)],
+                   check=True, capture_output=True)
+    with np.load(target) as drawn:
+        return drawn["arr_0"]
+
+
+def assert_same_run(first, second):
+    assert history(first) == history(second)
+    assert pictures(first) == pictures(second)
+    assert (first / "loss_curves.png").read_bytes() == (second / "loss_curves.png").read_bytes()
+    a, b = (read_archive(list_checkpoints(folder / "checkpoints")[0])[0]
+            for folder in (first, second))
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    np.testing.assert_array_equal(export_arrays(first), export_arrays(second))
+
+
+def test_a_run_leaves_what_the_readme_says(tiny_run):
+    folder, done = tiny_run
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"generated_images", "history.csv", "loss_curves.png", "config.json",
+                    "checkpoints", "exported_model", "tensorboard"}
+    assert set(pictures(folder)) == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png",
+                                     "real_samples.png"}
+    for path in (folder / "generated_images").glob("*.png"):
+        sheet = np.asarray(Image.open(path))
+        assert sheet.shape[0] == sheet.shape[1] >= 500
+    assert len({*pictures(folder).values()}) == 4
+    rows = history(folder)
+    assert [row["epoch"] for row in rows] == ["1", "2"] and rows[1]["step"] == "40"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["epochs"] == 2 and config["lr_g"] == config["lr"] == 0.001
+    assert [path.name for path in list_checkpoints(folder / "checkpoints")] == [
+        "step_000000040.npz", "step_000000020.npz"]
+
+
+def test_what_a_run_prints(tiny_run):
+    _, done = tiny_run
+    assert done.stderr == ""  # no bar in a file, no noise from TensorFlow
+    lines = done.stdout.splitlines()
+    for start in ("device ", "precision   float32", "data        shapes: 320 images of 16 x 16 x 1, "
+                  "2 classes", "condition ", "networks ", "plan ", "output ", "epoch 1/2", "epoch 2/2",
+                  "time ", "losses ", "next:", "  python generate.py", "  python make_gif.py"):
+        assert any(line.startswith(start) for line in lines), start
+    assert len(lines) < 30
+
+
+def test_tensorboard_events_hold_scalars_and_pictures(tiny_run, tensorflow):
+    from tensorflow.core.util import event_pb2
+
+    folder, _ = tiny_run
+    found = {}
+    for path in (folder / "tensorboard").iterdir():
+        for record in tensorflow.data.TFRecordDataset(str(path)):
+            event = event_pb2.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append(event.step)
+                assert value.metadata.plugin_data.plugin_name in {"scalars", "images"}
+    assert found["generator_loss"] == [1, 2] and found["generated"] == [0, 1, 2]
+
+
+def test_export_draws_with_tensorflow_alone(tiny_run, tmp_path):
+    folder, _ = tiny_run
+    code = f"""
+import sys
+import tensorflow as tf
+model = tf.saved_model.load({str(folder / "exported_model")!r})
+assert set(model.signatures) == {{"serving_default", "sample", "sample_labels", "latents",
+                                  "latents_labels"}}
+sample = model.signatures["sample"]
+images = sample(seeds=tf.range(64, dtype=tf.int64))["images"]
+assert images.shape == (64, 16, 16, 1) and images.dtype == tf.uint8, images
+for seeds in ([3], [63, 3, 0], list(range(10, 50))):
+    again = sample(seeds=tf.constant(seeds, tf.int64))["images"]
+    assert (again.numpy() == images.numpy()[seeds]).all(), seeds
+drawn = model.signatures["latents"](seeds=tf.range(64, dtype=tf.int64))
+served = model.signatures["serving_default"](**drawn)["images"]
+assert served.dtype == tf.float32 and 0 <= served.numpy().min() <= served.numpy().max() <= 1
+assert (tf.cast(tf.round(served * 255), tf.uint8).numpy() == images.numpy()).all()
+labelled = model.signatures["sample_labels"](
+    seeds=tf.range(4, dtype=tf.int64), labels=tf.constant([0, 1, 0, 1]))["images"]
+assert labelled.shape == (4, 16, 16, 1)
+assert not [name for name in sys.modules if name == "gan" or name.startswith("gan.")]
+"""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=clean,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_export_describes_itself(tiny_run):
+    folder, _ = tiny_run
+    about = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
+    assert about["image_shape"] == [16, 16, 1] and about["class_names"] == ["0", "1"]
+    assert about["latent_dim"] == 8 and about["epochs"] == 2 and about["steps"] == 40
+    assert about["config"]["dataset"].endswith("shapes.npz") and about["version"]
+
+
+def generate(tiny_run, tmp_path, *arguments):
+    folder, _ = tiny_run
+    done = run_script("generate.py", "--model", folder / "exported_model", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_generate_draws_the_same_image_in_every_form(tiny_run, tmp_path):
+    generate(tiny_run, tmp_path, "--seeds", "0,3,8-10", "--batch-size", 2)
+    names = sorted(path.name for path in (tmp_path / "generated").iterdir())
+    assert names == [f"seed_{seed:06d}.png" for seed in (0, 3, 8, 9, 10)]
+    generate(tiny_run, tmp_path, "--npz", "--num-images", 11, "--batch-size", 4)
+    with np.load(tmp_path / "generated/images.npz", allow_pickle=False) as arrays:
+        images, seeds = arrays["images"], arrays["seeds"]
+    assert images.shape == (11, 16, 16, 1) and seeds.tolist() == list(range(11))
+    for seed in (0, 3, 8, 9, 10):
+        picture = np.asarray(Image.open(tmp_path / f"generated/seed_{seed:06d}.png"))
+        np.testing.assert_array_equal(picture, images[seed, ..., 0])
+    generate(tiny_run, tmp_path, "--grid", "2x3", "--outdir", "sheet")
+    sheet = np.asarray(Image.open(tmp_path / "sheet/grid.png"))
+    factor = sheet.shape[1] // (3 * 18 + 2)
+    np.testing.assert_array_equal(sheet[::factor, ::factor][2:18, 20:36], images[1, ..., 0])
+
+
+def test_generate_walks_on_a_loop(tiny_run, tmp_path):
+    generate(tiny_run, tmp_path, "--interpolate", "1,5", "--frames", 4)
+    generate(tiny_run, tmp_path, "--npz", "--num-images", 6)
+    with np.load(tmp_path / "generated/images.npz") as arrays:
+        ends = arrays["images"][[1, 5], ..., 0]
+    gif = Image.open(tmp_path / "generated/interpolation.gif")
+    assert gif.n_frames == 8
+    for frame, end in ((0, ends[0]), (4, ends[1])):
+        gif.seek(frame)
+        np.testing.assert_array_equal(np.asarray(gif.convert("L"))[::16, ::16], end)
+
+
+def test_generate_by_label_and_truncation(tiny_run, tmp_path):
+    generate(tiny_run, tmp_path, "--npz", "--label", "each", "--num-images", 10)
+    with np.load(tmp_path / "generated/images.npz") as arrays:
+        assert arrays["labels"].tolist() == [0] * 5 + [1] * 5
+        full = arrays["images"]
+    generate(tiny_run, tmp_path, "--npz", "--label", "each", "--num-images", 10,
+             "--truncation", 0, "--outdir", "typical")
+    with np.load(tmp_path / "typical/images.npz") as arrays:
+        typical = arrays["images"]
+    # Without a latent only the condition is left: a cluster has one image.
+    assert len(np.unique(typical.reshape(10, -1), axis=0)) <= 4
+    assert len(np.unique(full.reshape(10, -1), axis=0)) == 10
+
+
+def test_generate_overwrites_only_when_told(tiny_run, tmp_path):
+    folder, _ = tiny_run
+    arguments = ["--model", folder / "exported_model", "--grid", "1x1"]
+    generate(tiny_run, tmp_path, "--grid", "1x1")
+    again = run_script("generate.py", *arguments, cwd=tmp_path)
+    assert again.returncode == 2 and "expected --force" in again.stderr
+    assert run_script("generate.py", *arguments, "--force", cwd=tmp_path).returncode == 0
+
+
+def test_make_gif_shows_the_epochs_in_order(tiny_run, tmp_path):
+    folder, _ = tiny_run
+    done = run_script("make_gif.py", "--images", folder / "generated_images", "--fps", 5,
+                      "--hold", 1, "--scale", 1, "--no-caption", cwd=tmp_path)
+    assert done.returncode == 0 and "3 frames" in done.stdout, done.stderr
+    gif = Image.open(tmp_path / "training.gif")
+    for epoch in range(3):
+        gif.seek(epoch)
+        assert gif.info["duration"] == (1200 if epoch == 2 else 200)
+        expected = np.asarray(Image.open(folder / f"generated_images/epoch_{epoch:04d}.png"))
+        np.testing.assert_array_equal(np.asarray(gif.convert("L")), expected)
+
+
+def test_make_gif_sorts_by_number_and_captions(tmp_path):
+    for epoch in (2, 10, 9, 10000):
+        shade = np.full((20, 120), epoch % 251, np.uint8)
+        Image.fromarray(shade).save(tmp_path / f"epoch_{epoch}.png")
+    done = run_script("make_gif.py", "--images", tmp_path / "epoch_*.png", "--every", 2,
+                      "--scale", 2, "--output", tmp_path / "a.gif", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    gif = Image.open(tmp_path / "a.gif")
+    shades = []
+    for frame in range(gif.n_frames):
+        gif.seek(frame)
+        pixels = np.asarray(gif.convert("L"))
+        assert pixels.shape == (40 + 28, 240) and pixels[40:].max() > 200  # the caption
+        shades.append(int(pixels[0, 0]))
+    assert shades == [9, 10000 % 251]  # every second, the last one always
+
+
+def start_training(folder, *arguments):
+    return subprocess.Popen([sys.executable, str(ROOT / "train_gan.py"), *map(str, arguments)],
+                            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert path.exists(), process.communicate()
+
+
+LONG = [*TINY, "--epochs", 12, "--num-samples", 4]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_npz, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *LONG, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, tmp_path, number):
+    process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
+    wait_for(tmp_path / "generated_images/epoch_0005.png", process)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number, errors
+        assert "saved. To continue: python train_gan.py --resume" in output
+        assert errors == ""
+    done = run_script("train_gan.py", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(uninterrupted, tmp_path)
+    leftovers = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+    assert leftovers == []
+
+
+def test_a_finished_run_goes_on_with_more_epochs(tiny_npz, tmp_path):
+    run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1, cwd=tmp_path)
+    done = run_script("train_gan.py", "--resume", "--epochs", 2, cwd=tmp_path)
+    assert done.returncode == 0 and "note: the rates now fall" in done.stdout
+    assert [row["epoch"] for row in history(tmp_path)] == ["1", "2"]
+
+
+def test_time_limit_exports_and_can_be_resumed(tiny_npz, tmp_path):
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 100000,
+                      "--max-minutes", 0.25, cwd=tmp_path)
+    assert done.returncode == 0 and "time is up" in done.stdout, done.stderr
+    assert "train_gan.py --resume" in done.stdout
+    assert export_arrays(tmp_path).shape == (32, 16, 16, 1)
+
+
+def test_damaged_checkpoint_gives_way_to_the_one_before(uninterrupted, tiny_npz, tmp_path):
+    import shutil
+
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    newest = list_checkpoints(tmp_path / "checkpoints")[0]
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    done = run_script("train_gan.py", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "damaged" in done.stderr and "taking the one before it" in done.stderr
+    assert_same_run(uninterrupted, tmp_path)
+
+
+def test_second_run_in_a_folder_is_refused(tiny_npz, tmp_path):
+    process = start_training(tmp_path, "--dataset", tiny_npz, *TINY, "--epochs", 100000)
+    wait_for(tmp_path / "generated_images/epoch_0000.png", process)
+    second = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, cwd=tmp_path)
+    process.kill()
+    process.communicate()
+    assert second.returncode == 2 and f"process {process.pid} is training there" in second.stderr
+    after = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1, "--overwrite",
+                       cwd=tmp_path)
+    assert after.returncode == 0, after.stderr
+
+
+def test_dry_run_shows_the_plan_and_writes_nothing(tiny_npz, tmp_path):
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0 and "dry run" in done.stdout and "Conv2DTranspose" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bar_on_a_terminal(tiny_npz, tmp_path):
+    import pty
+
+    main, side = pty.openpty()
+    arguments = [sys.executable, str(ROOT / "train_gan.py"), "--dataset", str(tiny_npz),
+                 *map(str, TINY), "--epochs", "30"]
+    process = subprocess.Popen(arguments, cwd=tmp_path, stdout=side, stderr=side)
+    os.close(side)
+    shown = b""
+    while True:
+        try:
+            part = os.read(main, 65536)
+        except OSError:  # the other side was closed
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait(60) == 0
+    assert b"img/s" in shown and b"loss D" in shown and b"epoch 30/30" in shown

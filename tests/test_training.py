@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+
+from gan.conditioning import condition_dataset
+from gan.config import TrainConfig
+from gan.datasets import load_dataset
+from tests.conftest import TINY
+
+
+def build(tiny_npz, *options, policy="float32"):
+    from gan.training import Trainer
+
+    arguments = ["--dataset", str(tiny_npz), *TINY, *map(str, options)]
+    if "none" not in options:
+        arguments += ["--clusters", "2"]
+    config, _ = TrainConfig.from_arguments(arguments)
+    dataset = load_dataset(config.dataset)
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
+    return Trainer(config, dataset, conditioning, policy)
+
+
+def state(trainer):
+    return {name: variable.numpy() for name, variable in trainer.variables().items()}
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def trained(tensorflow, tiny_npz):
+    trainer = build(tiny_npz)
+    measures = trainer.train(trainer.epoch_batches(1)).numpy()
+    return trainer, measures
+
+
+def test_batches_show_every_image_once_in_an_order_of_their_own(trained):
+    trainer, _ = trained
+    first, second = trainer.epoch_batches(1), trainer.epoch_batches(2)
+    assert first.shape == (20, 16)
+    assert sorted(first.ravel()) == list(range(320)) == sorted(second.ravel())
+    assert (first != second).any()
+    np.testing.assert_array_equal(first, trainer.epoch_batches(1))
+
+
+def test_grouping_of_steps_and_a_restored_state_leave_no_trace(trained, tiny_npz):
+    whole, measures = trained
+    first = build(tiny_npz)
+    batches = first.epoch_batches(1)
+    parts = [first.train(batches[:1]), first.train(batches[1:8])]
+    second = build(tiny_npz)
+    for name, variable in second.variables().items():
+        variable.assign(state(first)[name])
+    parts.append(second.train(batches[8:]))
+    np.testing.assert_array_equal(np.concatenate(parts), measures)
+    assert_same(state(second), state(whole))
+
+
+def test_another_seed_is_another_run(trained, tiny_npz):
+    other = build(tiny_npz, "--seed", 1)
+    other.train(other.epoch_batches(1)[:1])
+    assert any((state(other)[name] != value).any() for name, value in state(trained[0]).items()
+               if name.startswith("generator/"))
+
+
+def test_first_step_measures_an_undecided_discriminator(trained):
+    _, measures = trained
+    # Weights of 0.02 give logits near 0: both losses are those of a coin.
+    assert measures[0] == pytest.approx([2 * np.log(2), np.log(2), 0.5, 0.5], abs=0.02)
+
+
+def test_average_follows_the_generator_with_a_ramp(tiny_npz, tensorflow):
+    trainer = build(tiny_npz, "--ema", 0.5)
+    batches = trainer.epoch_batches(1)
+    mean = [variable.numpy() for variable in trainer.average.variables]
+    for step in range(4):
+        trainer.train(batches[step : step + 1])
+        decay = min(0.5, (step + 1) / (step + 11))
+        for index, variable in enumerate(trainer.generator.variables):
+            mean[index] = decay * mean[index] + (1 - decay) * variable.numpy()
+    for expected, variable in zip(mean, trainer.average.variables, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected, atol=1e-5, err_msg=variable.path)
+
+
+def test_no_average_is_the_generator_itself(tiny_npz, tensorflow):
+    trainer = build(tiny_npz, "--ema", 0)
+    trainer.train(trainer.epoch_batches(1)[:3])
+    for mean, variable in zip(trainer.average.variables, trainer.generator.variables, strict=True):
+        np.testing.assert_allclose(mean.numpy(), variable.numpy(), atol=1e-6)
+
+
+def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
+    plain = build(tiny_npz)
+    lazy = build(tiny_npz, "--gradient-penalty", "r1r2", "--gp-weight", 10, "--gp-interval", 3)
+    batches = plain.epoch_batches(1)
+
+    def discriminators_equal(steps):
+        for trainer in (plain, lazy):
+            trainer.train(batches[:steps])
+        pairs = zip(plain.discriminator.variables, lazy.discriminator.variables, strict=True)
+        return all((a.numpy() == b.numpy()).all() for a, b in pairs)
+
+    assert not discriminators_equal(1)  # step 0 is penalised
+    for variables in (plain.variables(), lazy.variables()):
+        for name, value in state(plain).items():
+            variables[name].assign(value)
+    assert discriminators_equal(2)  # steps 1 and 2 are not
+    assert not discriminators_equal(1)  # step 3 is
+
+
+def test_mixed_bfloat16_trains_in_bfloat16_and_keeps_float32(tiny_npz, tensorflow):
+    trainer = build(tiny_npz, policy="mixed_bfloat16")
+    measures = trainer.train(trainer.epoch_batches(1)[:5]).numpy()
+    assert np.isfinite(measures).all()
+    assert {v.dtype.name for name, v in trainer.variables().items()
+            if "optimizer" not in name and name != "step"} == {"float32"}
+
+
+def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
+    trainer = build(tiny_npz, "--gradient-penalty", "r1", policy="mixed_float16")
+    batches = trainer.epoch_batches(1)
+    assert np.isfinite(trainer.train(batches[:2]).numpy()).all()
+    optimizer = trainer.generator_optimizer
+    assert float(optimizer.dynamic_scale) == optimizer.initial_scale
+    before = [variable.numpy() for variable in trainer.generator.trainable_variables]
+    optimizer.dynamic_scale.assign(2.0**100)  # no float16 gradient survives it
+    trainer.train(batches[2:3])
+    assert float(optimizer.dynamic_scale) == 2.0**99
+    for value, variable in zip(before, trainer.generator.trainable_variables, strict=True):
+        np.testing.assert_array_equal(value, variable.numpy())
+    optimizer.dynamic_scale.assign(2.0**10)
+    trainer.train(batches[3:5])
+    assert any((value != variable.numpy()).any() for value, variable in
+               zip(before, trainer.generator.trainable_variables, strict=True))
+
+
+def test_float16_gradients_are_unscaled_before_adam(tiny_npz, tensorflow):
+    ends = []
+    for scale in (2.0**4, 2.0**12):
+        trainer = build(tiny_npz, policy="mixed_float16")
+        for optimizer in (trainer.generator_optimizer, trainer.discriminator_optimizer):
+            optimizer.dynamic_scale.assign(scale)
+        trainer.train(trainer.epoch_batches(1)[:1])
+        ends.append(trainer.discriminator_optimizer.inner_optimizer.variables[2].numpy())
+    # Adam's mean gradient is the same whatever the scale, but for float16's rounding.
+    np.testing.assert_allclose(ends[0], ends[1], rtol=0.05, atol=1e-5)
+
+
+def test_picture_samples_show_class_by_class(trained):
+    trainer, _ = trained
+    _, conditions = trainer.picture_samples(8)
+    assert trainer.conditioning.class_of[conditions].tolist() == [0] * 4 + [1] * 4
+
+
+@pytest.mark.parametrize("options", [("--arch", "mlp"), ("--condition", "none"),
+                                     ("--loss", "minimax"), ("--label-smoothing", 0.1)])
+def test_every_kind_of_run_takes_steps(tiny_npz, tensorflow, options):
+    trainer = build(tiny_npz, *options)
+    before = state(trainer)
+    assert np.isfinite(trainer.train(trainer.epoch_batches(1)[:3]).numpy()).all()
+    after = state(trainer)
+    for network in ("generator", "discriminator", "average"):
+        assert any((before[name] != after[name]).any() for name in before
+                   if name.startswith(f"{network}/")), network
