@@ -272,6 +272,9 @@ class TrainConfig:
                     f"--{field.name.replace('_', '-')}: the run to resume has {before}, "
                     f"got: {value}"
                 )
+        if self.epochs < saved["epochs"] and "epochs" in given:
+            raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
+                            f"resume has, got: {self.epochs}")
         transient = {"overwrite": False, "dry_run": False, "verbose": False, "max_minutes": None}
         return dataclasses.replace(self, **{**saved, **transient, **keep})
 

@@ -1,10 +1,13 @@
 """What this machine computes with: TensorFlow without its noise, device, precision."""
 
+import importlib.util
 import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
+
+from gan.errors import UserError
 
 TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it
@@ -27,7 +30,12 @@ def import_tensorflow(verbose):
 
     Args:
         verbose: let TensorFlow print.
+
+    Raises:
+        UserError: when TensorFlow is not installed.
     """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError("TensorFlow is not installed; expected: pip install -r requirements.txt")
     if verbose:
         import tensorflow  # noqa: F401
         return

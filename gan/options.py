@@ -33,7 +33,7 @@ class OptionParser(argparse.ArgumentParser):
     def _explain_unknown(self, text):
         name = text.split("=")[0]
         known = [key for key in self._option_string_actions if key.startswith("--")]
-        close = difflib.get_close_matches(name, known, n=1)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"did you mean {close[0]}?" if close else "see --help"
         return f"unknown option: {name} ({hint})"
 

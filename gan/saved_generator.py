@@ -38,7 +38,7 @@ class SavedGenerator:
             # Kept, as the signatures do not hold the variables alive.
             self._model = tf.saved_model.load(str(path))
             self._signatures = dict(self._model.signatures)
-        except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+        except Exception as error:  # every part of the loader has errors of its own
             raise UserError(
                 f"{path}: expected a whole SavedModel, got a damaged one ({error})"
             ) from error
