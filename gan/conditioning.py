@@ -17,6 +17,7 @@ COMPONENTS = 50  # principal components that the clusters are made in
 ITERATIONS = 15  # of k-means
 CLUSTERS_PER_LABEL = 12
 CLUSTERS_WITHOUT_LABELS = 128
+GROUPS_OF_CLUSTERS = 10
 IMAGES_PER_CLUSTER = 10  # at least; fewer would invite copying
 
 
@@ -27,31 +28,54 @@ class Conditioning:
     Attributes:
         ids: int32 [N] in [0, K).
         shares: float32 [K], how often each condition occurs; the sum is 1.
-        class_of: int32 [K], the class a condition belongs to, or None.
+        group_of: int32 [K], the group of conditions that each belongs to: its
+            label, or without labels its cluster of clusters.
+        labelled: whether the groups are the labels of the data.
     """
 
     ids: np.ndarray
     shares: np.ndarray
-    class_of: np.ndarray | None = None
+    group_of: np.ndarray
+    labelled: bool
 
     @property
     def count(self):
         """K, the number of conditions."""
         return len(self.shares)
 
+    @property
+    def class_of(self):
+        """int32 [K], the label of each condition, or None without labels."""
+        return self.group_of if self.labelled else None
+
+    @property
+    def codes(self):
+        """How the networks are told of each condition, float32 [K, W].
+
+        Ones at the condition itself, at its group, and at a place that all
+        share: what is common to a group, or to all images, is then learned
+        once and not K times. W is 1 for a single condition.
+        """
+        shared = np.ones((self.count, 1), np.float32)
+        if self.count == 1:
+            return shared
+        groups = np.eye(self.group_of.max() + 1, dtype=np.float32)[self.group_of]
+        return np.concatenate([np.eye(self.count, dtype=np.float32), groups, shared], axis=1)
+
     def to_arrays(self):
         """Return dict of name → array, for a checkpoint."""
-        classes = [] if self.class_of is None else self.class_of
         return {"conditions/ids": self.ids, "conditions/shares": self.shares,
-                "conditions/class_of": np.array(classes, np.int32)}
+                "conditions/group_of": self.group_of,
+                "conditions/labelled": np.array(self.labelled)}
 
     @classmethod
     def from_arrays(cls, arrays):
         """Take back out of `arrays` what `to_arrays` gave."""
-        ids, shares, classes = (
-            arrays.pop(f"conditions/{name}") for name in ("ids", "shares", "class_of")
+        ids, shares, group_of, labelled = (
+            arrays.pop(f"conditions/{name}")
+            for name in ("ids", "shares", "group_of", "labelled")
         )
-        return cls(ids, shares, classes if len(classes) else None)
+        return cls(ids, shares, group_of, bool(labelled))
 
 
 def condition_dataset(dataset, kind, clusters, seed):
@@ -74,7 +98,8 @@ def condition_dataset(dataset, kind, clusters, seed):
         kind = "clusters" if dataset.labels is None else "labels"
     count = len(dataset.images)
     if kind == "none":
-        return Conditioning(np.zeros(count, np.int32), np.ones(1, np.float32))
+        return Conditioning(np.zeros(count, np.int32), np.ones(1, np.float32),
+                            np.zeros(1, np.int32), labelled=False)
     if kind == "labels" and dataset.labels is None:
         raise UserError(
             f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels"
@@ -100,8 +125,12 @@ def condition_dataset(dataset, kind, clusters, seed):
         ids[members] = len(class_of) + found
         class_of += [group] * len(present)
     shares = np.bincount(ids, minlength=len(class_of)).astype(np.float32) / count
-    classes = np.array(class_of, np.int32) if kind == "labels" else None
-    return Conditioning(ids, shares, classes)
+    if kind == "labels":
+        return Conditioning(ids, shares, np.array(class_of, np.int32), labelled=True)
+    centres = np.stack([features[ids == cluster].mean(axis=0) for cluster in range(len(shares))])
+    found = k_means(centres, min(GROUPS_OF_CLUSTERS, len(shares)), random)
+    group_of = np.unique(found, return_inverse=True)[1].astype(np.int32)
+    return Conditioning(ids, shares, group_of, labelled=False)
 
 
 class PrincipalComponents:

@@ -44,10 +44,10 @@ def export_generator(folder, generator, conditioning, about):
 
 def _endpoints(generator, conditioning, latent_dim):
     """Return dict of name → (function, its input signature)."""
-    count = conditioning.count
+    codes = tf.constant(conditioning.codes)
 
     def images_of(latents, conditions):
-        inputs = models.generator_inputs(latents, conditions, count)
+        inputs = models.generator_inputs(latents, tf.gather(codes, conditions))
         # The generator's tanh is in [-1, 1].
         return {"images": generator(inputs, training=False) * 0.5 + 0.5}
 
@@ -72,14 +72,14 @@ def _endpoints(generator, conditioning, latent_dim):
         return shades(**latents_labels(seeds, labels))
 
     def unconditional(latents):
-        return images_of(latents, None)
+        return images_of(latents, tf.zeros([tf.shape(latents)[0]], tf.int32))
 
     a_latent = tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
     a_condition = tf.TensorSpec([None], tf.int32, name="conditions")
     a_seed = tf.TensorSpec([None], tf.int64, name="seeds")
     a_label = tf.TensorSpec([None], tf.int32, name="labels")
     endpoints = {
-        "serving_default": (images_of, [a_latent, a_condition]) if count > 1
+        "serving_default": (images_of, [a_latent, a_condition]) if conditioning.count > 1
         else (unconditional, [a_latent]),
         "latents": (latents, [a_seed]),
         "sample": (sample, [a_seed]),

@@ -1,8 +1,9 @@
 """The two networks, as Keras `Sequential` models sized by the image.
 
-The generator takes the latent vector with the one-hot condition beside it; the
-discriminator has one output per condition, of which a sample's own is used
-(`select_logits`). With one condition both are the textbook's networks.
+The generator takes the latent vector with the code of the condition beside it;
+the discriminator has one output per place of the code, of which those of a
+sample's own condition are added up (`select_logits`). With a single condition
+both are the textbook's networks.
 """
 
 import keras
@@ -17,22 +18,22 @@ SMALLEST = 8  # pixels; sizes are halved until they are no larger, or odd
 MOST_WIDENING = 8  # the widest layer has so many times the base channels
 
 
-def build_generator(arch, image_shape, latent_dim, conditions, base_channels, policy="float32"):
+def build_generator(arch, image_shape, latent_dim, code_width, base_channels, policy="float32"):
     """Build the generator.
 
     Args:
         arch: "dcgan" or "mlp".
         image_shape: (H, W, C) of an image, H = W.
         latent_dim: length of the latent vector.
-        conditions: number of conditions K.
+        code_width: places W of a condition's code, see `Conditioning.codes`.
         base_channels: channels of the layer before the image.
         policy: Keras dtype policy of the layers.
 
     Returns:
-        Sequential: float32 [N, latent_dim + K] ([N, latent_dim] for K = 1,
-        see `generator_inputs`) → float32 [N, H, W, C] in [-1, 1].
+        Sequential: float32 [N, latent_dim + code_width] ([N, latent_dim] for a
+        width of 1, see `generator_inputs`) → float32 [N, H, W, C] in [-1, 1].
     """
-    inputs = keras.Input((latent_dim + (conditions if conditions > 1 else 0),))
+    inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
     body = {"dcgan": _dcgan_generator, "mlp": _mlp_generator}[arch]
     # The last activation is float32 under every policy: 8 bits of bfloat16
     # would be fewer shades than the image has.
@@ -42,47 +43,53 @@ def build_generator(arch, image_shape, latent_dim, conditions, base_channels, po
     )
 
 
-def build_discriminator(arch, image_shape, conditions, base_channels, policy="float32"):
+def build_discriminator(arch, image_shape, code_width, base_channels, policy="float32"):
     """Build the discriminator.
 
     Args:
-        arch, image_shape, conditions, base_channels, policy: as for
+        arch, image_shape, code_width, base_channels, policy: as for
             `build_generator`; base_channels are those of the first layer.
 
     Returns:
-        Sequential: float32 [N, H, W, C] in [-1, 1] → float32 logits [N, K].
+        Sequential: float32 [N, H, W, C] in [-1, 1] → float32 [N, code_width], see
+        `select_logits`.
     """
     inputs = keras.Input(image_shape)
     body = {"dcgan": _dcgan_discriminator, "mlp": _mlp_discriminator}[arch]
     last = layers.Activation("linear", dtype="float32", name="logits")
     return keras.Sequential(
         [inputs, *body(image_shape, base_channels, policy), layers.Flatten(dtype=policy),
-         _dense(conditions, policy), last],
+         _dense(code_width, policy), last],
         name="discriminator",
     )
 
 
-def generator_inputs(latents, conditions, count):
-    """Put the one-hot condition beside the latent vector.
+def generator_inputs(latents, codes):
+    """Put the codes of the conditions beside the latent vectors.
 
     Args:
         latents: float32 [N, latent_dim].
-        conditions: int32 [N] in [0, count).
-        count: number of conditions; with one, the latents are all there is.
+        codes: float32 [N, W]; codes of one place say nothing and are left out.
 
     Returns:
-        float32 [N, latent_dim + count], or the latents for count 1.
+        float32 [N, latent_dim + W], or the latents.
     """
-    if count == 1:
-        return latents
-    return tf.concat([latents, tf.one_hot(conditions, count)], axis=1)
+    return latents if codes.shape[-1] == 1 else tf.concat([latents, codes], axis=1)
 
 
-def select_logits(logits, conditions):
-    """Pick each sample's logit for its own condition: [N, K], int32 [N] → [N]."""
-    # A product rather than a gather: the gradient of a gather is a scatter,
-    # which is slower and, on GPUs, summed in any order.
-    return tf.reduce_sum(logits * tf.one_hot(conditions, logits.shape[-1]), axis=1)
+def select_logits(outputs, codes):
+    """Return each sample's logit for its own condition.
+
+    Args:
+        outputs: float32 [N, W], the discriminator's.
+        codes: float32 [N, W] of the conditions.
+
+    Returns:
+        float32 [N].
+    """
+    # With a shared place this is the projection discriminator (Miyato & Koyama
+    # 2018) on the last hidden layer: a common judgement plus the condition's.
+    return tf.reduce_sum(outputs * codes, axis=1)
 
 
 def halvings(size):

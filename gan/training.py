@@ -43,13 +43,13 @@ class Trainer:
         self.config = config
         self.conditioning = conditioning
         self.steps_per_epoch = len(dataset.images) // config.batch_size
-        shape, count = dataset.image_shape, conditioning.count
-        sizes = (config.arch, shape, config.latent_dim, count, config.base_channels)
+        shape, width = dataset.image_shape, conditioning.codes.shape[1]
+        sizes = (config.arch, shape, config.latent_dim, width, config.base_channels)
         self.generator = models.build_generator(*sizes, policy)
         self.average = models.build_generator(*sizes)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
-            config.arch, shape, count, config.base_channels, policy
+            config.arch, shape, width, config.base_channels, policy
         )
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         half = policy == "mixed_float16"
@@ -57,6 +57,7 @@ class Trainer:
         self.discriminator_optimizer = self._optimizer(config.lr_d, self.discriminator, half)
         self._images = tf.constant(dataset.images)
         self._conditions = tf.constant(conditioning.ids)
+        self._codes = tf.constant(conditioning.codes)
         # One signature for every number of steps: traced once.
         batches = tf.TensorSpec([None, config.batch_size], tf.int32)
         self.train = tf.function(self._steps, input_signature=[batches])
@@ -109,16 +110,16 @@ class Trainer:
     @tf.autograph.experimental.do_not_convert
     def _step(self, batch):
         loss = LOSSES[self.config.loss]
-        conditions = tf.gather(self._conditions, batch)
+        codes = tf.gather(self._codes, tf.gather(self._conditions, batch))
         real = tf.cast(tf.gather(self._images, batch), tf.float32) / 127.5 - 1
         # Generated images take the conditions of the real ones, so that each
         # occurs as often as in the data.
-        inputs = self._inputs(self._latents(batch.shape[0]), conditions)
+        inputs = models.generator_inputs(self._latents(batch.shape[0]), codes)
 
         with tf.GradientTape(persistent=True) as tape:
             fake = self.generator(inputs, training=True)
-            real_logits = self._judge(real, conditions)
-            fake_logits = self._judge(fake, conditions)
+            real_logits = self._judge(real, codes)
+            fake_logits = self._judge(fake, codes)
             discriminator_loss = loss.discriminator(
                 real_logits, fake_logits, self.config.label_smoothing
             )
@@ -134,7 +135,7 @@ class Trainer:
         )
         if self.config.gradient_penalty != "none":
             discriminator_gradients = self._add_penalty(
-                discriminator_gradients, real, tf.stop_gradient(fake), conditions
+                discriminator_gradients, real, tf.stop_gradient(fake), codes
             )
         self.discriminator_optimizer.apply(
             discriminator_gradients, self.discriminator.trainable_variables
@@ -147,42 +148,35 @@ class Trainer:
             tf.reduce_mean(tf.sigmoid(real_logits)), tf.reduce_mean(tf.sigmoid(fake_logits)),
         ])
 
-    def _judge(self, images, conditions):
-        logits = self.discriminator(images, training=True)
-        return models.select_logits(logits, conditions)
-
-    def _inputs(self, latents, conditions):
-        return models.generator_inputs(latents, conditions, self.conditioning.count)
+    def _judge(self, images, codes):
+        return models.select_logits(self.discriminator(images, training=True), codes)
 
     def _latents(self, count):
         seed = tf.stack([self.step, tf.constant(self.config.seed, tf.int64)])
         return tf.random.stateless_normal([count, self.config.latent_dim], seed, alg=ALGORITHM)
 
-    def _add_penalty(self, gradients, real, fake, conditions):
+    def _add_penalty(self, gradients, real, fake, codes):
         """Add the penalty's gradients, in every `gp_interval`-th step only."""
+        kind, interval = self.config.gradient_penalty, self.config.gp_interval
+        images = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}[kind]
+        # R1 + R2 in one pass; the sum of two means is twice the mean of both.
+        weight = self.config.gp_weight * len(images)
+        images, codes = tf.concat(images, axis=0), tf.concat([codes] * len(images), axis=0)
+
         def penalised():
-            kinds = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}
-            with tf.GradientTape() as tape:
-                penalties = [
-                    squared_gradient_norm(self._input_gradient(images, conditions))
-                    for images in kinds[self.config.gradient_penalty]
-                ]
+            with tf.GradientTape() as outer:
+                with tf.GradientTape() as inner:
+                    inner.watch(images)
+                    total = tf.reduce_sum(self._judge(images, codes))
+                penalty = squared_gradient_norm(inner.gradient(total, images))
                 # Fewer steps, each with more weight: the same pull in the mean.
-                weight = self.config.gp_weight * self.config.gp_interval
-                loss = self.discriminator_optimizer.scale_loss(weight * tf.add_n(penalties))
-            added = tape.gradient(loss, self.discriminator.trainable_variables)
+                loss = self.discriminator_optimizer.scale_loss(interval * weight * penalty)
+            added = outer.gradient(loss, self.discriminator.trainable_variables)
             # None for the last bias: it moves logits, but not their gradients.
             return [gradient if more is None else gradient + more
                     for gradient, more in zip(gradients, added, strict=True)]
 
-        due = self.step % self.config.gp_interval == 0
-        return tf.cond(due, penalised, lambda: gradients)
-
-    def _input_gradient(self, images, conditions):
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            total = tf.reduce_sum(self._judge(images, conditions))
-        return tape.gradient(total, images)
+        return tf.cond(self.step % interval == 0, penalised, lambda: gradients)
 
     def _update_average(self):
         """Move the average towards the generator, statistics included."""
@@ -204,7 +198,8 @@ class Trainer:
             float32 [N, H, W, C] in [-1, 1].
         """
         latents = latents_from_seeds(seeds, self.config.latent_dim)
-        return self.average(self._inputs(latents, conditions), training=False)
+        codes = tf.gather(self._codes, conditions)
+        return self.average(models.generator_inputs(latents, codes), training=False)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def draw(self, seeds):

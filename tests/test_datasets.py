@@ -168,6 +168,13 @@ def test_conditions_without_labels(mnist):
         condition_dataset(bare, "clusters", 2000, seed=0)
 
 
+def test_code_names_the_condition_its_group_and_all():
+    from gan.conditioning import Conditioning
+
+    found = Conditioning(np.array([0, 1, 2]), np.full(3, 1 / 3), np.array([0, 0, 1]), True)
+    assert found.codes.tolist() == [[1, 0, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]]
+
+
 def test_conditions_survive_a_checkpoint(mnist):
     small = Dataset("small", mnist.images[:300], mnist.labels[:300], mnist.class_names)
     for kind in ("labels", "clusters", "none"):

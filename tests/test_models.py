@@ -30,18 +30,19 @@ def test_one_condition_is_the_textbook_gan(models, tensorflow):
     generator = models.build_generator("dcgan", (16, 16, 1), 5, 1, 2)
     assert generator.input_shape == (None, 5)
     latents = tensorflow.ones([2, 5])
-    assert models.generator_inputs(latents, tensorflow.constant([0, 0]), 1) is latents
+    assert models.generator_inputs(latents, tensorflow.ones([2, 1])) is latents
 
 
-def test_condition_stands_beside_the_latent(models, tensorflow):
-    found = models.generator_inputs(tensorflow.constant([[7.0, 8.0]]), tensorflow.constant([2]), 3)
+def test_code_stands_beside_the_latent(models, tensorflow):
+    found = models.generator_inputs(tensorflow.constant([[7.0, 8.0]]),
+                                    tensorflow.constant([[0.0, 0.0, 1.0]]))
     assert found.numpy().tolist() == [[7, 8, 0, 0, 1]]
 
 
-def test_each_sample_has_its_own_logit(models, tensorflow):
-    logits = tensorflow.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    found = models.select_logits(logits, tensorflow.constant([2, 0]))
-    assert found.numpy().tolist() == [3, 4]
+def test_each_sample_has_the_logit_of_its_own_condition(models, tensorflow):
+    outputs = tensorflow.constant([[1.0, 2.0, 30.0], [4.0, 5.0, 60.0]])
+    codes = tensorflow.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    assert models.select_logits(outputs, codes).numpy().tolist() == [31, 65]
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

@@ -16,7 +16,8 @@ def test_fused_adam_takes_the_steps_of_keras_adam(tensorflow):
         optimizer.build([variable])
         random = np.random.default_rng(1)
         for _ in range(20):
-            optimizer.apply([tensorflow.constant(random.normal(size=(4, 3)), "float32")], [variable])
+            gradient = tensorflow.constant(random.normal(size=(4, 3)), "float32")
+            optimizer.apply([gradient], [variable])
         ends.append(variable.numpy())
     np.testing.assert_allclose(ends[0], ends[1], rtol=2e-5)
 

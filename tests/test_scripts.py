@@ -76,9 +76,10 @@ def test_what_a_run_prints(tiny_run):
     _, done = tiny_run
     assert done.stderr == ""  # no bar in a file, no noise from TensorFlow
     lines = done.stdout.splitlines()
-    for start in ("device ", "precision   float32", "data        shapes: 320 images of 16 x 16 x 1, "
-                  "2 classes", "condition ", "networks ", "plan ", "output ", "epoch 1/2", "epoch 2/2",
-                  "time ", "losses ", "next:", "  python generate.py", "  python make_gif.py"):
+    for start in ("device ", "precision   float32",
+                  "data        shapes: 320 images of 16 x 16 x 1, 2 classes", "condition ",
+                  "networks ", "plan ", "output ", "epoch 1/2", "epoch 2/2", "time ",
+                  "losses ", "next:", "  python generate.py", "  python make_gif.py"):
         assert any(line.startswith(start) for line in lines), start
     assert len(lines) < 30
 
