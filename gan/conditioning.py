@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan.errors import UserError
+from gan.orientation import orientation_histograms
 
 COMPONENTS = 50  # principal components that the clusters are made in
 ITERATIONS = 15  # of k-means
+SAMPLES_PER_START = 40
 CLUSTERS_PER_LABEL = 12
-CLUSTERS_WITHOUT_LABELS = 128
+CLUSTERS_WITHOUT_LABELS = 256
 GROUPS_OF_CLUSTERS = 10
 IMAGES_PER_CLUSTER = 10  # at least; fewer would invite copying
 
@@ -104,7 +106,8 @@ def condition_dataset(dataset, kind, clusters, seed):
         raise UserError(
             f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels"
         )
-    features = PrincipalComponents(dataset.images, COMPONENTS).project(dataset.images)
+    edges = orientation_histograms(dataset.images)
+    features = PrincipalComponents(edges, COMPONENTS).project(edges)
     random = np.random.default_rng([seed, 1])
     groups = dataset.labels if kind == "labels" else np.zeros(count, np.int32)
     wanted = clusters or (CLUSTERS_PER_LABEL if kind == "labels" else CLUSTERS_WITHOUT_LABELS)
@@ -134,34 +137,30 @@ def condition_dataset(dataset, kind, clusters, seed):
 
 
 class PrincipalComponents:
-    """The directions in which images vary most."""
+    """The directions in which arrays vary most."""
 
-    def __init__(self, images, number):
+    def __init__(self, arrays, number):
         """
         Args:
-            images: uint8 [N, ...] to learn from.
-            number: components wanted; images of fewer pixels have fewer.
+            arrays: [N, ...] numbers to learn from.
+            number: components wanted; smaller arrays have fewer.
         """
-        flat = images.reshape(len(images), -1)
-        self._mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32) / 255
+        flat = arrays.reshape(len(arrays), -1)
+        self._mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
         covariance = np.zeros((flat.shape[1], flat.shape[1]), np.float32)
-        for part in self._centred(images):
+        for part in self._centred(arrays):
             covariance += part.T @ part
         _, vectors = np.linalg.eigh(covariance / len(flat))
         self._axes = np.ascontiguousarray(vectors[:, ::-1][:, :number])
 
-    def project(self, images):
-        """Return float32 [N, components], largest variance first.
+    def project(self, arrays):
+        """Return float32 [N, components], in the unit of `arrays`, largest variance first."""
+        return np.concatenate([part @ self._axes for part in self._centred(arrays)])
 
-        Args:
-            images: uint8 [N, ...]; the unit of the result is the pixel range.
-        """
-        return np.concatenate([part @ self._axes for part in self._centred(images)])
-
-    def _centred(self, images, size=8192):
-        flat = images.reshape(len(images), -1)
+    def _centred(self, arrays, size=8192):
+        flat = arrays.reshape(len(arrays), -1)
         for start in range(0, len(flat), size):
-            yield flat[start : start + size].astype(np.float32) / 255 - self._mean
+            yield flat[start : start + size].astype(np.float32) - self._mean
 
 
 def k_means(points, number, random):
@@ -178,13 +177,15 @@ def k_means(points, number, random):
     Returns:
         int [N] in [0, number); a cluster may come out empty.
     """
-    centres = points[random.integers(len(points))][None]
-    nearest = np.square(points - centres[0]).sum(axis=1)
+    # Starts among a sample: as good as among all, and faster by their ratio.
+    sample = points[random.permutation(len(points))[: SAMPLES_PER_START * number]]
+    centres = sample[:1]
+    nearest = np.square(sample - centres[0]).sum(axis=1)
     for _ in range(number - 1):
         place = np.searchsorted(np.cumsum(nearest), random.random() * nearest.sum())
-        centre = points[min(place, len(points) - 1)]
+        centre = sample[min(place, len(sample) - 1)]
         centres = np.concatenate([centres, centre[None]])
-        nearest = np.minimum(nearest, np.square(points - centre).sum(axis=1))
+        nearest = np.minimum(nearest, np.square(sample - centre).sum(axis=1))
     for _ in range(ITERATIONS):
         ids = _nearest_centre(points, centres)
         order = np.argsort(ids, kind="stable")

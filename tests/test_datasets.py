@@ -9,6 +9,7 @@ import pytest
 from gan.conditioning import PrincipalComponents, condition_dataset, k_means
 from gan.datasets import Dataset, load_dataset
 from gan.errors import UserError
+from gan.orientation import orientation_histograms
 
 
 def idx(array):
@@ -130,12 +131,44 @@ def test_fingerprint_sees_one_changed_bit():
 
 def test_principal_components_are_those_of_the_singular_value_decomposition():
     images = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 1)).astype(np.uint8)
-    flat = images.reshape(50, -1) / 255
+    flat = images.reshape(50, -1).astype(np.float64)
     _, singular, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     found = PrincipalComponents(images, 3).project(images)
     expected = (flat - flat.mean(axis=0)) @ axes[:3].T
-    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=0.02)
     np.testing.assert_allclose(np.square(found).sum(axis=0), singular[:3] ** 2, rtol=1e-4)
+
+
+def test_edges_of_a_bar_point_across_it():
+    images = np.zeros((2, 32, 32, 1), np.uint8)
+    images[0, :, 13:15] = 255  # upright: edges point right (0) and left (4)
+    images[1, 13:15, :] = 255  # lying: edges point down (2) and up (6)
+    found = orientation_histograms(images).reshape(2, 8, 8, 8)
+    middle = np.square(found[:, 2:6, 2:6]).sum(axis=(1, 2))  # away from the picture's rim
+    np.testing.assert_allclose(middle[0, [0, 4]], middle[0].sum() / 2, rtol=1e-5)
+    np.testing.assert_allclose(middle[1, [2, 6]], middle[1].sum() / 2, rtol=1e-5)
+
+
+def test_a_slanted_edge_is_shared_between_two_directions():
+    # A ramp whose gradient points 22.5 degrees down from the right, between 0 and 1.
+    rows, columns = np.mgrid[:32, :32]
+    angle = np.pi / 8
+    ramp = 5.5 * (np.cos(angle) * columns + np.sin(angle) * rows)
+    found = orientation_histograms(ramp.astype(np.uint8)[None, ..., None]).reshape(8, 8, 8)
+    shares = np.square(found[2:6, 2:6]).sum(axis=(0, 1))
+    assert shares[0] == pytest.approx(shares[1], rel=0.1)
+    assert shares[:2].sum() > 0.8 * shares.sum()
+
+
+def test_clusters_of_edges_know_digits_better_than_clusters_of_pixels(mnist):
+    def purity(features):
+        points = PrincipalComponents(features, 50).project(features)
+        found = k_means(points, 64, np.random.default_rng(0))
+        return sum(np.bincount(labels[found == cluster], minlength=10).max()
+                   for cluster in range(64)) / len(labels)
+
+    images, labels = mnist.images[:6000], mnist.labels[:6000]
+    assert purity(orientation_histograms(images)) > purity(images) + 0.05
 
 
 def test_k_means_finds_separate_clouds():
@@ -160,7 +193,7 @@ def test_conditions_by_label_keep_to_their_label(mnist):
 def test_conditions_without_labels(mnist):
     bare = Dataset("bare", mnist.images[:1000])
     found = condition_dataset(bare, "auto", None, seed=0)
-    assert found.class_of is None and found.count == 100  # ten images a cluster at least
+    assert found.class_of is None and found.count <= 100  # ten images a cluster at least
     assert condition_dataset(bare, "none", None, seed=0).count == 1
     with pytest.raises(UserError, match="has no labels, got: labels"):
         condition_dataset(bare, "labels", None, seed=0)

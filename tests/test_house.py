@@ -12,12 +12,12 @@ from tests.conftest import ROOT
 FLOORS = [
     {"__init__", "errors"}, {"options", "files", "signals"}, {"config", "archive"},
     {"images", "gif", "plots", "datasets", "metrics", "sampling", "losses", "layers", "device",
-     "progress", "saved_generator", "checkpoint"},
+     "progress", "saved_generator", "checkpoint", "orientation"},
     {"optimizer", "conditioning", "models", "board", "run_folder", "classifier"},
     {"export", "training", "evaluate"}, {"history"}, {"loop"},
 ]
 LIGHT = {"errors", "options", "files", "signals", "config", "archive", "images", "gif", "datasets",
-         "metrics", "checkpoint", "run_folder", "conditioning", "progress"}
+         "metrics", "checkpoint", "run_folder", "conditioning", "progress", "orientation"}
 
 
 def gan_imports(path):
