@@ -66,7 +66,7 @@ class TrainConfig:
     clusters: int = option(
         None, "data",
         "number of k-means clusters: within each label, or among all images "
-        "(default: 12 within each label, 128 among all images)",
+        "(default: 12 within each label, 256 among all images)",
         whole_number(1, 4096), metavar="N", fixed=True,
     )
 
@@ -98,7 +98,7 @@ class TrainConfig:
         real_number(0, 0.5), metavar="X", fixed=True,
     )
     gradient_penalty: str = choice(
-        "none", "objective",
+        "r1r2", "objective",
         "penalty on the squared gradient of the discriminator at real images (r1), at generated "
         "ones (r2) or both (Mescheder 2018)",
         ("none", "r1", "r2", "r1r2"), fixed=True,
@@ -129,7 +129,7 @@ class TrainConfig:
         real_number(0, 1), metavar="X", fixed=True,
     )
     beta1: float = option(
-        0.5, "objective", "Adam's decay of the mean gradient, a step", real_number(0, 0.9999),
+        0.0, "objective", "Adam's decay of the mean gradient, a step", real_number(0, 0.9999),
         metavar="X", fixed=True,
     )
     beta2: float = option(
@@ -141,7 +141,7 @@ class TrainConfig:
         6, "training", "passes over the data", whole_number(1, 10**6), metavar="N"
     )
     batch_size: int = option(
-        32, "training", "real images a step, and as many generated ones", whole_number(2, 65536),
+        64, "training", "real images a step, and as many generated ones", whole_number(2, 65536),
         metavar="N", fixed=True,
     )
     ema: float = option(
