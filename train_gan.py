@@ -6,6 +6,8 @@
     python train_gan.py --help               # every option
 """
 
+import dataclasses
+import shlex
 import sys
 import time
 
@@ -35,93 +37,48 @@ def train(config, given, folder, began):
     Args:
         config: `TrainConfig` from the command line.
         given: names of the options that were given there.
-        folder: `RunFolder`, locked.
+        folder: `RunFolder`, locked unless this is a dry run.
         began: `time.monotonic()` at the start of the script.
 
     Returns:
         The exit code.
     """
-    config, saved = take_up(config, given, folder)
-
-    from gan.conditioning import Conditioning, condition_dataset
-    from gan.datasets import load_dataset
-
-    dataset = load_dataset(config.dataset)
-    if config.batch_size > len(dataset.images):
-        raise UserError(
-            f"--batch-size: expected at most {len(dataset.images)}, the number of training "
-            f"images, got: {config.batch_size}"
-        )
-    fingerprint = dataset.fingerprint()
-    if saved:
-        arrays, about = saved
-        if about["dataset"] != fingerprint:
-            raise UserError(f"--dataset: {config.dataset} no longer holds the images that the "
-                            "run to resume was trained on")
-        conditioning = Conditioning.from_arrays(arrays)
-    else:
-        conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-
-    from gan.device import find_device, import_tensorflow
-
-    import_tensorflow(config.verbose)
-    device = find_device(config.mixed_precision)
-
-    from gan.training import Trainer
-
-    trainer = Trainer(config, dataset, conditioning, device.policy)
-    describe(config, dataset, conditioning, device, trainer, folder)
+    config, arrays, about = take_up(config, given, folder)
+    dataset, conditioning = load_data(config, arrays, about)
+    trainer = build_networks(config, dataset, conditioning, arrays)
+    print(f"output      {folder.path.resolve()}", flush=True)
     if config.dry_run:
         trainer.generator.summary(line_length=90)
         trainer.discriminator.summary(line_length=90)
         print("dry run: everything fits; nothing was trained or written")
         return 0
 
-    from gan import images
-    from gan.board import Board
-    from gan.checkpoint import assign_variables
-    from gan.evaluate import Evaluator, judge_for
-    from gan.files import write_text
-    from gan.history import History
-    from gan.loop import DivergedError, Loop
-    from gan.progress import Progress
+    from gan.loop import DivergedError
     from gan.signals import StopRequest
 
-    if saved:
-        assign_variables(trainer.variables(), arrays)
-    else:
+    if not config.resume:
         folder.clear()
-    history = History(about["history"] if saved else None)
-    write_text(folder.config, config.to_json())
-    examples = dataset.images[trainer.epoch_batches(1)[0]][: config.num_samples]
-    images.write_png(folder.real_samples, images.sheet(examples))
-    progress = Progress(config.epochs, trainer.steps_per_epoch, config.batch_size,
-                        int(trainer.step))
-    board = Board(folder.tensorboard if config.tensorboard else None)
-    judge = judge_for(dataset, train=config.metrics_interval > 0)
-    evaluator = Evaluator(dataset, judge) if judge else None
-    loop = Loop(config, trainer, folder, history, progress, board, evaluator, fingerprint)
     deadline = began + 60 * config.max_minutes if config.max_minutes else None
-    try:
-        with StopRequest(deadline) as stop:
+    with StopRequest(deadline) as stop:
+        loop = prepare_loop(config, dataset, trainer, folder, about)
+        try:
             finished = loop.run(stop)
-    except DivergedError as error:
-        print(f"train_gan.py: stopped: {error}. The last checkpoint and its pictures are kept; "
-              "try a lower --lr.", file=sys.stderr)
-        return EXIT_DIVERGED
-    finally:
-        progress.close()
+        except DivergedError as error:
+            print(f"train_gan.py: stopped: {error}; the last checkpoint is kept. "
+                  "Try a lower --lr or a higher --gp-weight.", file=sys.stderr)
+            return EXIT_DIVERGED
+        finally:
+            loop.progress.close()
     if stop.signal and not finished:
         print(f"interrupted at step {int(trainer.step)}; saved. "
               f"To continue: {command('train_gan.py --resume', folder)}")
         return 128 + stop.signal
 
-    figures, floor = loop.figures(), evaluator.floor() if evaluator else None
-    export(config, dataset, conditioning, trainer, history, figures, folder)
+    figures = loop.figures()
+    export(config, dataset, loop, figures)
     if not finished:
         print("time is up: ", end="")
-    print(f"trained {len(history.rows)} of {config.epochs} epochs, {int(trainer.step):,} steps")
-    summarise(history, figures, floor, folder, finished, time.monotonic() - began)
+    summarise(config, loop, figures, finished, time.monotonic() - began)
     return 0
 
 
@@ -129,8 +86,8 @@ def take_up(config, given, folder):
     """Find out whether a run is begun or continued.
 
     Returns:
-        `(config, saved)`: for `--resume` the continued configuration and the
-        checkpoint's `(arrays, about)`; else the given one and None.
+        `(config, arrays, about)`: for `--resume` the continued configuration
+        and the content of the checkpoint; else the given one, None and None.
 
     Raises:
         UserError: when a run lies in the folder that is neither to be continued
@@ -142,7 +99,7 @@ def take_up(config, given, folder):
                 f"--outdir: {folder.path} holds a run; expected --resume to continue it, "
                 "--overwrite to replace it, or another folder"
             )
-        return config, None
+        return config, None, None
 
     from gan.checkpoint import load_newest
 
@@ -150,61 +107,115 @@ def take_up(config, given, folder):
         folder.checkpoints, lambda text: print(f"warning: {text}", file=sys.stderr)
     )
     continued = config.continued(about["config"], given)
-    if "epochs" in given and continued.epochs != about["config"]["epochs"] \
-            and continued.lr_decay > 0:
-        print(f"note: the rates now fall towards epoch {continued.epochs}, "
-              f"not {about['config']['epochs']}")
-    return continued, (arrays, about)
+    before = about["config"]["epochs"]
+    if continued.epochs != before and continued.lr_decay > 0:
+        print(f"note: the rates now fall towards epoch {continued.epochs}, not {before}")
+    return continued, arrays, about
 
 
-def describe(config, dataset, conditioning, device, trainer, folder):
-    """Print what is going to happen."""
-    height, width, channels = dataset.image_shape
-    kinds = f", {len(dataset.class_names)} classes" if dataset.class_names else ", no labels"
-    told = {True: "within the labels", False: "of the images"}[conditioning.class_of is not None]
+def load_data(config, arrays, about):
+    """Load the images and give each its condition, or take that from the checkpoint."""
+    from gan.conditioning import Conditioning, condition_dataset
+    from gan.datasets import load_dataset
+
+    dataset = load_dataset(config.dataset)
+    count, (height, width, channels) = len(dataset.images), dataset.image_shape
+    kinds = f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"
+    print(f"data        {dataset.name}: {count:,} images of {height} x {width} x {channels}, "
+          f"{kinds}", flush=True)
+    if config.batch_size > count:
+        raise UserError(f"--batch-size: expected at most {count}, the number of training images, "
+                        f"got: {config.batch_size}")
+    if about is None:
+        conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
+    elif about["dataset"] != dataset.fingerprint():
+        raise UserError(f"--dataset: {config.dataset} no longer holds the images that the "
+                        "run to resume was trained on")
+    else:
+        conditioning = Conditioning.from_arrays(arrays)
+    of_what = "within the labels" if conditioning.labelled else "of all images"
+    print("condition   " + ("none" if conditioning.count == 1
+                            else f"{conditioning.count} clusters {of_what}"), flush=True)
+    return dataset, conditioning
+
+
+def build_networks(config, dataset, conditioning, arrays):
+    """Start TensorFlow and build the networks, with the checkpoint's state if there is one."""
+    from gan.device import find_device, import_tensorflow
+
+    import_tensorflow(config.verbose)
+    device = find_device(config.mixed_precision)
+
+    from gan.checkpoint import assign_variables
+    from gan.training import Trainer
+
+    trainer = Trainer(config, dataset, conditioning, device.policy)
+    if arrays is not None:
+        assign_variables(trainer.variables(), arrays)
+    step, steps = int(trainer.step), config.epochs * trainer.steps_per_epoch
     print(f"device      {device.name}")
     print(f"precision   {device.policy} ({device.why})")
-    print(f"data        {dataset.name}: {len(dataset.images):,} images of {height} x {width} x "
-          f"{channels}{kinds}")
-    print("condition   " + (f"{conditioning.count} clusters {told}" if conditioning.count > 1
-                            else "none"))
     print(f"networks    {config.arch}: generator {trainer.generator.count_params():,} parameters, "
           f"discriminator {trainer.discriminator.count_params():,}")
-    print(f"plan        epochs {int(trainer.step) // trainer.steps_per_epoch + 1} to "
-          f"{config.epochs}, {trainer.steps_per_epoch:,} steps of {config.batch_size} images each")
-    print(f"output      {folder.path.resolve()}", flush=True)
+    print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} images"
+          + (f", {step:,} of them done" if step else ""))
+    return trainer
 
 
-def export(config, dataset, conditioning, trainer, history, figures, folder):
+def prepare_loop(config, dataset, trainer, folder, about):
+    """Put together what the epochs write to, and write what is known before the first."""
+    from gan import images
+    from gan.board import Board
+    from gan.evaluate import Evaluator, judge_for
+    from gan.files import write_text
+    from gan.history import History
+    from gan.loop import Loop
+    from gan.progress import Progress
+
+    write_text(folder.config, config.to_json())
+    images.write_png(folder.real_samples, images.sheet(dataset.examples(config.num_samples)))
+    judge = judge_for(dataset, train=config.metrics_interval > 0)
+    return Loop(
+        config, trainer, folder,
+        history=History(about["history"] if about else None),
+        progress=Progress(config.epochs, trainer.steps_per_epoch, config.batch_size,
+                          int(trainer.step)),
+        board=Board(folder.tensorboard if config.tensorboard else None),
+        evaluator=Evaluator(dataset, judge) if judge else None,
+        fingerprint=dataset.fingerprint(),
+    )
+
+
+def export(config, dataset, loop, figures):
     """Write the SavedModel of the averaged generator."""
-    import dataclasses
-
     from gan.export import export_generator
 
-    export_generator(folder.export, trainer.average, conditioning, {
+    export_generator(loop.folder.export, loop.trainer.average, loop.trainer.conditioning, {
         "dataset": dataset.name,
         "image_shape": list(dataset.image_shape),
         "latent_dim": config.latent_dim,
         "class_names": list(dataset.class_names),
-        "epochs": len(history.rows),
-        "steps": int(trainer.step),
+        "epochs": len(loop.history.rows),
+        "steps": int(loop.trainer.step),
         "metrics": figures,
         "config": dataclasses.asdict(config),
     })
 
 
-def summarise(history, figures, floor, folder, finished, seconds):
+def summarise(config, loop, figures, finished, seconds):
     """Print what came out, what was written, and what to do next."""
-    print(f"time        {seconds:.0f} s in all")
-    if history.rows:
-        last = history.rows[-1]
-        print(f"losses      discriminator {last['discriminator_loss']:.3f}, "
-              f"generator {last['generator_loss']:.3f} (mean of the last epoch)")
+    folder, rows = loop.folder, loop.history.rows
+    print(f"trained {len(rows)} of {config.epochs} epochs, {int(loop.trainer.step):,} steps; "
+          f"{seconds:.0f} s in all")
+    if rows:
+        print(f"losses      discriminator {rows[-1]['discriminator_loss']:.3f}, "
+              f"generator {rows[-1]['generator_loss']:.3f} (mean of the last epoch)")
     if figures:
+        floor = loop.evaluator.floor()
         names = {"frechet": "Fréchet distance", "precision": "precision", "recall": "recall"}
-        real = {name: f" (real test images: {floor[name]:.2f})" if floor else "" for name in names}
         print("quality     " + ", ".join(
-            f"{text} {figures[name]:.2f}{real[name]}" for name, text in names.items()))
+            f"{text} {figures[name]:.2f}" + (f" (real test images {floor[name]:.2f})" if floor
+                                             else "") for name, text in names.items()))
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("checkpoint", folder.checkpoints),
                ("generator", folder.export)]
@@ -220,8 +231,6 @@ def summarise(history, figures, floor, folder, finished, seconds):
 
 def command(text, folder, option="--outdir", value=None):
     """Return a command to type, with the folder where it is not the default."""
-    import shlex
-
     if str(folder.path) == ".":
         return f"python {text}"
     return f"python {text} {option} {shlex.quote(str(value or folder.path))}"

@@ -47,6 +47,15 @@ class Dataset:
         """(H, W, C) of one image."""
         return self.images.shape[1:]
 
+    def examples(self, count):
+        """Return the first images, with labels as many of each class: [count, H, W, C]."""
+        if self.labels is None or count < len(self.class_names):
+            return self.images[:count]
+        share = -(-count // len(self.class_names))
+        chosen = [np.flatnonzero(self.labels == number)[:share]
+                  for number in range(len(self.class_names))]
+        return self.images[np.concatenate(chosen)[:count]]
+
     def fingerprint(self):
         """Return a short hash of the training images and labels."""
         digest = hashlib.sha256(repr(self.images.shape).encode())

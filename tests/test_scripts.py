@@ -78,7 +78,8 @@ def test_what_a_run_prints(tiny_run):
     lines = done.stdout.splitlines()
     for start in ("device ", "precision   float32",
                   "data        shapes: 320 images of 16 x 16 x 1, 2 classes", "condition ",
-                  "networks ", "plan ", "output ", "epoch 1/2", "epoch 2/2", "time ",
+                  "networks ", "plan ", "output ", "epoch 1/2", "epoch 2/2",
+                  "trained 2 of 2 epochs, 40 steps",
                   "losses ", "next:", "  python generate.py", "  python make_gif.py"):
         assert any(line.startswith(start) for line in lines), start
     assert len(lines) < 30
@@ -247,7 +248,11 @@ def uninterrupted(tiny_npz, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [
+    signal.SIGKILL, signal.SIGINT,
+    pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+])
 def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, tmp_path, number):
     process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
     wait_for(tmp_path / "generated_images/epoch_0005.png", process)
@@ -266,6 +271,7 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, t
     assert leftovers == []
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_with_more_epochs(tiny_npz, tmp_path):
     run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1, cwd=tmp_path)
     done = run_script("train_gan.py", "--resume", "--epochs", 2, cwd=tmp_path)
@@ -273,6 +279,7 @@ def test_a_finished_run_goes_on_with_more_epochs(tiny_npz, tmp_path):
     assert [row["epoch"] for row in history(tmp_path)] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_time_limit_exports_and_can_be_resumed(tiny_npz, tmp_path):
     done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 100000,
                       "--max-minutes", 0.25, cwd=tmp_path)

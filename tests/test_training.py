@@ -11,7 +11,7 @@ def build(tiny_npz, *options, policy="float32"):
     from gan.training import Trainer
 
     arguments = ["--dataset", str(tiny_npz), *TINY, *map(str, options)]
-    if "none" not in options:
+    if "--condition" not in options:
         arguments += ["--clusters", "2"]
     config, _ = TrainConfig.from_arguments(arguments)
     dataset = load_dataset(config.dataset)
