@@ -112,7 +112,7 @@ class TrainConfig:
         whole_number(1, 1000), metavar="N", fixed=True,
     )
     lr: float = option(
-        1e-3, "objective", "Adam's learning rate, for both networks", real_number(FLOAT, 1),
+        1.5e-3, "objective", "Adam's learning rate, for both networks", real_number(FLOAT, 1),
         metavar="X", fixed=True,
     )
     lr_g: float = option(

@@ -112,7 +112,7 @@ def test_a_run_is_not_overwritten_unasked(refused, finished):
     (["--batch-size", "32"], "--batch-size: the run to resume has 16, got: 32"),
     (["--dataset", "mnist"], "--dataset: the run to resume has"),
     (["--base_channels", "8"], "--base-channels: the run to resume has 4, got: 8"),
-    (["--lr", "0.1"], "--lr: the run to resume has 0.001, got: 0.1"),
+    (["--lr", "0.1"], "--lr: the run to resume has 0.0015, got: 0.1"),
     (["--mixed-precision", "bfloat16"], "--mixed-precision: the run to resume has off"),
     (["--condition", "none"], "--clusters: expected --condition labels"),
     (["--epochs", "1"], "--epochs: expected at least 2"),
