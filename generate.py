@@ -23,16 +23,8 @@ MOST_GRID = 10**4  # images of one sheet
 def main():
     """Run from the command line; returns the exit code."""
     options = parse()
-    sheet = options.grid is not None
-    if options.interpolate:
-        targets = [options.outdir / "interpolation.gif"]
-    elif sheet:
-        targets = [options.outdir / "grid.png"]
-    elif options.npz:
-        targets = [options.outdir / "images.npz"]
-    else:
-        targets = [options.outdir / image_name(seed) for seed in options.seeds]
-    refuse_overwriting(targets, options.force)
+    draw, names = choose_form(options)
+    refuse_overwriting(options, names)
 
     from gan.device import import_tensorflow
     from gan.files import make_folder
@@ -42,15 +34,7 @@ def main():
     labels = choose_labels(options.label, about["class_names"], options)
     make_folder(options.outdir, "--outdir")
     import_tensorflow(verbose=False)
-    generator = SavedGenerator(options.model)
-    if options.interpolate:
-        interpolate(generator, options, labels, targets[0])
-    elif sheet:
-        write_sheet(generator, options, labels, targets[0])
-    elif options.npz:
-        write_npz(generator, options, labels, targets[0])
-    else:
-        write_pngs(generator, options, labels, targets)
+    draw(SavedGenerator(options.model), options, labels)
     return 0
 
 
@@ -120,6 +104,18 @@ def check_combination(options):
         raise UserError("--interpolate: expected at least two seeds, got: one")
     if options.frames and not options.interpolate:
         raise UserError("--frames: expected --interpolate with it, got: no --interpolate")
+
+
+def choose_form(options):
+    """Return the function that writes the form asked for, and the names it writes."""
+    if options.interpolate:
+        return interpolate, ["interpolation.gif"]
+    if options.grid:
+        return write_sheet, ["grid.png"]
+    if options.npz:
+        return write_npz, ["images.npz"]
+    # One by one, as there may be a million of them.
+    return write_pngs, (image_name(seed) for seed in options.seeds)
 
 
 def parse_seeds(text):
@@ -194,29 +190,32 @@ def draw(generator, seeds, labels, truncation):
     return generator.images(truncation * latents, conditions)
 
 
-def write_sheet(generator, options, labels, path):
+def write_sheet(generator, options, labels):
     """Write all images as one sheet."""
     from gan import images
 
+    path = options.outdir / "grid.png"
     drawn = np.concatenate([part for _, _, part in batches(generator, options, labels)])
     images.write_png(path, images.sheet(drawn, options.grid[1]))
     print(f"{path}: {len(drawn)} images, seeds {span(options.seeds)}")
 
 
-def write_pngs(generator, options, labels, paths):
+def write_pngs(generator, options, labels):
     """Write each image to its own file."""
     from gan import images
 
-    for positions, _, drawn in batches(generator, options, labels):
-        for position, image in zip(positions, drawn, strict=True):
-            images.write_png(paths[position], image)
-    print(f"{options.outdir}: {len(paths)} images, {paths[0].name} to {paths[-1].name}")
+    for _, seeds, drawn in batches(generator, options, labels):
+        for seed, image in zip(seeds, drawn, strict=True):
+            images.write_png(options.outdir / image_name(seed), image)
+    first, last = image_name(options.seeds[0]), image_name(options.seeds[-1])
+    print(f"{options.outdir}: {len(options.seeds)} images, {first} to {last}")
 
 
-def write_npz(generator, options, labels, path):
+def write_npz(generator, options, labels):
     """Stream all images to one .npz file; memory holds one batch."""
     from gan.archive import write_npz_streamed
 
+    path = options.outdir / "images.npz"
     count = len(options.seeds)
     columns = {
         "images": (np.uint8, (count, *generator.image_shape)),
@@ -236,7 +235,7 @@ def write_npz(generator, options, labels, path):
     print(f"{path}: {count} images, seeds {span(options.seeds)}")
 
 
-def interpolate(generator, options, labels, path):
+def interpolate(generator, options, labels):
     """Write a GIF that walks through the seeds and back to the first.
 
     The latents follow great circles (White 2016, "Sampling Generative
@@ -247,6 +246,7 @@ def interpolate(generator, options, labels, path):
     from gan import images
     from gan.gif import write_gif
 
+    path = options.outdir / "interpolation.gif"
     seeds = np.array(options.interpolate, np.int64)
     chosen = None if labels is None else labels(np.arange(len(seeds)))
     latents, conditions = generator.latents(seeds, chosen)
@@ -278,11 +278,14 @@ def slerp(start, end, share):
     return (weights[0] * start + weights[1] * end) / np.sin(angle)
 
 
-def refuse_overwriting(paths, force):
-    """Raise a `UserError` if one of the files exists and `force` is not given."""
-    existing = None if force else next((path for path in paths if path.exists()), None)
-    if existing:
-        raise UserError(f"{existing} exists; expected --force to overwrite it, or another --outdir")
+def refuse_overwriting(options, names):
+    """Raise a `UserError` if one of the files exists and `--force` is not given."""
+    if options.force or not options.outdir.exists():
+        return
+    for name in names:
+        if (options.outdir / name).exists():
+            raise UserError(f"{options.outdir / name} exists; expected --force to overwrite it, "
+                            "or another --outdir")
 
 
 def image_name(seed):

@@ -56,7 +56,7 @@ def train(config, given, folder, began):
     from gan.loop import DivergedError
     from gan.signals import StopRequest
 
-    if not config.resume:
+    if about is None:
         folder.clear()
     deadline = began + 60 * config.max_minutes if config.max_minutes else None
     with StopRequest(deadline) as stop:

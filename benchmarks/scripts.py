@@ -57,7 +57,7 @@ def drawing(rows, model, folder):
             bare(seeds=seeds)["images"].numpy()
 
     def script():
-        generate.write_npz(generator, options, None, Path(folder) / "images.npz")
+        generate.write_npz(generator, options, None)
 
     times = {bare_calls: [], script: []}
     for function in (bare_calls, script) * 3:

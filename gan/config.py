@@ -263,7 +263,7 @@ class TrainConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not field.metadata["fixed"]:
-                if field.name in given or field.name in ("resume", "outdir"):
+                if field.name in given or field.name == "outdir":
                     keep[field.name] = value
                 continue
             before = saved.get(field.name, field.default)
@@ -275,8 +275,9 @@ class TrainConfig:
         if self.epochs < saved["epochs"] and "epochs" in given:
             raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
                             f"resume has, got: {self.epochs}")
-        transient = {"overwrite": False, "dry_run": False, "verbose": False, "max_minutes": None}
-        return dataclasses.replace(self, **{**saved, **transient, **keep})
+        # What is asked of one session is not handed on to the next.
+        session = {"max_minutes": None, "overwrite": False, "dry_run": False, "verbose": False}
+        return dataclasses.replace(self, **{**saved, **session, **keep, "resume": False})
 
 
 def _parser():

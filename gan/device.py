@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -73,7 +74,7 @@ def find_device(mixed_precision):
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         capability = details.get("compute_capability", (0, 0))
-        name = (f"GPU, {details.get('device_name', gpus[0].name)}, "
+        name = (f"GPU, {details.get('device_name', gpus[0].name)}{_gpu_memory()}, "
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
         capability, name = None, f"CPU, {len(os.sched_getaffinity(0))} cores"
@@ -85,6 +86,16 @@ def find_device(mixed_precision):
     if not gpus and BFLOAT16_FLAGS & _processor_flags():
         return Device(name, "mixed_bfloat16", "the processor multiplies it")
     return Device(name, "float32", "nothing shorter is faster here")
+
+
+def _gpu_memory():
+    """The first GPU's memory in words, which TensorFlow does not tell."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return f", {int(done.stdout) / 1024:.0f} GiB"
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return ""
 
 
 def _processor_flags():

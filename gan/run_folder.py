@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from gan.checkpoint import list_checkpoints
+from gan.checkpoint import checkpoint_step, list_checkpoints
 from gan.errors import UserError, describe_os_error
 from gan.files import finish_replacements, make_folder
 
@@ -33,8 +33,8 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
 
     def holds_run(self):
-        """Whether a run lies here that could be resumed."""
-        return bool(list_checkpoints(self.checkpoints))
+        """Whether a run lies here that has taken a step."""
+        return any(checkpoint_step(path) > 0 for path in list_checkpoints(self.checkpoints))
 
     @contextlib.contextmanager
     def locked(self):

@@ -8,7 +8,7 @@ import numpy as np
 from gan.errors import UserError, describe_os_error
 
 ABOUT = "assets.extra/gan.json"
-NEEDED = ("image_shape", "latent_dim", "class_names")
+NEEDED = ("image_shape", "latent_dim", "class_names", "config")
 
 
 class SavedGenerator:

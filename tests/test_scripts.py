@@ -339,3 +339,44 @@ def test_bar_on_a_terminal(tiny_npz, tmp_path):
         shown += part
     assert process.wait(60) == 0
     assert b"img/s" in shown and b"loss D" in shown and b"epoch 30/30" in shown
+
+
+@pytest.mark.slow
+def test_metrics_of_other_data_train_a_classifier_once(tiny_npz, tmp_path):
+    cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    arguments = ["--dataset", tiny_npz, *TINY, "--epochs", 2, "--metrics-interval", 1]
+    first = run_script("train_gan.py", *arguments, "--outdir", "a", cwd=tmp_path, env=cache)
+    assert first.returncode == 0 and "training the classifier" in first.stdout, first.stderr
+    rows = history(tmp_path / "a")
+    assert all(float(row["frechet"]) > 0 and 0 <= float(row["recall"]) <= 1 for row in rows)
+    second = run_script("train_gan.py", *arguments, "--outdir", "b", cwd=tmp_path, env=cache)
+    assert second.returncode == 0 and "training the classifier" not in second.stdout
+    assert history(tmp_path / "b") == rows
+    kept, = (tmp_path / "cache/gan").iterdir()
+    kept.write_bytes(kept.read_bytes()[:5000])
+    third = run_script("train_gan.py", *arguments, "--outdir", "c", cwd=tmp_path, env=cache)
+    assert third.returncode == 0 and "damaged" in third.stderr
+    evaluated = subprocess.run(
+        [sys.executable, "-m", "gan.evaluate", "--model", str(tmp_path / "c/exported_model"),
+         "--num-images", "10000", "--json", str(tmp_path / "figures.json")],
+        cwd=ROOT, env=cache, capture_output=True, text=True)
+    assert evaluated.returncode == 0, evaluated.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    for name in ("frechet", "kid", "precision", "recall"):
+        assert figures["generated"][name] == pytest.approx(float(history(tmp_path / "c")[-1][name]))
+    assert figures["test_images"]["frechet"] < figures["generated"]["frechet"]
+
+
+@pytest.mark.slow
+def test_unlabelled_data_is_measured_in_pixels(tiny_npz, tmp_path):
+    with np.load(tiny_npz) as arrays:
+        np.savez(tmp_path / "bare.npz", x_train=arrays["x_train"], x_test=arrays["x_test"])
+    done = run_script("train_gan.py", "--dataset", "bare.npz", *TINY, "--epochs", 1, cwd=tmp_path)
+    assert done.returncode == 0 and "quality " in done.stdout, done.stderr
+    assert "32 clusters of all images" in done.stdout
+    evaluated = subprocess.run([sys.executable, "-m", "gan.evaluate", "--model",
+                                str(tmp_path / "exported_model"), "--num-images", "500",
+                                "--dataset", str(tmp_path / "bare.npz")],
+                               cwd=ROOT, capture_output=True, text=True)
+    assert evaluated.returncode == 0 and "principal components of the pixels" in evaluated.stdout
+    assert "nearest_ratio" in evaluated.stdout and "confident" not in evaluated.stdout
