@@ -45,7 +45,7 @@ def train(config, given, folder, began):
     """
     config, arrays, about = take_up(config, given, folder)
     dataset, conditioning = load_data(config, arrays, about)
-    trainer = build_networks(config, dataset, conditioning, arrays)
+    trainer = build_networks(config, dataset, conditioning, arrays, about)
     print(f"output      {folder.path.resolve()}", flush=True)
     if config.dry_run:
         trainer.generator.summary(line_length=90)
@@ -139,12 +139,14 @@ def load_data(config, arrays, about):
     return dataset, conditioning
 
 
-def build_networks(config, dataset, conditioning, arrays):
+def build_networks(config, dataset, conditioning, arrays, about):
     """Start TensorFlow and build the networks, with the checkpoint's state if there is one."""
     from gan.device import find_device, import_tensorflow
 
     import_tensorflow(config.verbose)
     device = find_device(config.mixed_precision)
+    if about and about["policy"] != device.policy:  # begun on another machine
+        device = device._replace(policy=about["policy"], why="as the run was begun")
 
     from gan.checkpoint import assign_variables
     from gan.training import Trainer

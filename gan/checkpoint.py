@@ -59,7 +59,7 @@ def load_newest(folder, warn):
     for path in files:
         try:
             arrays, about = read_archive(path)
-            if about.keys() >= {"step", "config", "dataset", "history"}:
+            if about.keys() >= {"step", "config", "policy", "dataset", "history"}:
                 return arrays, about
             warn(f"{path} is not a checkpoint; taking the one before it")
         except UserError as error:

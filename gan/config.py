@@ -20,7 +20,7 @@ GROUPS = {
     "training": "how long and how fast",
     "output": "what is written, and where",
 }
-FLOAT = 1e-12  # the smallest number that counts as positive
+POSITIVE = 1e-12  # the smallest number that counts as such
 
 
 def option(default, group, help, parse=str, *, metavar=None, fixed=False):
@@ -112,16 +112,16 @@ class TrainConfig:
         whole_number(1, 1000), metavar="N", fixed=True,
     )
     lr: float = option(
-        1.5e-3, "objective", "Adam's learning rate, for both networks", real_number(FLOAT, 1),
+        1.5e-3, "objective", "Adam's learning rate, for both networks", real_number(POSITIVE, 1),
         metavar="X", fixed=True,
     )
     lr_g: float = option(
         None, "objective", "the generator's own learning rate (default: --lr)",
-        real_number(FLOAT, 1), metavar="X", fixed=True,
+        real_number(POSITIVE, 1), metavar="X", fixed=True,
     )
     lr_d: float = option(
         None, "objective", "the discriminator's own learning rate (default: --lr)",
-        real_number(FLOAT, 1), metavar="X", fixed=True,
+        real_number(POSITIVE, 1), metavar="X", fixed=True,
     )
     lr_decay: float = option(
         0.5, "objective",

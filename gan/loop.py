@@ -75,6 +75,7 @@ class Loop:
         save_checkpoint(self.folder.checkpoints, arrays, {
             "step": int(self.trainer.step),
             "config": dataclasses.asdict(self.config),
+            "policy": self.trainer.policy,
             "dataset": self.fingerprint,
             "history": self.history.to_dict(),
         })

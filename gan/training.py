@@ -22,7 +22,8 @@ class Trainer:
     continues that run bit for bit.
 
     Attributes:
-        generator, discriminator: the two networks, under `policy`.
+        policy: Keras dtype policy of the two networks.
+        generator, discriminator: the two networks.
         average: the generator with averaged weights, float32.
         step: int64 variable, steps taken.
         train: function of int32 [steps, batch], indices of training images;
@@ -40,7 +41,7 @@ class Trainer:
             policy: Keras dtype policy of the two networks.
         """
         keras.utils.set_random_seed(config.seed)  # of the initial weights
-        self.config = config
+        self.config, self.policy = config, policy
         self.conditioning = conditioning
         self.steps_per_epoch = len(dataset.images) // config.batch_size
         shape, width = dataset.image_shape, conditioning.codes.shape[1]
