@@ -52,8 +52,8 @@ class TrainConfig:
 
     dataset: str = option(
         "mnist", "data",
-        "mnist, a .npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally y_train), "
-        "or a folder of IDX files",
+        "mnist, fashion_mnist, a .npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally "
+        "y_train), or a folder of IDX files",
         metavar="NAME|PATH", fixed=True,
     )
     condition: str = choice(

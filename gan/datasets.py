@@ -1,5 +1,6 @@
 """A name or a path → a checked data set in memory."""
 
+import dataclasses
 import gzip
 import hashlib
 import math
@@ -16,6 +17,9 @@ ASSETS = Path(__file__).parent / "assets"
 SIZES = range(16, 129, 4)  # pixels; what the networks can be built for
 MAX_BYTES = 8 * 2**30  # of one array, unpacked; more is taken for a damaged header
 MAX_CLASSES = 1000
+FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
+                 "Bag", "Ankle boot")
+KNOWN_NAMES = {"76704e3cd579f182": FASHION_NAMES}  # by fingerprint, wherever the files lie
 IDX_FILES = {
     "images": "train-images*idx3-ubyte*", "labels": "train-labels*idx1-ubyte*",
     "test_images": "t10k-images*idx3-ubyte*", "test_labels": "t10k-labels*idx1-ubyte*",
@@ -69,10 +73,11 @@ def load_dataset(name):
     """Load a data set.
 
     Args:
-        name: "mnist" (comes with the package), the path of an .npz file with
-            x_train [N, H, W] or [N, H, W, C] uint8 and optionally y_train [N],
-            x_test and y_test, or of a folder with IDX files under the names of
-            the MNIST distribution, plain or gzipped.
+        name: "mnist" (comes with the package), "fashion_mnist" (downloaded once
+            by Keras), the path of an .npz file with x_train [N, H, W] or [N, H, W,
+            C] uint8 and optionally y_train [N], x_test and y_test, or of a folder
+            with IDX files under the names of the MNIST distribution, plain or
+            gzipped.
 
     Returns:
         A checked `Dataset`.
@@ -82,14 +87,34 @@ def load_dataset(name):
     """
     if name == "mnist":
         return _checked("mnist", ASSETS / "mnist.npz", _read_npz(ASSETS / "mnist.npz"))
+    if name == "fashion_mnist":
+        return _checked(name, name, _download_fashion_mnist())
     path = Path(name)
     if path.is_dir():
         return _checked(path.resolve().name, path, _read_idx_folder(path))
     if path.suffix == ".npz" and path.exists():
         return _checked(path.stem, path, _read_npz(path))
     raise UserError(
-        f"--dataset: expected mnist, an existing .npz file or a folder of IDX files, got: {name}"
+        "--dataset: expected mnist, fashion_mnist, an existing .npz file or a folder of IDX "
+        f"files, got: {name}"
     )
+
+
+def _download_fashion_mnist():
+    from gan.device import import_tensorflow
+
+    import_tensorflow(verbose=False)
+    import keras
+
+    try:
+        train, test = keras.datasets.fashion_mnist.load_data()
+    except Exception as error:  # Keras wraps some of the network's errors and not others
+        raise UserError(
+            f"--dataset fashion_mnist: cannot be downloaded ({error}); expected a network, or "
+            "a folder with its IDX files instead of the name, such as "
+            "/usr/share/datasets/fashion-mnist of Debian's package dataset-fashion-mnist"
+        ) from error
+    return {"images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]}
 
 
 def _read_npz(path):
@@ -200,8 +225,10 @@ def _checked(name, path, arrays):
             test_labels, _ = _check_labels(
                 arrays["test_labels"], len(test_images), f"{path}: test labels", class_count
             )
-    class_names = tuple(str(number) for number in range(class_count))
-    return Dataset(name, images, labels, class_names, test_images, test_labels)
+    numbers = tuple(str(number) for number in range(class_count))
+    dataset = Dataset(name, images, labels, numbers, test_images, test_labels)
+    known = KNOWN_NAMES.get(dataset.fingerprint(), numbers)
+    return dataclasses.replace(dataset, class_names=known)
 
 
 def _check_images(images, where):

@@ -2,6 +2,7 @@ import gzip
 import hashlib
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,6 +57,38 @@ def test_npz_with_colour_and_without_labels(tmp_path):
     dataset = load_dataset(str(tmp_path / "a.npz"))
     np.testing.assert_array_equal(dataset.images, images)
     assert dataset.labels is None and dataset.class_names == () and dataset.name == "a"
+
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
+
+
+@pytest.mark.skipif(not FASHION.exists(), reason="dataset-fashion-mnist is not installed")
+def test_fashion_mnist_brings_its_class_names():
+    dataset = load_dataset(str(FASHION))
+    assert dataset.images.shape == (60000, 28, 28, 1) and len(dataset.test_images) == 10000
+    assert (np.bincount(dataset.labels) == 6000).all()
+    assert dataset.class_names[7] == "Sneaker" and len(dataset.class_names) == 10
+
+
+def test_fashion_mnist_that_cannot_be_downloaded_names_the_way_out(monkeypatch, tensorflow):
+    import keras
+
+    def fail():
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", fail)
+    with pytest.raises(UserError, match="no route to host.*dataset-fashion-mnist"):
+        load_dataset("fashion_mnist")
+
+
+def test_fashion_mnist_as_keras_loads_it(monkeypatch, tensorflow):
+    import keras
+
+    arrays = (GOOD, np.array([0, 1, 1, 0], np.uint8)), (GOOD[:2], np.array([1, 0], np.uint8))
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", lambda: arrays)
+    dataset = load_dataset("fashion_mnist")
+    assert dataset.name == "fashion_mnist" and dataset.labels.tolist() == [0, 1, 1, 0]
+    assert dataset.test_images.shape == (2, 16, 16, 1) and dataset.test_labels.tolist() == [1, 0]
 
 
 GOOD = np.zeros((4, 16, 16), np.uint8)

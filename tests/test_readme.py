@@ -45,5 +45,5 @@ def test_every_option_named_in_the_readme_exists():
 
 
 def test_every_linked_file_exists():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+    for target in re.findall(r"\]\((?!http)([^)#\s=]+)\)", README):
         assert (ROOT / target).exists(), target

@@ -53,7 +53,7 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--seed", "-1"], "--seed: expected"),
     (["--epoch", "3"], "unknown option: --epoch (did you mean --epochs?)"),
     (["5"], "unknown option: 5"),
-    (["--dataset", "no/such/folder"], "--dataset: expected mnist, an existing .npz file or"),
+    (["--dataset", "no/such/folder"], "--dataset: expected mnist, fashion_mnist, an existing"),
     (["--condition", "none", "--clusters", "4"], "--clusters: expected --condition labels"),
     (["--resume", "--overwrite"], "contradict each other"),
     (["--resume"], "--resume: expected a checkpoint in checkpoints"),
