@@ -46,7 +46,7 @@ def train(config, given, folder, began):
     config, arrays, about = take_up(config, given, folder)
     dataset, conditioning = load_data(config, arrays, about)
     trainer = build_networks(config, dataset, conditioning, arrays, about)
-    print(f"output      {folder.path.resolve()}", flush=True)
+    print(f"output      {'this folder' if str(folder.path) == '.' else folder.path}", flush=True)
     if config.dry_run:
         trainer.generator.summary(line_length=90)
         trainer.discriminator.summary(line_length=90)

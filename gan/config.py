@@ -88,24 +88,26 @@ class TrainConfig:
 
     loss: str = choice(
         "nonsaturating", "objective",
-        "the generator's aim: raise log D(G(z)), or lower log(1 - D(G(z))), "
-        "the original game (both Goodfellow 2014)",
-        ("nonsaturating", "minimax"), fixed=True,
+        "the game: cross entropy with the generator raising log D(G(z)), or, as in the original, "
+        "lowering log(1 - D(G(z))) (both Goodfellow 2014); least squares (Mao 2017); hinge (Lim "
+        "2017); Wasserstein (Arjovsky 2017); relativistic pairs (Jolicoeur-Martineau 2018)",
+        ("nonsaturating", "minimax", "lsgan", "hinge", "wgan", "relativistic"), fixed=True,
     )
     label_smoothing: float = option(
         0.0, "objective",
-        "how far the discriminator's target for real images lies below 1 (one-sided)",
+        "how far the discriminator's target for real images lies below 1 (one-sided; "
+        "nonsaturating and minimax only)",
         real_number(0, 0.5), metavar="X", fixed=True,
     )
     gradient_penalty: str = choice(
         "r1r2", "objective",
-        "penalty on the squared gradient of the discriminator at real images (r1), at generated "
-        "ones (r2) or both (Mescheder 2018)",
-        ("none", "r1", "r2", "r1r2"), fixed=True,
+        "penalty on the discriminator's gradient: its square at real images (r1), at generated "
+        "ones (r2) or both (Mescheder 2018), or its distance from 1 between them (Gulrajani 2017)",
+        ("none", "r1", "r2", "r1r2", "wgan-gp"), fixed=True,
     )
     gp_weight: float = option(
-        0.1, "objective", "weight of the gradient penalty, gamma", real_number(0, 1e4),
-        metavar="X", fixed=True,
+        0.1, "objective", "weight of the gradient penalty (the paper of wgan-gp has 10)",
+        real_number(0, 1e4), metavar="X", fixed=True,
     )
     gp_interval: int = option(
         4, "objective", "steps between two penalties, each weighted that much more",
@@ -232,6 +234,12 @@ class TrainConfig:
                 "--clusters: expected --condition labels or clusters with it, "
                 "got: --condition none"
             )
+        if self.label_smoothing and self.loss not in ("nonsaturating", "minimax"):
+            raise UserError("--label-smoothing: expected --loss nonsaturating or minimax, whose "
+                            f"targets it moves, got: --loss {self.loss}")
+        if self.loss == "wgan" and self.gradient_penalty == "none":
+            raise UserError("--loss wgan: expected a --gradient-penalty, as nothing else bounds "
+                            "its discriminator, got: none")
         return dataclasses.replace(
             self,
             lr_g=self.lr if self.lr_g is None else self.lr_g,

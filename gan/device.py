@@ -77,7 +77,7 @@ def find_device(mixed_precision):
         name = (f"GPU, {details.get('device_name', gpus[0].name)}{_gpu_memory()}, "
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
-        capability, name = None, f"CPU, {len(os.sched_getaffinity(0))} cores"
+        capability, name = None, f"CPU, {_cores()} cores"
     if mixed_precision != "auto":
         policy = "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
         return Device(name, policy, "as asked for")
@@ -86,6 +86,12 @@ def find_device(mixed_precision):
     if not gpus and BFLOAT16_FLAGS & _processor_flags():
         return Device(name, "mixed_bfloat16", "the processor multiplies it")
     return Device(name, "float32", "nothing shorter is faster here")
+
+
+def _cores():
+    # What this process may use, where the system tells; containers give a part.
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count()
 
 
 def _gpu_memory():

@@ -1,8 +1,10 @@
 """The games: logits in, one number out.
 
-Each adversarial loss is a pair of functions. `discriminator(real, fake,
-smoothing)` and `generator(fake)` take the discriminator's logits, float32 [N],
-and return a float32 scalar, the mean over the batch.
+Each adversarial loss is a pair of functions, `discriminator(real, fake)` and
+`generator(real, fake)`. They take the discriminator's logits, float32 [N], of
+real and of generated images and return a float32 scalar, the mean over the
+batch. The relativistic pair compares the two one by one; the other generators
+do not look at the real ones.
 """
 
 from collections.abc import Callable
@@ -30,32 +32,93 @@ def cross_entropy_discriminator(real, fake, smoothing=0.0):
     return tf.reduce_mean(real_loss) + tf.reduce_mean(fake_loss)
 
 
-def nonsaturating_generator(fake):
+def nonsaturating_generator(real, fake):
     """-log D(G(z)), Goodfellow et al. 2014, section 3: a gradient from the start."""
     return tf.reduce_mean(tf.nn.softplus(-fake))  # -log sigmoid(fake)
 
 
-def minimax_generator(fake):
+def minimax_generator(real, fake):
     """log(1 - D(G(z))), the generator's side of equation 1; flat where D is sure."""
     return -tf.reduce_mean(tf.nn.softplus(fake))
+
+
+def least_squares_discriminator(real, fake):
+    """[(D(x) - 1)^2 + D(G(z))^2] / 2, Mao et al. 2017, equation 9."""
+    return 0.5 * (tf.reduce_mean(tf.square(real - 1)) + tf.reduce_mean(tf.square(fake)))
+
+
+def least_squares_generator(real, fake):
+    """(D(G(z)) - 1)^2 / 2, Mao et al. 2017, equation 9."""
+    return 0.5 * tf.reduce_mean(tf.square(fake - 1))
+
+
+def hinge_discriminator(real, fake):
+    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))), Lim & Ye 2017."""
+    return tf.reduce_mean(tf.nn.relu(1 - real)) + tf.reduce_mean(tf.nn.relu(1 + fake))
+
+
+def wasserstein_discriminator(real, fake):
+    """D(G(z)) - D(x), Arjovsky et al. 2017: minus the estimated distance.
+
+    It means something only for a discriminator whose slope is bounded: use it
+    with a gradient penalty.
+    """
+    return tf.reduce_mean(fake) - tf.reduce_mean(real)
+
+
+def critic_generator(real, fake):
+    """-D(G(z)), the generator of the hinge and the Wasserstein game."""
+    return -tf.reduce_mean(fake)
+
+
+def relativistic_discriminator(real, fake):
+    """-log sigmoid(D(x) - D(G(z))), Jolicoeur-Martineau 2018, pairs as R3GAN forms them."""
+    return tf.reduce_mean(tf.nn.softplus(fake - real))
+
+
+def relativistic_generator(real, fake):
+    """-log sigmoid(D(G(z)) - D(x)): to look more real than the real image beside it."""
+    return tf.reduce_mean(tf.nn.softplus(real - fake))
 
 
 LOSSES = {
     "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator),
     "minimax": Loss(cross_entropy_discriminator, minimax_generator),
+    "lsgan": Loss(least_squares_discriminator, least_squares_generator),
+    "hinge": Loss(hinge_discriminator, critic_generator),
+    "wgan": Loss(wasserstein_discriminator, critic_generator),
+    "relativistic": Loss(relativistic_discriminator, relativistic_generator),
 }
 
 
-def squared_gradient_norm(gradient):
-    """Mean over the batch of |gradient|^2, half of it: the R1 / R2 penalty.
-
-    Mescheder et al. 2018, equation 9; the caller multiplies by gamma.
+def zero_centred_penalty(gradient):
+    """|gradient|^2 / 2, the R1 or R2 penalty of Mescheder et al. 2018, equation 9.
 
     Args:
-        gradient: [N, ...], of each sample's logit with respect to that sample.
+        gradient: [N, ...], of each sample's logit with respect to that sample;
+            real samples for R1, generated ones for R2.
 
     Returns:
-        float32 scalar.
+        float32 scalar, the mean over the batch; the caller multiplies by gamma.
     """
-    gradient = tf.cast(tf.reshape(gradient, [tf.shape(gradient)[0], -1]), tf.float32)
-    return 0.5 * tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=1))
+    return 0.5 * tf.reduce_mean(_squared_norm(gradient))
+
+
+def one_centred_penalty(gradient):
+    """(|gradient| - 1)^2, the penalty of WGAN-GP (Gulrajani et al. 2017, equation 3).
+
+    Args:
+        gradient: [N, ...], of each sample's logit with respect to that sample,
+            a random mixture of a real and a generated one.
+
+    Returns:
+        float32 scalar, the mean over the batch; the caller multiplies by lambda.
+    """
+    # The root's gradient is infinite at 0.
+    norm = tf.sqrt(_squared_norm(gradient) + 1e-12)
+    return tf.reduce_mean(tf.square(norm - 1))
+
+
+def _squared_norm(gradient):
+    flat = tf.reshape(tf.cast(gradient, tf.float32), [tf.shape(gradient)[0], -1])
+    return tf.reduce_sum(tf.square(flat), axis=1)

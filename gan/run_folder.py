@@ -1,7 +1,6 @@
 """Where a run writes, and that no two runs write there at once."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -9,6 +8,11 @@ from pathlib import Path
 from gan.checkpoint import checkpoint_step, list_checkpoints
 from gan.errors import UserError, describe_os_error
 from gan.files import finish_replacements, make_folder
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; two runs in one folder go unnoticed there
+    fcntl = None
 
 LOCK = ".train_gan.lock"
 
@@ -53,7 +57,8 @@ class RunFolder:
                 finish_replacements(folder)
             yield
         finally:
-            (self.path / LOCK).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder may be gone or full
+                (self.path / LOCK).unlink()
             os.close(lock)
 
     def _acquire(self):
@@ -64,7 +69,8 @@ class RunFolder:
             except OSError as error:
                 raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if fcntl:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
                 os.close(lock)

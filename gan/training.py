@@ -5,12 +5,13 @@ import numpy as np
 import tensorflow as tf
 
 from gan import models
-from gan.losses import LOSSES, squared_gradient_norm
+from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from gan.optimizer import ConstantThenLinear, FusedAdam
 from gan.sampling import ALGORITHM, conditions_from_seeds, latents_from_seeds
 
 MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score")
 DATA_ORDER = 2  # stream of NumPy's generator; 1 is k-means
+LATENTS, MIXTURE = 0, 1  # streams of random numbers in a step
 EMA_RAMP = 10.0  # the average is at least so many times younger than the run
 
 
@@ -110,21 +111,19 @@ class Trainer:
 
     @tf.autograph.experimental.do_not_convert
     def _step(self, batch):
-        loss = LOSSES[self.config.loss]
         codes = tf.gather(self._codes, tf.gather(self._conditions, batch))
         real = tf.cast(tf.gather(self._images, batch), tf.float32) / 127.5 - 1
         # Generated images take the conditions of the real ones, so that each
         # occurs as often as in the data.
-        inputs = models.generator_inputs(self._latents(batch.shape[0]), codes)
+        latents = self._random(tf.random.stateless_normal, (batch.shape[0], self.config.latent_dim),
+                               LATENTS)
+        inputs = models.generator_inputs(latents, codes)
 
         with tf.GradientTape(persistent=True) as tape:
             fake = self.generator(inputs, training=True)
             real_logits = self._judge(real, codes)
             fake_logits = self._judge(fake, codes)
-            discriminator_loss = loss.discriminator(
-                real_logits, fake_logits, self.config.label_smoothing
-            )
-            generator_loss = loss.generator(fake_logits)
+            discriminator_loss, generator_loss = self._losses(real_logits, fake_logits)
             scaled_discriminator_loss = self.discriminator_optimizer.scale_loss(discriminator_loss)
             scaled_generator_loss = self.generator_optimizer.scale_loss(generator_loss)
 
@@ -152,14 +151,26 @@ class Trainer:
     def _judge(self, images, codes):
         return models.select_logits(self.discriminator(images, training=True), codes)
 
-    def _latents(self, count):
-        seed = tf.stack([self.step, tf.constant(self.config.seed, tf.int64)])
-        return tf.random.stateless_normal([count, self.config.latent_dim], seed, alg=ALGORITHM)
+    def _losses(self, real_logits, fake_logits):
+        loss, smoothing = LOSSES[self.config.loss], self.config.label_smoothing
+        extra = {"smoothing": smoothing} if smoothing else {}  # the cross entropy's alone
+        return (loss.discriminator(real_logits, fake_logits, **extra),
+                loss.generator(real_logits, fake_logits))
+
+    def _random(self, distribution, shape, stream):
+        """Draw what only (seed, step, stream) decide, float32 of a shape."""
+        seed = tf.stack([self.step, tf.constant(self.config.seed + (stream << 32), tf.int64)])
+        return distribution(shape, seed, alg=ALGORITHM)
 
     def _add_penalty(self, gradients, real, fake, codes):
         """Add the penalty's gradients, in every `gp_interval`-th step only."""
         kind, interval = self.config.gradient_penalty, self.config.gp_interval
-        images = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}[kind]
+        images, function = [real], zero_centred_penalty
+        if kind == "wgan-gp":
+            share = self._random(tf.random.stateless_uniform, (real.shape[0], 1, 1, 1), MIXTURE)
+            images, function = [share * real + (1 - share) * fake], one_centred_penalty
+        elif kind != "r1":
+            images = [fake] if kind == "r2" else [real, fake]
         # R1 + R2 in one pass; the sum of two means is twice the mean of both.
         weight = self.config.gp_weight * len(images)
         images, codes = tf.concat(images, axis=0), tf.concat([codes] * len(images), axis=0)
@@ -169,7 +180,7 @@ class Trainer:
                 with tf.GradientTape() as inner:
                     inner.watch(images)
                     total = tf.reduce_sum(self._judge(images, codes))
-                penalty = squared_gradient_norm(inner.gradient(total, images))
+                penalty = function(inner.gradient(total, images))
                 # Fewer steps, each with more weight: the same pull in the mean.
                 loss = self.discriminator_optimizer.scale_loss(interval * weight * penalty)
             added = outer.gradient(loss, self.discriminator.trainable_variables)

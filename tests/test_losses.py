@@ -17,8 +17,8 @@ def sigmoid(values):
 def test_an_undecided_discriminator_loses_two_bits_and_the_generator_one(losses, tensorflow):
     zeros = tensorflow.zeros([5])
     assert float(losses.cross_entropy_discriminator(zeros, zeros)) == pytest.approx(2 * LN2)
-    assert float(losses.nonsaturating_generator(zeros)) == pytest.approx(LN2)
-    assert float(losses.minimax_generator(zeros)) == pytest.approx(-LN2)
+    assert float(losses.nonsaturating_generator(zeros, zeros)) == pytest.approx(LN2)
+    assert float(losses.minimax_generator(zeros, zeros)) == pytest.approx(-LN2)
 
 
 def test_the_losses_are_the_papers_logarithms(losses, tensorflow):
@@ -27,9 +27,9 @@ def test_the_losses_are_the_papers_logarithms(losses, tensorflow):
     d_real, d_fake = sigmoid(real), sigmoid(fake)
     assert float(losses.cross_entropy_discriminator(real, fake)) == pytest.approx(
         -np.log(d_real).mean() - np.log(1 - d_fake).mean(), rel=1e-5)
-    assert float(losses.nonsaturating_generator(fake)) == pytest.approx(
+    assert float(losses.nonsaturating_generator(real, fake)) == pytest.approx(
         -np.log(d_fake).mean(), rel=1e-5)
-    assert float(losses.minimax_generator(fake)) == pytest.approx(
+    assert float(losses.minimax_generator(real, fake)) == pytest.approx(
         np.log(1 - d_fake).mean(), rel=1e-5)
 
 
@@ -52,7 +52,7 @@ def test_the_saturating_game_is_flat_where_the_nonsaturating_one_is_steep(losses
     for name in ("minimax", "nonsaturating"):
         with tensorflow.GradientTape() as tape:
             tape.watch(logits)
-            loss = losses.LOSSES[name].generator(logits)
+            loss = losses.LOSSES[name].generator(logits, logits)
         gradients[name] = float(tape.gradient(loss, logits)[0])
     assert gradients["nonsaturating"] == pytest.approx(-1)
     assert gradients["minimax"] == pytest.approx(0, abs=1e-8)
@@ -63,11 +63,51 @@ def test_extreme_logits_stay_finite(losses, tensorflow):
     assert float(losses.cross_entropy_discriminator(huge, huge)) == pytest.approx(1e4)
 
 
-def test_penalty_of_a_linear_critic_is_half_its_squared_weights(losses, tensorflow):
-    weights = tensorflow.constant([[3.0], [4.0]])
-    points = tensorflow.random.normal([7, 2])
+def test_the_other_games_in_numpy(losses, tensorflow):
+    random = np.random.default_rng(1)
+    real, fake = (random.normal(0, 2, 40).astype(np.float32) for _ in range(2))
+    expected = {
+        "lsgan": (np.square(real - 1).mean() / 2 + np.square(fake).mean() / 2,
+                  np.square(fake - 1).mean() / 2),
+        "hinge": (np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean(), -fake.mean()),
+        "wgan": (fake.mean() - real.mean(), -fake.mean()),
+        "relativistic": (-np.log(sigmoid(real - fake)).mean(),
+                         -np.log(sigmoid(fake - real)).mean()),
+    }
+    for name, (discriminator, generator) in expected.items():
+        game = losses.LOSSES[name]
+        assert float(game.discriminator(real, fake)) == pytest.approx(discriminator, rel=1e-5)
+        assert float(game.generator(real, fake)) == pytest.approx(generator, rel=1e-5)
+
+
+@pytest.mark.parametrize(("name", "real", "fake"), [
+    ("lsgan", 1.0, 0.0), ("hinge", 1.0, -1.0), ("hinge", 5.0, -5.0)])
+def test_a_perfect_discriminator_has_nothing_to_lose(losses, tensorflow, name, real, fake):
+    game = losses.LOSSES[name]
+    found = game.discriminator(tensorflow.fill([3], real), tensorflow.fill([3], fake))
+    assert float(found) == 0
+
+
+def linear_gradient(tensorflow, weights):
+    """The gradient of a linear critic at some points: its weights, at each."""
+    points = tensorflow.random.normal([7, len(weights)])
     with tensorflow.GradientTape() as tape:
         tape.watch(points)
-        logits = tensorflow.reduce_sum(points @ weights)
-    gradient = tape.gradient(logits, points)
-    assert float(losses.squared_gradient_norm(gradient)) == pytest.approx(25 / 2)
+        logits = tensorflow.reduce_sum(points @ tensorflow.constant(weights)[:, None])
+    return tape.gradient(logits, points)
+
+
+@pytest.mark.parametrize(("weights", "zero_centred", "one_centred"), [
+    ([3.0, 4.0], 25 / 2, (5 - 1) ** 2), ([0.6, 0.8], 1 / 2, 0), ([0.0, 0.0], 0, 1)])
+def test_penalties_of_a_linear_critic(losses, tensorflow, weights, zero_centred, one_centred):
+    gradient = linear_gradient(tensorflow, weights)
+    assert float(losses.zero_centred_penalty(gradient)) == pytest.approx(zero_centred)
+    assert float(losses.one_centred_penalty(gradient)) == pytest.approx(one_centred, abs=1e-5)
+
+
+def test_one_centred_penalty_has_a_gradient_at_zero(losses, tensorflow):
+    weights = tensorflow.zeros([4, 2])
+    with tensorflow.GradientTape() as tape:
+        tape.watch(weights)
+        penalty = losses.one_centred_penalty(weights)
+    assert np.isfinite(tape.gradient(penalty, weights).numpy()).all()

@@ -155,7 +155,10 @@ def test_picture_samples_show_class_by_class(trained):
 
 
 @pytest.mark.parametrize("options", [("--arch", "mlp"), ("--condition", "none"),
-                                     ("--loss", "minimax"), ("--label-smoothing", 0.1)])
+                                     ("--loss", "minimax"), ("--label-smoothing", 0.1),
+                                     ("--loss", "lsgan"), ("--loss", "hinge"),
+                                     ("--loss", "wgan", "--gradient-penalty", "wgan-gp",
+                                      "--gp-weight", 10), ("--loss", "relativistic")])
 def test_every_kind_of_run_takes_steps(tiny_npz, tensorflow, options):
     trainer = build(tiny_npz, *options)
     before = state(trainer)
