@@ -39,6 +39,9 @@ def startup(rows):
 
 def drawing(rows, model, folder):
     """Compare generate.py's loop with bare calls, alternating, in one process."""
+    from gan.device import import_tensorflow
+
+    import_tensorflow(verbose=False)
     import tensorflow as tf
 
     import generate
@@ -70,6 +73,10 @@ def drawing(rows, model, folder):
     rows.append(["generate.py --npz, the same seeds", f"{best[script]:.1f} s",
                  f"{IMAGES / best[script]:,.0f} images/s",
                  f"{best[bare_calls] / best[script]:.2f} of the bare speed"])
+
+
+def processes(rows, model, folder):
+    """Run generate.py as a process for few and for many images."""
     for count in (1000, IMAGES):
         seconds, memory = run(ROOT / "generate.py", "--npz", "--num-images", count, "--force",
                               "--model", model.resolve(), cwd=folder)
@@ -99,13 +106,13 @@ def main():
     arguments = parser(__doc__)
     arguments.add_argument("--model", type=Path, default=Path("exported_model"))
     options = arguments.parse_args()
-    from gan.device import import_tensorflow
-
-    import_tensorflow(verbose=False)
     rows = []
-    startup(rows)
     with tempfile.TemporaryDirectory() as folder:
+        # Processes first: a child's peak memory counts from that of its parent,
+        # which is small only as long as TensorFlow is not loaded here.
+        startup(rows)
         gifs(rows, folder)
+        processes(rows, options.model, folder)
         drawing(rows, options.model, folder)
     report(f"Scripts ({machine()})", ["what", "time", "speed", "memory or ratio"], rows, options)
 

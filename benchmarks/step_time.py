@@ -1,6 +1,7 @@
 """The train step: its time, its arithmetic, and the machine's peak in the same run.
 
     python benchmarks/step_time.py
+    python benchmarks/step_time.py --profile    # which operations the time goes to
 
 FLOPs are counted from the layers (two a multiply-add; three passes for a
 network that is trained, one more through the discriminator for the generator).
@@ -8,7 +9,10 @@ The peak is that of a large matrix product and of a large convolution, in
 float32 and bfloat16.
 """
 
+import collections
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 from common import machine, parser, report
@@ -75,29 +79,69 @@ def peaks():
     return found
 
 
-def step_times(precision, extra):
-    """Return (seconds of a step, FLOPs of a step) of the default run."""
+def default_trainer(precision, extra):
+    """Return the default run's trainer, traced, and 52 of its batches."""
     from gan.training import Trainer
 
     config, _ = TrainConfig.from_arguments(extra)
     dataset = load_dataset("mnist")
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
     trainer = Trainer(config, dataset, conditioning, precision)
-    batches = trainer.epoch_batches(1)[:50]
+    batches = trainer.epoch_batches(1)[:52]  # a multiple of the penalty's interval
     trainer.train(batches)
+    return trainer, batches
+
+
+def step_times(precision, extra):
+    """Return (seconds of a step, FLOPs of a step) of the default run."""
+    trainer, batches = default_trainer(precision, extra)
     generator, discriminator = (multiply_adds(n) for n in (trainer.generator,
                                                            trainer.discriminator))
     # Trained: forward, gradient of inputs, gradient of weights. The discriminator
     # sees two images each step, and is passed once more backwards for the generator.
     count = 3 * generator + 2 * 3 * discriminator + discriminator
     seconds = fastest(lambda: trainer.train(batches).numpy(), len(batches))
-    return seconds, 2 * count * config.batch_size
+    return seconds, 2 * count * trainer.config.batch_size
+
+
+def profile(precision, most=16):
+    """Return rows of (operation, calls a step, milliseconds a step), the slowest first."""
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    trainer, batches = default_trainer(precision, [])
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        trainer.train(batches).numpy()
+        tf.profiler.experimental.stop()
+        path, = Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(path.read_bytes())
+    calls, seconds = collections.Counter(), collections.Counter()
+    for plane in space.planes:
+        names = {key: value.name for key, value in plane.event_metadata.items()}
+        for line in plane.lines:
+            for event in line.events:
+                node, colon, operation = names[event.metadata_id].rpartition(":")
+                # Events of operations are named node:operation; others are not theirs.
+                if colon and node and not operation.startswith(("_", "Process", "Run")) or (
+                        operation.startswith("_Mkl")):
+                    calls[operation] += 1
+                    seconds[operation] += event.duration_ps / 1e12
+    return [[operation, f"{calls[operation] / len(batches):.1f}",
+             f"{1000 * value / len(batches):.2f}"]
+            for operation, value in seconds.most_common(most)]
 
 
 def main():
     """Run the benchmark."""
-    options = parser(__doc__).parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--profile", action="store_true")
+    options = arguments.parse_args()
     import_tensorflow(verbose=False)
+    if options.profile:
+        report(f"Operations of a step, mixed_bfloat16, both cores together ({machine()})",
+               ["operation", "calls a step", "ms a step"], profile("mixed_bfloat16"), options)
+        return
     found = peaks()
     rows = [[name, "", "", f"{value:.0f}", ""] for name, value in found.items()]
     for precision in ("float32", "mixed_bfloat16"):
