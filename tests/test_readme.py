@@ -39,7 +39,7 @@ def test_every_option_named_in_the_readme_exists():
     known = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(TrainConfig)}
     scripts = "".join((ROOT / name).read_text() for name in
                       ("generate.py", "make_gif.py", "gan/evaluate.py", "gan/classifier.py"))
-    known |= set(re.findall(r'"(--[a-z-]+)"', scripts)) | {"--help", "--batch"}
+    known |= set(re.findall(r'"(--[a-z-]+)"', scripts)) | {"--help"}
     for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README)):
         assert name in known, name
 

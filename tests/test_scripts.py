@@ -380,3 +380,18 @@ def test_unlabelled_data_is_measured_in_pixels(tiny_npz, tmp_path):
                                cwd=ROOT, capture_output=True, text=True)
     assert evaluated.returncode == 0 and "principal components of the pixels" in evaluated.stdout
     assert "nearest_ratio" in evaluated.stdout and "confident" not in evaluated.stdout
+
+
+@pytest.mark.slow
+def test_a_single_condition_needs_none_to_be_given(tiny_npz, tmp_path, tensorflow):
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1,
+                      "--condition", "none", cwd=tmp_path)
+    assert done.returncode == 0 and "condition   none" in done.stdout, done.stderr
+    model = tensorflow.saved_model.load(str(tmp_path / "exported_model"))
+    assert set(model.signatures) == {"serving_default", "sample", "latents"}
+    served = model.signatures["serving_default"](latents=tensorflow.zeros([3, 8]))["images"]
+    assert served.shape == (3, 16, 16, 1)
+    for form in (["--interpolate", "0,1", "--frames", 3], ["--grid", "2x2", "--truncation", 0.7]):
+        drawn = run_script("generate.py", *form, cwd=tmp_path)
+        assert drawn.returncode == 0, drawn.stderr
+    assert Image.open(tmp_path / "generated/interpolation.gif").n_frames == 6
