@@ -225,9 +225,16 @@ def test_make_gif_sorts_by_number_and_captions(tmp_path):
     assert shades == [9, 10000 % 251]  # every second, the last one always
 
 
+def heed_signals():
+    """Undo what `nohup` and background shells hand on: ignored signals."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start_training(folder, *arguments):
     return subprocess.Popen([sys.executable, str(ROOT / "train_gan.py"), *map(str, arguments)],
-                            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            preexec_fn=heed_signals)
 
 
 def wait_for(path, process, seconds=120):
