@@ -40,8 +40,8 @@ def test_every_option_named_in_the_readme_exists():
     scripts = "".join((ROOT / name).read_text() for name in
                       ("generate.py", "make_gif.py", "gan/evaluate.py", "gan/classifier.py"))
     known |= set(re.findall(r'"(--[a-z-]+)"', scripts)) | {"--help"}
-    for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README)):
-        assert name in known, name
+    for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", README)):
+        assert name.replace("_", "-") in known, name
 
 
 def test_every_linked_file_exists():
