@@ -283,9 +283,9 @@ class TrainConfig:
         if self.epochs < saved["epochs"] and "epochs" in given:
             raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
                             f"resume has, got: {self.epochs}")
-        # What is asked of one session is not handed on to the next.
-        session = {"max_minutes": None, "overwrite": False, "dry_run": False, "verbose": False}
-        return dataclasses.replace(self, **{**saved, **session, **keep, "resume": False})
+        # What was asked of the interrupted process is not asked of this one.
+        for_once = {"max_minutes": None, "overwrite": False, "dry_run": False, "verbose": False}
+        return dataclasses.replace(self, **{**saved, **for_once, **keep, "resume": False})
 
 
 def _parser():

@@ -17,7 +17,7 @@ class History:
 
     Attributes:
         rows: list of dict with `COLUMNS` as keys (and metrics, where measured).
-        seconds: training time so far, earlier sessions of the run included.
+        seconds: training time so far, that before a resumption included.
     """
 
     def __init__(self, saved=None):
