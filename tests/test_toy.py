@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from gan import metrics, toy
+from tests.conftest import run_script
+
+TINY_POINTS = ["--base-channels", "2", "--epochs", "2", "--num-samples", "100"]
+
+
+@pytest.mark.parametrize("name", toy.NAMES)
+def test_points_lie_around_their_skeleton(name):
+    data = toy.simulate(name)
+    assert data.points.shape == (toy.COUNT, 2) and data.points.dtype == np.float32
+    assert np.abs(data.points).max() < data.extent
+    figures = metrics.mode_figures(data.test_points, data.skeleton, data.mode_of, data.deviation)
+    assert figures["modes"] == data.mode_of.max() + 1
+    # 3 deviations hold 1 - exp(-9 / 2) of a Gaussian in the plane; of one across a
+    # line 0.997, and near a curve something between.
+    assert 0.985 < figures["good"] < 0.9985
+    assert figures["imbalance"] < 0.02
+    assert toy.simulate(name).fingerprint == data.fingerprint
+
+
+def test_the_ring_has_eight_gaussians_on_a_circle_of_two():
+    data = toy.simulate("ring")
+    assert len(data.skeleton) == 8
+    np.testing.assert_allclose(np.hypot(*data.skeleton.T), 2, rtol=1e-6)
+    near = data.points[np.hypot(*(data.points - data.skeleton[0]).T) < 0.5]
+    np.testing.assert_allclose(near.std(axis=0), 0.02, rtol=0.05)
+
+
+def test_the_grid_has_places_two_apart():
+    data = toy.simulate("grid")
+    assert sorted(set(data.skeleton.ravel())) == [-4, -2, 0, 2, 4] and len(data.skeleton) == 25
+
+
+@pytest.mark.parametrize("name", ["moons", "swiss_roll", "line"])
+def test_pieces_of_a_curve_are_as_long_as_each_other(name):
+    data = toy.simulate(name)
+    steps = np.hypot(*np.diff(data.skeleton, axis=0).T)
+    steps = steps[steps < 0.5]  # the gap between two moons
+    assert steps.max() / steps.min() < 1.3
+
+
+def test_mode_figures_of_points_counted_by_hand():
+    skeleton, mode_of = np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([0, 1])
+    points = np.array([[0, 0], [0, 2], [10, 1], [5, 0]], float)
+    found = metrics.mode_figures(points, skeleton, mode_of, 1.0)
+    assert found["modes"] == 2 and found["good"] == 0.75
+    assert found["imbalance"] == pytest.approx(2 / 3 - 1 / 2)
+    assert found["spread"] == pytest.approx(np.sqrt((0 + 4 + 1) / 3))
+    assert metrics.mode_figures(points[:2], skeleton, mode_of, 1.0)["modes"] == 1
+    far = metrics.mode_figures(points + 100, skeleton, mode_of, 1.0)
+    assert far == {"modes": 0, "good": 0, "imbalance": 0.5, "spread": 0}
+
+
+def test_histogram_figures_against_the_formula():
+    found = metrics.histogram_figures(np.array([0, 0, 0, 1]), np.array([0.5, 0.25, 0.25]))
+    assert found["modes"] == 2
+    assert found["kl"] == pytest.approx(0.75 * np.log(1.5))  # + 0.25 log 1
+    even = metrics.histogram_figures(np.arange(3), np.full(3, 1 / 3))
+    assert even["kl"] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.fixture(scope="module")
+def point_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("points")
+    done = run_script("train_gan.py", "--dataset", "grid", *TINY_POINTS, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_a_run_on_points_leaves_the_same_files(point_run):
+    folder, done = point_run
+    assert "grid: 102,400 points, no labels" in done.stdout and "good" in done.stdout
+    for name in ("generated_images/epoch_0002.png", "history.csv", "loss_curves.png",
+                 "exported_model/saved_model.pb"):
+        assert (folder / name).exists(), name
+    assert "modes,good,imbalance,spread" in (folder / "history.csv").read_text()
+
+
+def test_points_are_drawn_from_the_export(point_run, tmp_path):
+    model = point_run[0] / "exported_model"
+    for form in ("--csv", "--npz", "--seed=0"):
+        done = run_script("generate.py", "--model", model, form, "--num-images", 7, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "generated/points.csv").read_text().splitlines()
+    saved = np.load(tmp_path / "generated/points.npz")
+    assert lines[0] == "seed,x,y" and saved["points"].dtype == np.float32
+    table = np.array([line.split(",") for line in lines[1:]], np.float64)
+    np.testing.assert_array_equal(table[:, 0], saved["seeds"])
+    np.testing.assert_array_equal(table[:, 1:].astype(np.float32), saved["points"])
+    assert (tmp_path / "generated/points.png").stat().st_size > 1000
+    for form, text in (("--grid=2x2", "--grid: expected a generator of images, got one of points"),
+                       ("--label=1", "--label: expected a generator trained with labels")):
+        done = run_script("generate.py", "--model", model, form, "--force", cwd=tmp_path)
+        assert done.returncode == 2 and text in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "modes", "good"), [("ring", 8, 0.95), ("grid", 24, 0.9)])
+def test_the_default_run_learns_every_mode(name, modes, good, tmp_path):
+    import csv
+
+    done = run_script("train_gan.py", "--dataset", name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
+    assert int(last["modes"]) >= modes and float(last["good"]) >= good
+    assert "verdict     good" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [
+    ["--loss", "minimax"], ["--loss", "lsgan"], ["--loss", "hinge"], ["--loss", "relativistic"],
+    ["--loss", "wgan", "--gradient-penalty", "wgan-gp", "--gp-weight", "1", "--gp-interval", "1"],
+])
+def test_every_loss_learns_the_ring(options, tmp_path):
+    import csv
+
+    done = run_script("train_gan.py", "--dataset", "ring", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
+    assert int(last["modes"]) == 8 and float(last["good"]) > 0.5
