@@ -10,7 +10,6 @@ and for other labelled data it is trained once, the same way, and kept in the
 user's cache.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 from gan.archive import read_archive, write_archive
 from gan.datasets import ASSETS, load_dataset
 from gan.errors import UserError, run_script
+from gan.files import cache_folder
 from gan.metrics import statistics
 
 EPOCHS = 12
@@ -82,7 +82,7 @@ def classifier_for(dataset, train=True):
     Returns:
         A `Classifier`, or None when there is none and `train` is false.
     """
-    fingerprint = dataset.fingerprint()
+    fingerprint = dataset.fingerprint
     cached = cache_folder() / f"classifier_{fingerprint}.npz"
     for path in (ASSETS / "mnist_classifier.npz", cached):
         found = _load(path, fingerprint)
@@ -93,11 +93,6 @@ def classifier_for(dataset, train=True):
     classifier = train_classifier(dataset)
     save_classifier(cached, classifier, fingerprint)
     return classifier
-
-
-def cache_folder():
-    """The folder for what can be made again: $XDG_CACHE_HOME/gan or ~/.cache/gan."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan"
 
 
 def save_classifier(path, classifier, fingerprint):
@@ -167,7 +162,7 @@ def train_classifier(dataset, epochs=EPOCHS, seed=0):
 
     print(f"training the classifier that judges images of {dataset.name}, {epochs} epochs")
     keras.utils.set_random_seed(seed)
-    network = build_network(dataset.image_shape, len(dataset.class_names))
+    network = build_network(dataset.sample_shape, len(dataset.class_names))
     batch = min(BATCH, len(dataset.images))
     steps = epochs * (len(dataset.images) // batch)
     warm_up = steps // 10
@@ -216,7 +211,7 @@ def main():
         raise UserError(f"--dataset: expected labelled data, got: {options.dataset} without labels")
     import_tensorflow(verbose=False)
     classifier = train_classifier(dataset, options.epochs, options.seed)
-    save_classifier(options.output, classifier, dataset.fingerprint())
+    save_classifier(options.output, classifier, dataset.fingerprint)
     return 0
 
 

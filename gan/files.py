@@ -4,11 +4,13 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from gan.errors import UserError, describe_os_error
 
 TEMPORARY_PREFIX = ".partial-"
+DAY = 86_400  # seconds
 
 
 @contextlib.contextmanager
@@ -106,6 +108,23 @@ def finish_replacements(folder):
         else:
             with contextlib.suppress(OSError):
                 leftover.unlink()
+
+
+def cache_folder():
+    """The folder for what can be made again: $XDG_CACHE_HOME/gan or ~/.cache/gan."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan"
+
+
+def remove_old_leftovers(folder):
+    """Remove what `atomic_file` left where a process was killed a day ago or more.
+
+    For folders that several processes write to; see `finish_replacements` for
+    those with one.
+    """
+    for path in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - DAY:
+                path.unlink()
 
 
 def write_text(path, text):

@@ -8,7 +8,7 @@ compare strokes instead and forgive small shifts.
 import numpy as np
 
 BINS = 8  # directions, 45 degrees apart
-PART = 4096  # images at a time
+PART_PIXELS = 4096 * 28 * 28  # described at a time
 
 
 def orientation_histograms(images):
@@ -26,8 +26,9 @@ def orientation_histograms(images):
         float32 [N, cells * cells * 8], not negative.
     """
     cell = 4 * -(-images.shape[1] // 32)
-    return np.concatenate([_describe(images[start : start + PART], cell)
-                           for start in range(0, len(images), PART)])
+    part = max(1, PART_PIXELS // images.shape[1] ** 2)
+    return np.concatenate([_describe(images[start : start + part], cell)
+                           for start in range(0, len(images), part)])
 
 
 def _describe(images, cell):
