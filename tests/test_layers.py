@@ -34,3 +34,94 @@ def test_statistics_stay_float32_under_mixed_precision(tensorflow, policy):
     outputs = layer(np.ones((2, 4, 4, 3), np.float32), training=True)
     assert outputs.dtype == policy.removeprefix("mixed_")
     assert {variable.dtype for variable in layer.variables} == {"float32"}
+
+
+def spectral_dense(matrix, policy="float32"):
+    from gan.layers import SpectralDense
+
+    layer = SpectralDense(matrix.shape[1], dtype=policy)
+    layer.build((None, matrix.shape[0]))
+    layer.kernel.assign(matrix)
+    for _ in range(50):
+        layer.iterate()
+    return layer
+
+
+@pytest.mark.parametrize(("policy", "tolerance"), [
+    ("float32", 1e-5), ("mixed_bfloat16", 1e-2), ("mixed_float16", 2e-3)])
+def test_spectral_norm_of_known_matrices(tensorflow, policy, tolerance):
+    for matrix, norm in ((np.ones((3, 12)), 6.0), (np.diag([5.0, -7.0, 1.0]), 7.0)):
+        layer = spectral_dense(matrix.astype(np.float32), policy)
+        found = layer(np.eye(len(matrix), dtype=np.float32))
+        assert found.dtype == layer.compute_dtype
+        np.testing.assert_allclose(tensorflow.cast(found, "float32"), matrix / norm,
+                                   rtol=tolerance, atol=tolerance)
+        np.testing.assert_array_equal(layer.kernel.numpy(), matrix)  # untouched
+        assert {variable.dtype for variable in layer.variables} == {"float32"}
+
+
+def test_gradient_flows_through_the_singular_value(tensorflow):
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(4, 3)).astype(np.float32)
+    weights = random.normal(size=(4, 3)).astype(np.float32)
+    layer = spectral_dense(matrix)
+    with tensorflow.GradientTape() as tape:
+        loss = tensorflow.reduce_sum(weights * layer.normalised())
+    found = tape.gradient(loss, layer.kernel.value).numpy()
+    # d(W / s) with ds = u' dW v, from NumPy's decomposition.
+    left, values, right = np.linalg.svd(matrix)
+    slope = (weights * matrix).sum() / values[0] ** 2
+    expected = weights / values[0] - slope * np.outer(left[:, 0], right[0])
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    # W / s does not change with the length of W, so neither does the loss.
+    assert (found * matrix).sum() == pytest.approx(0, abs=1e-4)
+
+
+def test_spectral_convolution_is_a_convolution_divided(tensorflow):
+    from gan.layers import SpectralConv2D
+
+    layer = SpectralConv2D(5)
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    found = layer(images)
+    for _ in range(100):
+        layer.iterate()
+    found = layer(images).numpy()
+    kernel = layer.kernel.numpy()
+    norm = np.linalg.norm(kernel.reshape(-1, 5), ord=2)
+    expected = tensorflow.nn.conv2d(images, kernel / norm, 2, "SAME")
+    assert found.shape == (2, 4, 4, 5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_augmentation_shifts_and_blanks_and_lets_gradients_through(tensorflow):
+    from gan.augment import augment
+
+    images = np.ones((400, 16, 16, 1), np.float32)
+    seed = tensorflow.constant([3, 4], tensorflow.int64)
+    found = augment(tensorflow.constant(images), seed).numpy()[..., 0]
+    assert set(np.unique(found)) == {0, 1}
+    np.testing.assert_array_equal(found, augment(images, seed).numpy()[..., 0])
+    blank = 1 - found.mean(axis=(1, 2))
+    # A square of 8 x 8 that is whole, and at most 2 rows and 2 columns shifted in.
+    assert blank.max() <= (64 + 2 * 16 + 2 * 14) / 256
+    assert blank.min() >= 16 / 256  # at a corner a quarter of the square remains
+    assert len(np.unique(found.reshape(400, -1), axis=0)) > 300
+    with tensorflow.GradientTape() as tape:
+        inputs = tensorflow.constant(images)
+        tape.watch(inputs)
+        total = tensorflow.reduce_sum(augment(inputs, seed))
+    gradient = tape.gradient(total, inputs).numpy()
+    # What is shown of an image counts once, what is hidden not at all.
+    assert set(np.unique(gradient)) == {0, 1} and gradient.sum() == found.sum()
+
+
+def test_augmentation_shifts_by_an_eighth_at_most(tensorflow):
+    from gan import augment
+
+    images = np.zeros((200, 16, 16, 1), np.float32)
+    images[:, 8, 8] = 1
+    draws = np.random.default_rng(0).random((200, 2)).astype(np.float32)
+    found = augment._shift(tensorflow.constant(images), tensorflow.constant(draws)).numpy()
+    _, rows, columns, _ = np.nonzero(found)
+    assert len(rows) == 200
+    assert set(rows) == set(columns) == {6, 7, 8, 9, 10}
