@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Draw images from an exported generator.
+"""Draw images, or points, from an exported generator.
 
     python generate.py --grid 8x8                      # one sheet of 64 images
     python generate.py --num-images 100                # 100 separate PNG files
     python generate.py --label each --grid 10x10       # one class a row
     python generate.py --interpolate 0,1,2,3           # a walk as a looping GIF
+    python generate.py --csv --num-images 5000         # points, of simulated data
 """
 
 import re
@@ -18,19 +19,22 @@ from gan.options import OptionParser, real_number, whole_number
 
 MOST_SEEDS = 10**9
 MOST_GRID = 10**4  # images of one sheet
+IMAGES, POINTS = 64, 2000  # drawn when no number is given
 
 
 def main():
     """Run from the command line; returns the exit code."""
     options = parse()
-    draw, names = choose_form(options)
-    refuse_overwriting(options, names)
 
     from gan.device import import_tensorflow
     from gan.files import make_folder
     from gan.saved_generator import SavedGenerator, read_about
 
     about = read_about(options.model)
+    points = len(about["sample_shape"]) == 1
+    choose_seeds(options, points)
+    draw, names = choose_form(options, points)
+    refuse_overwriting(options, names)
     labels = choose_labels(options.label, about["class_names"], options)
     make_folder(options.outdir, "--outdir")
     import_tensorflow(verbose=False)
@@ -52,7 +56,7 @@ def parse():
         help="where the files go (default: generated)")
     what = parser.add_argument_group("which images")
     what.add_argument("--num-images", type=whole_number(1, MOST_SEEDS), metavar="N",
-                      help="how many (default: 64, or as many as the grid has places)")
+                      help="how many (default: 64, or as many as the grid has places; 2000 points)")
     what.add_argument("--seed", type=whole_number(0, 2**62), metavar="N",
                       help="seed of the first image, the next ones count on (default: 0)")
     what.add_argument("--seeds", type=parse_seeds, metavar="LIST",
@@ -62,11 +66,14 @@ def parse():
     what.add_argument("--truncation", type=real_number(0, 10), metavar="X",
                       help="scale of the latent vectors: below 1 more typical and less varied "
                       "images (default: 1)")
-    form = parser.add_argument_group("in which form (default: one PNG an image)")
+    form = parser.add_argument_group("in which form (default: one PNG an image, or a picture "
+                                     "of all points)")
     form.add_argument("--grid", type=parse_grid, metavar="RxC",
                       help="one sheet with so many rows and columns")
     form.add_argument("--npz", action="store_true",
-                      help="one .npz file: images uint8 [N,H,W,C], seeds, labels if asked for")
+                      help="one .npz file: images uint8 [N,H,W,C] or points float32 [N,2], seeds, "
+                      "labels if asked for")
+    form.add_argument("--csv", action="store_true", help="points as one .csv file: seed, x, y")
     form.add_argument("--interpolate", type=parse_seeds, metavar="SEEDS",
                       help="a looping GIF that walks from seed to seed")
     form.add_argument("--frames", type=whole_number(2, 10**4), metavar="N",
@@ -76,13 +83,6 @@ def parse():
     add("--force", action="store_true", help="overwrite files that exist")
     options = parser.parse_args()
     check_combination(options)
-    places = options.grid[0] * options.grid[1] if options.grid else 64
-    if options.seeds is None:
-        first = options.seed or 0
-        options.seeds = range(first, first + (options.num_images or places))
-    if options.grid and len(options.seeds) > places:
-        raise UserError(f"--grid: expected room for {len(options.seeds)} images, "
-                        f"got: {options.grid[0]}x{options.grid[1]}")
     options.truncation = 1.0 if options.truncation is None else options.truncation
     options.frames = options.frames or 24
     return options
@@ -90,7 +90,7 @@ def parse():
 
 def check_combination(options):
     """Refuse options that contradict each other."""
-    forms = [name for name in ("grid", "npz", "interpolate") if getattr(options, name)]
+    forms = [name for name in ("grid", "npz", "csv", "interpolate") if getattr(options, name)]
     if len(forms) > 1:
         raise UserError(f"--{forms[1]}: expected one form of output, got also: --{forms[0]}")
     counted = [name for name in ("seed", "num_images") if getattr(options, name) is not None]
@@ -106,8 +106,33 @@ def check_combination(options):
         raise UserError("--frames: expected --interpolate with it, got: no --interpolate")
 
 
-def choose_form(options):
-    """Return the function that writes the form asked for, and the names it writes."""
+def choose_seeds(options, points):
+    """Set `options.seeds` where only a count was given, or nothing."""
+    places = options.grid[0] * options.grid[1] if options.grid else POINTS if points else IMAGES
+    if options.seeds is None:
+        first = options.seed or 0
+        options.seeds = range(first, first + (options.num_images or places))
+    if options.grid and len(options.seeds) > places:
+        raise UserError(f"--grid: expected room for {len(options.seeds)} images, "
+                        f"got: {options.grid[0]}x{options.grid[1]}")
+
+
+def choose_form(options, points):
+    """Return the function that writes the form asked for, and the names it writes.
+
+    Args:
+        options: the parsed command line.
+        points: whether the generator draws points rather than images.
+    """
+    for name in ("grid", "interpolate") if points else ("csv",):
+        if getattr(options, name):
+            kinds = ("images", "points") if points else ("points", "images")
+            raise UserError(f"--{name}: expected a generator of {kinds[0]}, "
+                            f"got one of {kinds[1]}: {options.model}")
+    if points:
+        if options.csv:
+            return write_csv, ["points.csv"]
+        return (write_npz, ["points.npz"]) if options.npz else (write_scatter, ["points.png"])
     if options.interpolate:
         return interpolate, ["interpolation.gif"]
     if options.grid:
@@ -165,10 +190,10 @@ def choose_labels(label, class_names, options):
 
 
 def batches(generator, options, labels):
-    """Draw the images a batch at a time.
+    """Draw the images or points a batch at a time.
 
     Yields:
-        `(positions, seeds, images)` with images uint8 [n, H, W, C].
+        `(positions, seeds, samples)` with samples as `draw` returns them.
     """
     from tqdm import tqdm
 
@@ -183,7 +208,7 @@ def batches(generator, options, labels):
 
 
 def draw(generator, seeds, labels, truncation):
-    """Draw the images of seeds, uint8 [N, H, W, C]."""
+    """Draw the images of seeds, uint8 [N, H, W, C], or points, float32 [N, 2]."""
     if truncation == 1:
         return generator.sample(seeds, labels)
     latents, conditions = generator.latents(seeds, labels)
@@ -212,13 +237,15 @@ def write_pngs(generator, options, labels):
 
 
 def write_npz(generator, options, labels):
-    """Stream all images to one .npz file; memory holds one batch."""
+    """Stream all samples to one .npz file; memory holds one batch."""
     from gan.archive import write_npz_streamed
 
-    path = options.outdir / "images.npz"
+    points = len(generator.sample_shape) == 1
+    name, kind = ("points", np.float32) if points else ("images", np.uint8)
+    path = options.outdir / f"{name}.npz"
     count = len(options.seeds)
     columns = {
-        "images": (np.uint8, (count, *generator.image_shape)),
+        name: (kind, (count, *generator.sample_shape)),
         "seeds": (np.int64, (count,)),
     }
     if labels is not None:
@@ -226,13 +253,38 @@ def write_npz(generator, options, labels):
 
     def rows():
         for positions, seeds, drawn in batches(generator, options, labels):
-            row = {"images": drawn, "seeds": seeds}
+            row = {name: drawn, "seeds": seeds}
             if labels is not None:
                 row["labels"] = labels(positions).astype(np.int32)
             yield row
 
     write_npz_streamed(path, columns, rows())
-    print(f"{path}: {count} images, seeds {span(options.seeds)}")
+    print(f"{path}: {count} {name}, seeds {span(options.seeds)}")
+
+
+def write_csv(generator, options, labels):
+    """Stream all points to one .csv file, a line each."""
+    from gan.files import atomic_file
+
+    path = options.outdir / "points.csv"
+    with atomic_file(path) as file:
+        file.write(b"seed,x,y\n")
+        for _, seeds, drawn in batches(generator, options, labels):
+            lines = (f"{seed},{x:.9g},{y:.9g}\n"
+                     for seed, (x, y) in zip(seeds, drawn, strict=True))
+            file.write("".join(lines).encode())
+    print(f"{path}: {len(options.seeds)} points, seeds {span(options.seeds)}")
+
+
+def write_scatter(generator, options, labels):
+    """Write a picture of all points."""
+    from gan import images, plots
+
+    path = options.outdir / "points.png"
+    drawn = np.concatenate([part for _, _, part in batches(generator, options, labels)])
+    extent = float(max(np.abs(drawn).max() * 1.1, 1e-3))
+    images.write_png(path, plots.draw_plane(extent, generated=drawn))
+    print(f"{path}: {len(drawn)} points, seeds {span(options.seeds)}")
 
 
 def interpolate(generator, options, labels):
@@ -252,7 +304,7 @@ def interpolate(generator, options, labels):
     latents, conditions = generator.latents(seeds, chosen)
     latents = latents * options.truncation
     steps = np.arange(options.frames) / options.frames
-    factor = max(1, 256 // generator.image_shape[0])
+    factor = max(1, 256 // generator.sample_shape[0])
 
     def frames():
         for here in range(len(seeds)):

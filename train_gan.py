@@ -55,6 +55,7 @@ def train(config, given, folder, began):
 
     from gan.loop import DivergedError
     from gan.signals import StopRequest
+    from gan.verdict import diverged
 
     if about is None:
         folder.clear()
@@ -64,8 +65,8 @@ def train(config, given, folder, began):
         try:
             finished = loop.run(stop)
         except DivergedError as error:
-            print(f"train_gan.py: stopped: {error}; the last checkpoint is kept. "
-                  "Try a lower --lr or a higher --gp-weight.", file=sys.stderr)
+            print(f"train_gan.py: stopped, the last checkpoint is kept; "
+                  f"{diverged(error, config)}", file=sys.stderr)
             return EXIT_DIVERGED
         finally:
             loop.progress.close()
@@ -118,30 +119,29 @@ def load_data(config, arrays, about):
     from gan.conditioning import Conditioning, condition_dataset
     from gan.datasets import load_dataset
 
-    dataset = load_dataset(config.dataset)
-    count, (height, width, channels) = len(dataset.images), dataset.image_shape
+    dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken)
+    count = len(dataset.samples)
+    shape = " x ".join(map(str, dataset.sample_shape))
+    what = "points" if config.simulated else f"images of {shape}"
     kinds = f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"
-    print(f"data        {dataset.name}: {count:,} images of {height} x {width} x {channels}, "
-          f"{kinds}", flush=True)
+    print(f"data        {dataset.name}: {count:,} {what}, {kinds}", flush=True)
     if config.batch_size > count:
-        raise UserError(f"--batch-size: expected at most {count}, the number of training images, "
+        raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
                         f"got: {config.batch_size}")
     if about is None:
         conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    elif about["dataset"] != dataset.fingerprint():
+    elif about["dataset"] != dataset.fingerprint:
         raise UserError(f"--dataset: {config.dataset} no longer holds the images that the "
                         "run to resume was trained on")
     else:
         conditioning = Conditioning.from_arrays(arrays)
-    of_what = "within the labels" if conditioning.labelled else "of all images"
-    print("condition   " + ("none" if conditioning.count == 1
-                            else f"{conditioning.count} clusters {of_what}"), flush=True)
+    print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
 
 
 def build_networks(config, dataset, conditioning, arrays, about):
     """Start TensorFlow and build the networks, with the checkpoint's state if there is one."""
-    from gan.device import find_device, import_tensorflow
+    from gan.device import find_device, import_tensorflow, memory_bytes
 
     import_tensorflow(config.verbose)
     device = find_device(config.mixed_precision)
@@ -151,12 +151,15 @@ def build_networks(config, dataset, conditioning, arrays, about):
     from gan.checkpoint import assign_variables
     from gan.training import Trainer
 
-    trainer = Trainer(config, dataset, conditioning, device.policy)
+    streamed = dataset.samples.nbytes > config.memory_share * memory_bytes()
+    trainer = Trainer(config, dataset, conditioning, device.policy, streamed)
     if arrays is not None:
         assign_variables(trainer.variables(), arrays)
     step, steps = int(trainer.step), config.epochs * trainer.steps_per_epoch
     print(f"device      {device.name}")
     print(f"precision   {device.policy} ({device.why})")
+    if streamed:
+        print(f"images      {dataset.samples.nbytes / 2**30:.2g} GiB, streamed from the disk")
     print(f"networks    {config.arch}: generator {trainer.generator.count_params():,} parameters, "
           f"discriminator {trainer.discriminator.count_params():,}")
     print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} images"
@@ -168,23 +171,25 @@ def prepare_loop(config, dataset, trainer, folder, about):
     """Put together what the epochs write to, and write what is known before the first."""
     from gan import images
     from gan.board import Board
-    from gan.evaluate import Evaluator, judge_for
+    from gan.evaluators import evaluator_for
     from gan.files import write_text
+    from gan.gallery import gallery_for
     from gan.history import History
     from gan.loop import Loop
     from gan.progress import Progress
 
     write_text(folder.config, config.to_json())
-    images.write_png(folder.real_samples, images.sheet(dataset.examples(config.num_samples)))
-    judge = judge_for(dataset, train=config.metrics_interval > 0)
+    gallery = gallery_for(trainer, dataset, config.num_samples)
+    images.write_png(folder.real_samples, gallery.real())
     return Loop(
         config, trainer, folder,
         history=History(about["history"] if about else None),
         progress=Progress(config.epochs, trainer.steps_per_epoch, config.batch_size,
                           int(trainer.step)),
         board=Board(folder.tensorboard if config.tensorboard else None),
-        evaluator=Evaluator(dataset, judge) if judge else None,
-        fingerprint=dataset.fingerprint(),
+        gallery=gallery,
+        evaluator=evaluator_for(dataset, train=config.metrics_interval > 0),
+        fingerprint=dataset.fingerprint,
     )
 
 
@@ -194,7 +199,7 @@ def export(config, dataset, loop, figures):
 
     export_generator(loop.folder.export, loop.trainer.average, loop.trainer.conditioning, {
         "dataset": dataset.name,
-        "image_shape": list(dataset.image_shape),
+        "sample_shape": list(dataset.sample_shape),
         "latent_dim": config.latent_dim,
         "class_names": list(dataset.class_names),
         "epochs": len(loop.history.rows),
@@ -206,18 +211,23 @@ def export(config, dataset, loop, figures):
 
 def summarise(config, loop, figures, finished, seconds):
     """Print what came out, what was written, and what to do next."""
+    from gan.verdict import judge
+
     folder, rows = loop.folder, loop.history.rows
     print(f"trained {len(rows)} of {config.epochs} epochs, {int(loop.trainer.step):,} steps; "
           f"{seconds:.0f} s in all")
     if rows:
         print(f"losses      discriminator {rows[-1]['discriminator_loss']:.3f}, "
               f"generator {rows[-1]['generator_loss']:.3f} (mean of the last epoch)")
-    if figures:
-        floor = loop.evaluator.floor()
-        names = {"frechet": "Fréchet distance", "precision": "precision", "recall": "recall"}
-        print("quality     " + ", ".join(
-            f"{text} {figures[name]:.2f}" + (f" (real test images {floor[name]:.2f})" if floor
-                                             else "") for name, text in names.items()))
+    floor = loop.evaluator.floor() or {}
+    names = {"modes": "modes", "good": "good points", "kl": "KL", "frechet": "Fréchet distance",
+             "precision": "precision", "recall": "recall"}
+    print("quality     " + ", ".join(
+        f"{text} {figures[name]:.4g}" + (f" (real {floor[name]:.4g})" if floor else "")
+        for name, text in names.items() if name in figures))
+    if rows:
+        now = rows[-1] | figures | {"step": int(loop.trainer.step)}
+        print(f"verdict     {judge([*rows, now], floor)}")
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("checkpoint", folder.checkpoints),
                ("generator", folder.export)]
@@ -225,7 +235,8 @@ def summarise(config, loop, figures, finished, seconds):
         if path.exists():
             print(f"{name:11} {path}")
     print("\nnext:")
-    print(f"  {command('generate.py --grid 8x8', folder, '--model', folder.export)}")
+    draw = "generate.py" if config.simulated else "generate.py --grid 8x8"
+    print(f"  {command(draw, folder, '--model', folder.export)}")
     print(f"  {command('make_gif.py', folder, '--images', folder.images)}")
     if not finished:
         print(f"  {command('train_gan.py --resume', folder)}")

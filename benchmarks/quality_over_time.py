@@ -19,7 +19,7 @@ from gan.conditioning import condition_dataset
 from gan.config import TrainConfig
 from gan.datasets import load_dataset
 from gan.device import find_device, import_tensorflow
-from gan.evaluate import COUNT, Evaluator, draw_images, judge_for
+from gan.evaluators import draw_samples, evaluator_for
 
 
 def textbook(images):
@@ -107,7 +107,7 @@ def measure(name, run, epochs, evaluator, floor):
     """Evaluate a run after each epoch; returns its list of points."""
     points = []
     for epoch, seconds, draw in run:
-        found = evaluator.measure(draw_images(draw, COUNT))
+        found = evaluator.measure(draw_samples(draw, evaluator.count))
         ratio = found["frechet"] / floor["frechet"]
         points.append({"run": name, "epoch": epoch, "seconds": round(seconds, 1),
                        "frechet": round(found["frechet"], 3), "ratio": round(ratio, 2),
@@ -149,7 +149,7 @@ def main():
     print(machine())
     epochs = options.epochs or TrainConfig().epochs
     dataset = load_dataset("mnist")
-    evaluator = Evaluator(dataset, judge_for(dataset))
+    evaluator = evaluator_for(dataset)
     floor = evaluator.floor()
     print("real test images:", {name: round(value, 4) for name, value in floor.items()})
     recipes = {"default (labels)": [], "clusters, no labels": ["--condition", "clusters"],

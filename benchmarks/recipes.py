@@ -17,7 +17,7 @@ from gan.conditioning import condition_dataset
 from gan.config import TrainConfig
 from gan.datasets import load_dataset
 from gan.device import find_device, import_tensorflow
-from gan.evaluate import COUNT, Evaluator, draw_images, judge_for
+from gan.evaluators import draw_samples, evaluator_for
 
 RECIPES = [
     "", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1", "--beta1 0.5",
@@ -43,7 +43,7 @@ def train(recipe, seed, epochs, dataset, evaluator):
         trainer.train(trainer.epoch_batches(epoch)).numpy()
     seconds = (time.process_time() - began) / 2  # of two cores, whatever else runs on them
     steps = epochs * trainer.steps_per_epoch
-    return 1000 * seconds / steps, evaluator.measure(draw_images(trainer.draw, COUNT))
+    return 1000 * seconds / steps, evaluator.measure(draw_samples(trainer.draw, evaluator.count))
 
 
 def main():
@@ -55,7 +55,7 @@ def main():
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
     dataset = load_dataset("mnist")
-    evaluator = Evaluator(dataset, judge_for(dataset))
+    evaluator = evaluator_for(dataset)
     floor = evaluator.floor()
     rows = []
     for recipe in options.recipe if options.recipe is not None else RECIPES:

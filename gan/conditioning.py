@@ -15,10 +15,13 @@ from gan.errors import UserError
 from gan.orientation import orientation_histograms
 
 COMPONENTS = 50  # principal components that the clusters are made in
+MOST_IMAGES = 65_536  # that the components are found from
+PART = 8192  # images described at a time
 ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
 CLUSTERS_PER_LABEL = 12
 CLUSTERS_WITHOUT_LABELS = 256
+CLUSTERS_OF_PLANE = 16
 GROUPS_OF_CLUSTERS = 10
 IMAGES_PER_CLUSTER = 10  # at least; fewer would invite copying
 
@@ -30,15 +33,18 @@ class Conditioning:
     Attributes:
         ids: int32 [N] in [0, K).
         shares: float32 [K], how often each condition occurs; the sum is 1.
-        group_of: int32 [K], the group of conditions that each belongs to: its
-            label, or without labels its cluster of clusters.
-        labelled: whether the groups are the labels of the data.
+        parts: int32 [K, P], what each condition is told by: itself, its group
+            (its label, or its cluster of clusters), and what all share; for
+            colour planes the cluster in each. Places in `codes`.
+        kind: "labels", "clusters", "planes" or "none".
+        class_of: int32 [K], the label of each condition, or None without labels.
     """
 
     ids: np.ndarray
     shares: np.ndarray
-    group_of: np.ndarray
-    labelled: bool
+    parts: np.ndarray
+    kind: str
+    class_of: np.ndarray | None = None
 
     @property
     def count(self):
@@ -46,38 +52,37 @@ class Conditioning:
         return len(self.shares)
 
     @property
-    def class_of(self):
-        """int32 [K], the label of each condition, or None without labels."""
-        return self.group_of if self.labelled else None
-
-    @property
     def codes(self):
         """How the networks are told of each condition, float32 [K, W].
 
-        Ones at the condition itself, at its group, and at a place that all
-        share: what is common to a group, or to all images, is then learned
-        once and not K times. W is 1 for a single condition.
+        Ones at its `parts`: what is common to a group, or to all images, is
+        then learned once and not K times. W is 1 for a single condition.
         """
-        shared = np.ones((self.count, 1), np.float32)
-        if self.count == 1:
-            return shared
-        groups = np.eye(self.group_of.max() + 1, dtype=np.float32)[self.group_of]
-        return np.concatenate([np.eye(self.count, dtype=np.float32), groups, shared], axis=1)
+        codes = np.zeros((self.count, self.parts.max() + 1), np.float32)
+        np.put_along_axis(codes, self.parts, 1, axis=1)
+        return codes
+
+    def describe(self):
+        """The conditions in words."""
+        return {
+            "none": "none",
+            "labels": f"{self.count} clusters within the labels",
+            "clusters": f"{self.count} clusters of all images",
+            "planes": f"{self.count} combinations of clusters in the colour planes",
+        }[self.kind]
 
     def to_arrays(self):
         """Return dict of name → array, for a checkpoint."""
-        return {"conditions/ids": self.ids, "conditions/shares": self.shares,
-                "conditions/group_of": self.group_of,
-                "conditions/labelled": np.array(self.labelled)}
+        arrays = {"conditions/ids": self.ids, "conditions/shares": self.shares,
+                  "conditions/parts": self.parts, "conditions/kind": np.array(self.kind)}
+        return arrays if self.class_of is None else arrays | {"conditions/class_of": self.class_of}
 
     @classmethod
     def from_arrays(cls, arrays):
         """Take back out of `arrays` what `to_arrays` gave."""
-        ids, shares, group_of, labelled = (
-            arrays.pop(f"conditions/{name}")
-            for name in ("ids", "shares", "group_of", "labelled")
-        )
-        return cls(ids, shares, group_of, bool(labelled))
+        ids, shares, parts, kind = (arrays.pop(f"conditions/{name}")
+                                    for name in ("ids", "shares", "parts", "kind"))
+        return cls(ids, shares, parts, str(kind), arrays.pop("conditions/class_of", None))
 
 
 def condition_dataset(dataset, kind, clusters, seed):
@@ -85,8 +90,8 @@ def condition_dataset(dataset, kind, clusters, seed):
 
     Args:
         dataset: a `Dataset`.
-        kind: "auto", "labels", "clusters" or "none"; see `TrainConfig.condition`.
-        clusters: how many clusters (within each label, or in all); None: the
+        kind: "auto", "labels", "clusters", "planes" or "none"; see `TrainConfig.condition`.
+        clusters: how many clusters (within each label, in each plane, or in all); None: the
             default, fewer for a small data set.
         seed: of the k-means starts.
 
@@ -98,20 +103,28 @@ def condition_dataset(dataset, kind, clusters, seed):
     """
     if kind == "auto":
         kind = "clusters" if dataset.labels is None else "labels"
-    count = len(dataset.images)
     if kind == "none":
-        return Conditioning(np.zeros(count, np.int32), np.ones(1, np.float32),
-                            np.zeros(1, np.int32), labelled=False)
+        return Conditioning(np.zeros(len(dataset.samples), np.int32), np.ones(1, np.float32),
+                            np.zeros((1, 1), np.int32), kind)
     if kind == "labels" and dataset.labels is None:
         raise UserError(
             f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels"
         )
-    edges = orientation_histograms(dataset.images)
-    features = PrincipalComponents(edges, COMPONENTS).project(edges)
     random = np.random.default_rng([seed, 1])
-    groups = dataset.labels if kind == "labels" else np.zeros(count, np.int32)
-    wanted = clusters or (CLUSTERS_PER_LABEL if kind == "labels" else CLUSTERS_WITHOUT_LABELS)
-    ids, class_of = np.zeros(count, np.int32), []
+    if kind == "planes" and dataset.images.shape[-1] == 1:
+        raise UserError("--condition: expected images of several colour planes for planes, "
+                        f"got: {dataset.name}, which is grey")
+    if kind == "planes":
+        return _by_planes(dataset.images, clusters or CLUSTERS_OF_PLANE, random)
+    return _by_clusters(dataset, kind == "labels", clusters, random)
+
+
+def _by_clusters(dataset, labelled, clusters, random):
+    """Clusters within each label, or of all images, and the group of each."""
+    features = edge_features(dataset.images)
+    groups = dataset.labels if labelled else np.zeros(len(features), np.int32)
+    wanted = clusters or (CLUSTERS_PER_LABEL if labelled else CLUSTERS_WITHOUT_LABELS)
+    ids, group_of = np.zeros(len(features), np.int32), []
     for group in range(groups.max() + 1):
         members = np.flatnonzero(groups == group)
         if len(members) == 0:
@@ -125,15 +138,62 @@ def condition_dataset(dataset, kind, clusters, seed):
         found = k_means(features[members], number, random)
         # Clusters that came out empty leave no gap in the numbers.
         present, found = np.unique(found, return_inverse=True)
-        ids[members] = len(class_of) + found
-        class_of += [group] * len(present)
-    shares = np.bincount(ids, minlength=len(class_of)).astype(np.float32) / count
-    if kind == "labels":
-        return Conditioning(ids, shares, np.array(class_of, np.int32), labelled=True)
-    centres = np.stack([features[ids == cluster].mean(axis=0) for cluster in range(len(shares))])
-    found = k_means(centres, min(GROUPS_OF_CLUSTERS, len(shares)), random)
-    group_of = np.unique(found, return_inverse=True)[1].astype(np.int32)
-    return Conditioning(ids, shares, group_of, labelled=False)
+        ids[members] = len(group_of) + found
+        group_of += [group] * len(present)
+    count, kind = len(group_of), "labels" if labelled else "clusters"
+    shares = np.bincount(ids, minlength=count).astype(np.float32) / len(ids)
+    group_of = np.array(group_of, np.int32)
+    if not labelled:
+        centres = np.stack([features[ids == cluster].mean(axis=0) for cluster in range(count)])
+        found = k_means(centres, min(GROUPS_OF_CLUSTERS, count), random)
+        group_of = np.unique(found, return_inverse=True)[1]
+    if count == 1:
+        return Conditioning(ids, shares, np.zeros((1, 1), np.int32), kind,
+                            group_of if labelled else None)
+    own = np.arange(count)
+    parts = np.stack([own, count + group_of, np.full(count, count + group_of.max() + 1)], axis=1)
+    return Conditioning(ids, shares, parts.astype(np.int32), kind,
+                        group_of if labelled else None)
+
+
+def _by_planes(images, clusters, random):
+    """The cluster in each colour plane: for planes that show different things."""
+    planes = images.shape[-1]
+    found = np.stack([
+        k_means(edge_features(images[..., plane : plane + 1]), clusters, random)
+        for plane in range(planes)
+    ], axis=1)
+    present, ids = np.unique(found, axis=0, return_inverse=True)
+    shares = np.bincount(ids.ravel()).astype(np.float32) / len(ids)
+    shared = np.full((len(present), 1), planes * clusters)
+    parts = np.concatenate([present + clusters * np.arange(planes), shared], axis=1)
+    return Conditioning(ids.ravel().astype(np.int32), shares, parts.astype(np.int32), "planes")
+
+
+def edge_features(images):
+    """Describe images by the principal components of their edges.
+
+    Args:
+        images: uint8 [N, H, W, C].
+
+    Returns:
+        float32 [N, components]; what is held besides does not grow with N.
+    """
+    sample = np.concatenate([orientation_histograms(part) for part in some_of(images)])
+    components = PrincipalComponents(sample, COMPONENTS)
+    return np.concatenate([
+        components.project(orientation_histograms(images[start : start + PART]))
+        for start in range(0, len(images), PART)
+    ])
+
+
+def some_of(images):
+    """Yield at most 65,536 images, the same for the same number, some at a time."""
+    chosen = np.arange(len(images))
+    if len(images) > MOST_IMAGES:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES])
+    for start in range(0, len(chosen), PART):
+        yield images[chosen[start : start + PART]]
 
 
 class PrincipalComponents:
@@ -157,7 +217,7 @@ class PrincipalComponents:
         """Return float32 [N, components], in the unit of `arrays`, largest variance first."""
         return np.concatenate([part @ self._axes for part in self._centred(arrays)])
 
-    def _centred(self, arrays, size=8192):
+    def _centred(self, arrays, size=PART):
         flat = arrays.reshape(len(arrays), -1)
         for start in range(0, len(flat), size):
             yield flat[start : start + size].astype(np.float32) - self._mean
@@ -197,4 +257,8 @@ def k_means(points, number, random):
 
 def _nearest_centre(points, centres):
     # |p - c|^2 without its |p|^2, which is the same for every centre.
-    return (np.square(centres).sum(axis=1) - 2 * points @ centres.T).argmin(axis=1)
+    lengths = np.square(centres).sum(axis=1)
+    return np.concatenate([
+        (lengths - 2 * points[start : start + MOST_IMAGES] @ centres.T).argmin(axis=1)
+        for start in range(0, len(points), MOST_IMAGES)
+    ])

@@ -5,13 +5,13 @@ all derived from the fields of `TrainConfig`. Nothing heavy is imported here, so
 that `--help` and a mistyped option answer at once.
 """
 
-import argparse
 import dataclasses
 import json
 from dataclasses import dataclass
 
+from gan import toy
 from gan.errors import UserError
-from gan.options import OptionParser, one_of, real_number, whole_number
+from gan.options import choice, one_of, option, parser_of, real_number, whole_number
 
 GROUPS = {
     "data": "what is learned",
@@ -23,67 +23,74 @@ GROUPS = {
 POSITIVE = 1e-12  # the smallest number that counts as such
 
 
-def option(default, group, help, parse=str, *, metavar=None, fixed=False):
-    """Declare one option.
-
-    Args:
-        default: its value when not given; None means "decided by others".
-        group: one of `GROUPS`, its heading in `--help`.
-        help: what it does, with its unit.
-        parse: function from the command line's text to the checked value;
-            `bool` makes a switch.
-        metavar: the placeholder in `--help`.
-        fixed: whether a run keeps it for life: `--resume` refuses another value.
-    """
-    metadata = {"group": group, "help": help, "parse": parse, "metavar": metavar, "fixed": fixed}
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def choice(default, group, help, choices, **settings):
-    """Declare an option that takes one of a few words."""
-    return option(
-        default, group, help, one_of(choices), metavar="{" + ",".join(choices) + "}", **settings
-    )
-
-
 @dataclass(frozen=True)
 class TrainConfig:
     """All options of one training run; see `option` for the meaning of a field."""
 
     dataset: str = option(
         "mnist", "data",
-        "mnist, fashion_mnist, a .npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally "
-        "y_train), or a folder of IDX files",
+        "mnist, fashion_mnist, stacked_mnist; a folder of pictures, or of one folder a class; a "
+        ".npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally y_train); a folder of IDX "
+        "files; or simulated points: ring, grid, moons, swiss_roll, line",
         metavar="NAME|PATH", fixed=True,
+    )
+    image_size: int = option(
+        None, "data",
+        "side in pixels, a multiple of 4, that pictures of a folder are cropped and shrunk to "
+        "(default: theirs if all are square and alike, otherwise 64)",
+        whole_number(16, 128), metavar="N", fixed=True,
+    )
+    channels: int = option(
+        None, "data",
+        "1 for grey, 3 for colour, for a folder of pictures (default: 3 if any has colour)",
+        one_of(("1", "3"), int), metavar="{1,3}", fixed=True,
+    )
+    skip_broken: bool = option(
+        False, "data", "leave out the pictures of a folder that cannot be used", bool, fixed=True,
+    )
+    memory_share: float = option(
+        0.5, "data",
+        "largest share of this machine's memory for the images; more of them are streamed from "
+        "the disk, with the same results",
+        real_number(0, 1), metavar="X",
     )
     condition: str = choice(
         "auto", "data",
         "what the networks are told about each image: its label and its cluster within that "
-        "label, its cluster among all images, or nothing; auto: labels if there are any, "
-        "clusters otherwise",
-        ("auto", "labels", "clusters", "none"), fixed=True,
+        "label, its cluster among all images, its cluster in each colour plane, or nothing; auto: "
+        "labels if there are any, clusters otherwise",
+        ("auto", "labels", "clusters", "planes", "none"), fixed=True, points="none",
     )
     clusters: int = option(
         None, "data",
-        "number of k-means clusters: within each label, or among all images "
-        "(default: 12 within each label, 256 among all images)",
+        "number of k-means clusters: within each label, among all images, or in each plane "
+        "(default: 12 within each label, 256 among all images, 16 in each plane)",
         whole_number(1, 4096), metavar="N", fixed=True,
     )
 
     arch: str = choice(
         "dcgan", "model",
         "transposed convolutions (Radford 2015) or fully connected layers (Goodfellow 2014)",
-        ("dcgan", "mlp"), fixed=True,
+        ("dcgan", "mlp"), fixed=True, points="mlp",
     )
     latent_dim: int = option(
         64, "model", "numbers in the latent vector z", whole_number(1, 4096),
-        metavar="N", fixed=True,
+        metavar="N", fixed=True, points=4,
     )
     base_channels: int = option(
         32, "model",
         "channels of the layer nearest the image, doubled at each halving of the size; "
         "the mlp has 8 times as many units a layer",
-        whole_number(1, 1024), metavar="N", fixed=True,
+        whole_number(1, 1024), metavar="N", fixed=True, points=16,
+    )
+    spectral_norm: bool = option(
+        False, "model",
+        "divide each weight of the discriminator by its largest singular value (Miyato 2018)",
+        bool, fixed=True,
+    )
+    dropout: float = option(
+        0.0, "model", "share of the discriminator's hidden units left out in each step",
+        real_number(0, 0.9), metavar="X", fixed=True,
     )
 
     loss: str = choice(
@@ -113,6 +120,16 @@ class TrainConfig:
         4, "objective", "steps between two penalties, each weighted that much more",
         whole_number(1, 1000), metavar="N", fixed=True,
     )
+    n_critic: int = option(
+        1, "objective", "steps of the discriminator for each one of the generator",
+        whole_number(1, 100), metavar="N", fixed=True,
+    )
+    augment: bool = option(
+        False, "objective",
+        "shift and partly blank the images that the discriminator sees, real and generated "
+        "alike (Zhao 2020): for small data sets",
+        bool, fixed=True,
+    )
     lr: float = option(
         1.5e-3, "objective", "Adam's learning rate, for both networks", real_number(POSITIVE, 1),
         metavar="X", fixed=True,
@@ -140,11 +157,13 @@ class TrainConfig:
     )
 
     epochs: int = option(
-        6, "training", "passes over the data", whole_number(1, 10**6), metavar="N"
+        6, "training", "passes over the data", whole_number(1, 10**6), metavar="N",
+        points=30,
     )
     batch_size: int = option(
         64, "training", "real images a step, and as many generated ones", whole_number(2, 65536),
         metavar="N", fixed=True,
+        points=256,
     )
     ema: float = option(
         0.998, "training",
@@ -157,6 +176,7 @@ class TrainConfig:
         "number format of the layers; auto: float16 on a GPU with tensor cores, bfloat16 on a "
         "CPU that computes with it, float32 otherwise (off)",
         ("auto", "float16", "bfloat16", "off"), fixed=True,
+        points="off",
     )
     max_minutes: float = option(
         None, "training",
@@ -183,6 +203,7 @@ class TrainConfig:
     num_samples: int = option(
         100, "output", "images in each epoch's picture", whole_number(1, 4096), metavar="N",
         fixed=True,
+        points=2000,
     )
     sample_interval: int = option(
         1, "output", "epochs between two pictures", whole_number(1, 10**6), metavar="N",
@@ -191,7 +212,7 @@ class TrainConfig:
         0, "output",
         "epochs between two measurements of the generated images (Fréchet distance, precision, "
         "recall, …); 0: at the end only, and only if no network has to be trained for it",
-        whole_number(0, 10**6), metavar="N",
+        whole_number(0, 10**6), metavar="N", points=1,
     )
     checkpoint_interval: int = option(
         1, "output", "epochs between two checkpoints", whole_number(1, 10**6), metavar="N",
@@ -219,7 +240,15 @@ class TrainConfig:
             UserError: naming the option, what was expected and what arrived.
         """
         given = vars(_parser().parse_args(arguments))
+        _refuse_idle(given)
+        if given.get("dataset") in toy.NAMES:
+            return cls(**{**POINTS, **given}).resolved(), set(given)
         return cls(**given).resolved(), set(given)
+
+    @property
+    def simulated(self):
+        """Whether the data are simulated points."""
+        return self.dataset in toy.NAMES
 
     def resolved(self):
         """Return the configuration with dependent defaults filled in.
@@ -237,14 +266,24 @@ class TrainConfig:
         if self.label_smoothing and self.loss not in ("nonsaturating", "minimax"):
             raise UserError("--label-smoothing: expected --loss nonsaturating or minimax, whose "
                             f"targets it moves, got: --loss {self.loss}")
-        if self.loss == "wgan" and self.gradient_penalty == "none":
-            raise UserError("--loss wgan: expected a --gradient-penalty, as nothing else bounds "
-                            "its discriminator, got: none")
+        if self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm:
+            raise UserError("--loss wgan: expected a --gradient-penalty or --spectral-norm, as "
+                            "nothing else bounds its discriminator, got: neither")
+        if self.simulated:
+            self._refuse_for_points()
         return dataclasses.replace(
             self,
             lr_g=self.lr if self.lr_g is None else self.lr_g,
             lr_d=self.lr if self.lr_d is None else self.lr_d,
         )
+
+    def _refuse_for_points(self):
+        suits = {"arch": "mlp", "condition": "none", "augment": False}
+        for name, value in suits.items():
+            if getattr(self, name) != value:
+                only = "leave it out" if value is False else value
+                raise UserError(f"--{name}: expected for simulated points: {only}, "
+                                f"got: {getattr(self, name)}")
 
     def to_json(self):
         """Return the configuration as indented JSON text."""
@@ -288,27 +327,24 @@ class TrainConfig:
         return dataclasses.replace(self, **{**saved, **for_once, **keep, "resume": False})
 
 
+# What is not given has these values where the data are simulated points.
+POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(TrainConfig)
+          if field.metadata["points"] is not None}
+
+
 def _parser():
-    parser = OptionParser(
-        prog="train_gan.py",
+    return parser_of(
+        TrainConfig, GROUPS, prog="train_gan.py",
         description="Train a generator and a discriminator against each other, save a picture "
         "for every epoch, and export the generator as a SavedModel.",
         epilog="Options may be spelled with underscores: --batch_size is --batch-size.",
     )
-    groups = {name: parser.add_argument_group(f"{name}: {GROUPS[name]}") for name in GROUPS}
-    for field in dataclasses.fields(TrainConfig):
-        about = field.metadata
-        name = "--" + field.name.replace("_", "-")
-        # Options that are not given stay out of the result, so that a resumed
-        # run can tell them from those that were given their default.
-        settings = {"dest": field.name, "default": argparse.SUPPRESS, "help": about["help"]}
-        if about["parse"] is bool:
-            settings |= {"action": "store_true"}
-        else:
-            settings |= {"type": about["parse"], "metavar": about["metavar"]}
-            if field.default is not None:
-                settings["help"] += f" (default: {field.default:g})" if isinstance(
-                    field.default, float
-                ) else f" (default: {field.default})"
-        groups[about["group"]].add_argument(name, **settings)
-    return parser
+
+
+def _refuse_idle(given):
+    """Raise a `UserError` for a given option that another one makes idle."""
+    if given.get("gradient_penalty") == "none":
+        for name in ("gp_weight", "gp_interval"):
+            if name in given:
+                raise UserError(f"--{name.replace('_', '-')}: expected a --gradient-penalty with "
+                                "it, got: --gradient-penalty none")

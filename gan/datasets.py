@@ -1,6 +1,7 @@
 """A name or a path → a checked data set in memory."""
 
 import dataclasses
+import functools
 import gzip
 import hashlib
 import math
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gan import toy
 from gan.errors import UserError, describe_os_error
+from gan.pictures import holds_pictures, read_pictures
 
 ASSETS = Path(__file__).parent / "assets"
 SIZES = range(16, 129, 4)  # pixels; what the networks can be built for
@@ -19,6 +22,8 @@ MAX_BYTES = 8 * 2**30  # of one array, unpacked; more is taken for a damaged hea
 MAX_CLASSES = 1000
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                  "Bag", "Ankle boot")
+STACKED = "stacked_mnist"
+STACKED_COUNT, STACKED_TEST_COUNT = 128_000, 25_600
 KNOWN_NAMES = {"76704e3cd579f182": FASHION_NAMES}  # by fingerprint, wherever the files lie
 IDX_FILES = {
     "images": "train-images*idx3-ubyte*", "labels": "train-labels*idx1-ubyte*",
@@ -47,7 +52,12 @@ class Dataset:
     test_labels: np.ndarray | None = None
 
     @property
-    def image_shape(self):
+    def samples(self):
+        """The images, under the name that `PointDataset` has for its points."""
+        return self.images
+
+    @property
+    def sample_shape(self):
         """(H, W, C) of one image."""
         return self.images.shape[1:]
 
@@ -60,8 +70,9 @@ class Dataset:
                   for number in range(len(self.class_names))]
         return self.images[np.concatenate(chosen)[:count]]
 
+    @functools.cached_property
     def fingerprint(self):
-        """Return a short hash of the training images and labels."""
+        """A short hash of the training images and labels."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images))
         if self.labels is not None:
@@ -69,35 +80,60 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def load_dataset(name):
+def load_dataset(name, image_size=None, channels=None, skip_broken=False):
     """Load a data set.
 
     Args:
         name: "mnist" (comes with the package), "fashion_mnist" (downloaded once
-            by Keras), the path of an .npz file with x_train [N, H, W] or [N, H, W,
-            C] uint8 and optionally y_train [N], x_test and y_test, or of a folder
+            by Keras), "stacked_mnist" (three digits as colour planes), one of
+            `toy.NAMES`, the path of an .npz file with x_train [N, H, W] or [N, H,
+            W, C] uint8 and optionally y_train [N], x_test and y_test, of a folder
             with IDX files under the names of the MNIST distribution, plain or
-            gzipped.
+            gzipped, or of a folder of pictures, see `read_pictures`.
+        image_size, channels, skip_broken: for a folder of pictures.
 
     Returns:
-        A checked `Dataset`.
+        A checked `Dataset`, or a `PointDataset`.
 
     Raises:
         UserError: naming the file, what was expected and what arrived.
     """
+    for option, value in (("image-size", image_size), ("channels", channels),
+                          ("skip-broken", skip_broken)):
+        if value and not holds_pictures(Path(name)):
+            raise UserError(f"--{option}: expected a --dataset folder of pictures with it, "
+                            f"got: {name}")
+    if name in toy.NAMES:
+        return toy.simulate(name)
+    if name == STACKED:
+        return _stack(load_dataset("mnist"))
     if name == "mnist":
         return _checked("mnist", ASSETS / "mnist.npz", _read_npz(ASSETS / "mnist.npz"))
     if name == "fashion_mnist":
         return _checked(name, name, _download_fashion_mnist())
     path = Path(name)
     if path.is_dir():
-        return _checked(path.resolve().name, path, _read_idx_folder(path))
+        arrays = (read_pictures(path, image_size, channels, skip_broken) if holds_pictures(path)
+                  else _read_idx_folder(path))
+        return _checked(path.resolve().name, path, arrays)
     if path.suffix == ".npz" and path.exists():
         return _checked(path.stem, path, _read_npz(path))
     raise UserError(
-        "--dataset: expected mnist, fashion_mnist, an existing .npz file or a folder of IDX "
-        f"files, got: {name}"
+        "--dataset: expected mnist, fashion_mnist, stacked_mnist, "
+        f"{', '.join(toy.NAMES)}, an existing .npz file or a folder of pictures or IDX files, "
+        f"got: {name}"
     )
+
+
+def _stack(mnist):
+    """Three random digits as the red, green and blue plane (Metz et al. 2017)."""
+    random = np.random.default_rng(0)
+    train, test = (
+        np.concatenate([images[random.integers(len(images), size=count)] for _ in range(3)], axis=3)
+        for images, count in ((mnist.images, STACKED_COUNT),
+                              (mnist.test_images, STACKED_TEST_COUNT))
+    )
+    return Dataset(STACKED, train, test_images=test)
 
 
 def _download_fashion_mnist():
@@ -169,8 +205,8 @@ def _read_idx_folder(folder):
             arrays[key] = _read_idx(files[0])
     if "images" not in arrays:
         raise UserError(
-            f"{folder}: expected IDX files (train-images-idx3-ubyte, plain or .gz), "
-            "got a folder without them"
+            f"{folder}: expected pictures (.png, .jpg, .webp) or IDX files "
+            "(train-images-idx3-ubyte, plain or .gz), got a folder without them"
         )
     return arrays
 
@@ -226,9 +262,10 @@ def _checked(name, path, arrays):
                 arrays["test_labels"], len(test_images), f"{path}: test labels", class_count
             )
     numbers = tuple(str(number) for number in range(class_count))
-    dataset = Dataset(name, images, labels, numbers, test_images, test_labels)
-    known = KNOWN_NAMES.get(dataset.fingerprint(), numbers)
-    return dataclasses.replace(dataset, class_names=known)
+    dataset = Dataset(name, images, labels, arrays.get("class_names") or numbers, test_images,
+                      test_labels)
+    known = KNOWN_NAMES.get(dataset.fingerprint)
+    return dataclasses.replace(dataset, class_names=known) if known else dataset
 
 
 def _check_images(images, where):

@@ -88,6 +88,17 @@ def find_device(mixed_precision):
     return Device(name, "float32", "nothing shorter is faster here")
 
 
+def memory_bytes():
+    """The memory that this process may use: the machine's, or its container's share."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):
+            continue  # not there, or "max"
+    return min(limits)
+
+
 def _cores():
     # What this process may use, where the system tells; containers give a part.
     usable = getattr(os, "sched_getaffinity", None)

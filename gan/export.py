@@ -3,9 +3,10 @@
 Named signatures, all with named arguments and a dict of results:
 
 - `serving_default`: `latents` float32 [N, latent_dim] (and `conditions` int32
-  [N] if there are several) → `images` float32 [N, H, W, C] in [0, 1];
+  [N] if there are several) → `images` float32 [N, H, W, C] in [0, 1], or
+  `points` float32 [N, 2];
 - `latents`: `seeds` int64 [N] → `latents`, `conditions` as `sample` uses them;
-- `sample`: `seeds` int64 [N] → `images` uint8 [N, H, W, C];
+- `sample`: `seeds` int64 [N] → `images` uint8 [N, H, W, C], or `points` float32 [N, 2];
 - `sample_labels` and `latents_labels`, with labelled data: the same for `seeds`
   and `labels` int32 [N].
 """
@@ -29,7 +30,7 @@ def export_generator(folder, generator, conditioning, about):
         generator: Sequential in float32, see `models.build_generator`.
         conditioning: the `Conditioning` it was trained with.
         about: dict for `assets.extra/gan.json`, with "latent_dim",
-            "image_shape" and "class_names" among others.
+            "sample_shape" and "class_names" among others.
     """
     archive = keras.export.ExportArchive()
     archive.track(generator)
@@ -50,6 +51,9 @@ def _endpoints(generator, conditioning, latent_dim):
         inputs = models.generator_inputs(latents, tf.gather(codes, conditions))
         # The generator's tanh is in [-1, 1].
         return {"images": generator(inputs, training=False) * 0.5 + 0.5}
+
+    def points_of(latents):
+        return {"points": generator(latents, training=False)}
 
     def shades(latents, conditions):
         images = images_of(latents, conditions)["images"]
@@ -78,6 +82,12 @@ def _endpoints(generator, conditioning, latent_dim):
     a_condition = tf.TensorSpec([None], tf.int32, name="conditions")
     a_seed = tf.TensorSpec([None], tf.int64, name="seeds")
     a_label = tf.TensorSpec([None], tf.int32, name="labels")
+    if len(generator.output_shape) == 2:
+        return {
+            "serving_default": (points_of, [a_latent]),
+            "latents": (latents, [a_seed]),
+            "sample": (lambda seeds: points_of(latents_from_seeds(seeds, latent_dim)), [a_seed]),
+        }
     endpoints = {
         "serving_default": (images_of, [a_latent, a_condition]) if conditioning.count > 1
         else (unconditional, [a_latent]),

@@ -7,20 +7,22 @@ import numpy as np
 
 from gan import images, plots
 from gan.checkpoint import save_checkpoint
-from gan.evaluate import COUNT, draw_images
+from gan.evaluators import draw_samples
 from gan.history import COLUMNS
 from gan.progress import in_calls
-from gan.training import MEASURES
+from gan.training import GRADIENTS, MEASURES
+
+LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1
 
 
 class DivergedError(Exception):
-    """A loss is no longer a number; the message names the step and the quantity."""
+    """A quantity is no longer a number; the message names it and the step."""
 
 
 class Loop:
     """Advances a run to its last epoch and writes what each epoch leaves."""
 
-    def __init__(self, config, trainer, folder, history, progress, board, evaluator,
+    def __init__(self, config, trainer, folder, history, progress, board, gallery, evaluator,
                  fingerprint):
         """
         Args:
@@ -30,13 +32,13 @@ class Loop:
             history: `History`.
             progress: `Progress`.
             board: `Board`.
-            evaluator: `Evaluator`, or None to measure nothing.
+            gallery: what the pictures are drawn by, see `gallery_for`.
+            evaluator: what the samples are measured by, see `evaluator_for`.
             fingerprint: of the data set, kept in checkpoints.
         """
         self.config, self.trainer, self.folder = config, trainer, folder
         self.history, self.progress, self.board = history, progress, board
-        self.evaluator, self.fingerprint = evaluator, fingerprint
-        self.samples = trainer.picture_samples(config.num_samples)
+        self.gallery, self.evaluator, self.fingerprint = gallery, evaluator, fingerprint
         self.title = f"{config.dataset}, {config.arch}, {config.loss}, seed {config.seed}"
 
     def run(self, stop):
@@ -49,7 +51,8 @@ class Loop:
             True when the last epoch is done.
 
         Raises:
-            DivergedError: when a loss is not finite; the last checkpoint stays.
+            DivergedError: when a loss or gradient is not finite; the last
+                checkpoint stays.
         """
         step, per_epoch = int(self.trainer.step), self.trainer.steps_per_epoch
         if step == 0:
@@ -62,10 +65,13 @@ class Loop:
                 if stop.requested and int(self.trainer.step) < epoch * per_epoch:
                     self.save()
                     return False
-            self._finish_epoch(epoch)
-            if stop.requested:
+            last = epoch == self.config.epochs
+            self._finish_epoch(epoch, last)
+            stopped = stop.requested
+            if last or stopped or epoch % self.config.checkpoint_interval == 0:
                 self.save()
-                return epoch == self.config.epochs
+            if stopped:
+                return last
         return True
 
     def save(self):
@@ -82,21 +88,33 @@ class Loop:
 
     def _train(self, epoch, batches):
         began = time.perf_counter()
-        measures = self.trainer.train(batches).numpy()
+        measures = np.array(self.trainer.train(batches))
         seconds = time.perf_counter() - began
-        if not np.isfinite(measures).all():
-            first, column = np.argwhere(~np.isfinite(measures))[0]
-            step = int(self.trainer.step) - len(measures) + int(first) + 1
-            value = measures[first, column]
-            raise DivergedError(f"{MEASURES[column]} became {value} at step {step}")
+        self._check(measures)
         self.history.add_steps(measures, seconds)
         self.progress.update(epoch, measures)
 
-    def _finish_epoch(self, epoch):
-        config, last = self.config, epoch == self.config.epochs
+    def _check(self, measures):
+        """Raise a `DivergedError` for what is not a number, or a loss scale without end."""
+        step, wrong = int(self.trainer.step), ~np.isfinite(measures)
+        scale = self.trainer.loss_scale()
+        if scale is not None:
+            # An overflow of float16 skips the step and halves the scale: no defect.
+            measures[:, GRADIENTS][wrong[:, GRADIENTS]] = 0
+            wrong[:, GRADIENTS] = False
+            if scale < LEAST_SCALE:
+                raise DivergedError(f"the loss scale fell to {scale:g} by step {step}, as every "
+                                    "gradient overflows float16")
+        if wrong.any():
+            first, column = np.argwhere(wrong)[0]
+            raise DivergedError(f"{MEASURES[column]} became {measures[first, column]} at step "
+                                f"{step - len(measures) + int(first) + 1}")
+
+    def _finish_epoch(self, epoch, last):
+        config = self.config
         row = self.history.finish_epoch(epoch, int(self.trainer.step), config.batch_size)
         interval = config.metrics_interval
-        if self.evaluator and (last or (interval and epoch % interval == 0)):
+        if last or (interval and epoch % interval == 0):
             row |= self._measure()
         self.progress.epoch_line(row)
         self.board.scalars({name: row[name] for name in row if name != "epoch"}, epoch)
@@ -104,22 +122,18 @@ class Loop:
             self._picture(epoch)
         self.history.write_csv(self.folder.history)
         plots.plot_losses(self.folder.loss_curves, self.history.rows, self.title)
-        if epoch % config.checkpoint_interval == 0 or last:
-            self.save()
 
     def figures(self):
-        """Return the metrics of the generator as it is now, empty without an evaluator."""
-        if self.evaluator is None:
-            return {}
+        """Return the metrics of the generator as it is now."""
         last = self.history.rows[-1] if self.history.rows else {}
-        if last.get("step") == int(self.trainer.step) and "frechet" in last:
+        if last.get("step") == int(self.trainer.step) and last.keys() - set(COLUMNS):
             return {name: value for name, value in last.items() if name not in COLUMNS}
         return self._measure()
 
     def _measure(self):
-        return self.evaluator.measure(draw_images(self.trainer.draw, COUNT))
+        return self.evaluator.measure(draw_samples(self.trainer.draw, self.evaluator.count))
 
     def _picture(self, epoch):
-        sheet = images.sheet(images.to_uint8(self.trainer.sample(*self.samples)))
-        images.write_png(images.epoch_picture(self.folder.images, epoch), sheet)
-        self.board.image("generated", sheet, epoch)
+        picture = self.gallery.draw()
+        images.write_png(images.epoch_picture(self.folder.images, epoch), picture)
+        self.board.image("generated", picture, epoch)

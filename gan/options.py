@@ -1,6 +1,7 @@
 """Command-line parsing that the scripts share: plain errors, checked numbers."""
 
 import argparse
+import dataclasses
 import difflib
 import math
 import re
@@ -75,14 +76,74 @@ def _number(kind, name, minimum, maximum):
     return parse
 
 
-def one_of(choices):
-    """Return an argparse type for one of the given words."""
+def one_of(choices, kind=str):
+    """Return an argparse type for one of the given words, turned into a `kind`."""
 
     def parse(text):
         if text not in choices:
             raise argparse.ArgumentTypeError(
                 f"expected one of {', '.join(choices)}, got: {text!r}"
             )
-        return text
+        return kind(text)
 
     return parse
+
+
+def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None):
+    """Declare one option.
+
+    Args:
+        default: its value when not given; None means "decided by others".
+        points: its value when not given and the data are simulated points, if
+            another.
+        group: name of its heading in `--help`.
+        help: what it does, with its unit.
+        parse: function from the command line's text to the checked value;
+            `bool` makes a switch.
+        metavar: the placeholder in `--help`.
+        fixed: whether a run keeps it for life: `--resume` refuses another value.
+    """
+    metadata = {"group": group, "help": help, "parse": parse, "metavar": metavar, "fixed": fixed,
+                "points": points}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def choice(default, group, help, choices, **settings):
+    """Declare an option that takes one of a few words."""
+    return option(
+        default, group, help, one_of(choices), metavar="{" + ",".join(choices) + "}", **settings
+    )
+
+
+def parser_of(kind, groups, **settings):
+    """Return the `OptionParser` of a dataclass whose fields are `option`s.
+
+    Options that are not given stay out of what it parses, so that a resumed run
+    can tell them from those that were given their default.
+
+    Args:
+        kind: the dataclass.
+        groups: dict of group → what its options decide.
+        **settings: of `OptionParser`.
+    """
+    parser = OptionParser(**settings)
+    headings = {name: parser.add_argument_group(f"{name}: {groups[name]}") for name in groups}
+    for field in dataclasses.fields(kind):
+        about = field.metadata
+        given = {"dest": field.name, "default": argparse.SUPPRESS,
+                 "help": about["help"].replace("%", "%%") + _defaults(field)}
+        if about["parse"] is bool:
+            given |= {"action": "store_true"}
+        else:
+            given |= {"type": about["parse"], "metavar": about["metavar"]}
+        headings[about["group"]].add_argument("--" + field.name.replace("_", "-"), **given)
+    return parser
+
+
+def _defaults(field):
+    """The default in words, such as " (default: 64; points: 256)"."""
+    if field.default is None or field.default is False:
+        return ""
+    words = [f"{value:g}" if isinstance(value, float) else str(value)
+             for value in (field.default, field.metadata["points"]) if value is not None]
+    return f" (default: {'; points: '.join(words)})"

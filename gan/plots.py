@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -39,6 +40,40 @@ def plot_losses(path, rows, title):
         axes.grid(alpha=0.25)
         axes.legend()
     write_figure(path, figure)
+
+
+def draw_plane(extent, real=None, generated=None, logits=None):
+    """Draw points of the plane, over the discriminator's decision surface if given.
+
+    Args:
+        extent: half the side of the square around 0 that is shown.
+        real, generated: float [N, 2] and [M, 2], or None.
+        logits: float [S, S] over the square, rows from the bottom up; shown as
+            logits divided by their spread, as losses differ in their unit.
+
+    Returns:
+        uint8 [H, W, 3], of the same size for every call.
+    """
+    figure = Figure(figsize=(6.6, 6.6), layout="constrained")
+    axes = figure.subplots()
+    if logits is not None:
+        # tanh keeps the colour near the border between "real" and "generated"
+        # readable where a sure discriminator goes to hundreds.
+        shade = np.tanh(logits / max(np.percentile(np.abs(logits), 75), 1))
+        axes.imshow(shade, origin="lower", extent=[-extent, extent] * 2, cmap="PuOr", vmin=-2,
+                    vmax=2, interpolation="bilinear")
+        sides = np.linspace(-extent, extent, len(logits))
+        if shade.min() < 0 < shade.max():
+            axes.contour(sides, sides, logits, levels=[0], colors="#555555", linewidths=0.7)
+    for points, color, label in ((real, DISCRIMINATOR, "real"),
+                                 (generated, GENERATOR, "generated")):
+        if points is not None:
+            axes.plot(*points.T, ".", ms=3, mew=0, alpha=0.7, color=color, label=label)
+    axes.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
+    axes.legend(loc="upper right", markerscale=4, framealpha=0.9)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def write_figure(path, figure):

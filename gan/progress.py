@@ -47,6 +47,10 @@ class Progress:
         )
         if "frechet" in row:
             text += f"  FD {row['frechet']:.2f}"
+        if "modes" in row:
+            text += f"  {row['modes']} modes"
+        if "good" in row:
+            text += f", {row['good']:.0%} good"
         self.write(text)
 
     def write(self, text):

@@ -8,7 +8,7 @@ import numpy as np
 from gan.errors import UserError, describe_os_error
 
 ABOUT = "assets.extra/gan.json"
-NEEDED = ("image_shape", "latent_dim", "class_names", "config")
+NEEDED = ("sample_shape", "latent_dim", "class_names", "config")
 
 
 class SavedGenerator:
@@ -16,7 +16,7 @@ class SavedGenerator:
 
     Attributes:
         about: dict, the content of its `gan.json`.
-        image_shape: (H, W, C).
+        sample_shape: (H, W, C) of an image, (2,) of a point.
         class_names: list of str, empty for data without labels.
     """
 
@@ -29,7 +29,7 @@ class SavedGenerator:
             UserError: when there is no whole export of this project.
         """
         self.about = read_about(path)
-        self.image_shape = tuple(self.about["image_shape"])
+        self.sample_shape = tuple(self.about["sample_shape"])
         self.class_names = self.about["class_names"]
         import tensorflow as tf  # late: a wrong path is reported at once
 
@@ -54,11 +54,12 @@ class SavedGenerator:
             labels: class numbers [N], or None for classes as frequent as in the data.
 
         Returns:
-            uint8 [N, H, W, C].
+            uint8 [N, H, W, C], or float32 [N, 2] of points.
         """
         seeds = self._tf.constant(seeds, self._tf.int64)
         if labels is None:
-            return self._signatures["sample"](seeds=seeds)["images"].numpy()
+            drawn = self._signatures["sample"](seeds=seeds)
+            return drawn["points" if len(self.sample_shape) == 1 else "images"].numpy()
         labels = self._tf.constant(labels, self._tf.int32)
         return self._signatures["sample_labels"](seeds=seeds, labels=labels)["images"].numpy()
 
@@ -78,20 +79,23 @@ class SavedGenerator:
         return drawn["latents"].numpy(), drawn["conditions"].numpy()
 
     def images(self, latents, conditions):
-        """Draw the images of latent vectors.
+        """Draw the images, or the points, of latent vectors.
 
         Args:
             latents: float32 [N, latent_dim].
             conditions: int32 [N].
 
         Returns:
-            uint8 [N, H, W, C].
+            uint8 [N, H, W, C], or float32 [N, 2] of points.
         """
         arguments = {"latents": self._tf.constant(latents, self._tf.float32)}
         serve = self._signatures["serving_default"]
         if "conditions" in serve.structured_input_signature[1]:
             arguments["conditions"] = self._tf.constant(conditions, self._tf.int32)
-        return np.rint(serve(**arguments)["images"].numpy() * 255).astype(np.uint8)
+        drawn = serve(**arguments)
+        if "points" in drawn:
+            return drawn["points"].numpy()
+        return np.rint(drawn["images"].numpy() * 255).astype(np.uint8)
 
 
 def read_about(path):

@@ -156,10 +156,10 @@ def test_fingerprint_sees_one_changed_bit():
     images = np.zeros((4, 16, 16, 1), np.uint8)
     changed = images.copy()
     changed[3, 15, 15] = 1
-    prints = {Dataset("a", images).fingerprint(), Dataset("a", changed).fingerprint(),
-              Dataset("a", images, np.zeros(4, np.int32)).fingerprint()}
+    prints = {Dataset("a", images).fingerprint, Dataset("a", changed).fingerprint,
+              Dataset("a", images, np.zeros(4, np.int32)).fingerprint}
     assert len(prints) == 3
-    assert Dataset("b", images.copy()).fingerprint() in prints
+    assert Dataset("b", images.copy()).fingerprint in prints
 
 
 def test_principal_components_are_those_of_the_singular_value_decomposition():
@@ -237,7 +237,8 @@ def test_conditions_without_labels(mnist):
 def test_code_names_the_condition_its_group_and_all():
     from gan.conditioning import Conditioning
 
-    found = Conditioning(np.array([0, 1, 2]), np.full(3, 1 / 3), np.array([0, 0, 1]), True)
+    parts = np.array([[0, 3, 5], [1, 3, 5], [2, 4, 5]])
+    found = Conditioning(np.array([0, 1, 2]), np.full(3, 1 / 3), parts, "labels", parts[:, 1] - 3)
     assert found.codes.tolist() == [[1, 0, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]]
 
 
@@ -248,4 +249,6 @@ def test_conditions_survive_a_checkpoint(mnist):
         after = type(before).from_arrays(before.to_arrays())
         np.testing.assert_array_equal(before.ids, after.ids)
         np.testing.assert_array_equal(before.shares, after.shares)
+        np.testing.assert_array_equal(before.codes, after.codes)
+        assert before.describe() == after.describe()
         assert (before.class_of is None) == (after.class_of is None)

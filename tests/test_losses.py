@@ -111,3 +111,30 @@ def test_one_centred_penalty_has_a_gradient_at_zero(losses, tensorflow):
         tape.watch(weights)
         penalty = losses.one_centred_penalty(weights)
     assert np.isfinite(tape.gradient(penalty, weights).numpy()).all()
+
+
+@pytest.mark.parametrize(("policy", "tolerance"), [
+    ("float32", 1e-6), ("mixed_bfloat16", 1e-2), ("mixed_float16", 2e-3)])
+def test_formulas_hold_under_every_policy(losses, tensorflow, policy, tolerance):
+    import keras
+
+    critic = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, dtype=policy),
+                               keras.layers.Activation("linear", dtype="float32")])
+    critic.set_weights([np.array([[3.0], [4.0]]), np.array([0.5])])
+    points = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]], np.float32)
+    real = points @ [3.0, 4.0] + 0.5  # exact in 8 bits
+    with tensorflow.GradientTape() as tape:
+        inputs = tensorflow.constant(points)
+        tape.watch(inputs)
+        logits = critic(inputs)[:, 0]
+    assert logits.dtype == "float32"
+    np.testing.assert_allclose(logits, real, rtol=tolerance)
+    gradient = tape.gradient(logits, inputs)
+    assert float(losses.zero_centred_penalty(gradient)) == pytest.approx(12.5, rel=tolerance)
+    assert float(losses.one_centred_penalty(gradient)) == pytest.approx(16, rel=tolerance)
+    for name, game in losses.LOSSES.items():
+        found = game.discriminator(logits, -logits), game.generator(logits, -logits)
+        assert all(value.dtype == "float32" for value in found)
+        exact = game.discriminator(*np.float32([real, -real])), game.generator(
+            *np.float32([real, -real]))
+        np.testing.assert_allclose(found, exact, rtol=tolerance, atol=tolerance, err_msg=name)

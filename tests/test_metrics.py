@@ -109,11 +109,10 @@ def test_class_figures_of_known_shares():
 def judged(tensorflow):
     """The shipped classifier's evaluator and 2,000 real test digits."""
     from gan.datasets import load_dataset
-    from gan.evaluate import Evaluator, judge_for
+    from gan.evaluators import evaluator_for
 
     mnist = load_dataset("mnist")
-    judge = judge_for(mnist, train=False)
-    return Evaluator(mnist, judge), mnist.test_images[:2000], mnist.test_labels[:2000]
+    return evaluator_for(mnist, train=False), mnist.test_images[:2000], mnist.test_labels[:2000]
 
 
 def test_shipped_classifier_recognises_the_test_digits(judged):

@@ -131,7 +131,7 @@ assert not [name for name in sys.modules if name == "gan" or name.startswith("ga
 def test_export_describes_itself(tiny_run):
     folder, _ = tiny_run
     about = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
-    assert about["image_shape"] == [16, 16, 1] and about["class_names"] == ["0", "1"]
+    assert about["sample_shape"] == [16, 16, 1] and about["class_names"] == ["0", "1"]
     assert about["latent_dim"] == 8 and about["epochs"] == 2 and about["steps"] == 40
     assert about["config"]["dataset"].endswith("shapes.npz") and about["version"]
 

@@ -53,10 +53,18 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--seed", "-1"], "--seed: expected"),
     (["--epoch", "3"], "unknown option: --epoch (did you mean --epochs?)"),
     (["5"], "unknown option: 5"),
-    (["--dataset", "no/such/folder"], "--dataset: expected mnist, fashion_mnist, an existing"),
+    (["--dataset", "no/such/folder"], "--dataset: expected mnist, fashion_mnist, stacked"),
     (["--condition", "none", "--clusters", "4"], "--clusters: expected --condition labels"),
     (["--loss", "hinge", "--label-smoothing", "0.1"], "--label-smoothing: expected --loss"),
     (["--loss", "wgan", "--gradient-penalty", "none"], "--loss wgan: expected a --gradient"),
+    (["--dataset", "ring", "--arch", "dcgan"], "--arch: expected for simulated points: mlp"),
+    (["--dataset", "grid", "--augment"], "--augment: expected for simulated points: leave it out"),
+    (["--dataset", "moons", "--condition", "clusters"], "--condition: expected for simulated"),
+    (["--gradient-penalty", "none", "--gp-weight", "1"], "--gp-weight: expected a --gradient"),
+    (["--image-size", "32"], "--image-size: expected a --dataset folder of pictures with it"),
+    (["--skip-broken"], "--skip-broken: expected a --dataset folder of pictures"),
+    (["--channels", "2"], "--channels: expected one of 1, 3, got: '2'"),
+    (["--condition", "planes"], "--condition: expected images of several colour planes"),
     (["--resume", "--overwrite"], "contradict each other"),
     (["--resume"], "--resume: expected a checkpoint in checkpoints"),
     (["--outdir", "/proc/nowhere"], "--outdir: expected a folder that can be written"),
@@ -67,7 +75,8 @@ def test_train_gan_refuses(refused, arguments, expected):
 
 def test_train_gan_refuses_data(refused, tmp_path, tiny_npz):
     (tmp_path / "empty").mkdir()
-    assert "expected IDX files" in refused(train_gan, "--dataset", "empty")
+    assert "expected pictures (.png, .jpg, .webp) or IDX" in refused(
+        train_gan, "--dataset", "empty")
     (tmp_path / "a.npz").write_bytes(b"PK not really")
     assert "expected an .npz file, got a damaged one" in refused(train_gan, "--dataset", "a.npz")
     whole = tiny_npz.read_bytes()
@@ -159,7 +168,6 @@ def test_resume_refuses_damaged_checkpoints_only_when_none_is_whole(refused, fin
     (["--grid", "8"], "--grid: expected rows x columns such as 8x8"),
     (["--grid", "0x4"], "--grid: expected"),
     (["--grid", "999x999"], "at most 10,000 images"),
-    (["--grid", "2x2", "--num-images", "5"], "--grid: expected room for 5 images, got: 2x2"),
     (["--seeds", "4-2"], "--seeds: expected numbers and ranges such as 0,3,8-15, got: 4-2"),
     (["--seeds", "a"], "--seeds: expected"),
     (["--seeds", "1", "--seed", "2"], "--seeds: expected either a list of seeds or a count"),
