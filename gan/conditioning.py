@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gan.datasets import STACKED
 from gan.errors import UserError
 from gan.orientation import orientation_histograms
 
@@ -103,6 +104,8 @@ def condition_dataset(dataset, kind, clusters, seed):
     """
     if kind == "auto":
         kind = "clusters" if dataset.labels is None else "labels"
+        # Its planes show a digit each, which clusters of the whole would mix.
+        kind = "planes" if dataset.name == STACKED else kind
     if kind == "none":
         return Conditioning(np.zeros(len(dataset.samples), np.int32), np.ones(1, np.float32),
                             np.zeros((1, 1), np.int32), kind)

@@ -58,7 +58,7 @@ class TrainConfig:
         "auto", "data",
         "what the networks are told about each image: its label and its cluster within that "
         "label, its cluster among all images, its cluster in each colour plane, or nothing; auto: "
-        "labels if there are any, clusters otherwise",
+        "labels if there are any, planes for stacked_mnist, clusters otherwise",
         ("auto", "labels", "clusters", "planes", "none"), fixed=True, points="none",
     )
     clusters: int = option(

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,8 @@ MOST_PIXELS = 2**26  # of one picture, unpacked
 DEFAULT_SIZE = 64
 PART = 1024  # pictures decoded before they are written
 LISTED = 5  # unusable pictures that a message names
+# Sizes are checked here before anything is unpacked.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 VERSION = 1  # of what is done to pictures; another one makes caches anew
 
 

@@ -7,6 +7,8 @@ NEAR = 3.0  # times the real test images' Fréchet distance that still counts as
 CLOSE = 0.9  # of real samples' precision, recall or good points, likewise
 NARROW = 0.3  # of real samples' recall, below which only a part is generated
 FAITHFUL = 0.3  # of their precision, from which what is generated is of the data at all
+MOSTLY_GOOD = 0.6  # of real good points, likewise
+EXPLODED = 1e4  # of a loss: none of the games has such values while it is played
 BETTER = 0.9  # times the earlier distance: it was still falling
 WORSE = 1.5  # times the best distance: it has risen again
 EARLIER = 0.75  # of the run, from where the trend is taken
@@ -51,8 +53,9 @@ def judge(rows, floor):
     last = measured[-1]
     real = {"precision": 1.0, "recall": 1.0} | floor
     checks = {
-        "good": _good(last, real), "won": _won(last), "collapse": _collapse(last, real),
-        "worse": _worse(measured), "improving": _improving(measured),
+        "good": _good(last, real), "diverged": _exploded(last), "won": _won(last),
+        "collapse": _collapse(last, real), "worse": _worse(measured),
+        "improving": _improving(measured),
     }
     for kind, finding in checks.items():
         if finding:
@@ -86,6 +89,13 @@ def _good(last, real):
     return None
 
 
+def _exploded(last):
+    losses = last["discriminator_loss"], last["generator_loss"]
+    if max(map(abs, losses)) > EXPLODED:
+        return f"diverged: the losses are {losses[0]:.2g} and {losses[1]:.2g}"
+    return None
+
+
 def _won(last):
     if last["separation"] >= WON:
         return (f"the discriminator has won: it tells {last['separation']:.0%} of generated "
@@ -95,7 +105,7 @@ def _won(last):
 
 def _collapse(last, real):
     if "good" in last:
-        if last["modes"] < real["modes"] and last["good"] >= FAITHFUL:
+        if last["modes"] < real["modes"] and last["good"] >= MOSTLY_GOOD * real["good"]:
             return f"mode collapse: {last['modes']} of {real['modes']} modes are generated"
         return None
     if last.get("classes", real.get("classes", 0)) < real.get("classes", 0):
