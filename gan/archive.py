@@ -50,6 +50,8 @@ def read_archive(path):
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+                raise UserError("damaged: it has compressed parts")  # none are ever written
             about = json.loads(archive.read(ABOUT))
             arrays = {
                 name.removesuffix(".npy"): np.lib.format.read_array(

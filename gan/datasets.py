@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from gan import toy
+from gan.device import memory_bytes
 from gan.errors import UserError, describe_os_error
 from gan.pictures import holds_pictures, read_pictures
 
 ASSETS = Path(__file__).parent / "assets"
 SIZES = range(16, 129, 4)  # pixels; what the networks can be built for
-MAX_BYTES = 8 * 2**30  # of one array, unpacked; more is taken for a damaged header
+MEMORY_SHARE = 0.4  # of this machine's, for one array; more is taken for a damaged header
 MAX_CLASSES = 1000
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                  "Bag", "Ankle boot")
@@ -187,7 +188,7 @@ def _read_npy(archive, info, where):
         if dtype.kind not in "ui":
             raise UserError(f"{where}: expected whole numbers (uint8), got: {dtype}")
         size = dtype.itemsize * math.prod(shape)
-        if size > MAX_BYTES or size != info.file_size - file.tell():
+        if size > _most_bytes() or size != info.file_size - file.tell():
             raise UserError(
                 f"{where}: expected {info.file_size - file.tell()} bytes of data as in the file, "
                 f"got a header that promises {size}"
@@ -225,7 +226,7 @@ def _read_idx(path):
             header = file.read(4 * magic[3])
             shape = [int.from_bytes(header[at : at + 4], "big") for at in range(0, len(header), 4)]
             size = math.prod(shape)
-            if len(header) < 4 * magic[3] or size > MAX_BYTES:
+            if len(header) < 4 * magic[3] or size > _most_bytes():
                 raise UserError(f"{path}: expected sizes in the header, got: {shape}")
             data = _read_at_most(file, size + 1)
     except OSError as error:
@@ -236,6 +237,10 @@ def _read_idx(path):
         arrived = "more" if len(data) > size else len(data)
         raise UserError(f"{path}: expected {size} bytes after the header, got: {arrived}")
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _most_bytes():
+    return MEMORY_SHARE * memory_bytes()
 
 
 def _read_at_most(file, size, chunk=2**24):

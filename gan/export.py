@@ -17,9 +17,10 @@ import keras
 import tensorflow as tf
 
 from gan import __version__, models
+from gan.errors import UserError
 from gan.files import atomic_folder, write_text
 from gan.sampling import conditions_from_seeds, latents_from_seeds
-from gan.saved_generator import ABOUT
+from gan.saved_generator import ABOUT, checksums
 
 
 def export_generator(folder, generator, conditioning, about):
@@ -37,9 +38,13 @@ def export_generator(folder, generator, conditioning, about):
     endpoints = _endpoints(generator, conditioning, about["latent_dim"])
     for name, (function, signature) in endpoints.items():
         archive.add_endpoint(name, function, input_signature=signature)
-    text = json.dumps({"version": __version__, "endpoints": list(endpoints), **about}, indent=2)
     with atomic_folder(folder) as temporary:
-        archive.write_out(str(temporary), verbose=False)
+        try:
+            archive.write_out(str(temporary), verbose=False)
+        except tf.errors.OpError as error:  # TensorFlow's own file system layer
+            raise UserError(f"cannot write {folder}: {error.message}") from error
+        text = json.dumps({"version": __version__, "endpoints": list(endpoints), **about,
+                           "sha256": checksums(temporary)}, indent=2)
         write_text(temporary / ABOUT, text + "\n")
 
 

@@ -1,6 +1,7 @@
 """Files and folders that are either wholly there or not there at all."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from gan.errors import UserError, describe_os_error
 
 TEMPORARY_PREFIX = ".partial-"
 DAY = 86_400  # seconds
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): this folder, swap
 
 
 @contextlib.contextmanager
@@ -75,20 +77,34 @@ def atomic_folder(path):
 
 
 def _replace_folder(new, path):
-    """Rename `new` to `path`; an existing folder leaves its place first.
+    """Rename `new` to `path`; an existing folder there is removed.
 
-    A folder that is not empty cannot be renamed over, so there is an instant
-    without `path`. A process killed in it leaves the old folder under a name
-    that `finish_replacements` knows.
+    Linux exchanges the two at once. Elsewhere a folder that is not empty cannot
+    be renamed over, so it leaves its place first and there is an instant without
+    `path`; a process killed in it leaves the old folder under a name that
+    `finish_replacements` knows.
     """
     if not path.exists():
         os.rename(new, path)
+        return
+    if _exchange(new, path):
+        shutil.rmtree(new, ignore_errors=True)
         return
     old = path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
     shutil.rmtree(old, ignore_errors=True)
     os.rename(path, old)
     os.rename(new, path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(first, second):
+    """Exchange two folders in one operation; False where the system cannot."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        names = os.fsencode(first), os.fsencode(second)
+        return libc.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0
+    except (OSError, AttributeError, TypeError):  # no such library, no such function
+        return False
 
 
 def finish_replacements(folder):

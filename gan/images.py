@@ -1,16 +1,19 @@
 """Pictures: [-1, 1] floats and uint8, grids, PNG files."""
 
 import math
+import warnings
 from pathlib import Path
 
 import imageio.v2 as imageio
 import numpy as np
+from PIL import Image
 
 from gan.errors import UserError
 from gan.files import atomic_file
 
 SHEET_PIXELS = 1000  # the width that small images are enlarged towards
 GAP = 2  # pixels between the images of a grid, before enlarging
+MOST_PIXELS = 2**26  # of a picture that is read
 BACKGROUND = 128  # grey, so that black images keep their edges
 
 
@@ -76,7 +79,16 @@ def read_png(path):
         UserError: when the file is missing, broken, or not a picture.
     """
     try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked here
+            picture = Image.open(path)
+        with picture:
+            pixels = picture.width * picture.height
+        if pixels > MOST_PIXELS:
+            raise UserError(f"{path}: expected at most {MOST_PIXELS:,} pixels, got: {pixels:,}")
         image = np.asarray(imageio.imread(path))
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Exception as error:  # every decoder has errors of its own

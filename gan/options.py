@@ -147,3 +147,16 @@ def _defaults(field):
     words = [f"{value:g}" if isinstance(value, float) else str(value)
              for value in (field.default, field.metadata["points"]) if value is not None]
     return f" (default: {'; points: '.join(words)})"
+
+
+def option_holds(field, value):
+    """Whether an `option` could have a value, such as one read from a file."""
+    parse = field.metadata["parse"]
+    if parse in (bool, str):
+        return type(value) is parse
+    if value is None:
+        return field.default is None
+    try:
+        return type(value) in (str, int, float) and parse(str(value)) == value
+    except argparse.ArgumentTypeError:
+        return False

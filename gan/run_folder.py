@@ -1,8 +1,10 @@
 """Where a run writes, and that no two runs write there at once."""
 
 import contextlib
+import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from gan.checkpoint import checkpoint_step, list_checkpoints
@@ -45,7 +47,8 @@ class RunFolder:
         """Create the folder and keep other runs out of it.
 
         The system frees the lock of a process that ended in any way. On network
-        file systems it works where `flock` does (NFS since Linux 2.6.12).
+        file systems it works where `flock` does (NFS since Linux 2.6.12); where
+        it does not, a warning says so.
 
         Raises:
             UserError: when it cannot be written or another process runs here.
@@ -72,6 +75,11 @@ class RunFolder:
                 if fcntl:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    print(f"warning: {self.path} lies on a file system without locks; a second "
+                          f"run there would go unnoticed ({describe_os_error(error)})",
+                          file=sys.stderr)
+                    return lock
                 owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
                 os.close(lock)
                 raise UserError(

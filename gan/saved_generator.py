@@ -1,5 +1,6 @@
 """An exported generator, loaded back. Needs none of the code that trained it."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import numpy as np
 from gan.errors import UserError, describe_os_error
 
 ABOUT = "assets.extra/gan.json"
-NEEDED = ("sample_shape", "latent_dim", "class_names", "config")
+CHECKS = {  # what gan.json must hold for the code here
+    "sample_shape": lambda value: _whole_numbers(value) and len(value) in (1, 3),
+    "latent_dim": lambda value: _whole_numbers([value]),
+    "class_names": lambda value: isinstance(value, list) and all(
+        isinstance(name, str) for name in value),
+    "config": lambda value: isinstance(value, dict),
+    "sha256": lambda value: isinstance(value, dict),
+}
+MOST = 10_000  # of any number in it
 
 
 class SavedGenerator:
@@ -31,6 +40,7 @@ class SavedGenerator:
         self.about = read_about(path)
         self.sample_shape = tuple(self.about["sample_shape"])
         self.class_names = self.about["class_names"]
+        verify(Path(path), self.about)
         import tensorflow as tf  # late: a wrong path is reported at once
 
         self._tf = tf
@@ -122,6 +132,39 @@ def read_about(path):
         raise UserError(f"{path / ABOUT}: cannot be read: {describe_os_error(error)}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path / ABOUT}: expected JSON, got: {error}") from error
-    if not isinstance(about, dict) or any(key not in about for key in NEEDED):
-        raise UserError(f"{path / ABOUT}: expected the entries {', '.join(NEEDED)}, got others")
+    if not isinstance(about, dict) or not CHECKS.keys() <= about.keys():
+        raise UserError(f"{path / ABOUT}: expected the entries {', '.join(CHECKS)}, got others")
+    for name, fits in CHECKS.items():
+        if not fits(about[name]):
+            raise UserError(f"{path / ABOUT}: expected the {name} of a generator, "
+                            f"got: {str(about[name])[:60]}")
     return about
+
+
+def checksums(folder):
+    """Return dict of name → SHA-256 of the files of a SavedModel, gan.json left out."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and path != Path(folder) / ABOUT
+    }
+
+
+def verify(folder, about):
+    """Raise a `UserError` if a file of an export is not as it was written.
+
+    A damaged graph could crash TensorFlow, which does not look before it runs.
+    """
+    try:
+        found = checksums(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {describe_os_error(error)}") from error
+    for name, checksum in about["sha256"].items():
+        if found.get(name) != checksum:
+            what = "a damaged one" if name in found else "none"
+            raise UserError(f"{folder / name}: expected the file as it was exported, got {what}")
+
+
+def _whole_numbers(values):
+    return isinstance(values, list) and all(
+        type(value) is int and 0 < value <= MOST for value in values)

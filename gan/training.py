@@ -16,6 +16,11 @@ MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score", 
 GRADIENTS = slice(5, 7)  # of the measures, what an overflow of float16 leaves out
 DATA_ORDER = 2  # stream of NumPy's generator; 1 is k-means
 LATENTS, MIXTURE, REAL, FAKE = range(4)  # streams of random numbers in a step
+# TensorFlow 2.21 turns sums in the step into additions to a temporary variable
+# where it expects a network to use over 200 MB, and then finds that variable taken
+# ("AlreadyExistsError … tmp_var") in the next step of the loop. Without the pass
+# that collects the sums, it does not; the speed is the same.
+tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 EMA_RAMP = 10.0  # the average is at least so many times younger than the run
 
 

@@ -51,7 +51,7 @@ def test_imports_run_one_way():
 
 def test_no_room_is_larger_than_a_chapter():
     for path in (ROOT / "gan").glob("*.py"):
-        assert len(path.read_text().splitlines()) <= 360, path.name
+        assert len(path.read_text().splitlines()) <= 380, path.name
 
 
 def loaded_modules(code):

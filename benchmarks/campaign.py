@@ -1,0 +1,131 @@
+"""What the campaigns of faults share: tiny data, and runs in forked processes.
+
+TensorFlow is imported once, in the parent, which never computes with it; each
+run is a fork of it. That saves the seconds of the import, and a killed fork is
+as dead as any process.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from common import ROOT
+
+TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
+        "--mixed-precision", "off", "--clusters", "2"]
+
+
+def write_data(path, count=320, size=16, seed=0):
+    """Write an .npz file of noisy squares with two classes."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, count)
+    images = random.integers(0, 60, (count, size, size)).astype(np.uint8)
+    images[labels == 1, 4:12, 4:12] = 220
+    np.savez(path, x_train=images, y_train=labels)
+
+
+def preload():
+    """Import what runs need, without computing anything yet."""
+    from gan.device import import_tensorflow
+
+    sys.path.insert(0, str(ROOT))
+    import_tensorflow(verbose=False)
+    import gan.loop  # noqa: F401 - with Keras and matplotlib
+    import generate  # noqa: F401
+    import make_gif  # noqa: F401
+    import train_gan  # noqa: F401
+
+
+def start(script, arguments, folder, log=os.devnull, before=None):
+    """Start a script's `main` in a fork; returns the process id.
+
+    Args:
+        script: "train_gan", "generate" or "make_gif".
+        arguments: of the command line.
+        folder: the working folder.
+        log: file for what it prints, appended to.
+        before: function called in the fork before the script.
+    """
+    sys.stdout.flush()
+    process = os.fork()
+    if process:
+        return process
+    code = 99  # an escape through another error would run the parent's code
+    try:
+        os.chdir(folder)
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        sys.argv = [f"{script}.py", *map(str, arguments)]
+        from gan.errors import run_script
+
+        if before:
+            before()
+        run_script(f"{script}.py", sys.modules[script].main)
+    except SystemExit as done:
+        code = done.code or 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+        code = 1
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def finish(process):
+    """Wait for a fork; returns its exit code, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def leftovers(folder):
+    """Return what a run has not cleaned up after itself."""
+    return [str(path) for path in Path(folder).rglob("*")
+            if path.name.startswith(".partial-") or path.name == ".train_gan.lock"]
+
+
+def exported_weights(export):
+    """Return dict of name → bytes of the variables in a SavedModel.
+
+    The files themselves differ between equal exports: TensorFlow and Keras write
+    the graph of objects, and a second list of the variables, in no fixed order.
+    """
+    from tensorflow.python.training.py_checkpoint_reader import NewCheckpointReader
+
+    reader = NewCheckpointReader(str(export / "variables/variables"))
+    return {name: reader.get_tensor(name).tobytes()
+            for name in reader.get_variable_to_shape_map() if name.startswith("variables/")}
+
+
+def differences(first, second):
+    """Return the names of what differs between two finished runs; times may."""
+    from gan.checkpoint import load_newest
+
+    found = []
+    (arrays, about), (others, other) = (
+        load_newest(Path(folder) / "checkpoints", print) for folder in (first, second))
+    found += [name for name in arrays.keys() | others.keys()
+              if name not in arrays or name not in others
+              or not np.array_equal(arrays[name], others[name])]
+    timed = ("seconds", "images_per_second")
+    rows = [[{name: value for name, value in row.items() if name not in timed}
+             for row in state["history"]["rows"]] for state in (about, other)]
+    if rows[0] != rows[1]:
+        found.append("history")
+    pictures = [{path.name: path.read_bytes()
+                 for path in (Path(folder) / "generated_images").iterdir()}
+                for folder in (first, second)]
+    found += [name for name in pictures[0].keys() | pictures[1].keys()
+              if pictures[0].get(name) != pictures[1].get(name)]
+    weights = [exported_weights(Path(folder) / "exported_model") for folder in (first, second)]
+    about = [json.loads((Path(folder) / "exported_model/assets.extra/gan.json").read_text())
+             for folder in (first, second)]
+    if weights[0] != weights[1] or about[0]["metrics"] != about[1]["metrics"]:
+        found.append("exported_model")
+    return found

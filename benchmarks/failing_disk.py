@@ -1,0 +1,151 @@
+"""Let every write of a run fail in turn, and see what survives.
+
+    python benchmarks/failing_disk.py
+
+A run of four epochs is first done on a whole disk, and its operations on files
+counted. Then the same run, over a finished one of two epochs, is continued once
+for each operation, which fails with "No space left on device" together with all
+that come after it. The script must end with one line that names the file, and
+checkpoints and export must be whole: those of before, or newer ones.
+
+As root the same is then done on a small file system in memory that is really
+full after some kilobytes more.
+"""
+
+import errno
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from campaign import TINY, differences, finish, leftovers, preload, start, write_data
+from common import parser, report
+
+FREE_KILOBYTES = (*range(0, 200, 8), 250, 300, 400)
+CALLS = ("open", "fsync", "replace", "rename", "mkdir")
+
+
+def fail_from(number, counted=None):
+    """Make the `number`-th and all later writing calls of `os` fail.
+
+    Args:
+        number: counted from 1; 0: none fails.
+        counted: file that the number of calls is written to.
+    """
+    seen = [0]
+
+    def wrap(name, call):
+        def wrapped(path, *arguments, **settings):
+            flags = arguments[0] if arguments else settings.get("flags", 0)
+            if name != "open" or flags & (os.O_WRONLY | os.O_RDWR):
+                seen[0] += 1
+                if counted:
+                    counted.write_text(str(seen[0]))
+                if number and seen[0] >= number:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return call(path, *arguments, **settings)
+        setattr(os, name, wrapped)
+
+    for name in CALLS:
+        wrap(name, getattr(os, name))
+
+
+def survives(folder, log, before):
+    """Return what is wrong after a failure: nothing, if checkpoints and export are whole."""
+    from gan.checkpoint import load_newest
+    from gan.saved_generator import read_about, verify
+
+    found = []
+    lines = log.read_text().splitlines()
+    errors = [line for line in lines if "error:" in line]
+    if len(errors) != 1 or "Traceback" in log.read_text():
+        found.append(f"no single line of error: {lines[-3:]}")
+    elif "No space left on device" not in errors[0]:
+        found.append(f"another reason: {errors[0]}")
+    _, about = load_newest(folder / "checkpoints", found.append)
+    if about["step"] < before:
+        found.append(f"checkpoint of step {about['step']}")
+    export = folder / "exported_model"
+    verify(export, read_about(export))
+    return found
+
+
+def on_a_small_disk(home, go_on):
+    """Continue the begun run with ever more room; returns what went wrong, and counts."""
+    disk, log = home / "disk", home / "disk.log"
+    disk.mkdir()
+    wrong, tried, filled = [], 0, 0
+    size = sum(path.stat().st_size for path in (home / "begun").rglob("*"))
+    for free in FREE_KILOBYTES:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size + 2**20}", "none", str(disk)]
+        if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+            print("not allowed to mount: no small disk was tried")
+            break
+        try:
+            shutil.copytree(home / "begun", disk / "run")
+            log.unlink(missing_ok=True)
+            room = os.statvfs(disk)
+            (disk / "filler").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize
+                                                    - 1024 * free)))
+            code = finish(start("train_gan", go_on, disk / "run", log))
+            tried, filled = tried + 1, filled + (code != 0)
+            found = [] if code in (0, 2) else [f"exit code {code}"]
+            found += survives(disk / "run", log, 40) if code else []
+            (disk / "filler").unlink()
+            if code and not found:
+                finish(start("train_gan", go_on, disk / "run", log))
+            found = found or differences(home / "whole", disk / "run") + leftovers(disk / "run")
+            if found:
+                wrong.append((f"{free} KiB free", found))
+                print(free, found, flush=True)
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+    return wrong, tried, filled
+
+
+def main():
+    """Run the campaign and print what survived."""
+    options = parser(__doc__.split("\n")[0]).parse_args()
+    preload()
+    wrong, tried, finished = [], 0, 0
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(temporary)
+        write_data(home / "data.npz")
+        (home / "begun").mkdir()
+        arguments = ["--dataset", home / "data.npz", *TINY, "--epochs", 2]
+        if finish(start("train_gan", arguments, home / "begun", home / "begun.log")):
+            raise SystemExit((home / "begun.log").read_text())
+        go_on = ["--resume", "--epochs", 4]
+        shutil.copytree(home / "begun", home / "whole")
+        if finish(start("train_gan", go_on, home / "whole", home / "whole.log",
+                        lambda: fail_from(0, home / "count"))):
+            raise SystemExit((home / "whole.log").read_text())
+        count = int((home / "count").read_text())
+        for number in range(1, count + 1):
+            folder, log = home / "run", home / "run.log"
+            shutil.rmtree(folder, ignore_errors=True)
+            log.unlink(missing_ok=True)
+            shutil.copytree(home / "begun", folder)
+            code = finish(start("train_gan", go_on, folder, log, lambda at=number: fail_from(at)))
+            tried += 1
+            found = [] if code == 2 else [f"exit code {code}"]
+            found += survives(folder, log, 40)
+            if not found:  # with room again, it goes on as if nothing had been
+                finish(start("train_gan", go_on, folder, log))
+                found = differences(home / "whole", folder) + leftovers(folder)
+            finished += not found
+            if found:
+                wrong.append((number, found))
+                print(number, found, flush=True)
+        more, small, filled = on_a_small_disk(home, go_on)
+    print(f"small disk: {small} runs, {filled} of them on a disk too small, {len(more)} wrong")
+    wrong += more
+    report(f"A disk that is full from the n-th write on: {finished} of {tried} runs kept a whole "
+           "checkpoint and export, named the file, and went on to the same end",
+           ["failing write", "what was wrong"], wrong, options)
+    raise SystemExit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
