@@ -134,7 +134,7 @@ def load_data(config, arrays, about):
         raise UserError(f"--dataset: {config.dataset} no longer holds the images that the "
                         "run to resume was trained on")
     else:
-        conditioning = Conditioning.from_arrays(arrays)
+        conditioning = Conditioning.from_arrays(arrays, count)
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
 

@@ -8,6 +8,13 @@ import numpy as np
 from gan.archive import read_archive, write_archive
 from gan.errors import UserError
 
+CHECKS = {  # what the description of a checkpoint must hold
+    "step": lambda value: type(value) is int and 0 <= value < 2**53,
+    "config": lambda value: isinstance(value, dict),
+    "policy": lambda value: value in ("float32", "mixed_bfloat16", "mixed_float16"),
+    "dataset": lambda value: isinstance(value, str),
+    "history": lambda value: isinstance(value, dict),
+}
 KEEP = 2  # checkpoints; the one before the last is there when the last is damaged
 
 
@@ -59,7 +66,7 @@ def load_newest(folder, warn):
     for path in files:
         try:
             arrays, about = read_archive(path)
-            if about.keys() >= {"step", "config", "policy", "dataset", "history"}:
+            if all(name in about and fits(about[name]) for name, fits in CHECKS.items()):
                 return arrays, about
             warn(f"{path} is not a checkpoint; taking the one before it")
         except UserError as error:

@@ -17,6 +17,7 @@ from gan.orientation import orientation_histograms
 
 COMPONENTS = 50  # principal components that the clusters are made in
 MOST_IMAGES = 65_536  # that the components are found from
+MOST_PLACES = 10**5  # of a code
 PART = 8192  # images described at a time
 ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
@@ -79,11 +80,33 @@ class Conditioning:
         return arrays if self.class_of is None else arrays | {"conditions/class_of": self.class_of}
 
     @classmethod
-    def from_arrays(cls, arrays):
-        """Take back out of `arrays` what `to_arrays` gave."""
-        ids, shares, parts, kind = (arrays.pop(f"conditions/{name}")
-                                    for name in ("ids", "shares", "parts", "kind"))
-        return cls(ids, shares, parts, str(kind), arrays.pop("conditions/class_of", None))
+    def from_arrays(cls, arrays, samples):
+        """Take back out of `arrays` what `to_arrays` gave.
+
+        Args:
+            arrays: dict of name → array; those of a conditioning are removed.
+            samples: how many conditions there must be.
+
+        Raises:
+            UserError: when they are not those of a conditioning.
+        """
+        names = ("ids", "shares", "parts", "kind", "class_of")
+        ids, shares, parts, kind, class_of = (
+            arrays.pop(f"conditions/{name}", None) for name in names)
+        try:
+            count = len(shares)
+            fits = (ids.shape == (samples,) and ids.min() >= 0 and ids.max() < count
+                    and shares.shape == (count,) and np.isfinite(shares).all()
+                    and len(parts) == count and parts.min() >= 0 and parts.max() < MOST_PLACES
+                    and (class_of is None or class_of.shape == (count,))
+                    and str(kind) in ("labels", "clusters", "planes", "none"))
+        except (TypeError, AttributeError, ValueError):
+            fits = False
+        if not fits:
+            raise UserError("--resume: expected a checkpoint with the conditions of "
+                            f"{samples} samples, got another")
+        return cls(ids.astype(np.int32), shares.astype(np.float32), parts.astype(np.int32),
+                   str(kind), class_of)
 
 
 def condition_dataset(dataset, kind, clusters, seed):

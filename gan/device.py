@@ -43,7 +43,7 @@ def import_tensorflow(verbose):
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as diverted:
+    with _scratch_file() as diverted:
         os.dup2(diverted.fileno(), 2)
         try:
             import tensorflow as tf
@@ -57,6 +57,13 @@ def import_tensorflow(verbose):
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _scratch_file():
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # no room anywhere: what is diverted is lost
+        return open(os.devnull, "w+b")
 
 
 def find_device(mixed_precision):

@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 
+from gan.errors import UserError
 from gan.files import write_text
 from gan.training import MEASURES
 
@@ -25,6 +26,9 @@ class History:
         Args:
             saved: what `to_dict` returned, to continue from; None: a new run.
         """
+        if saved is not None and not _is_history(saved):
+            raise UserError("--resume: expected a checkpoint with the history of a run, "
+                            "got another")
         saved = saved or {"rows": [], "sums": [0.0] * len(MEASURES), "steps": 0,
                           "seconds": 0.0, "epoch_seconds": 0.0}
         self.rows = list(saved["rows"])
@@ -67,3 +71,17 @@ class History:
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(path, text.getvalue())
+
+
+def _is_history(saved):
+    """Whether `History.to_dict` could have returned this."""
+    def numbers(values, count):
+        return (isinstance(values, list) and len(values) == count
+                and all(type(value) in (int, float) for value in values))
+
+    return (
+        isinstance(saved.get("rows"), list) and numbers(saved.get("sums"), len(MEASURES))
+        and numbers([saved.get(name) for name in ("steps", "seconds", "epoch_seconds")], 3)
+        and all(isinstance(row, dict) and row.keys() >= set(COLUMNS)
+                and numbers(list(row.values()), len(row)) for row in saved["rows"])
+    )

@@ -79,7 +79,7 @@ class Trainer:
         if streamed:
             batch = tf.TensorSpec([config.batch_size, *shape], dataset.samples.dtype)
             signature.append(tf.data.IteratorSpec(batch))
-        self._run = tf.function(self._steps, input_signature=signature)
+        self._run = tf.function(self._steps, input_signature=signature, autograph=False)
 
     def _optimizer(self, rate, network, steps, half):
         adam = FusedAdam(
@@ -150,15 +150,19 @@ class Trainer:
         return indices.map(read, num_parallel_calls=2, deterministic=True).prefetch(4)
 
     def _steps(self, batches, stream=None):
-        # Many steps in one call: no way through Python between two of them.
-        measures = tf.TensorArray(tf.float32, size=tf.shape(batches)[0])
-        for index in tf.range(tf.shape(batches)[0]):
+        # Many steps in one call: no way through Python between two of them. The
+        # loop is spelled out, as AutoGraph needs the source and a place for files.
+        count = tf.shape(batches)[0]
+
+        def advance(index, measures):
             batch = batches[index]
             samples = tf.gather(self._samples, batch) if stream is None else stream.get_next()
-            measures = measures.write(index, self._step(batch, samples))
+            return index + 1, measures.write(index, self._step(batch, samples))
+
+        measures = tf.TensorArray(tf.float32, size=count)
+        _, measures = tf.while_loop(lambda index, _: index < count, advance, [0, measures])
         return measures.stack()
 
-    @tf.autograph.experimental.do_not_convert
     def _step(self, batch, samples):
         codes = tf.gather(self._codes, tf.gather(self._conditions, batch))
         real = self._show(_to_floats(samples), REAL)

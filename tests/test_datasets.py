@@ -246,7 +246,7 @@ def test_conditions_survive_a_checkpoint(mnist):
     small = Dataset("small", mnist.images[:300], mnist.labels[:300], mnist.class_names)
     for kind in ("labels", "clusters", "none"):
         before = condition_dataset(small, kind, None, seed=0)
-        after = type(before).from_arrays(before.to_arrays())
+        after = type(before).from_arrays(before.to_arrays(), 300)
         np.testing.assert_array_equal(before.ids, after.ids)
         np.testing.assert_array_equal(before.shares, after.shares)
         np.testing.assert_array_equal(before.codes, after.codes)

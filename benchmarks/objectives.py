@@ -1,0 +1,79 @@
+"""Every loss and stabiliser on the ring and on a short MNIST run.
+
+    python benchmarks/objectives.py --epochs 2
+
+Each row is a run of `train_gan.py` with its own options and otherwise the
+defaults; the figures are those of its last epoch.
+"""
+
+import csv
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from common import ROOT, parser, report
+
+NO_PENALTY = ["--gradient-penalty", "none"]
+ROWS = {
+    "nonsaturating (default)": [],
+    "minimax": ["--loss", "minimax"],
+    "lsgan": ["--loss", "lsgan"],
+    "hinge": ["--loss", "hinge"],
+    "wgan": ["--loss", "wgan"],
+    "relativistic": ["--loss", "relativistic"],
+    "wgan, wgan-gp 10": ["--loss", "wgan", "--gradient-penalty", "wgan-gp", "--gp-weight", "10"],
+    "wgan, wgan-gp 10, 5 critic steps": [
+        "--loss", "wgan", "--gradient-penalty", "wgan-gp", "--gp-weight", "10",
+        "--gp-interval", "1", "--n-critic", "5"],
+    "no penalty": NO_PENALTY,
+    "no penalty, label smoothing 0.1": [*NO_PENALTY, "--label-smoothing", "0.1"],
+    "no penalty, minimax": [*NO_PENALTY, "--loss", "minimax"],
+    "no penalty, hinge, spectral norm": [*NO_PENALTY, "--loss", "hinge", "--spectral-norm"],
+    "r1": ["--gradient-penalty", "r1"],
+    "spectral norm besides r1r2": ["--spectral-norm"],
+    "dropout 0.3": ["--dropout", "0.3"],
+    "augment": ["--augment"],
+}
+
+
+def run(arguments):
+    """Run `train_gan.py`; returns the last row of its history, seconds and its verdict."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, str(ROOT / "train_gan.py"), "--outdir", folder,
+                               *arguments], capture_output=True, text=True)
+        if done.returncode:
+            return None, 0, done.stderr.strip()[-120:]
+        verdict = next(line for line in done.stdout.splitlines() if line.startswith("verdict"))
+        with (Path(folder) / "history.csv").open() as file:
+            return list(csv.DictReader(file))[-1], time.perf_counter() - began, verdict[12:]
+
+
+def main():
+    """Run all rows and print the table."""
+    options = parser(__doc__.split("\n")[0])
+    options.add_argument("--epochs", default="2", help="of the MNIST runs (default: 2)")
+    options = options.parse_args()
+    rows = []
+    for name, arguments in ROWS.items():
+        row = [name]
+        if "--augment" in arguments:
+            row += ["images only", ""]
+        else:
+            last, _, _ = run(["--dataset", "ring", *arguments])
+            row += [last["modes"], f"{float(last['good']):.1%}"] if last else ["stopped", ""]
+        last, seconds, verdict = run(["--epochs", options.epochs, *arguments])
+        row += ([f"{float(last['frechet']):.2f}", f"{float(last['precision']):.2f}",
+                 f"{float(last['recall']):.2f}", f"{float(last['separation']):.2f}",
+                 f"{seconds:.0f}"] if last else [verdict, "", "", "", ""])
+        rows.append(row)
+        print(*row, verdict, sep=" | ", flush=True)
+    report(f"Losses and stabilisers: ring, and MNIST after {options.epochs} epochs",
+           ["options", "ring: modes", "good points", "MNIST: Fréchet distance", "precision",
+            "recall", "separation", "seconds"], rows, options)
+
+
+if __name__ == "__main__":
+    main()
