@@ -45,6 +45,7 @@ def train(config, given, folder, began):
     """
     config, arrays, about = take_up(config, given, folder)
     dataset, conditioning = load_data(config, arrays, about)
+    config = config.for_samples(dataset.sample_shape)
     trainer = build_networks(config, dataset, conditioning, arrays, about)
     print(f"output      {'this folder' if str(folder.path) == '.' else folder.path}", flush=True)
     if config.dry_run:
@@ -227,7 +228,7 @@ def summarise(config, loop, figures, finished, seconds):
         for name, text in names.items() if name in figures))
     if rows:
         now = rows[-1] | figures | {"step": int(loop.trainer.step)}
-        print(f"verdict     {judge([*rows, now], floor)}")
+        print(f"verdict     {judge([*rows, now], floor, config.loss)}")
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("checkpoint", folder.checkpoints),
                ("generator", folder.export)]

@@ -33,12 +33,11 @@ WORDS = ("0", "-1", "1e99", "nan", "inf", "", " ", "x", "8x8", "0,1", "3-1", "\0
 
 def flipped(content, chance):
     """Damage bytes: flip, cut, repeat, fill or insert."""
-    content = bytearray(content)
+    content, kind = bytearray(content), chance.randrange(5)
     for _ in range(chance.choice((1, 1, 2, 8, 64))):
         if not content:
             return bytes(chance.randbytes(chance.randrange(40)))
         at = chance.randrange(len(content))
-        kind = chance.randrange(5)
         if kind == 0:
             content[at] ^= 1 << chance.randrange(8)
         elif kind == 1:
@@ -83,9 +82,15 @@ def npy(array=None, header=None, data=b""):
 def npz_input(folder, chance, made):
     """A damaged or hostile .npz file."""
     kind = chance.randrange(9)
-    if kind < 5:
+    if kind < 3:
         content = flipped((made / "data.npz").read_bytes(), chance)
         (folder / "in.npz").write_bytes(content)
+        return
+    if kind < 5:  # with a checksum that fits the damage
+        with zipfile.ZipFile(made / "data.npz") as archive, \
+                zipfile.ZipFile(folder / "in.npz", "w") as damaged:
+            for name in archive.namelist():
+                damaged.writestr(name, flipped(archive.read(name), chance))
         return
     huge = {"descr": "|u1", "fortran_order": False, "shape": (2**40, 28, 28)}
     member = [
@@ -146,9 +151,11 @@ def picture_input(folder, chance, made):
     """A folder of pictures, some of them damaged, odd or not pictures at all."""
     root = folder / "in"
     root.mkdir()
-    for number in range(chance.randrange(12, 24)):
+    parts = chance.choice(((".",), ("a", "b\nc", "é" * 60, "..x"), (".", "a")))
+    for number in range(chance.randrange(16, 60)):
         size = chance.choice(((16, 16), (20, 31), (1, 300), (64, 64)))
         mode = chance.choice(("L", "RGB", "RGBA", "P", "1", "CMYK", "I;16", "LA"))
+        size, mode = (size, mode) if chance.random() < 0.1 else ((16, 16), "L")
         suffix, kind = chance.choice(((".png", "PNG"), (".jpg", "JPEG"), (".webp", "WEBP")))
         buffer = io.BytesIO()
         try:
@@ -156,9 +163,9 @@ def picture_input(folder, chance, made):
         except (OSError, ValueError):
             Image.new("L", size).save(buffer, kind)
         content = buffer.getvalue()
-        if chance.random() < 0.3:
+        if chance.random() < 0.05:
             content = flipped(content, chance)
-        part = root / (chance.choice((".", "a", "b\nc", "é" * 60, "..x")) if number % 2 else ".")
+        part = root / chance.choice(parts)
         part.mkdir(exist_ok=True)
         name = chance.choice((f"{number}", f"{number}\n", f"-{number}", f"{number} é"))
         (part / f"{name}{suffix}").write_bytes(content)
@@ -233,6 +240,12 @@ def command_line(folder, chance, made):
     }[script]
     assert generate.main and make_gif.main
     arguments = ["--dry-run"] if script == "train_gan" else []
+    if chance.random() < 0.5:  # at least some that fit
+        valid = ("--loss hinge", "--dataset ring", "--arch mlp", "--n_critic=3", "--dropout 0.2",
+                 "--spectral-norm", "--condition none", "--latent-dim 5", "--base-channels 7",
+                 "--gradient-penalty r1", "--gp-weight 2", "--augment", "--lr-g 1e-4", "--ema 0")
+        script = "train_gan"
+        return script, ["--dry-run", *" ".join(chance.sample(valid, 3)).split()]
     for _ in range(chance.randrange(1, 5)):
         arguments.append(chance.choice(options) + chance.choice(("", "", "", "x", "=")))
         if chance.random() < 0.8:
@@ -293,6 +306,7 @@ def main():
     """Run the campaign and print what came of it."""
     options = parser(__doc__.split("\n")[0])
     options.add_argument("--count", type=int, default=600)
+    options.add_argument("--verbose", action="store_true", help="show what each run printed")
     options.add_argument("--seed", type=int, default=0)
     options = options.parse_args()
     preload()
@@ -312,6 +326,8 @@ def main():
             folder = home / "work"
             folder.mkdir(parents=True)
             code, found = run_one(kind, folder, chance, made)
+            if options.verbose:
+                print(number, kind, code, (home / "log").read_text(errors="replace")[-200:])
             results[kind][0] += code == 0 and not found
             results[kind][1] += code == 2 and not found
             results[kind][2] += bool(found)

@@ -121,7 +121,9 @@ class TrainConfig:
         ("none", "r1", "r2", "r1r2", "wgan-gp"), fixed=True,
     )
     gp_weight: float = option(
-        0.1, "objective", "weight of the gradient penalty (the paper of wgan-gp has 10)",
+        None, "objective",
+        "weight of the gradient penalty (default: 0.1 for images of MNIST's size and for points, "
+        "more in proportion to the pixels of larger ones; 10 with wgan-gp)",
         real_number(0, 1e4), metavar="X", fixed=True,
     )
     gp_interval: int = option(
@@ -292,6 +294,19 @@ class TrainConfig:
                 only = "leave it out" if value is False else value
                 raise UserError(f"--{name}: expected for simulated points: {only}, "
                                 f"got: {getattr(self, name)}")
+
+    def for_samples(self, shape):
+        """Return the configuration with what depends on the samples filled in.
+
+        Args:
+            shape: (H, W, C) of an image, (2,) of a point.
+        """
+        if self.gp_weight is not None:
+            return self
+        # A slope of the same size per pixel is a longer gradient in a larger image.
+        larger = max(1.0, shape[0] * shape[1] / 28**2) if len(shape) == 3 else 1.0
+        weight = 10.0 if self.gradient_penalty == "wgan-gp" else 0.1 * larger
+        return dataclasses.replace(self, gp_weight=weight)
 
     def to_json(self):
         """Return the configuration as indented JSON text."""

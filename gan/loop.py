@@ -1,6 +1,7 @@
 """The epoch loop: train, look, note, save."""
 
 import dataclasses
+import gc
 import time
 
 import numpy as np
@@ -58,6 +59,7 @@ class Loop:
         if step == 0:
             self._picture(0)
             self.save()
+        gc.freeze()  # what is there stays, and need not be looked at again below
         for epoch in range(step // per_epoch + 1, self.config.epochs + 1):
             done = int(self.trainer.step) - (epoch - 1) * per_epoch
             for batches in in_calls(self.trainer.epoch_batches(epoch)[done:]):
@@ -67,6 +69,7 @@ class Loop:
                     return False
             last = epoch == self.config.epochs
             self._finish_epoch(epoch, last)
+            gc.collect()  # the plots' parts refer to each other, and would pile up
             stopped = stop.requested
             if last or stopped or epoch % self.config.checkpoint_interval == 0:
                 self.save()

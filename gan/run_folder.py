@@ -88,8 +88,9 @@ class RunFolder:
                 ) from error
             # The former owner may have removed the file between the two calls.
             if path.exists() and os.fstat(lock).st_ino == path.stat().st_ino:
-                os.ftruncate(lock, 0)
-                os.write(lock, str(os.getpid()).encode())
+                with contextlib.suppress(OSError):  # full: the lock holds without the number
+                    os.ftruncate(lock, 0)
+                    os.write(lock, str(os.getpid()).encode())
                 return lock
             os.close(lock)
 

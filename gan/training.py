@@ -50,7 +50,8 @@ class Trainer:
                 hold them all in TensorFlow's memory; the results are the same.
         """
         keras.utils.set_random_seed(config.seed)  # of the initial weights
-        self.config, self.policy = config, policy
+        self.config = config = config.for_samples(dataset.sample_shape)
+        self.policy = policy
         self.conditioning = conditioning
         self.steps_per_epoch = len(dataset.samples) // config.batch_size
         shape, width = dataset.sample_shape, conditioning.codes.shape[1]

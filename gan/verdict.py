@@ -1,8 +1,14 @@
 """What became of a run, in plain words, from what was measured."""
 
+import math
 from typing import NamedTuple
 
-WON = 0.97  # of pairs that the discriminator ranks rightly: nothing is left to learn from
+WON = 0.97  # of pairs that the discriminator ranks rightly, …
+SURE = 0.15  # … and of its loss when it can only guess: nothing is left to learn from
+# The discriminator's loss when it can only guess. A Wasserstein critic that
+# wins still has a slope to learn from, so it is left out.
+GUESSING = {"nonsaturating": 2 * math.log(2), "minimax": 2 * math.log(2), "lsgan": 0.25,
+            "hinge": 2.0, "relativistic": math.log(2)}
 NEAR = 3.0  # times the real test images' Fréchet distance that still counts as good
 CLOSE = 0.9  # of real samples' precision, recall or good points, likewise
 NARROW = 0.3  # of real samples' recall, below which only a part is generated
@@ -38,13 +44,14 @@ ADVICE = {
 }
 
 
-def judge(rows, floor):
+def judge(rows, floor, loss):
     """Say what became of a run.
 
     Args:
         rows: list of dict, the history, one an epoch; the last with metrics.
         floor: dict, the same metrics of real samples that were not trained on;
             empty without any.
+        loss: name of the game, see `TrainConfig.loss`.
 
     Returns:
         A `Verdict`.
@@ -53,7 +60,7 @@ def judge(rows, floor):
     last = measured[-1]
     real = {"precision": 1.0, "recall": 1.0} | floor
     checks = {
-        "good": _good(last, real), "diverged": _exploded(last), "won": _won(last),
+        "good": _good(last, real), "diverged": _exploded(last), "won": _won(last, loss),
         "collapse": _collapse(last, real), "worse": _worse(measured),
         "improving": _improving(measured),
     }
@@ -96,8 +103,9 @@ def _exploded(last):
     return None
 
 
-def _won(last):
-    if last["separation"] >= WON:
+def _won(last, loss):
+    guessing = GUESSING.get(loss, 0)
+    if last["separation"] >= WON and last["discriminator_loss"] < SURE * guessing:
         return (f"the discriminator has won: it tells {last['separation']:.0%} of generated "
                 "samples from real ones, and the generator learns little from it")
     return None
