@@ -1,0 +1,213 @@
+"""A run whose disk fails, whose files are damaged, whose folder is taken."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from gan import files, run_folder
+from gan.archive import read_archive, write_archive
+from gan.checkpoint import load_newest, save_checkpoint
+from gan.config import TrainConfig
+from gan.errors import UserError
+from gan.run_folder import RunFolder
+from gan.saved_generator import read_about, verify
+from tests.conftest import ROOT, TINY, run_script
+
+
+def about(step):
+    return {"step": step, "config": {}, "policy": "float32", "dataset": "x", "history": {}}
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone", "text"])
+def test_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage):
+    for step in (1, 2):
+        save_checkpoint(tmp_path, {"w": np.full(100, step)}, about(step))
+    newest = tmp_path / "step_000000002.npz"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 4
+    newest.write_bytes({"flip": content, "cut": content[:300], "empty": b"", "text": b"hello",
+                        "gone": content}[damage])
+    if damage == "gone":
+        newest.unlink()
+    warnings = []
+    arrays, found = load_newest(tmp_path, warnings.append)
+    assert found["step"] == 1 and (arrays["w"] == 1).all()
+    assert len(warnings) == (damage != "gone")
+
+
+def test_every_flipped_bit_of_an_archive_is_noticed(tmp_path):
+    path = tmp_path / "a.npz"
+    write_archive(path, {"w": np.arange(8.0)}, {"step": 3})
+    whole, seen = path.read_bytes(), 0
+    arrays, _ = read_archive(path)
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        # A name or a date in the directory may change without harm to the content.
+        with contextlib.suppress(UserError):
+            found, description = read_archive(path)
+            assert description == {"format": 1, "step": 3}
+            for name, array in arrays.items():
+                assert name not in found or (found[name] == array).all()
+            continue
+        seen += 1
+    assert seen > len(whole) / 3 * 0.7
+
+
+def test_archive_that_would_unpack_to_more_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("about.json", json.dumps({"format": 1}))
+        archive.writestr("w.npy", bytes(10**6))
+    with pytest.raises(UserError, match="compressed"):
+        read_archive(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "open"])
+def test_failing_write_leaves_the_old_file_and_no_leftover(tmp_path, monkeypatch, call):
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+
+    def fail(*arguments, **settings):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, fail)
+        with pytest.raises(UserError, match="cannot write .*a.txt: No space left on device"):
+            files.write_text(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_reader_never_misses_a_folder_that_is_replaced(tmp_path, monkeypatch, exchanged):
+    if not exchanged:  # another system: the old folder leaves first, and is put back
+        monkeypatch.setattr(files, "_exchange", lambda first, second: False)
+    path = tmp_path / "export"
+    for text in ("old", "new"):
+        with files.atomic_folder(path) as temporary:
+            (temporary / "a").write_text(text)
+            assert not path.exists() or (path / "a").read_text() == "old"
+    assert (path / "a").read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
+def test_folders_are_exchanged_in_one_operation(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    assert files._exchange(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a/file").read_text() == "b" and (tmp_path / "b/file").read_text() == "a"
+    assert not files._exchange(tmp_path / "a", tmp_path / "nowhere")
+
+
+def test_second_run_is_refused_with_the_first_ones_number(tmp_path):
+    expected = f"process {os.getpid()} is training there"
+    with RunFolder(tmp_path).locked(), pytest.raises(UserError, match=expected), \
+            RunFolder(tmp_path).locked():
+        pass
+    with RunFolder(tmp_path).locked():
+        pass
+    assert not (tmp_path / run_folder.LOCK).exists()
+
+
+def test_lock_of_a_dead_process_is_taken_over(tmp_path):
+    code = (f"import os; from gan.run_folder import RunFolder\n"
+            f"lock = RunFolder({str(tmp_path)!r}).locked(); lock.__enter__(); os._exit(9)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    assert done.returncode == 9 and (tmp_path / run_folder.LOCK).exists()
+    with RunFolder(tmp_path).locked():
+        assert (tmp_path / run_folder.LOCK).read_text() == str(os.getpid())
+
+
+def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
+    def without(lock, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with RunFolder(tmp_path).locked():
+        assert "a file system without locks" in capsys.readouterr().err
+
+
+def test_export_that_is_not_as_written_is_named(tiny_run, tmp_path):
+    import shutil
+
+    export = tmp_path / "model"
+    shutil.copytree(tiny_run[0] / "exported_model", export)
+    verify(export, read_about(export))
+    names = list(read_about(export)["sha256"])
+    assert any(name.startswith("variables/") for name in names) and "saved_model.pb" in names
+    for name in names:
+        whole = (export / name).read_bytes()
+        (export / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(UserError, match=f"{name}: expected the file as it was exported"):
+            verify(export, read_about(export))
+        (export / name).write_bytes(whole)
+    (export / names[0]).unlink()
+    with pytest.raises(UserError, match="got none"):
+        verify(export, read_about(export))
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("epochs", "6"), ("epochs", 0), ("loss", "none"), ("lr", None), ("lr", True), ("seed", 1.5),
+    ("resume", 1), ("dataset", ["mnist"]), ("beta1", {}), ("image_size", 5),
+])
+def test_saved_options_are_checked_like_given_ones(name, value):
+    from dataclasses import asdict
+
+    config, given = TrainConfig.from_arguments([])
+    saved = asdict(config)
+    assert config.continued(saved, given) == config
+    with pytest.raises(UserError, match=f"no usable {name}, got: "):
+        config.continued(saved | {name: value}, given)
+    with pytest.raises(UserError, match="unknown option other"):
+        config.continued(saved | {"other": 1}, given)
+    del saved[name]
+    with pytest.raises(UserError, match=f"lacks the option {name}"):
+        config.continued(saved, given)
+
+
+def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(tiny_npz, tmp_path):
+    arguments = ["--dataset", tiny_npz, *TINY, "--mixed-precision", "float16", "--epochs", 40,
+                 "--lr", 1, "--loss", "lsgan", "--gp-weight", 1000, "--arch", "mlp"]
+    done = run_script("train_gan.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "stopped, the last checkpoint is kept; diverged: " in line and "step" in line
+    load_newest(tmp_path / "checkpoints", lambda text: pytest.fail(text))
+
+
+@pytest.mark.parametrize("precision", ["off", "bfloat16"])
+def test_the_same_command_twice_gives_the_same_bits(tiny_npz, tmp_path, precision):
+    for folder in ("a", "b"):
+        done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY[:-2], "--mixed-precision",
+                          precision, "--epochs", 1, "--outdir", folder, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    states = [load_newest(tmp_path / folder / "checkpoints", pytest.fail)[0] for folder in "ab"]
+    assert states[0].keys() == states[1].keys()
+    for name in states[0]:
+        np.testing.assert_array_equal(states[0][name], states[1][name], err_msg=name)
+    pictures = [(tmp_path / folder / "generated_images/epoch_0001.png").read_bytes()
+                for folder in "ab"]
+    assert pictures[0] == pictures[1]
+
+
+def test_large_float32_networks_train(tensorflow):
+    """TensorFlow's memory optimizer once stopped a step of more than 200 MB."""
+    from gan.conditioning import condition_dataset
+    from gan.datasets import load_dataset
+    from gan.training import Trainer
+
+    config, _ = TrainConfig.from_arguments(["--batch-size", "256"])
+    mnist = load_dataset("mnist")
+    trainer = Trainer(config, mnist, condition_dataset(mnist, "none", None, 0))
+    batches = trainer.epoch_batches(1)
+    for part in (batches[:3], batches[3:6]):  # it failed in the second call
+        assert np.isfinite(trainer.train(part)).all()
