@@ -61,8 +61,8 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False):
         skip_broken: leave out what cannot be used instead of stopping.
 
     Returns:
-        dict for a data set: images uint8 [N, H, W, C], a read-only memory map
-        where it could be cached; and if there are any, labels int [N] and
+        dict for a data set: images uint8 [N, H, W, C], a memory map of the cache
+        where there could be one; and if there are any, labels int [N] and
         class_names, test_images and test_labels.
 
     Raises:
@@ -153,7 +153,8 @@ def _cached(folder, found, size, channels, skip_broken):
         _tell(folder, [(found.paths[index], left_out[index]) for index in left_out],
               len(found.paths), skip_broken)
     if images is None:
-        images = np.memmap(path, np.uint8, "r", shape=(len(found.paths) - len(left_out), *shape))
+        # "c": what is written would stay in memory. TensorFlow shares no read-only maps.
+        images = np.memmap(path, np.uint8, "c", shape=(len(found.paths) - len(left_out), *shape))
     labels = [label for index, label in enumerate(found.labels) if index not in left_out]
     return images, np.array(labels) if found.labels else None
 

@@ -72,7 +72,7 @@ class Trainer:
         self.discriminator_optimizer = self._optimizer(
             config.lr_d, self.discriminator, steps, half)
         self._stored = dataset.samples
-        self._samples = None if streamed else tf.constant(dataset.samples)
+        self._samples = None if streamed else _hold(dataset.samples)
         self._conditions = tf.constant(conditioning.ids)
         self._codes = tf.constant(conditioning.codes)
         # One signature for every number of steps: traced once.
@@ -328,6 +328,15 @@ class Trainer:
         rows = np.sort(np.resize(np.unique(classes), count))
         shares = self.conditioning.shares * (rows[:, None] == classes)
         return seeds, conditions_from_seeds(seeds, shares).numpy()
+
+
+def _hold(samples):
+    """Samples as a tensor on the device that trains."""
+    if not isinstance(samples, np.memmap):
+        return tf.constant(samples)
+    # `tf.constant` would need twice the memory for a moment; this shares the map.
+    shared = tf.experimental.dlpack.from_dlpack(np.asarray(samples).__dlpack__())
+    return tf.identity(shared) if tf.config.list_physical_devices("GPU") else shared
 
 
 def _to_floats(samples):
