@@ -228,7 +228,7 @@ def summarise(config, loop, figures, finished, seconds):
         for name, text in names.items() if name in figures))
     if rows:
         now = rows[-1] | figures | {"step": int(loop.trainer.step)}
-        print(f"verdict     {judge([*rows, now], floor, config.loss)}")
+        print(f"verdict     {judge([*rows[:-1], now], floor, config.loss)}")
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("checkpoint", folder.checkpoints),
                ("generator", folder.export)]

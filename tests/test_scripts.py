@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -402,3 +403,18 @@ def test_a_single_condition_needs_none_to_be_given(tiny_npz, tmp_path, tensorflo
         drawn = run_script("generate.py", *form, cwd=tmp_path)
         assert drawn.returncode == 0, drawn.stderr
     assert Image.open(tmp_path / "generated/interpolation.gif").n_frames == 6
+
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_fashion_mnist_of_debian_is_trained_and_drawn_by_name(tmp_path):
+    done = run_script("train_gan.py", "--dataset", FASHION, "--base-channels", 4, "--batch-size",
+                      256, "--epochs", 1, "--clusters", 2, "--num-samples", 20, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "fashion-mnist: 60,000 images of 28 x 28 x 1, 10 classes" in done.stdout
+    drawn = run_script("generate.py", "--label", "sneaker", "--grid", "2x2", cwd=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    refused = run_script("generate.py", "--label", "hat", "--grid", "2x2", "--force", cwd=tmp_path)
+    assert "expected one of T-shirt, Trouser" in refused.stderr and refused.returncode == 2
