@@ -1,0 +1,24 @@
+import pytest
+
+from gan.config import POINTS, TrainConfig
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize(("arguments", "shape", "weight"), [
+    ([], (28, 28, 1), 0.1), ([], (16, 16, 1), 0.1), ([], (64, 64, 3), 0.1 * 64 * 64 * 3 / 784),
+    (["--dataset", "ring"], (2,), 0.1), (["--gradient-penalty", "wgan-gp"], (28, 28, 1), 10),
+    (["--gp-weight", "0.5"], (64, 64, 3), 0.5),
+])
+def test_the_penalty_weighs_more_for_larger_images(arguments, shape, weight):
+    config, _ = TrainConfig.from_arguments(arguments)
+    assert config.for_samples(shape).gp_weight == pytest.approx(weight)
+
+
+def test_points_have_defaults_of_their_own_that_give_way():
+    config, given = TrainConfig.from_arguments(["--dataset", "ring", "--epochs", "3"])
+    assert config.arch == "mlp" and config.epochs == 3 and given == {"dataset", "epochs"}
+    assert TrainConfig.from_arguments([])[0].arch == "dcgan"
+    text = (ROOT / "README.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("With simulated points"))
+    for name, value in POINTS.items():
+        assert f"`--{name.replace('_', '-')} {value}`" in line, name
