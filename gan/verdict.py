@@ -104,8 +104,8 @@ def _exploded(last):
 
 
 def _won(last, loss):
-    guessing = GUESSING.get(loss, 0)
-    if last["separation"] >= WON and last["discriminator_loss"] < SURE * guessing:
+    sure = loss in GUESSING and last["discriminator_loss"] < SURE * GUESSING[loss]
+    if last["separation"] >= WON and sure:
         return (f"the discriminator has won: it tells {last['separation']:.0%} of generated "
                 "samples from real ones, and the generator learns little from it")
     return None

@@ -279,6 +279,21 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, t
     assert leftovers == []
 
 
+def test_a_second_ctrl_c_ends_the_run_at_once_and_loses_nothing(uninterrupted, tiny_npz, tmp_path):
+    process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
+    wait_for(tmp_path / "generated_images/epoch_0003.png", process)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, errors = process.communicate(timeout=60)
+    # Python itself dies of one that comes while it is leaving; shells say 130 to both.
+    assert process.returncode in (128 + signal.SIGINT, -signal.SIGINT)
+    assert "Traceback" not in errors
+    done = run_script("train_gan.py", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(uninterrupted, tmp_path)
+
+
 @pytest.mark.slow
 def test_a_finished_run_goes_on_with_more_epochs(tiny_npz, tmp_path):
     run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1, cwd=tmp_path)

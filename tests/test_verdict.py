@@ -51,6 +51,11 @@ def test_without_test_images_nothing_is_called_good_or_bad_by_their_measure():
     assert found.kind == "settled" and "no trend is known" in str(found)
 
 
+def test_a_critic_that_ranks_everything_has_not_won():
+    row = GOOD | {"frechet": 9, "precision": 0.2, "separation": 1.0, "discriminator_loss": -7.0}
+    assert judge(rows(row), FLOOR, "wgan").kind == "settled"
+
+
 def test_finding_comes_with_what_to_try():
     found = str(judge(rows(GOOD | {"frechet": 9, "recall": 0.1}), FLOOR, "lsgan"))
     assert "mode collapse: what is generated covers 10% of the real" in found
