@@ -12,15 +12,7 @@ from dataclasses import dataclass
 
 from gan import toy
 from gan.errors import UserError
-from gan.options import (
-    choice,
-    one_of,
-    option,
-    option_holds,
-    parser_of,
-    real_number,
-    whole_number,
-)
+from gan.options import check_saved, choice, one_of, option, parser_of, real_number, whole_number
 
 GROUPS = {
     "data": "what is learned",
@@ -327,7 +319,7 @@ class TrainConfig:
             UserError: naming the first option that was given with another value
                 than a run can take up.
         """
-        _check_saved(saved)
+        check_saved(TrainConfig, saved)
         keep = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -361,17 +353,6 @@ def _parser():
         "for every epoch, and export the generator as a SavedModel.",
         epilog="Options may be spelled with underscores: --batch_size is --batch-size.",
     )
-
-
-def _check_saved(saved):
-    """Raise a `UserError` for a configuration that no command line could have given."""
-    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
-    for name in sorted(saved.keys() ^ fields.keys()):
-        what = "lacks the" if name in fields else "has an unknown"
-        raise UserError(f"--resume: the checkpoint {what} option {name}")
-    for name, value in saved.items():
-        if not option_holds(fields[name], value):
-            raise UserError(f"--resume: the checkpoint has no usable {name}, got: {value!r:.60}")
 
 
 def _refuse_idle(given):

@@ -149,8 +149,23 @@ def _defaults(field):
     return f" (default: {'; points: '.join(words)})"
 
 
-def option_holds(field, value):
-    """Whether an `option` could have a value, such as one read from a file."""
+def check_saved(kind, saved):
+    """Raise a `UserError` for options that no command line could have given.
+
+    Args:
+        kind: the dataclass whose fields are `option`s.
+        saved: dict of name → value, read from a checkpoint.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in sorted(saved.keys() ^ fields.keys()):
+        what = "lacks the" if name in fields else "has an unknown"
+        raise UserError(f"--resume: the checkpoint {what} option {name}")
+    for name, value in saved.items():
+        if not _could_be(fields[name], value):
+            raise UserError(f"--resume: the checkpoint has no usable {name}, got: {value!r:.60}")
+
+
+def _could_be(field, value):
     parse = field.metadata["parse"]
     if parse in (bool, str):
         return type(value) is parse

@@ -125,6 +125,7 @@ def test_skip_broken_goes_on_and_keeps_labels_beside_their_pictures(tmp_path, ca
         assert "4 of 9 pictures cannot be used" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_bombs_are_not_unpacked(tmp_path):
     images, _ = draw_shapes(2, 0)
     for number, image in enumerate(images):
