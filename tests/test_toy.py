@@ -120,4 +120,4 @@ def test_every_loss_learns_the_ring(options, tmp_path):
     done = run_script("train_gan.py", "--dataset", "ring", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
-    assert int(last["modes"]) == 8 and float(last["good"]) > 0.5
+    assert int(last["modes"]) >= 7 and float(last["good"]) > 0.5
