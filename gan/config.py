@@ -261,6 +261,8 @@ class TrainConfig:
         """
         if self.resume and self.overwrite:
             raise UserError("--resume and --overwrite contradict each other: expected one of them")
+        if (self.image_size or 0) % 4:
+            raise UserError(f"--image-size: expected a multiple of 4, got: {self.image_size}")
         if self.clusters is not None and self.condition == "none":
             raise UserError(
                 "--clusters: expected --condition labels or clusters with it, "

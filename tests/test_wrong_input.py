@@ -62,6 +62,8 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--dataset", "moons", "--condition", "clusters"], "--condition: expected for simulated"),
     (["--gradient-penalty", "none", "--gp-weight", "1"], "--gp-weight: expected a --gradient"),
     (["--image-size", "32"], "--image-size: expected a --dataset folder of pictures with it"),
+    (["--image-size", "18"], "--image-size: expected a multiple of 4, got: 18"),
+    (["--image-size", "130"], "--image-size: expected a whole number from 16 to 128"),
     (["--skip-broken"], "--skip-broken: expected a --dataset folder of pictures"),
     (["--channels", "2"], "--channels: expected one of 1, 3, got: '2'"),
     (["--condition", "planes"], "--condition: expected images of several colour planes"),
