@@ -45,8 +45,8 @@ def train(config, given, folder, began):
     """
     config, arrays, about = take_up(config, given, folder)
     dataset, conditioning = load_data(config, arrays, about)
-    config = config.for_samples(dataset.sample_shape)
     trainer = build_networks(config, dataset, conditioning, arrays, about)
+    config = trainer.config  # with what depends on the samples
     print(f"output      {'this folder' if str(folder.path) == '.' else folder.path}", flush=True)
     if config.dry_run:
         trainer.generator.summary(line_length=90)

@@ -51,6 +51,7 @@ class Dataset:
     class_names: tuple = ()
     test_images: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    extent = 1.0  # the networks' unit; see `PointDataset`
 
     @property
     def samples(self):

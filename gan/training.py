@@ -32,6 +32,7 @@ class Trainer:
     continues that run bit for bit.
 
     Attributes:
+        config: `TrainConfig`, with what depends on the samples filled in.
         policy: Keras dtype policy of the two networks.
         generator, discriminator: the two networks.
         average: the generator with averaged weights, float32.
@@ -56,7 +57,7 @@ class Trainer:
         self.steps_per_epoch = len(dataset.samples) // config.batch_size
         shape, width = dataset.sample_shape, conditioning.codes.shape[1]
         sizes = (config.arch, shape, config.latent_dim, width, config.base_channels)
-        extent = getattr(dataset, "extent", 1.0)  # of points; images are in [-1, 1]
+        extent = dataset.extent
         self.generator = models.build_generator(*sizes, policy, extent)
         self.average = models.build_generator(*sizes, extent=extent)
         self.average.set_weights(self.generator.get_weights())
