@@ -14,6 +14,8 @@ from gan.files import atomic_file
 SHEET_PIXELS = 1000  # the width that small images are enlarged towards
 GAP = 2  # pixels between the images of a grid, before enlarging
 MOST_PIXELS = 2**26  # of a picture that is read
+# Pillow need not warn: sizes are looked at here before anything is unpacked.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 BACKGROUND = 128  # grey, so that black images keep their edges
 
 
@@ -79,10 +81,7 @@ def read_png(path):
         UserError: when the file is missing, broken, or not a picture.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked here
-            picture = Image.open(path)
-        with picture:
+        with Image.open(path) as picture:
             pixels = picture.width * picture.height
         if pixels > MOST_PIXELS:
             raise UserError(f"{path}: expected at most {MOST_PIXELS:,} pixels, got: {pixels:,}")

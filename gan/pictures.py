@@ -5,7 +5,6 @@ import io
 import json
 import os
 import sys
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -16,15 +15,13 @@ from tqdm import tqdm
 
 from gan.errors import UserError
 from gan.files import atomic_file, cache_folder, remove_old_leftovers, write_text
+from gan.images import MOST_PIXELS
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 GREY, COLOUR = {"1", "L", "LA"}, {"P", "PA", "RGB", "RGBA"}  # Pillow's modes of 8 bits or fewer
-MOST_PIXELS = 2**26  # of one picture, unpacked
 DEFAULT_SIZE = 64
 PART = 1024  # pictures decoded before they are written
 LISTED = 5  # unusable pictures that a message names
-# Sizes are checked here before anything is unpacked.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 VERSION = 1  # of what is done to pictures; another one makes caches anew
 
 

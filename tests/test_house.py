@@ -12,10 +12,10 @@ from tests.conftest import ROOT
 FLOORS = [
     {"__init__", "errors", "toy"}, {"options", "files", "signals", "device"},
     {"config", "archive"},
-    {"images", "gif", "plots", "pictures", "metrics", "sampling", "losses", "layers", "progress",
+    {"images", "gif", "plots", "metrics", "sampling", "losses", "layers", "progress",
      "saved_generator", "checkpoint", "orientation", "verdict"},
-    {"datasets", "optimizer", "augment", "models", "board", "run_folder", "gallery"},
-    {"conditioning", "classifier", "export"}, {"evaluators", "training"},
+    {"pictures", "optimizer", "augment", "models", "board", "run_folder", "gallery"},
+    {"datasets"}, {"conditioning", "classifier", "export"}, {"evaluators", "training"},
     {"evaluate", "history"}, {"loop"},
 ]
 LIGHT = {"errors", "toy", "options", "files", "signals", "config", "archive", "images", "gif",
