@@ -52,7 +52,14 @@ def parse():
     add("--loop", type=whole_number(0, 65535), default=0, metavar="N",
         help="how often it plays; 0: for ever (default: 0)")
     add("--no-caption", action="store_true", help="leave out the line with the epoch")
-    return parser.parse_args()
+    add("--force", action="store_true", help="overwrite a file that exists")
+    options = parser.parse_args()
+    if options.output.suffix.lower() != ".gif":
+        raise UserError(f"--output: expected a name that ends in .gif, got: {options.output}")
+    if options.output.exists() and not options.force:
+        raise UserError(f"{options.output} exists; expected --force to overwrite it, or another "
+                        "--output")
+    return options
 
 
 def find_pictures(where):

@@ -10,6 +10,7 @@ import dataclasses
 import shlex
 import sys
 import time
+from pathlib import Path
 
 from gan.config import TrainConfig
 from gan.errors import UserError, run_script
@@ -95,6 +96,8 @@ def take_up(config, given, folder):
         UserError: when a run lies in the folder that is neither to be continued
             nor overwritten, or one is to be continued and there is none.
     """
+    if not config.dry_run:
+        folder.check()
     if not config.resume:
         if folder.holds_run() and not config.overwrite and not config.dry_run:
             raise UserError(
@@ -120,6 +123,10 @@ def load_data(config, arrays, about):
     from gan.conditioning import Conditioning, condition_dataset
     from gan.datasets import load_dataset
 
+    source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
+    if source.is_dir() and (source == outdir or source in outdir.parents):
+        raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
+                        f"the next run would take its pictures for data, got: {config.outdir}")
     dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken)
     count = len(dataset.samples)
     shape = " x ".join(map(str, dataset.sample_shape))

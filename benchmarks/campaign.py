@@ -87,7 +87,7 @@ def finish(process):
 def leftovers(folder):
     """Return what a run has not cleaned up after itself."""
     return [str(path) for path in Path(folder).rglob("*")
-            if path.name.startswith(".partial-") or path.name == ".train_gan.lock"]
+            if path.name.startswith(".gan-partial-") or path.name == ".train_gan.lock"]
 
 
 def exported_weights(export):

@@ -23,7 +23,7 @@ EPOCHS = 30
 
 def phase(folder, log):
     """Say what a process was doing when it was killed, from what it left."""
-    partial = [Path(path) for path in leftovers(folder) if ".partial-" in path]
+    partial = [Path(path) for path in leftovers(folder) if ".gan-partial-" in path]
     if partial:
         return "writing " + {
             "checkpoints": "a checkpoint", "generated_images": "a picture",

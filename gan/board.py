@@ -8,6 +8,7 @@ names gives the same events.
 import tensorflow as tf
 
 from gan.images import png_bytes
+from gan.ownership import EVENTS
 
 
 class Board:
@@ -18,7 +19,8 @@ class Board:
         Args:
             folder: for the event files; None: write nothing.
         """
-        self._writer = tf.summary.create_file_writer(str(folder)) if folder else None
+        self._writer = (
+            tf.summary.create_file_writer(str(folder), filename_suffix=EVENTS) if folder else None)
 
     def scalars(self, values, step):
         """Write numbers: dict of name → number, at the epoch `step`."""

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from gan.errors import UserError, describe_os_error
 
-TEMPORARY_PREFIX = ".partial-"
+TEMPORARY_PREFIX = ".gan-partial-"
+TEMPORARY = re.compile(r"\.gan-partial-([a-z0-9_]{8}|old-.+)")  # what `tempfile` makes of it
 DAY = 86_400  # seconds
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): this folder, swap
 
@@ -31,7 +33,7 @@ def atomic_file(path):
     Raises:
         UserError: when the file cannot be written, with the system's reason.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays one
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,7 @@ def atomic_folder(path):
     Raises:
         UserError: when the folder cannot be written, with the system's reason.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays one
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,7 @@ def finish_replacements(folder):
         folder: the folder in which `atomic_file` and `atomic_folder` wrote;
             no other process may be writing there.
     """
-    for leftover in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
+    for leftover in _leftovers(folder):
         original = leftover.name.removeprefix(f"{TEMPORARY_PREFIX}old-")
         target = leftover.with_name(original)
         if original != leftover.name and not target.exists():
@@ -124,6 +126,11 @@ def finish_replacements(folder):
         else:
             with contextlib.suppress(OSError):
                 leftover.unlink()
+
+
+def _leftovers(folder):
+    return [path for path in Path(folder).glob(f"{TEMPORARY_PREFIX}*")
+            if TEMPORARY.fullmatch(path.name)]
 
 
 def cache_folder():
@@ -137,7 +144,7 @@ def remove_old_leftovers(folder):
     For folders that several processes write to; see `finish_replacements` for
     those with one.
     """
-    for path in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
+    for path in _leftovers(folder):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < time.time() - DAY:
                 path.unlink()

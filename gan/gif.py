@@ -12,6 +12,7 @@ import struct
 from PIL import Image
 
 from gan.files import atomic_file
+from gan.images import SOFTWARE
 
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, b"\x3b"
 
@@ -38,6 +39,8 @@ def write_gif(path, frames, durations, loop=0):
 
 def _header(size, loop):
     header = b"GIF89a" + struct.pack("<HHBBB", *size, 0, 0, 0)  # no palette for all frames
+    comment = SOFTWARE.encode()
+    header += bytes([EXTENSION, 0xFE, len(comment)]) + comment + b"\0"
     if loop == 1:
         return header
     # The number in the file counts repetitions; 0 is for ever in both.

@@ -1,5 +1,6 @@
 """Pictures: [-1, 1] floats and uint8, grids, PNG files."""
 
+import io
 import math
 import warnings
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import imageio.v2 as imageio
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from gan.errors import UserError
 from gan.files import atomic_file
 
 SHEET_PIXELS = 1000  # the width that small images are enlarged towards
+SOFTWARE = "train_gan.py"  # what written pictures say they were made by
 GAP = 2  # pixels between the images of a grid, before enlarging
 MOST_PIXELS = 2**26  # of a picture that is read
 # Pillow need not warn: sizes are looked at here before anything is unpacked.
@@ -71,7 +74,10 @@ def png_bytes(image):
     """Encode a uint8 [H, W, C] or [H, W] image as PNG."""
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
-    return imageio.imwrite("<bytes>", image, format="png")
+    mark, buffer = PngInfo(), io.BytesIO()
+    mark.add_text("Software", SOFTWARE)
+    Image.fromarray(image).save(buffer, "PNG", pnginfo=mark)
+    return buffer.getvalue()
 
 
 def read_png(path):

@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gan.files import atomic_file
+from gan.images import SOFTWARE
 
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 
@@ -80,6 +81,6 @@ def write_figure(path, figure):
     """Write a matplotlib figure as PNG; the same figure gives the same bytes."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": SOFTWARE})
     with atomic_file(path) as file:
         file.write(buffer.getvalue())

@@ -7,9 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from gan.checkpoint import checkpoint_step, list_checkpoints
+from gan.checkpoint import list_checkpoints
 from gan.errors import UserError, describe_os_error
 from gan.files import finish_replacements, make_folder
+from gan.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
+from gan.saved_generator import ABOUT
 
 try:
     import fcntl
@@ -33,14 +35,79 @@ class RunFolder:
         self.history = self.path / "history.csv"
         self.loss_curves = self.path / "loss_curves.png"
         self.config = self.path / "config.json"
+        self.summary = self.path / "summary.json"
         self.checkpoints = self.path / "checkpoints"
         self.export = self.path / "exported_model"
         self.gif = self.path / "training.gif"
         self.tensorboard = self.path / "tensorboard"
 
+    def own_files(self):
+        """Return the existing files that a run wrote here, by name and content.
+
+        Pictures of version 1.0 bear no mark; beside other files of a run, and
+        not behind a link, their names are enough.
+        """
+        found = [path for path in self._candidates() if is_own_file(path)]
+        if found and not self.images.is_symlink():
+            unmarked = [*self._pictures(), self.loss_curves]
+            found += [path for path in unmarked if path.is_file() and path not in found]
+        return found
+
     def holds_run(self):
-        """Whether a run lies here that has taken a step."""
-        return any(checkpoint_step(path) > 0 for path in list_checkpoints(self.checkpoints))
+        """Whether anything lies here that a run would be missed for.
+
+        What is written before the first step is not: it is made again.
+        """
+        begun = {self.config, self.real_samples, self.images / "epoch_0000.png",
+                 self.checkpoints / "step_000000000.npz"}
+        begun |= set(self._events())
+        return self._is_export() or any(path not in begun for path in self.own_files())
+
+    def check(self):
+        """Refuse a folder in which a run would get in the way of somebody else's files.
+
+        Raises:
+            UserError: naming the first file that this project did not write and
+                that has the place or the name of one that a run writes.
+        """
+        for path in (self.images, self.checkpoints, self.tensorboard):
+            if (path.exists() or path.is_symlink()) and not path.is_dir():
+                raise UserError(f"{path}: expected a folder or nothing, got a file or a broken "
+                                "link; move it, or choose another --outdir")
+        own = set(self.own_files())
+        fresh = not own and not self._is_export()
+        theirs = [path for path in self._candidates(everything=fresh) if path not in own]
+        if self.export.exists() or self.export.is_symlink():
+            theirs += [self.export] if not self.export.is_dir() else filter(
+                None, [foreign_in_export(self.export)])
+        if theirs:
+            raise UserError(f"{theirs[0]}: train_gan.py did not write this and would get in its "
+                            "way; move it, or choose another --outdir")
+
+    def _is_export(self):
+        return (self.export / ABOUT).is_file()
+
+    def _pictures(self):
+        return [path for path in sorted(self.images.glob("epoch_*.png"))
+                if EPOCH_PICTURE.fullmatch(path.name)] + [self.real_samples]
+
+    def _events(self):
+        return [path for path in self.tensorboard.glob("*")
+                if path.name.endswith(EVENTS)]
+
+    def _candidates(self, everything=False):
+        """Existing paths with the names of a run's files.
+
+        Args:
+            everything: also other files in the folders that are a run's alone.
+        """
+        names = [self.config, self.summary, self.history, self.loss_curves, *self._pictures(),
+                 *list_checkpoints(self.checkpoints), *self._events()]
+        if everything:
+            names += self.images.glob("epoch_*.png")
+            names += [path for folder in (self.checkpoints, self.tensorboard)
+                      for path in sorted(folder.glob("*")) if not path.name.startswith(".")]
+        return [path for path in names if path.exists() or path.is_symlink()]
 
     @contextlib.contextmanager
     def locked(self):
@@ -95,9 +162,20 @@ class RunFolder:
             os.close(lock)
 
     def clear(self):
-        """Delete the run that lies here; other files stay."""
-        for folder in (self.checkpoints, self.export, self.tensorboard):
-            shutil.rmtree(folder, ignore_errors=True)
-        files = [self.history, self.loss_curves, self.config, self.gif, self.real_samples]
-        for path in [*files, *self.images.glob("epoch_*.png")]:
-            path.unlink(missing_ok=True)
+        """Delete the run that lies here; other files stay.
+
+        Raises:
+            UserError: naming what cannot be removed.
+        """
+        files = self.own_files()
+        if self.gif.is_file() and is_own_file(self.gif):
+            files.append(self.gif)
+        try:
+            for path in files:
+                path.unlink()
+            if self._is_export() and foreign_in_export(self.export) is None:
+                shutil.rmtree(self.export.resolve())
+                self.export.unlink(missing_ok=True)  # the link to it
+        except OSError as error:
+            raise UserError(f"--overwrite: cannot remove {error.filename}: "
+                            f"{describe_os_error(error)}") from error

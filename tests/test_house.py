@@ -12,15 +12,16 @@ from tests.conftest import ROOT
 FLOORS = [
     {"__init__", "errors", "toy"}, {"options", "files", "signals", "device"},
     {"config", "archive"},
-    {"images", "gif", "plots", "metrics", "sampling", "losses", "layers", "progress",
+    {"images", "metrics", "sampling", "losses", "layers", "progress",
      "saved_generator", "checkpoint", "orientation", "verdict"},
-    {"pictures", "optimizer", "augment", "models", "board", "run_folder", "gallery"},
-    {"datasets"}, {"conditioning", "classifier", "export"}, {"evaluators", "training"},
+    {"pictures", "optimizer", "augment", "models", "ownership", "gif", "plots"},
+    {"datasets", "board", "run_folder", "gallery"}, {"conditioning", "classifier", "export"},
+    {"evaluators", "training"},
     {"evaluate", "history"}, {"loop"},
 ]
 LIGHT = {"errors", "toy", "options", "files", "signals", "config", "archive", "images", "gif",
          "pictures", "datasets", "metrics", "checkpoint", "run_folder", "conditioning",
-         "progress", "orientation", "verdict"}
+         "progress", "orientation", "verdict", "ownership"}
 
 
 def gan_imports(path):

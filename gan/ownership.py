@@ -1,0 +1,97 @@
+"""Which files this project wrote: the only ones that it ever replaces or removes.
+
+Each kind of file that a run leaves can be told from somebody else's file of the
+same name by its content: the layout of a checkpoint, the columns of a history,
+the checksums of an export, a text that PNG and GIF files carry unseen.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from gan.images import SOFTWARE
+from gan.saved_generator import ABOUT, checksums
+
+OPTIONS = {"dataset", "latent_dim", "base_channels", "gp_interval", "num_samples"}  # in config.json
+SUMMARY = {"verdict", "metrics", "seconds", "command"}  # in summary.json
+HISTORY = b"epoch,step,seconds,images_per_second,"  # how history.csv begins
+EVENTS = ".gan"  # how the names of event files end
+EPOCH_PICTURE = re.compile(r"epoch_\d{4,}\.png")
+CHECKPOINT = re.compile(r"step_\d{9,}\.npz")
+
+
+def is_own_file(path):
+    """Whether a file is one that this project wrote, by its name and its content.
+
+    Args:
+        path: an existing file.
+
+    Returns:
+        bool; an empty file counts as own, as nothing is lost with it.
+    """
+    path = Path(path)
+    if not path.is_file():  # a folder, a FIFO, a device
+        return False
+    try:
+        if path.stat().st_size == 0:
+            return True
+        if path.name == "config.json":
+            return _has_keys(path, OPTIONS)
+        if path.name == "summary.json":
+            return _has_keys(path, SUMMARY)
+        if path.name == "history.csv":
+            return _starts_with(path, HISTORY)
+        if CHECKPOINT.fullmatch(path.name):
+            return is_archive(path)
+        if path.suffix in (".png", ".gif"):
+            return bears_mark(path)
+    except OSError:
+        return False
+    return path.parent.name == "tensorboard" and path.name.endswith(EVENTS)
+
+
+def is_archive(path):
+    """Whether a file begins as `write_archive` begins one, be it damaged further on."""
+    with open(path, "rb") as file:
+        start = file.read(64)
+    return start.startswith(b"PK\x03\x04") and start[30:].startswith(b"about.json")
+
+
+def bears_mark(path):
+    """Whether a PNG or GIF file says that this project made it."""
+    try:
+        with Image.open(path, formats=["PNG", "GIF"]) as picture:
+            said = picture.info.get("Software", picture.info.get("comment", ""))
+    except Exception:  # every decoder has errors of its own
+        return False
+    return said in (SOFTWARE, SOFTWARE.encode())
+
+
+def foreign_in_export(folder):
+    """Return the first file in an export's folder that is not the export's, or None.
+
+    Args:
+        folder: an existing folder. Damaged files of an export are its own.
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        known = set(about["sha256"]) | {ABOUT}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        known = set()
+    return next((folder / name for name in checksums(folder) if name not in known), None)
+
+
+def _has_keys(path, names):
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.keys() >= names
+
+
+def _starts_with(path, start):
+    with open(path, "rb") as file:
+        return file.read(len(start)) == start
