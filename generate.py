@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.errors import UserError, run_script
-from gan.options import OptionParser, real_number, whole_number
+from gan.common.errors import UserError, run_script
+from gan.common.options import OptionParser, real_number, whole_number
 
 MOST_SEEDS = 10**9
 MOST_GRID = 10**4  # images of one sheet
@@ -26,8 +26,8 @@ def main():
     """Run from the command line; returns the exit code."""
     options = parse()
 
-    from gan.device import import_tensorflow
-    from gan.files import make_folder
+    from gan.common.device import import_tensorflow
+    from gan.common.files import make_folder
     from gan.saved_generator import SavedGenerator, read_about
 
     about = read_about(options.model)
@@ -217,7 +217,7 @@ def draw(generator, seeds, labels, truncation):
 
 def write_sheet(generator, options, labels):
     """Write all images as one sheet."""
-    from gan import images
+    from gan.drawing import images
 
     path = options.outdir / "grid.png"
     drawn = np.concatenate([part for _, _, part in batches(generator, options, labels)])
@@ -227,7 +227,7 @@ def write_sheet(generator, options, labels):
 
 def write_pngs(generator, options, labels):
     """Write each image to its own file."""
-    from gan import images
+    from gan.drawing import images
 
     for _, seeds, drawn in batches(generator, options, labels):
         for seed, image in zip(seeds, drawn, strict=True):
@@ -238,7 +238,7 @@ def write_pngs(generator, options, labels):
 
 def write_npz(generator, options, labels):
     """Stream all samples to one .npz file; memory holds one batch."""
-    from gan.archive import write_npz_streamed
+    from gan.common.archive import write_npz_streamed
 
     points = len(generator.sample_shape) == 1
     name, kind = ("points", np.float32) if points else ("images", np.uint8)
@@ -264,7 +264,7 @@ def write_npz(generator, options, labels):
 
 def write_csv(generator, options, labels):
     """Stream all points to one .csv file, a line each."""
-    from gan.files import atomic_file
+    from gan.common.files import atomic_file
 
     path = options.outdir / "points.csv"
     with atomic_file(path) as file:
@@ -278,7 +278,7 @@ def write_csv(generator, options, labels):
 
 def write_scatter(generator, options, labels):
     """Write a picture of all points."""
-    from gan import images, plots
+    from gan.drawing import images, plots
 
     path = options.outdir / "points.png"
     drawn = np.concatenate([part for _, _, part in batches(generator, options, labels)])
@@ -295,8 +295,8 @@ def interpolate(generator, options, labels):
     shorter than any vector the generator was trained on. A condition cannot be
     walked; it changes half way.
     """
-    from gan import images
-    from gan.gif import write_gif
+    from gan.drawing import images
+    from gan.drawing.gif import write_gif
 
     path = options.outdir / "interpolation.gif"
     seeds = np.array(options.interpolate, np.int64)

@@ -11,8 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-from gan.errors import UserError, run_script
-from gan.options import OptionParser, real_number, whole_number
+from gan.common.errors import UserError, run_script
+from gan.common.options import OptionParser, real_number, whole_number
 
 CAPTION_HEIGHT = 28  # pixels
 
@@ -22,7 +22,7 @@ def main():
     options = parse()
     pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
 
-    from gan.gif import write_gif
+    from gan.drawing.gif import write_gif
 
     durations = [1 / options.fps] * (len(pictures) - 1) + [1 / options.fps + options.hold]
     write_gif(options.output, frames(pictures, options), durations, options.loop)
@@ -94,7 +94,7 @@ def frames(pictures, options):
     """
     from tqdm import tqdm
 
-    from gan.images import read_png
+    from gan.drawing.images import read_png
 
     first = None
     for epoch, path in tqdm(pictures, unit="frame", disable=not sys.stderr.isatty(), leave=False):

@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from gan.common.errors import UserError, run_script
 from gan.config import TrainConfig
-from gan.errors import UserError, run_script
 
 EXIT_DIVERGED = 1
 
@@ -23,7 +23,7 @@ def main():
     began = time.monotonic()
     config, given = TrainConfig.from_arguments()
 
-    from gan.run_folder import RunFolder
+    from gan.run.folder import RunFolder
 
     folder = RunFolder(config.outdir)
     if config.dry_run:
@@ -55,9 +55,9 @@ def train(config, given, folder, began):
         print("dry run: everything fits; nothing was trained or written")
         return 0
 
-    from gan.loop import DivergedError
-    from gan.signals import StopRequest
-    from gan.verdict import diverged
+    from gan.measure.verdict import diverged
+    from gan.run.loop import DivergedError
+    from gan.run.signals import StopRequest
 
     if about is None:
         folder.clear()
@@ -106,7 +106,7 @@ def take_up(config, given, folder):
             )
         return config, None, None
 
-    from gan.checkpoint import load_newest
+    from gan.run.checkpoint import load_newest
 
     arrays, about = load_newest(
         folder.checkpoints, lambda text: print(f"warning: {text}", file=sys.stderr)
@@ -120,8 +120,8 @@ def take_up(config, given, folder):
 
 def load_data(config, arrays, about):
     """Load the images and give each its condition, or take that from the checkpoint."""
-    from gan.conditioning import Conditioning, condition_dataset
-    from gan.datasets import load_dataset
+    from gan.data.conditioning import Conditioning, condition_dataset
+    from gan.data.datasets import load_dataset
 
     source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
     if source.is_dir() and (source == outdir or source in outdir.parents):
@@ -149,14 +149,14 @@ def load_data(config, arrays, about):
 
 def build_networks(config, dataset, conditioning, arrays, about):
     """Start TensorFlow and build the networks, with the checkpoint's state if there is one."""
-    from gan.device import find_device, import_tensorflow, memory_bytes
+    from gan.common.device import find_device, import_tensorflow, memory_bytes
 
     import_tensorflow(config.verbose)
     device = find_device(config.mixed_precision)
     if about and about["policy"] != device.policy:  # begun on another machine
         device = device._replace(policy=about["policy"], why="as the run was begun")
 
-    from gan.checkpoint import assign_variables
+    from gan.run.checkpoint import assign_variables
     from gan.training import Trainer
 
     streamed = dataset.samples.nbytes > config.memory_share * memory_bytes()
@@ -177,14 +177,14 @@ def build_networks(config, dataset, conditioning, arrays, about):
 
 def prepare_loop(config, dataset, trainer, folder, about):
     """Put together what the epochs write to, and write what is known before the first."""
-    from gan import images
-    from gan.board import Board
-    from gan.evaluators import evaluator_for
-    from gan.files import write_text
-    from gan.gallery import gallery_for
-    from gan.history import History
-    from gan.loop import Loop
-    from gan.progress import Progress
+    from gan.common.files import write_text
+    from gan.drawing import images
+    from gan.measure.evaluators import evaluator_for
+    from gan.run.board import Board
+    from gan.run.gallery import gallery_for
+    from gan.run.history import History
+    from gan.run.loop import Loop
+    from gan.run.progress import Progress
 
     write_text(folder.config, config.to_json())
     gallery = gallery_for(trainer, dataset, config.num_samples)
@@ -219,7 +219,7 @@ def export(config, dataset, loop, figures):
 
 def summarise(config, loop, figures, finished, seconds):
     """Print what came out, what was written, and what to do next."""
-    from gan.verdict import judge
+    from gan.measure.verdict import judge
 
     folder, rows = loop.folder, loop.history.rows
     print(f"trained {len(rows)} of {config.epochs} epochs, {int(loop.trainer.step):,} steps; "

@@ -29,11 +29,11 @@ def write_data(path, count=320, size=16, seed=0):
 
 def preload():
     """Import what runs need, without computing anything yet."""
-    from gan.device import import_tensorflow
+    from gan.common.device import import_tensorflow
 
     sys.path.insert(0, str(ROOT))
     import_tensorflow(verbose=False)
-    import gan.loop  # noqa: F401 - with Keras and matplotlib
+    import gan.run.loop  # noqa: F401 - with Keras and matplotlib
     import generate  # noqa: F401
     import make_gif  # noqa: F401
     import train_gan  # noqa: F401
@@ -60,7 +60,7 @@ def start(script, arguments, folder, log=os.devnull, before=None):
         os.dup2(file, 1)
         os.dup2(file, 2)
         sys.argv = [f"{script}.py", *map(str, arguments)]
-        from gan.errors import run_script
+        from gan.common.errors import run_script
 
         if before:
             before()
@@ -105,7 +105,7 @@ def exported_weights(export):
 
 def differences(first, second):
     """Return the names of what differs between two finished runs; times may."""
-    from gan.checkpoint import load_newest
+    from gan.run.checkpoint import load_newest
 
     found = []
     (arrays, about), (others, other) = (

@@ -53,7 +53,7 @@ def fail_from(number, counted=None):
 
 def survives(folder, log, before):
     """Return what is wrong after a failure: nothing, if checkpoints and export are whole."""
-    from gan.checkpoint import load_newest
+    from gan.run.checkpoint import load_newest
     from gan.saved_generator import read_about, verify
 
     found = []

@@ -22,7 +22,7 @@ def write_pictures(folder, count):
     import numpy as np
     from PIL import Image
 
-    from gan.datasets import load_dataset
+    from gan.data.datasets import load_dataset
 
     digits, random = load_dataset("mnist").images, np.random.default_rng(0)
     for number in range(count):
@@ -47,15 +47,15 @@ def train(folder, memory_share):
     """Load a folder, train 20 steps, and print seconds and peaks of memory."""
     peaks = {"anonymous": 0}
     threading.Thread(target=watch, args=[peaks], daemon=True).start()
-    from gan.conditioning import condition_dataset
-    from gan.datasets import load_dataset
+    from gan.data.conditioning import condition_dataset
+    from gan.data.datasets import load_dataset
 
     began = time.perf_counter()
     dataset = load_dataset(folder)
     loaded, after_loading = time.perf_counter() - began, peaks["anonymous"]
     conditioning = condition_dataset(dataset, "clusters", None, 0)
+    from gan.common.device import import_tensorflow, memory_bytes
     from gan.config import TrainConfig
-    from gan.device import import_tensorflow, memory_bytes
 
     import_tensorflow(verbose=False)
     from gan.training import Trainer

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from common import machine, parser, report
 
-from gan.conditioning import condition_dataset
+from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
-from gan.datasets import load_dataset
-from gan.device import find_device, import_tensorflow
-from gan.evaluators import draw_samples, evaluator_for
+from gan.data.conditioning import condition_dataset
+from gan.data.datasets import load_dataset
+from gan.measure.evaluators import draw_samples, evaluator_for
 
 
 def textbook(images):
@@ -123,7 +123,7 @@ def plot(path, runs, floor):
     """Draw Fréchet distance over training time."""
     from matplotlib.figure import Figure
 
-    from gan.plots import write_figure
+    from gan.drawing.plots import write_figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()

@@ -13,11 +13,11 @@ import time
 import numpy as np
 from common import machine, parser, report
 
-from gan.conditioning import condition_dataset
+from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
-from gan.datasets import load_dataset
-from gan.device import find_device, import_tensorflow
-from gan.evaluators import draw_samples, evaluator_for
+from gan.data.conditioning import condition_dataset
+from gan.data.datasets import load_dataset
+from gan.measure.evaluators import draw_samples, evaluator_for
 
 RECIPES = [
     "", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1", "--beta1 0.5",

@@ -39,7 +39,7 @@ def startup(rows):
 
 def drawing(rows, model, folder):
     """Compare generate.py's loop with bare calls, alternating, in one process."""
-    from gan.device import import_tensorflow
+    from gan.common.device import import_tensorflow
 
     import_tensorflow(verbose=False)
     import tensorflow as tf
@@ -86,7 +86,7 @@ def processes(rows, model, folder):
 
 def gifs(rows, folder):
     """Make GIFs of 10 and of 1,000 pictures."""
-    from gan import images
+    from gan.drawing import images
 
     pictures = Path(folder) / "pictures"
     random = np.random.default_rng(0)

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from common import machine, parser, report
 
-from gan.conditioning import condition_dataset
+from gan.common.device import import_tensorflow
 from gan.config import TrainConfig
-from gan.datasets import load_dataset
-from gan.device import import_tensorflow
+from gan.data.conditioning import condition_dataset
+from gan.data.datasets import load_dataset
 
 REPEATS = 7
 

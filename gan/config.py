@@ -10,9 +10,17 @@ import json
 import math
 from dataclasses import dataclass
 
-from gan import toy
-from gan.errors import UserError
-from gan.options import check_saved, choice, one_of, option, parser_of, real_number, whole_number
+from gan.common.errors import UserError
+from gan.common.options import (
+    check_saved,
+    choice,
+    one_of,
+    option,
+    parser_of,
+    real_number,
+    whole_number,
+)
+from gan.data import toy
 
 GROUPS = {
     "data": "what is learned",

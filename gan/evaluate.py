@@ -10,16 +10,16 @@ import json
 import sys
 from pathlib import Path
 
-from gan.errors import UserError, run_script
-from gan.evaluators import draw_samples, evaluator_for
+from gan.common.errors import UserError, run_script
+from gan.measure.evaluators import draw_samples, evaluator_for
 
 
 def main():
     """Evaluate from the command line; returns the exit code."""
-    from gan.datasets import load_dataset
-    from gan.device import import_tensorflow
-    from gan.files import write_text
-    from gan.options import OptionParser, whole_number
+    from gan.common.device import import_tensorflow
+    from gan.common.files import write_text
+    from gan.common.options import OptionParser, whole_number
+    from gan.data.datasets import load_dataset
     from gan.saved_generator import SavedGenerator, read_about
 
     parser = OptionParser(prog="python -m gan.evaluate", description=__doc__.split("\n")[0])

@@ -17,8 +17,8 @@ import keras
 import tensorflow as tf
 
 from gan import __version__, models
-from gan.errors import UserError
-from gan.files import atomic_folder, write_text
+from gan.common.errors import UserError
+from gan.common.files import atomic_folder, write_text
 from gan.sampling import conditions_from_seeds, latents_from_seeds
 from gan.saved_generator import ABOUT, checksums
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.errors import UserError, describe_os_error
+from gan.common.errors import UserError, describe_os_error
 
 ABOUT = "assets.extra/gan.json"
 CHECKS = {  # what gan.json must hold for the code here

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan.conditioning import PrincipalComponents, condition_dataset, k_means
-from gan.datasets import Dataset, load_dataset
-from gan.errors import UserError
-from gan.orientation import orientation_histograms
+from gan.common.errors import UserError
+from gan.data.conditioning import PrincipalComponents, condition_dataset, k_means
+from gan.data.datasets import Dataset, load_dataset
+from gan.data.orientation import orientation_histograms
 
 
 def idx(array):
@@ -235,7 +235,7 @@ def test_conditions_without_labels(mnist):
 
 
 def test_code_names_the_condition_its_group_and_all():
-    from gan.conditioning import Conditioning
+    from gan.data.conditioning import Conditioning
 
     parts = np.array([[0, 3, 5], [1, 3, 5], [2, 4, 5]])
     found = Conditioning(np.array([0, 1, 2]), np.full(3, 1 / 3), parts, "labels", parts[:, 1] - 3)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from gan import device
+from gan.common import device
 
 
 @pytest.fixture

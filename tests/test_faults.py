@@ -12,12 +12,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from gan import files, run_folder
-from gan.archive import read_archive, write_archive
-from gan.checkpoint import load_newest, save_checkpoint
+from gan.common import files
+from gan.common.archive import read_archive, write_archive
+from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.errors import UserError
-from gan.run_folder import RunFolder
+from gan.run.checkpoint import load_newest, save_checkpoint
+from gan.run.folder import LOCK, RunFolder
 from gan.saved_generator import read_about, verify
 from tests.conftest import ROOT, TINY, run_script
 
@@ -115,16 +115,16 @@ def test_second_run_is_refused_with_the_first_ones_number(tmp_path):
         pass
     with RunFolder(tmp_path).locked():
         pass
-    assert not (tmp_path / run_folder.LOCK).exists()
+    assert not (tmp_path / LOCK).exists()
 
 
 def test_lock_of_a_dead_process_is_taken_over(tmp_path):
-    code = (f"import os; from gan.run_folder import RunFolder\n"
+    code = (f"import os; from gan.run.folder import RunFolder\n"
             f"lock = RunFolder({str(tmp_path)!r}).locked(); lock.__enter__(); os._exit(9)")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
-    assert done.returncode == 9 and (tmp_path / run_folder.LOCK).exists()
+    assert done.returncode == 9 and (tmp_path / LOCK).exists()
     with RunFolder(tmp_path).locked():
-        assert (tmp_path / run_folder.LOCK).read_text() == str(os.getpid())
+        assert (tmp_path / LOCK).read_text() == str(os.getpid())
 
 
 def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
@@ -201,8 +201,8 @@ def test_the_same_command_twice_gives_the_same_bits(tiny_npz, tmp_path, precisio
 
 def test_large_float32_networks_train(tensorflow):
     """TensorFlow's memory optimizer once stopped a step of more than 200 MB."""
-    from gan.conditioning import condition_dataset
-    from gan.datasets import load_dataset
+    from gan.data.conditioning import condition_dataset
+    from gan.data.datasets import load_dataset
     from gan.training import Trainer
 
     config, _ = TrainConfig.from_arguments(["--batch-size", "256"])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.errors import UserError
-from gan.run_folder import RunFolder
+from gan.common.errors import UserError
+from gan.run.folder import RunFolder
 from tests.conftest import TINY, run_script
 
 FOREIGN = ["checkpoints/my_resnet.pt", "checkpoints/step_000001000.npz",

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import images
-from gan.errors import UserError
-from gan.gif import write_gif
+from gan.common.errors import UserError
+from gan.drawing import images
+from gan.drawing.gif import write_gif
 
 
 def test_ends_and_middle_of_the_range():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gan import metrics
+from gan.measure import metrics
 
 
 def test_frechet_distance_of_gaussians_in_closed_form():
@@ -108,8 +108,8 @@ def test_class_figures_of_known_shares():
 @pytest.fixture(scope="module")
 def judged(tensorflow):
     """The shipped classifier's evaluator and 2,000 real test digits."""
-    from gan.datasets import load_dataset
-    from gan.evaluators import evaluator_for
+    from gan.data.datasets import load_dataset
+    from gan.measure.evaluators import evaluator_for
 
     mnist = load_dataset("mnist")
     return evaluator_for(mnist, train=False), mnist.test_images[:2000], mnist.test_labels[:2000]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import pictures
-from gan.datasets import load_dataset
-from gan.errors import UserError
+from gan.common.errors import UserError
+from gan.data import pictures
+from gan.data.datasets import load_dataset
 from tests.conftest import TINY, draw_shapes, run_script
 
 

@@ -38,7 +38,7 @@ def test_every_option_of_the_other_scripts_is_in_the_readme(monkeypatch, capsys)
 def test_every_option_named_in_the_readme_exists():
     known = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(TrainConfig)}
     scripts = "".join((ROOT / name).read_text() for name in
-                      ("generate.py", "make_gif.py", "gan/evaluate.py", "gan/classifier.py"))
+                      ("generate.py", "make_gif.py", "gan/evaluate.py", "gan/train_classifier.py"))
     known |= set(re.findall(r'"(--[a-z-]+)"', scripts)) | {"--help"}
     for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", README)):
         assert name.replace("_", "-") in known, name

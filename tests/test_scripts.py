@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.archive import read_archive
-from gan.checkpoint import list_checkpoints
-from gan.history import TIMED
+from gan.common.archive import read_archive
+from gan.run.checkpoint import list_checkpoints
+from gan.run.history import TIMED
 from tests.conftest import ROOT, TINY, run_script
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gan import metrics, toy
+from gan.data import toy
+from gan.measure import metrics
 from tests.conftest import run_script
 
 TINY_POINTS = ["--base-channels", "2", "--epochs", "2", "--num-samples", "100"]

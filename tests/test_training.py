@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from gan.conditioning import condition_dataset
 from gan.config import TrainConfig
-from gan.datasets import load_dataset
+from gan.data.conditioning import condition_dataset
+from gan.data.datasets import load_dataset
 from tests.conftest import TINY
 
 

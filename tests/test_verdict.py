@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gan.verdict import judge
+from gan.measure.verdict import judge
 from tests.conftest import TINY, run_script
 
 FLOOR = {"frechet": 1.0, "precision": 0.9, "recall": 0.8, "classes": 10}
@@ -96,7 +96,7 @@ def test_a_run_cut_short_is_still_improving(tmp_path):
 
 
 def test_loss_scale_that_falls_without_end_is_reported(tiny_npz, tensorflow, tmp_path):
-    from gan.loop import DivergedError, Loop
+    from gan.run.loop import DivergedError, Loop
     from tests.test_training import build
 
     trainer = build(tiny_npz, policy="mixed_float16")
@@ -112,7 +112,7 @@ def test_loss_scale_that_falls_without_end_is_reported(tiny_npz, tensorflow, tmp
 
 
 def test_a_gradient_that_is_no_number_is_named_with_its_step(tiny_npz, tensorflow):
-    from gan.loop import DivergedError, Loop
+    from gan.run.loop import DivergedError, Loop
     from tests.test_training import build
 
     loop = Loop.__new__(Loop)

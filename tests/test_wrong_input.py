@@ -10,7 +10,7 @@ from PIL import Image
 import generate
 import make_gif
 import train_gan
-from gan.errors import run_script
+from gan.common.errors import run_script
 from tests.conftest import TINY
 from tests.conftest import run_script as run_process
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gan.errors import UserError, describe_os_error
+from gan.common.errors import UserError, describe_os_error
 
 TEMPORARY_PREFIX = ".gan-partial-"
 TEMPORARY = re.compile(r"\.gan-partial-([a-z0-9_]{8}|old-.+)")  # what `tempfile` makes of it

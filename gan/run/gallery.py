@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gan import images, plots
+from gan.drawing import images, plots
 
 SURFACE = 160  # places each way at which the decision surface is evaluated
 REAL_POINTS = 2000

@@ -7,8 +7,8 @@ names gives the same events.
 
 import tensorflow as tf
 
-from gan.images import png_bytes
-from gan.ownership import EVENTS
+from gan.drawing.images import png_bytes
+from gan.run.ownership import EVENTS
 
 
 class Board:

@@ -7,7 +7,7 @@ import math
 import re
 import sys
 
-from gan.errors import UserError
+from gan.common.errors import UserError
 
 
 class OptionParser(argparse.ArgumentParser):

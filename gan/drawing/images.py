@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gan.errors import UserError
-from gan.files import atomic_file
+from gan.common.errors import UserError
+from gan.common.files import atomic_file
 
 SHEET_PIXELS = 1000  # the width that small images are enlarged towards
 SOFTWARE = "train_gan.py"  # what written pictures say they were made by

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan.datasets import STACKED
-from gan.errors import UserError
-from gan.orientation import orientation_histograms
+from gan.common.errors import UserError
+from gan.data.datasets import STACKED
+from gan.data.orientation import orientation_histograms
 
 COMPONENTS = 50  # principal components that the clusters are made in
 MOST_IMAGES = 65_536  # that the components are found from

@@ -11,8 +11,8 @@ import struct
 
 from PIL import Image
 
-from gan.files import atomic_file
-from gan.images import SOFTWARE
+from gan.common.files import atomic_file
+from gan.drawing.images import SOFTWARE
 
 EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, b"\x3b"
 

@@ -7,10 +7,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from gan.checkpoint import list_checkpoints
-from gan.errors import UserError, describe_os_error
-from gan.files import finish_replacements, make_folder
-from gan.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
+from gan.common.errors import UserError, describe_os_error
+from gan.common.files import finish_replacements, make_folder
+from gan.run.checkpoint import list_checkpoints
+from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
 from gan.saved_generator import ABOUT
 
 try:

@@ -3,23 +3,19 @@
 Inception, the network behind the usual FID, was trained on photographs of 299
 pixels; at 28 grey pixels its features say little. A classifier of the data
 itself knows what matters in it. For MNIST it comes with the package, made by
-
-    python -m gan.classifier --dataset mnist --output gan/assets/mnist_classifier.npz
-
-and for other labelled data it is trained once, the same way, and kept in the
-user's cache.
+`python -m gan.train_classifier`; for other labelled data it is trained once,
+the same way, and kept in the user's cache.
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from gan.archive import read_archive, write_archive
-from gan.datasets import ASSETS, load_dataset
-from gan.errors import UserError, run_script
-from gan.files import cache_folder
-from gan.metrics import statistics
+from gan.common.archive import read_archive, write_archive
+from gan.common.errors import UserError
+from gan.common.files import cache_folder
+from gan.data.datasets import ASSETS
+from gan.measure.metrics import statistics
 
 EPOCHS = 12
 BATCH = 128
@@ -193,27 +189,3 @@ def train_classifier(dataset, epochs=EPOCHS, seed=0):
         classifier.accuracy = float(right.mean())
         print(f"accuracy on {len(right):,} test images: {classifier.accuracy:.2%}")
     return classifier
-
-
-def main():
-    """Train a classifier and write it to a file; returns the exit code."""
-    from gan.device import import_tensorflow
-    from gan.options import OptionParser, whole_number
-
-    parser = OptionParser(prog="gan.classifier", description="Train the classifier of a data set.")
-    parser.add_argument("--dataset", default="mnist", help="as for train_gan.py")
-    parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
-    parser.add_argument("--epochs", type=whole_number(1, 1000), default=EPOCHS)
-    parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0)
-    options = parser.parse_args()
-    dataset = load_dataset(options.dataset)
-    if dataset.labels is None:
-        raise UserError(f"--dataset: expected labelled data, got: {options.dataset} without labels")
-    import_tensorflow(verbose=False)
-    classifier = train_classifier(dataset, options.epochs, options.seed)
-    save_classifier(options.output, classifier, dataset.fingerprint)
-    return 0
-
-
-if __name__ == "__main__":
-    run_script("gan.classifier", main)

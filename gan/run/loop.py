@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 
-from gan import images, plots
-from gan.checkpoint import save_checkpoint
-from gan.evaluators import draw_samples
-from gan.history import COLUMNS
-from gan.progress import in_calls
+from gan.drawing import images, plots
+from gan.measure.evaluators import draw_samples
+from gan.run.checkpoint import save_checkpoint
+from gan.run.history import COLUMNS
+from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
 
 LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1

@@ -5,8 +5,8 @@ import io
 
 import numpy as np
 
-from gan.errors import UserError
-from gan.files import write_text
+from gan.common.errors import UserError
+from gan.common.files import write_text
 from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from gan.errors import UserError
-from gan.files import atomic_file, cache_folder, remove_old_leftovers, write_text
-from gan.images import MOST_PIXELS
+from gan.common.errors import UserError
+from gan.common.files import atomic_file, cache_folder, remove_old_leftovers, write_text
+from gan.drawing.images import MOST_PIXELS
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 GREY, COLOUR = {"1", "L", "LA"}, {"P", "PA", "RGB", "RGBA"}  # Pillow's modes of 8 bits or fewer

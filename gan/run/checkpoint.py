@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.archive import read_archive, write_archive
-from gan.errors import UserError
+from gan.common.archive import read_archive, write_archive
+from gan.common.errors import UserError
 
 CHECKS = {  # what the description of a checkpoint must hold
     "step": lambda value: type(value) is int and 0 <= value < 2**53,

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from gan.errors import UserError
+from gan.common.errors import UserError
 
 TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it

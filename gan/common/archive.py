@@ -13,8 +13,8 @@ import zlib
 
 import numpy as np
 
-from gan.errors import UserError, describe_os_error
-from gan.files import atomic_file
+from gan.common.errors import UserError, describe_os_error
+from gan.common.files import atomic_file
 
 FORMAT = 1
 ABOUT = "about.json"

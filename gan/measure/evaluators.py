@@ -7,10 +7,10 @@ All evaluators have the same face: `count`, how many samples they want;
 
 import numpy as np
 
-from gan import metrics
-from gan.classifier import classifier_for
-from gan.conditioning import PrincipalComponents, some_of
-from gan.datasets import STACKED, load_dataset
+from gan.data.conditioning import PrincipalComponents, some_of
+from gan.data.datasets import STACKED, load_dataset
+from gan.measure import metrics
+from gan.measure.classifier import classifier_for
 
 COUNT = 10_000  # samples generated
 STACKED_COUNT = 25_600  # stacked digits, as the field has it (Metz et al. 2017)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from gan.images import SOFTWARE
+from gan.drawing.images import SOFTWARE
 from gan.saved_generator import ABOUT, checksums
 
 OPTIONS = {"dataset", "latent_dim", "base_channels", "gp_interval", "num_samples"}  # in config.json

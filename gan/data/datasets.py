@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gan import toy
-from gan.device import memory_bytes
-from gan.errors import UserError, describe_os_error
-from gan.pictures import holds_pictures, read_pictures
+from gan.common.device import memory_bytes
+from gan.common.errors import UserError, describe_os_error
+from gan.data import toy
+from gan.data.pictures import holds_pictures, read_pictures
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parent.parent / "assets"
 SIZES = range(16, 129, 4)  # pixels; what the networks can be built for
 MEMORY_SHARE = 0.4  # of this machine's, for one array; more is taken for a damaged header
 MAX_CLASSES = 1000
@@ -139,7 +139,7 @@ def _stack(mnist):
 
 
 def _download_fashion_mnist():
-    from gan.device import import_tensorflow
+    from gan.common.device import import_tensorflow
 
     import_tensorflow(verbose=False)
     import keras

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from gan.files import atomic_file
-from gan.images import SOFTWARE
+from gan.common.files import atomic_file
+from gan.drawing.images import SOFTWARE
 
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 

@@ -1,0 +1,34 @@
+"""Train the classifier in whose features images of a data set are compared.
+
+    python -m gan.train_classifier --dataset mnist --output gan/assets/mnist_classifier.npz
+"""
+
+from pathlib import Path
+
+from gan.common.device import import_tensorflow
+from gan.common.errors import UserError, run_script
+from gan.common.options import OptionParser, whole_number
+from gan.data.datasets import load_dataset
+from gan.measure.classifier import EPOCHS, save_classifier, train_classifier
+
+
+def main():
+    """Train a classifier and write it to a file; returns the exit code."""
+    parser = OptionParser(prog="python -m gan.train_classifier",
+                          description="Train the classifier of a data set.")
+    parser.add_argument("--dataset", default="mnist", help="as for train_gan.py")
+    parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
+    parser.add_argument("--epochs", type=whole_number(1, 1000), default=EPOCHS)
+    parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0)
+    options = parser.parse_args()
+    dataset = load_dataset(options.dataset)
+    if dataset.labels is None:
+        raise UserError(f"--dataset: expected labelled data, got: {options.dataset} without labels")
+    import_tensorflow(verbose=False)
+    classifier = train_classifier(dataset, options.epochs, options.seed)
+    save_classifier(options.output, classifier, dataset.fingerprint)
+    return 0
+
+
+if __name__ == "__main__":
+    run_script("gan.train_classifier", main)
