@@ -121,10 +121,11 @@ def take_up(config, given, folder):
 def load_data(config, arrays, about):
     """Load the images and give each its condition, or take that from the checkpoint."""
     from gan.data.conditioning import Conditioning, condition_dataset
-    from gan.data.datasets import load_dataset
+    from gan.data.datasets import NAMES, load_dataset
 
     source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
-    if source.is_dir() and (source == outdir or source in outdir.parents):
+    if config.dataset not in NAMES and source.is_dir() and (
+            source == outdir or source in outdir.parents):
         raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
                         f"the next run would take its pictures for data, got: {config.outdir}")
     dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken)

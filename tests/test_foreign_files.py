@@ -189,3 +189,12 @@ def test_the_config_of_a_run_is_not_taken_for_another_file(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"dataset": "mine", "epochs": 3}))
     with pytest.raises(UserError, match="config.json"):
         RunFolder(tmp_path).check()
+
+
+def test_a_run_may_be_named_like_its_data(tmp_path):
+    done = run_script("train_gan.py", "--dry-run", "--dataset", "mnist", "--outdir", "mnist",
+                      cwd=tmp_path)
+    (tmp_path / "mnist").mkdir()
+    again = run_script("train_gan.py", "--dry-run", "--dataset", "mnist", "--outdir", "mnist",
+                       cwd=tmp_path)
+    assert (done.returncode, again.returncode) == (0, 0), again.stderr

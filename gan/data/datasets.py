@@ -24,6 +24,7 @@ MAX_CLASSES = 1000
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                  "Bag", "Ankle boot")
 STACKED = "stacked_mnist"
+NAMES = ("mnist", "fashion_mnist", STACKED, *toy.NAMES)  # what is no path
 STACKED_COUNT, STACKED_TEST_COUNT = 128_000, 25_600
 KNOWN_NAMES = {"76704e3cd579f182": FASHION_NAMES}  # by fingerprint, wherever the files lie
 IDX_FILES = {
@@ -121,9 +122,8 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False):
     if path.suffix == ".npz" and path.exists():
         return _checked(path.stem, path, _read_npz(path))
     raise UserError(
-        "--dataset: expected mnist, fashion_mnist, stacked_mnist, "
-        f"{', '.join(toy.NAMES)}, an existing .npz file or a folder of pictures or IDX files, "
-        f"got: {name}"
+        f"--dataset: expected {', '.join(NAMES)}, an existing .npz file or a folder "
+        f"of pictures or IDX files, got: {name}"
     )
 
 
