@@ -6,91 +6,89 @@
     python train_gan.py --help               # every option
 """
 
+import contextlib
 import dataclasses
-import shlex
+import os
+import signal
 import sys
-import time
 from pathlib import Path
 
 from gan.common.errors import UserError, run_script
 from gan.config import TrainConfig
+from gan.option_rules import complete_for, continued
+from gan.run.phases import Phases
 
 EXIT_DIVERGED = 1
 
 
 def main():
     """Run from the command line; returns the exit code."""
-    began = time.monotonic()
+    phases = Phases()
     config, given = TrainConfig.from_arguments()
 
     from gan.run.folder import RunFolder
 
     folder = RunFolder(config.outdir)
-    if config.dry_run:
-        return train(config, given, folder, began)
-    with folder.locked():
-        return train(config, given, folder, began)
+    with contextlib.nullcontext() if config.dry_run else folder.locked():
+        return train(config, given, folder, phases)
 
 
-def train(config, given, folder, began):
-    """Load, build, train, export, summarise.
+def train(config, given, folder, phases):
+    """Load, build, train, export, measure, summarise.
 
     Args:
         config: `TrainConfig` from the command line.
         given: names of the options that were given there.
         folder: `RunFolder`, locked unless this is a dry run.
-        began: `time.monotonic()` at the start of the script.
+        phases: `Phases`.
 
     Returns:
         The exit code.
     """
-    config, arrays, about = take_up(config, given, folder)
-    dataset, conditioning = load_data(config, arrays, about)
-    trainer = build_networks(config, dataset, conditioning, arrays, about)
-    config = trainer.config  # with what depends on the samples
+    config, changes, checkpoint = begin_or_continue(config, given, folder)
+    with phases("data"):
+        dataset, conditioning = load_data(config, checkpoint)
+    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    with phases("networks"):
+        device = start_device(config, checkpoint)
+        trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint)
     print(f"output      {'this folder' if str(folder.path) == '.' else folder.path}", flush=True)
     if config.dry_run:
-        trainer.generator.summary(line_length=90)
-        trainer.discriminator.summary(line_length=90)
+        trainer.state.generator.summary(line_length=90)
+        trainer.state.discriminator.summary(line_length=90)
         print("dry run: everything fits; nothing was trained or written")
         return 0
 
-    from gan.measure.verdict import diverged
     from gan.run.loop import DivergedError
     from gan.run.signals import StopRequest
 
-    if about is None:
+    if checkpoint is None:
         folder.clear()
-    deadline = began + 60 * config.max_minutes if config.max_minutes else None
+    deadline = phases.began + 60 * config.max_minutes if config.max_minutes else None
     with StopRequest(deadline) as stop:
-        loop = prepare_loop(config, dataset, trainer, folder, about)
+        loop = prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
         try:
             finished = loop.run(stop)
         except DivergedError as error:
-            print(f"train_gan.py: stopped, the last checkpoint is kept; "
-                  f"{diverged(error, config)}", file=sys.stderr)
-            return EXIT_DIVERGED
+            return report_divergence(error, config)
         finally:
             loop.progress.close()
     if stop.signal and not finished:
-        print(f"interrupted at step {int(trainer.step)}; saved. "
-              f"To continue: {command('train_gan.py --resume', folder)}")
-        return 128 + stop.signal
-
-    figures = loop.figures()
-    export(config, dataset, loop, figures)
-    if not finished:
-        print("time is up: ", end="")
-    summarise(config, loop, figures, finished, time.monotonic() - began)
+        return report_interrupt(stop.signal, loop)
+    try:
+        finish(loop, finished, device)
+    except KeyboardInterrupt:
+        return report_interrupt(signal.SIGINT, loop)
     return 0
 
 
-def take_up(config, given, folder):
+def begin_or_continue(config, given, folder):
     """Find out whether a run is begun or continued.
 
     Returns:
-        `(config, arrays, about)`: for `--resume` the continued configuration
-        and the content of the checkpoint; else the given one, None and None.
+        `(config, changes, checkpoint)`: for `--resume` the continued
+        configuration, the options that it changes and the `Checkpoint`; else the
+        given configuration, {} and None.
 
     Raises:
         UserError: when a run lies in the folder that is neither to be continued
@@ -104,159 +102,180 @@ def take_up(config, given, folder):
                 f"--outdir: {folder.path} holds a run; expected --resume to continue it, "
                 "--overwrite to replace it, or another folder"
             )
-        return config, None, None
+        return config, {}, None
 
     from gan.run.checkpoint import load_newest
 
-    arrays, about = load_newest(
-        folder.checkpoints, lambda text: print(f"warning: {text}", file=sys.stderr)
-    )
-    continued = config.continued(about["config"], given)
-    before = about["config"]["epochs"]
-    if continued.epochs != before and continued.lr_decay > 0:
-        print(f"note: the rates now fall towards epoch {continued.epochs}, not {before}")
-    return continued, arrays, about
+    checkpoint = load_newest(folder.checkpoints, warn)
+    config, changes = continued(config, checkpoint.config, given)
+    for name, (before, now) in changes.items():
+        print(f"changed     {name} from {before} to {now}, from step {checkpoint.step:,} on")
+    if "epochs" in changes and config.lr_decay > 0:
+        print(f"note: the learning rates now fall towards epoch {config.epochs}, "
+              f"not {changes['epochs'][0]}")
+    return config, changes, checkpoint
 
 
-def load_data(config, arrays, about):
-    """Load the images and give each its condition, or take that from the checkpoint."""
+def load_data(config, checkpoint):
+    """Load the samples and give each its condition, or take that from the checkpoint."""
     from gan.data.conditioning import Conditioning, condition_dataset
-    from gan.data.datasets import NAMES, load_dataset
+    from gan.data.datasets import load_dataset
 
     source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
-    if config.dataset not in NAMES and source.is_dir() and (
-            source == outdir or source in outdir.parents):
+    if not config.named and source.is_dir() and (source == outdir or source in outdir.parents):
         raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
                         f"the next run would take its pictures for data, got: {config.outdir}")
     dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken)
     count = len(dataset.samples)
     shape = " x ".join(map(str, dataset.sample_shape))
     what = "points" if config.simulated else f"images of {shape}"
-    kinds = f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"
-    print(f"data        {dataset.name}: {count:,} {what}, {kinds}", flush=True)
+    classes = f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"
+    print(f"data        {dataset.name}: {count:,} {what}, {classes}", flush=True)
     if config.batch_size > count:
         raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
                         f"got: {config.batch_size}")
-    if about is None:
+    if checkpoint is None:
         conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    elif about["dataset"] != dataset.fingerprint:
-        raise UserError(f"--dataset: {config.dataset} no longer holds the images that the "
-                        "run to resume was trained on")
+    elif checkpoint.dataset != dataset.fingerprint:
+        raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run to "
+                        "resume was trained on")
     else:
-        conditioning = Conditioning.from_arrays(arrays, count)
+        conditioning = Conditioning.from_arrays(dict(checkpoint.conditions), count)
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
 
 
-def build_networks(config, dataset, conditioning, arrays, about):
-    """Start TensorFlow and build the networks, with the checkpoint's state if there is one."""
-    from gan.common.device import find_device, import_tensorflow, memory_bytes
+def start_device(config, checkpoint):
+    """Start TensorFlow; returns the `Device` that the networks run on."""
+    from gan.common.device import find_device, import_tensorflow
 
     import_tensorflow(config.verbose)
     device = find_device(config.mixed_precision)
-    if about and about["policy"] != device.policy:  # begun on another machine
-        device = device._replace(policy=about["policy"], why="as the run was begun")
+    if checkpoint and checkpoint.policy != device.policy:  # begun on another machine
+        return device._replace(policy=checkpoint.policy, why="as the run was begun")
+    return device
 
+
+def build_networks(config, dataset, conditioning, device, checkpoint):
+    """Build the networks, with the checkpoint's state if there is one.
+
+    Returns:
+        `(trainer, sampler)`: what takes the steps, and what draws from the EMA generator.
+    """
+    from gan.common.device import memory_bytes
     from gan.run.checkpoint import assign_variables
-    from gan.training import Trainer
+    from gan.training import build_trainer
 
-    streamed = dataset.samples.nbytes > config.memory_share * memory_bytes()
-    trainer = Trainer(config, dataset, conditioning, device.policy, streamed)
-    if arrays is not None:
-        assign_variables(trainer.variables(), arrays)
-    step, steps = int(trainer.step), config.epochs * trainer.steps_per_epoch
+    size = dataset.samples.nbytes
+    streamed = size > config.memory_share * memory_bytes()
+    trainer, sampler = build_trainer(config, dataset, conditioning, device.policy, streamed)
+    state, steps = trainer.state, config.epochs * trainer.feed.steps_per_epoch
+    if checkpoint:
+        assign_variables(state.variables(), checkpoint.variables)
     print(f"device      {device.name}")
     print(f"precision   {device.policy} ({device.why})")
     if streamed:
-        print(f"images      {dataset.samples.nbytes / 2**30:.2g} GiB, streamed from the disk")
-    print(f"networks    {config.arch}: generator {trainer.generator.count_params():,} parameters, "
-          f"discriminator {trainer.discriminator.count_params():,}")
-    print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} images"
-          + (f", {step:,} of them done" if step else ""))
-    return trainer
+        print(f"images      {size / 2**30:.2g} GiB, read from the disk while training")
+    print(f"networks    {config.arch}: generator {state.generator.count_params():,} parameters, "
+          f"discriminator {state.discriminator.count_params():,}")
+    step = int(state.step)
+    print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} "
+          f"{sampler.kind.name}" + (f", {step:,} of them done" if step else ""))
+    return trainer, sampler
 
 
-def prepare_loop(config, dataset, trainer, folder, about):
+def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes):
     """Put together what the epochs write to, and write what is known before the first."""
-    from gan.common.files import write_text
     from gan.drawing import images
     from gan.measure.evaluators import evaluator_for
     from gan.run.board import Board
-    from gan.run.gallery import gallery_for
     from gan.run.history import History
     from gan.run.loop import Loop
     from gan.run.progress import Progress
 
-    write_text(folder.config, config.to_json())
-    gallery = gallery_for(trainer, dataset, config.num_samples)
-    images.write_png(folder.real_samples, gallery.real())
+    config, state = trainer.config, trainer.state
+    history = History(checkpoint.history if checkpoint else None)
+    history.note_changes(int(state.step), changes)
+    folder.write_config(config, history.changes)
+    pictures = sampler.kind.pictures(dataset, sampler, state.discriminator, config.num_samples)
+    images.write_png(folder.real_samples, pictures.real())
     return Loop(
-        config, trainer, folder,
-        history=History(about["history"] if about else None),
-        progress=Progress(config.epochs, trainer.steps_per_epoch, config.batch_size,
-                          int(trainer.step)),
+        trainer, sampler, dataset, folder,
+        history=history,
+        progress=Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
+                          int(state.step)),
         board=Board(folder.tensorboard if config.tensorboard else None),
-        gallery=gallery,
+        pictures=pictures,
         evaluator=evaluator_for(dataset, train=config.metrics_interval > 0),
-        fingerprint=dataset.fingerprint,
+        phases=phases,
     )
 
 
-def export(config, dataset, loop, figures):
-    """Write the SavedModel of the averaged generator."""
-    from gan.export import export_generator
-
-    export_generator(loop.folder.export, loop.trainer.average, loop.trainer.conditioning, {
-        "dataset": dataset.name,
-        "sample_shape": list(dataset.sample_shape),
-        "latent_dim": config.latent_dim,
-        "class_names": list(dataset.class_names),
-        "epochs": len(loop.history.rows),
-        "steps": int(loop.trainer.step),
-        "metrics": figures,
-        "config": dataclasses.asdict(config),
-    })
-
-
-def summarise(config, loop, figures, finished, seconds):
-    """Print what came out, what was written, and what to do next."""
+def finish(loop, finished, device):
+    """Export the generator, then measure it, judge the run and say what came out."""
+    from gan.export import add_metadata, export_generator
     from gan.measure.verdict import judge
+    from gan.run.summary import print_summary, summary_of, write_summary
 
-    folder, rows = loop.folder, loop.history.rows
-    print(f"trained {len(rows)} of {config.epochs} epochs, {int(loop.trainer.step):,} steps; "
-          f"{seconds:.0f} s in all")
+    config, folder, dataset = loop.config, loop.folder, loop.dataset
+    with loop.phases("export"):
+        folder.check()
+        export_generator(folder.export, loop.state.average, loop.sampler, {
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "sample_shape": list(dataset.sample_shape),
+            "extent": dataset.extent,
+            "latent_dim": config.latent_dim,
+            "class_names": list(dataset.class_names),
+            "epochs": len(loop.history.rows),
+            "steps": int(loop.state.step),
+            "metrics": {},
+            "config": dataclasses.asdict(config),
+        })
+    metrics = loop.metrics()
+    add_metadata(folder.export, {"metrics": metrics})
+    rows, verdict = loop.history.rows, None
     if rows:
-        print(f"losses      discriminator {rows[-1]['discriminator_loss']:.3f}, "
-              f"generator {rows[-1]['generator_loss']:.3f} (mean of the last epoch)")
-    floor = loop.evaluator.floor() or {}
+        now = rows[-1] | metrics | {"step": int(loop.state.step)}
+        verdict = judge([*rows[:-1], now], loop.evaluator.floor() or {}, config.loss)
+    summary = summary_of(loop, metrics, verdict, finished, device)
+    write_summary(folder.summary, summary)
+    if not finished:
+        print("time is up: ", end="")
+    print_summary(summary, quality_line(loop.evaluator, metrics), config, folder)
+
+
+def quality_line(evaluator, metrics):
+    reference = evaluator.floor() or {}
     names = {"modes": "modes", "good": "good points", "kl": "KL", "frechet": "Fréchet distance",
              "precision": "precision", "recall": "recall"}
-    print("quality     " + ", ".join(
-        f"{text} {figures[name]:.4g}" + (f" (real {floor[name]:.4g})" if floor else "")
-        for name, text in names.items() if name in figures))
-    if rows:
-        now = rows[-1] | figures | {"step": int(loop.trainer.step)}
-        print(f"verdict     {judge([*rows[:-1], now], floor, config.loss)}")
-    written = [("pictures", folder.images), ("history", folder.history),
-               ("curves", folder.loss_curves), ("checkpoint", folder.checkpoints),
-               ("generator", folder.export)]
-    for name, path in written:
-        if path.exists():
-            print(f"{name:11} {path}")
-    print("\nnext:")
-    draw = "generate.py" if config.simulated else "generate.py --grid 8x8"
-    print(f"  {command(draw, folder, '--model', folder.export)}")
-    print(f"  {command('make_gif.py', folder, '--images', folder.images)}")
-    if not finished:
-        print(f"  {command('train_gan.py --resume', folder)}")
+    return ", ".join(
+        f"{text} {metrics[name]:.4g}" + (f" (real {reference[name]:.4g})" if reference else "")
+        for name, text in names.items() if name in metrics)
 
 
-def command(text, folder, option="--outdir", value=None):
-    """Return a command to type, with the folder where it is not the default."""
-    if str(folder.path) == ".":
-        return f"python {text}"
-    return f"python {text} {option} {shlex.quote(str(value or folder.path))}"
+def report_divergence(error, config):
+    """Say what became of a run that was stopped by itself; returns the exit code."""
+    from gan.measure.verdict import diverged
+
+    print(f"train_gan.py: stopped, the last checkpoint is kept; {diverged(error, config)}",
+          file=sys.stderr)
+    return EXIT_DIVERGED
+
+
+def report_interrupt(number, loop):
+    """Say that a run was interrupted and how to go on; returns the exit code."""
+    from gan.run.summary import command
+
+    print(f"interrupted at step {int(loop.state.step):,}; saved. "
+          f"To continue: {command('train_gan.py', loop.folder, '--outdir')} --resume")
+    return 128 + number
+
+
+def warn(text):
+    """Print a warning."""
+    print(f"warning: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    run_script("train_gan.py", main)
+    run_script(os.path.basename(sys.argv[0]), main)

@@ -108,14 +108,14 @@ def differences(first, second):
     from gan.run.checkpoint import load_newest
 
     found = []
-    (arrays, about), (others, other) = (
-        load_newest(Path(folder) / "checkpoints", print) for folder in (first, second))
+    one, other = (load_newest(Path(folder) / "checkpoints", print) for folder in (first, second))
+    arrays, others = ({**state.variables, **state.conditions} for state in (one, other))
     found += [name for name in arrays.keys() | others.keys()
               if name not in arrays or name not in others
               or not np.array_equal(arrays[name], others[name])]
     timed = ("seconds", "images_per_second")
     rows = [[{name: value for name, value in row.items() if name not in timed}
-             for row in state["history"]["rows"]] for state in (about, other)]
+             for row in state.history["rows"]] for state in (one, other)]
     if rows[0] != rows[1]:
         found.append("history")
     pictures = [{path.name: path.read_bytes()

@@ -63,9 +63,9 @@ def survives(folder, log, before):
         found.append(f"no single line of error: {lines[-3:]}")
     elif "No space left on device" not in errors[0]:
         found.append(f"another reason: {errors[0]}")
-    _, about = load_newest(folder / "checkpoints", found.append)
-    if about["step"] < before:
-        found.append(f"checkpoint of step {about['step']}")
+    step = load_newest(folder / "checkpoints", found.append).step
+    if step < before:
+        found.append(f"checkpoint of step {step}")
     export = folder / "exported_model"
     verify(export, read_about(export))
     return found

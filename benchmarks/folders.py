@@ -58,13 +58,15 @@ def train(folder, memory_share):
     from gan.config import TrainConfig
 
     import_tensorflow(verbose=False)
-    from gan.training import Trainer
+    from gan.option_rules import complete, complete_for
+    from gan.training import build_trainer
 
     streamed = dataset.images.nbytes > memory_share * memory_bytes()
-    trainer = Trainer(TrainConfig().resolved(), dataset, conditioning, streamed=streamed)
-    trainer.train(trainer.epoch_batches(1)[:2])
+    config = complete_for(complete(TrainConfig()), dataset.sample_shape, conditioning.kind)
+    trainer, _ = build_trainer(config, dataset, conditioning, streamed=streamed)
+    trainer.train(trainer.feed.epoch_batches(1)[:2])
     began = time.perf_counter()
-    measures = trainer.train(trainer.epoch_batches(1)[2:22])
+    measures = trainer.train(trainer.feed.epoch_batches(1)[2:22])
     step = (time.perf_counter() - began) / 20
     print(loaded, dataset.images.nbytes, after_loading, peaks["anonymous"], step,
           float(measures[-1, 0]))

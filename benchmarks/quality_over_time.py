@@ -84,23 +84,25 @@ def this_project(dataset, epochs, arguments):
 
     The first epoch is looked at after an eighth, a quarter and a half as well.
     """
-    from gan.training import Trainer
+    from gan.option_rules import complete_for
+    from gan.training import build_trainer
 
     config, _ = TrainConfig.from_arguments([*arguments, "--epochs", str(epochs)])
     began = time.perf_counter()
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    trainer = Trainer(config, dataset, conditioning, find_device("auto").policy)
-    trainer.train(trainer.epoch_batches(1)[:0])  # traces; part of the time
+    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    trainer, sampler = build_trainer(config, dataset, conditioning, find_device("auto").policy)
+    trainer.train(trainer.feed.epoch_batches(1)[:0])  # traces; part of the time
     seconds = time.perf_counter() - began
     for epoch in range(1, epochs + 1):
-        batches = trainer.epoch_batches(epoch)
+        batches = trainer.feed.epoch_batches(epoch)
         ends = [1 / 8, 1 / 4, 1 / 2, 1] if epoch == 1 else [1]
         cuts = [0, *(int(end * len(batches)) for end in ends)]
         for end, first, last in zip(ends, cuts[:-1], cuts[1:], strict=True):
             began = time.perf_counter()
             trainer.train(batches[first:last]).numpy()
             seconds += time.perf_counter() - began
-            yield epoch - 1 + end, seconds, trainer.draw
+            yield epoch - 1 + end, seconds, sampler.draw
 
 
 def measure(name, run, epochs, evaluator, floor):

@@ -31,19 +31,22 @@ RECIPES = [
 
 def train(recipe, seed, epochs, dataset, evaluator):
     """Train one recipe; returns (milliseconds a step, metrics)."""
-    from gan.training import Trainer
+    from gan.option_rules import complete_for
+    from gan.training import build_trainer
 
     arguments = [*shlex.split(recipe), "--epochs", str(epochs), "--seed", str(seed)]
     config, _ = TrainConfig.from_arguments(arguments)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    trainer = Trainer(config, dataset, conditioning, find_device(config.mixed_precision).policy)
-    trainer.train(trainer.epoch_batches(1)[:0])
+    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    policy = find_device(config.mixed_precision).policy
+    trainer, sampler = build_trainer(config, dataset, conditioning, policy)
+    trainer.train(trainer.feed.epoch_batches(1)[:0])
     began = time.process_time()
     for epoch in range(1, epochs + 1):
-        trainer.train(trainer.epoch_batches(epoch)).numpy()
+        trainer.train(trainer.feed.epoch_batches(epoch)).numpy()
     seconds = (time.process_time() - began) / 2  # of two cores, whatever else runs on them
-    steps = epochs * trainer.steps_per_epoch
-    return 1000 * seconds / steps, evaluator.measure(draw_samples(trainer.draw, evaluator.count))
+    steps = epochs * trainer.feed.steps_per_epoch
+    return 1000 * seconds / steps, evaluator.measure(draw_samples(sampler.draw, evaluator.count))
 
 
 def main():

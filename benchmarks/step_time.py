@@ -81,13 +81,15 @@ def peaks():
 
 def default_trainer(precision, extra):
     """Return the default run's trainer, traced, and 52 of its batches."""
-    from gan.training import Trainer
+    from gan.option_rules import complete_for
+    from gan.training import build_trainer
 
     config, _ = TrainConfig.from_arguments(extra)
     dataset = load_dataset("mnist")
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    trainer = Trainer(config, dataset, conditioning, precision)
-    batches = trainer.epoch_batches(1)[:52]  # a multiple of the penalty's interval
+    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    trainer, _ = build_trainer(config, dataset, conditioning, precision)
+    batches = trainer.feed.epoch_batches(1)[:52]  # a multiple of the penalty's interval
     trainer.train(batches)
     return trainer, batches
 
@@ -95,8 +97,8 @@ def default_trainer(precision, extra):
 def step_times(precision, extra):
     """Return (seconds of a step, FLOPs of a step) of the default run."""
     trainer, batches = default_trainer(precision, extra)
-    generator, discriminator = (multiply_adds(n) for n in (trainer.generator,
-                                                           trainer.discriminator))
+    generator, discriminator = (multiply_adds(n) for n in (trainer.state.generator,
+                                                           trainer.state.discriminator))
     # Trained: forward, gradient of inputs, gradient of weights. The discriminator
     # sees two images each step, and is passed once more backwards for the generator.
     count = 3 * generator + 2 * 3 * discriminator + discriminator

@@ -1,14 +1,16 @@
-"""The generator as a SavedModel that needs nothing but TensorFlow.
+"""The generator as a SavedModel that is used without any of this code.
 
-Named signatures, all with named arguments and a dict of results:
+Signatures, all from N rows to N rows:
 
-- `serving_default`: `latents` float32 [N, latent_dim] (and `conditions` int32
-  [N] if there are several) → `images` float32 [N, H, W, C] in [0, 1], or
-  `points` float32 [N, 2];
-- `latents`: `seeds` int64 [N] → `latents`, `conditions` as `sample` uses them;
-- `sample`: `seeds` int64 [N] → `images` uint8 [N, H, W, C], or `points` float32 [N, 2];
-- `sample_labels` and `latents_labels`, with labelled data: the same for `seeds`
-  and `labels` int32 [N].
+- `serving_default`: latents (and conditions, if there are several) → images in [0, 1];
+- `sample`: seeds → images uint8; latent and condition are drawn in the graph;
+- `sample_labels` (labelled data): seeds, labels → images uint8;
+- `latents`, `latents_labels`: the same seeds → the latents and conditions that
+  the two above would draw, to be changed and given to `serving_default`.
+
+For simulated data the signatures give points, float32 [N, 2], and there are no
+conditions. A seed names one image, whatever the batch. The weights are the averaged
+generator's, float32 whatever it was trained in.
 """
 
 import json
@@ -16,26 +18,25 @@ import json
 import keras
 import tensorflow as tf
 
-from gan import __version__, models
+from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import atomic_folder, write_text
-from gan.sampling import conditions_from_seeds, latents_from_seeds
 from gan.saved_generator import ABOUT, checksums
 
 
-def export_generator(folder, generator, conditioning, about):
+def export_generator(folder, generator, sampler, metadata):
     """Write the SavedModel, whole or not at all.
 
     Args:
         folder: where to; an export that lies there is replaced.
         generator: Sequential in float32, see `models.build_generator`.
-        conditioning: the `Conditioning` it was trained with.
-        about: dict for `assets.extra/gan.json`, with "latent_dim",
+        sampler: the `Sampler` of it.
+        metadata: dict for `assets.extra/gan.json`, with "latent_dim",
             "sample_shape" and "class_names" among others.
     """
     archive = keras.export.ExportArchive()
     archive.track(generator)
-    endpoints = _endpoints(generator, conditioning, about["latent_dim"])
+    endpoints = _endpoints(sampler, metadata["latent_dim"])
     for name, (function, signature) in endpoints.items():
         archive.add_endpoint(name, function, input_signature=signature)
     with atomic_folder(folder) as temporary:
@@ -43,63 +44,50 @@ def export_generator(folder, generator, conditioning, about):
             archive.write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:  # TensorFlow's own file system layer
             raise UserError(f"cannot write {folder}: {error.message}") from error
-        text = json.dumps({"version": __version__, "endpoints": list(endpoints), **about,
+        text = json.dumps({"version": __version__, "endpoints": list(endpoints), **metadata,
                            "sha256": checksums(temporary)}, indent=2)
         write_text(temporary / ABOUT, text + "\n")
 
 
-def _endpoints(generator, conditioning, latent_dim):
+def add_metadata(folder, metadata):
+    """Add to the `gan.json` of an export that is there already.
+
+    Args:
+        folder: the export.
+        metadata: dict, what to add or replace.
+    """
+    known = json.loads((folder / ABOUT).read_text())
+    write_text(folder / ABOUT, json.dumps({**known, **metadata}, indent=2) + "\n")
+
+
+def _endpoints(sampler, latent_dim):
     """Return dict of name → (function, its input signature)."""
-    codes = tf.constant(conditioning.codes)
+    kind, conditioning = sampler.kind, sampler.conditioning
 
-    def images_of(latents, conditions):
-        inputs = models.generator_inputs(latents, tf.gather(codes, conditions))
-        # The generator's tanh is in [-1, 1].
-        return {"images": generator(inputs, training=False) * 0.5 + 0.5}
+    def serve(latents, conditions):
+        return {kind.name: kind.to_served(sampler.generate(latents, conditions))}
 
-    def points_of(latents):
-        return {"points": generator(latents, training=False)}
+    def serve_unconditional(latents):
+        return serve(latents, tf.zeros([tf.shape(latents)[0]], tf.int32))
 
-    def shades(latents, conditions):
-        images = images_of(latents, conditions)["images"]
-        return {"images": tf.cast(tf.round(images * 255), tf.uint8)}
+    def sample(seeds, labels=None):
+        samples = sampler.generate(*sampler.latents(seeds, labels))
+        return {kind.name: kind.to_stored(samples)}
 
-    def latents(seeds):
-        return {"latents": latents_from_seeds(seeds, latent_dim),
-                "conditions": conditions_from_seeds(seeds, conditioning.shares)}
-
-    def sample(seeds):
-        return shades(**latents(seeds))
-
-    def latents_labels(seeds, labels):
-        of_class = tf.equal(labels[:, None], conditioning.class_of[None])
-        shares = conditioning.shares * tf.cast(of_class, tf.float32)
-        return {"latents": latents_from_seeds(seeds, latent_dim),
-                "conditions": conditions_from_seeds(seeds, shares)}
-
-    def sample_labels(seeds, labels):
-        return shades(**latents_labels(seeds, labels))
-
-    def unconditional(latents):
-        return images_of(latents, tf.zeros([tf.shape(latents)[0]], tf.int32))
+    def latents(seeds, labels=None):
+        return dict(zip(("latents", "conditions"), sampler.latents(seeds, labels), strict=True))
 
     a_latent = tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
     a_condition = tf.TensorSpec([None], tf.int32, name="conditions")
     a_seed = tf.TensorSpec([None], tf.int64, name="seeds")
     a_label = tf.TensorSpec([None], tf.int32, name="labels")
-    if len(generator.output_shape) == 2:
-        return {
-            "serving_default": (points_of, [a_latent]),
-            "latents": (latents, [a_seed]),
-            "sample": (lambda seeds: points_of(latents_from_seeds(seeds, latent_dim)), [a_seed]),
-        }
     endpoints = {
-        "serving_default": (images_of, [a_latent, a_condition]) if conditioning.count > 1
-        else (unconditional, [a_latent]),
+        "serving_default": (serve, [a_latent, a_condition]) if conditioning.count > 1
+        else (serve_unconditional, [a_latent]),
         "latents": (latents, [a_seed]),
         "sample": (sample, [a_seed]),
     }
     if conditioning.class_of is not None:
-        endpoints["latents_labels"] = (latents_labels, [a_seed, a_label])
-        endpoints["sample_labels"] = (sample_labels, [a_seed, a_label])
+        endpoints["latents_labels"] = (latents, [a_seed, a_label])
+        endpoints["sample_labels"] = (sample, [a_seed, a_label])
     return endpoints

@@ -61,8 +61,8 @@ class FusedBatchNorm(keras.layers.Layer):
 class SpectralLayer(keras.layers.Layer):
     """A weight divided by its largest singular value (Miyato et al. 2018, algorithm 1).
 
-    The two singular vectors are float32 variables that `iterate` moves, once a
-    step of the discriminator; a call leaves them alone. The kernel itself is
+    The singular vectors u and v are float32 variables that `iterate` moves, once
+    a step of the discriminator; a call leaves them alone. The kernel itself is
     never changed, and gradients flow through the singular value.
     """
 
@@ -85,22 +85,22 @@ class SpectralLayer(keras.layers.Layer):
 
         self.kernel = weight("kernel", shape, "glorot_normal")
         self.bias = weight("bias", (self.units,), "zeros")
-        self.right = weight("right", (self.units, 1), "random_normal", trainable=False)
-        self.left = weight("left", (math.prod(shape[:-1]), 1), "zeros", trainable=False)
+        self.v = weight("v", (self.units, 1), "random_normal", trainable=False)
+        self.u = weight("u", (math.prod(shape[:-1]), 1), "zeros", trainable=False)
         for _ in range(self.FIRST_ITERATIONS):
             self.iterate()
 
     def iterate(self):
         """Take one step of the power iteration."""
         matrix = tf.reshape(self.kernel.value, [-1, self.units])
-        left = tf.math.l2_normalize(matrix @ self.right.value)
-        self.left.assign(left)
-        self.right.assign(tf.math.l2_normalize(tf.transpose(matrix) @ left))
+        u = tf.math.l2_normalize(matrix @ self.v.value)
+        self.u.assign(u)
+        self.v.assign(tf.math.l2_normalize(tf.transpose(matrix) @ u))
 
     def normalised(self):
         """Return the divided kernel, in the type that the layer computes in."""
         matrix = tf.reshape(self.kernel.value, [-1, self.units])
-        sigma = tf.reduce_sum(self.left.value * (matrix @ self.right.value))
+        sigma = tf.reduce_sum(self.u.value * (matrix @ self.v.value))
         return tf.cast(self.kernel.value / sigma, self.compute_dtype)
 
     def get_config(self):
@@ -135,3 +135,15 @@ class SpectralConv2D(SpectralLayer):
         """Convolve with the divided kernel and add the bias."""
         outputs = tf.nn.conv2d(inputs, self.normalised(), self.STRIDE, "SAME")
         return outputs + tf.cast(self.bias.value, self.compute_dtype)
+
+
+def iterate_spectral(network):
+    """Take one step of the power iteration in every spectral layer of a network.
+
+    Args:
+        network: a Keras model; layers within layers are found as well.
+    """
+    for layer in getattr(network, "layers", []):
+        if isinstance(layer, SpectralLayer):
+            layer.iterate()
+        iterate_spectral(layer)

@@ -1,10 +1,10 @@
-"""The games: logits in, one number out.
+"""The adversarial losses: logits in, one number out.
 
 Each adversarial loss is a pair of functions, `discriminator(real, fake)` and
 `generator(real, fake)`. They take the discriminator's logits, float32 [N], of
-real and of generated images and return a float32 scalar, the mean over the
-batch. The relativistic pair compares the two one by one; the other generators
-do not look at the real ones.
+real and of generated samples and return a float32 scalar, the mean over the
+batch. The relativistic pair compares the two one by one; the other generators'
+losses do not depend on the real ones.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 
 class Loss(NamedTuple):
-    """An adversarial game: what each of the two networks minimises."""
+    """What each of the two networks minimises."""
 
     discriminator: Callable
     generator: Callable
@@ -67,7 +67,7 @@ def wasserstein_discriminator(real, fake):
 
 
 def critic_generator(real, fake):
-    """-D(G(z)), the generator of the hinge and the Wasserstein game."""
+    """-D(G(z)), the generator's side of the hinge and the Wasserstein loss."""
     return -tf.reduce_mean(fake)
 
 

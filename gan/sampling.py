@@ -5,7 +5,11 @@ image whatever else is in the batch. The generator algorithm is named because
 the default differs between devices.
 """
 
+import numpy as np
 import tensorflow as tf
+
+from gan.kinds import kind_of
+from gan.models import generator_inputs
 
 ALGORITHM = "philox"
 LATENT, CONDITION = 0, 1  # the streams of a seed
@@ -27,16 +31,16 @@ def latents_from_seeds(seeds, latent_dim):
     return tf.map_fn(draw, seeds, fn_output_signature=tf.float32)
 
 
-def conditions_from_seeds(seeds, shares):
-    """Draw one condition per seed, each with its share.
+def conditions_from_seeds(seeds, probabilities):
+    """Draw one condition per seed.
 
     Args:
         seeds: int64 [N].
-        shares: [K] or [N, K], non-negative weights of the conditions, for all
-            seeds or for each its own; they need not sum to 1.
+        probabilities: [K] or [N, K], of the conditions, for all seeds or for
+            each its own; not negative, they need not sum to 1.
 
     Returns:
-        int32 [N] in [0, K); entry i depends on seeds[i] and its shares alone.
+        int32 [N] in [0, K); entry i depends on seeds[i] and its probabilities alone.
     """
     def draw(seed):
         return tf.random.stateless_uniform(
@@ -44,11 +48,87 @@ def conditions_from_seeds(seeds, shares):
         )
 
     uniform = tf.map_fn(draw, seeds, fn_output_signature=tf.float64)
-    cumulative = tf.cumsum(tf.cast(shares, tf.float64), axis=-1)
-    # Strictly below the total, so that a condition of share 0 is never drawn.
+    cumulative = tf.cumsum(tf.cast(probabilities, tf.float64), axis=-1)
+    # Strictly below the total, so that a condition of probability 0 is never drawn.
     thresholds = uniform[:, None] * cumulative[..., -1:]
     return tf.reduce_sum(tf.cast(cumulative <= thresholds, tf.int32), axis=-1)
 
 
 def _stream(seed, stream):
     return tf.stack([seed, tf.constant(stream, tf.int64)])
+
+
+class Sampler:
+    """What seeds and conditions become: the samples of the EMA generator.
+
+    The epoch pictures, the metrics and the exported model all draw through it.
+
+    Attributes:
+        conditioning: `Conditioning` of the training samples.
+        kind: of the samples, see `gan.kinds`.
+    """
+
+    def __init__(self, generator, conditioning, latent_dim):
+        """
+        Args:
+            generator: Sequential in float32, see `models.build_generator`.
+            conditioning: the `Conditioning` it was trained with.
+            latent_dim: length of a latent vector.
+        """
+        self.conditioning, self.kind = conditioning, kind_of(generator.output_shape[1:])
+        self._generator, self._latent_dim = generator, latent_dim
+        self._codes = tf.constant(conditioning.codes)
+        self.sample = tf.function(self._sample, autograph=False, reduce_retracing=True)
+        self.draw = tf.function(self._draw, autograph=False, reduce_retracing=True)
+
+    def generate(self, latents, conditions):
+        """Return float32 [N, H, W, C] in [-1, 1], or [N, 2], in a graph.
+
+        Args:
+            latents: float32 [N, latent_dim].
+            conditions: int32 [N] in [0, K).
+        """
+        codes = tf.gather(self._codes, conditions)
+        return self._generator(generator_inputs(latents, codes), training=False)
+
+    def latents(self, seeds, labels=None):
+        """Return the latent and the condition of each seed, in a graph.
+
+        Args:
+            seeds: int64 [N].
+            labels: int32 [N], the class of each; None: as frequent as in the data.
+
+        Returns:
+            `(latents, conditions)`: float32 [N, latent_dim] and int32 [N].
+        """
+        probabilities = self.conditioning.shares
+        if labels is not None:
+            of_class = tf.equal(labels[:, None], self.conditioning.class_of[None])
+            probabilities = probabilities * tf.cast(of_class, tf.float32)
+        return (latents_from_seeds(seeds, self._latent_dim),
+                conditions_from_seeds(seeds, probabilities))
+
+    def _sample(self, seeds, conditions):
+        """Draw float32 [N, H, W, C] in [-1, 1], or [N, 2]: int64 seeds, int32 conditions [N]."""
+        return self.generate(latents_from_seeds(seeds, self._latent_dim), conditions)
+
+    def _draw(self, seeds):
+        """Draw what the export's `sample` draws: int64 [N] → uint8 [N, H, W, C] or points."""
+        return self.kind.to_stored(self.generate(*self.latents(seeds)))
+
+    def picture_samples(self, count):
+        """Choose the fixed samples of the epoch pictures.
+
+        Args:
+            count: number of samples wanted.
+
+        Returns:
+            `(seeds, conditions)`, int64 and int32 [count]. With labels, as many
+            images of each class as fit, class by class.
+        """
+        seeds = np.arange(count, dtype=np.int64)
+        classes, probabilities = self.conditioning.class_of, self.conditioning.shares
+        if classes is not None and count >= classes.max() + 1:
+            rows = np.sort(np.resize(np.unique(classes), count))
+            probabilities = probabilities * (rows[:, None] == classes)
+        return seeds, conditions_from_seeds(seeds, probabilities).numpy()

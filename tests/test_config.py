@@ -1,6 +1,7 @@
 import pytest
 
 from gan.config import POINTS, TrainConfig
+from gan.option_rules import complete_for
 from tests.conftest import ROOT
 
 
@@ -11,7 +12,7 @@ from tests.conftest import ROOT
 ])
 def test_the_penalty_weighs_more_for_larger_images(arguments, shape, weight):
     config, _ = TrainConfig.from_arguments(arguments)
-    assert config.for_samples(shape).gp_weight == pytest.approx(weight)
+    assert complete_for(config, shape, "none").gp_weight == pytest.approx(weight)
 
 
 def test_points_have_defaults_of_their_own_that_give_way():

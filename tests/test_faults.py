@@ -16,20 +16,21 @@ from gan.common import files
 from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.run.checkpoint import load_newest, save_checkpoint
+from gan.option_rules import continued
+from gan.run.checkpoint import Checkpoint, load_newest
 from gan.run.folder import LOCK, RunFolder
 from gan.saved_generator import read_about, verify
 from tests.conftest import ROOT, TINY, run_script
 
 
-def about(step):
-    return {"step": step, "config": {}, "policy": "float32", "dataset": "x", "history": {}}
+def checkpoint(step):
+    return Checkpoint(step, {}, "float32", "x", {}, {"w": np.full(100, step)}, {})
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone", "text"])
 def test_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage):
     for step in (1, 2):
-        save_checkpoint(tmp_path, {"w": np.full(100, step)}, about(step))
+        checkpoint(step).save(tmp_path)
     newest = tmp_path / "step_000000002.npz"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
@@ -38,8 +39,8 @@ def test_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage):
     if damage == "gone":
         newest.unlink()
     warnings = []
-    arrays, found = load_newest(tmp_path, warnings.append)
-    assert found["step"] == 1 and (arrays["w"] == 1).all()
+    found = load_newest(tmp_path, warnings.append)
+    assert found.step == 1 and (found.variables["w"] == 1).all()
     assert len(warnings) == (damage != "gone")
 
 
@@ -164,14 +165,31 @@ def test_saved_options_are_checked_like_given_ones(name, value):
 
     config, given = TrainConfig.from_arguments([])
     saved = asdict(config)
-    assert config.continued(saved, given) == config
+    assert continued(config, saved, given) == (config, {})
     with pytest.raises(UserError, match=f"no usable {name}, got: "):
-        config.continued(saved | {name: value}, given)
+        continued(config, saved | {name: value}, given)
     with pytest.raises(UserError, match="unknown option other"):
-        config.continued(saved | {"other": 1}, given)
-    del saved[name]
-    with pytest.raises(UserError, match=f"lacks the option {name}"):
-        config.continued(saved, given)
+        continued(config, saved | {"other": 1}, given)
+
+
+def test_options_of_a_later_version_are_at_their_default_in_an_older_checkpoint():
+    from dataclasses import asdict
+
+    config, given = TrainConfig.from_arguments([])
+    saved = asdict(config)
+    del saved["memory_share"]
+    assert continued(config, saved, given)[0].memory_share == 0.5
+
+
+def test_what_is_changed_on_resuming_is_told():
+    from dataclasses import asdict
+
+    before, _ = TrainConfig.from_arguments(["--lr-d", "0.001"])
+    now, given = TrainConfig.from_arguments(["--resume", "--lr", "0.01", "--ema", "0.9"])
+    config, changes = continued(now, asdict(before), given)
+    assert (config.lr, config.lr_g, config.lr_d, config.ema) == (0.01, 0.01, 0.01, 0.9)
+    assert changes == {"lr": (0.0015, 0.01), "lr_g": (0.0015, 0.01), "lr_d": (0.001, 0.01),
+                       "ema": (0.998, 0.9)}
 
 
 def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(tiny_npz, tmp_path):
@@ -190,7 +208,8 @@ def test_the_same_command_twice_gives_the_same_bits(tiny_npz, tmp_path, precisio
         done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY[:-2], "--mixed-precision",
                           precision, "--epochs", 1, "--outdir", folder, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    states = [load_newest(tmp_path / folder / "checkpoints", pytest.fail)[0] for folder in "ab"]
+    states = [load_newest(tmp_path / folder / "checkpoints", pytest.fail).variables
+              for folder in "ab"]
     assert states[0].keys() == states[1].keys()
     for name in states[0]:
         np.testing.assert_array_equal(states[0][name], states[1][name], err_msg=name)
@@ -203,11 +222,14 @@ def test_large_float32_networks_train(tensorflow):
     """TensorFlow's memory optimizer once stopped a step of more than 200 MB."""
     from gan.data.conditioning import condition_dataset
     from gan.data.datasets import load_dataset
-    from gan.training import Trainer
+    from gan.option_rules import complete_for
+    from gan.training import build_trainer
 
     config, _ = TrainConfig.from_arguments(["--batch-size", "256"])
     mnist = load_dataset("mnist")
-    trainer = Trainer(config, mnist, condition_dataset(mnist, "none", None, 0))
-    batches = trainer.epoch_batches(1)
+    config = complete_for(config, mnist.sample_shape, "none")
+    conditioning = condition_dataset(mnist, "none", None, 0)
+    trainer, _ = build_trainer(config, mnist, conditioning)
+    batches = trainer.feed.epoch_batches(1)
     for part in (batches[:3], batches[3:6]):  # it failed in the second call
         assert np.isfinite(trainer.train(part)).all()

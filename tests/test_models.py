@@ -10,7 +10,7 @@ def models(tensorflow):
 
 @pytest.mark.parametrize("arch", ["dcgan", "mlp"])
 @pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 1), (36, 36, 3), (64, 64, 3),
-                                   (128, 128, 3)])
+                                   (100, 100, 3), (128, 128, 3)])
 def test_networks_fit_every_image_shape(models, arch, shape):
     generator = models.build_generator(arch, shape, 5, 3, 2)
     discriminator = models.build_discriminator(arch, shape, 3, 2)
@@ -22,8 +22,32 @@ def test_networks_fit_every_image_shape(models, arch, shape):
 
 @pytest.mark.parametrize(("size", "expected"), [(16, 1), (20, 2), (28, 2), (32, 2), (36, 2),
                                                 (48, 3), (64, 3), (100, 2), (128, 4)])
-def test_halvings(models, size, expected):
-    assert models.halvings(size) == expected
+def test_halvings(tensorflow, size, expected):
+    from gan.networks import halvings
+    assert halvings(size) == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(16, 16), (28, 28), (36, 36), (64, 64), (96, 96),
+                                                (100, 112), (60, 64), (128, 128)])
+def test_sizes_that_do_not_halve_well_are_padded(tensorflow, size, expected):
+    from gan.networks import padded_size
+    assert padded_size(size) == expected
+
+
+def test_100_pixels_do_not_cost_three_times_as_many_weights_as_96(models):
+    sizes = [models.build_generator("dcgan", (size, size, 3), 64, 101, 32).count_params()
+             for size in (96, 100)]
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+@pytest.mark.parametrize(("arch", "shape", "known"), [
+    ("resnet", (28, 28, 1), "dcgan, mlp"), ("dcgan", (2,), "mlp")])
+def test_an_architecture_that_does_not_exist_is_an_error(models, arch, shape, known):
+    expected = rf"architecture for \w+ \({known}\), got: {arch}"
+    with pytest.raises(ValueError, match=expected):
+        models.build_generator(arch, shape, 5, 3, 2)
+    with pytest.raises(ValueError, match=expected):
+        models.build_discriminator(arch, shape, 3, 2)
 
 
 def test_one_condition_is_the_textbook_gan(models, tensorflow):
@@ -76,21 +100,21 @@ def test_latents_are_standard_normal(tensorflow):
     assert np.abs(correlation).max() < 0.1
 
 
-def test_conditions_come_with_their_share(tensorflow):
+def test_conditions_come_with_their_probability(tensorflow):
     from gan.sampling import conditions_from_seeds
 
-    shares = np.array([0.5, 0.0, 0.3, 0.2], np.float32)
+    probabilities = np.array([0.5, 0.0, 0.3, 0.2], np.float32)
     seeds = tensorflow.range(4000, dtype=tensorflow.int64)
-    found = tensorflow.function(conditions_from_seeds)(seeds, shares).numpy()
+    found = tensorflow.function(conditions_from_seeds)(seeds, probabilities).numpy()
     counts = np.bincount(found, minlength=4)
     assert counts[1] == 0
-    sigma = np.sqrt(4000 * shares * (1 - shares))
-    assert (np.abs(counts - 4000 * shares) <= 4 * sigma).all()
+    sigma = np.sqrt(4000 * probabilities * (1 - probabilities))
+    assert (np.abs(counts - 4000 * probabilities) <= 4 * sigma).all()
 
 
-def test_conditions_with_a_share_for_each_seed(tensorflow):
+def test_conditions_with_probabilities_for_each_seed(tensorflow):
     from gan.sampling import conditions_from_seeds
 
-    shares = np.array([[1, 0, 0], [0, 0, 2], [0, 0.1, 0]], np.float32)
-    found = conditions_from_seeds(tensorflow.constant([1, 2, 3], tensorflow.int64), shares)
+    probabilities = np.array([[1, 0, 0], [0, 0, 2], [0, 0.1, 0]], np.float32)
+    found = conditions_from_seeds(tensorflow.constant([1, 2, 3], tensorflow.int64), probabilities)
     assert found.numpy().tolist() == [0, 2, 1]

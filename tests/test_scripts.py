@@ -58,7 +58,7 @@ def test_a_run_leaves_what_the_readme_says(tiny_run):
     folder, done = tiny_run
     left = {path.name for path in folder.iterdir()}
     assert left == {"generated_images", "history.csv", "loss_curves.png", "config.json",
-                    "checkpoints", "exported_model", "tensorboard"}
+                    "checkpoints", "exported_model", "tensorboard", "summary.json"}
     assert set(pictures(folder)) == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png",
                                      "real_samples.png"}
     for path in (folder / "generated_images").glob("*.png"):
@@ -298,7 +298,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once_and_loses_nothing(uninterrupted, t
 def test_a_finished_run_goes_on_with_more_epochs(tiny_npz, tmp_path):
     run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1, cwd=tmp_path)
     done = run_script("train_gan.py", "--resume", "--epochs", 2, cwd=tmp_path)
-    assert done.returncode == 0 and "note: the rates now fall" in done.stdout
+    assert done.returncode == 0 and "note: the learning rates now fall" in done.stdout
     assert [row["epoch"] for row in history(tmp_path)] == ["1", "2"]
 
 

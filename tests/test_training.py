@@ -4,11 +4,12 @@ import pytest
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
+from gan.option_rules import complete_for
 from tests.conftest import TINY
 
 
-def build(tiny_npz, *options, policy="float32"):
-    from gan.training import Trainer
+def build(tiny_npz, *options, policy="float32", streamed=False):
+    from gan.training import build_trainer
 
     arguments = ["--dataset", str(tiny_npz), *TINY, *map(str, options)]
     if "--condition" not in options:
@@ -16,11 +17,12 @@ def build(tiny_npz, *options, policy="float32"):
     config, _ = TrainConfig.from_arguments(arguments)
     dataset = load_dataset(config.dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    return Trainer(config, dataset, conditioning, policy)
+    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    return build_trainer(config, dataset, conditioning, policy, streamed)[0]
 
 
-def state(trainer):
-    return {name: variable.numpy() for name, variable in trainer.variables().items()}
+def values(trainer):
+    return {name: variable.numpy() for name, variable in trainer.state.variables().items()}
 
 
 def assert_same(first, second):
@@ -32,36 +34,36 @@ def assert_same(first, second):
 @pytest.fixture(scope="module")
 def trained(tensorflow, tiny_npz):
     trainer = build(tiny_npz)
-    measures = trainer.train(trainer.epoch_batches(1)).numpy()
+    measures = trainer.train(trainer.feed.epoch_batches(1)).numpy()
     return trainer, measures
 
 
 def test_batches_show_every_image_once_in_an_order_of_their_own(trained):
     trainer, _ = trained
-    first, second = trainer.epoch_batches(1), trainer.epoch_batches(2)
+    first, second = trainer.feed.epoch_batches(1), trainer.feed.epoch_batches(2)
     assert first.shape == (20, 16)
     assert sorted(first.ravel()) == list(range(320)) == sorted(second.ravel())
     assert (first != second).any()
-    np.testing.assert_array_equal(first, trainer.epoch_batches(1))
+    np.testing.assert_array_equal(first, trainer.feed.epoch_batches(1))
 
 
 def test_grouping_of_steps_and_a_restored_state_leave_no_trace(trained, tiny_npz):
     whole, measures = trained
     first = build(tiny_npz)
-    batches = first.epoch_batches(1)
+    batches = first.feed.epoch_batches(1)
     parts = [first.train(batches[:1]), first.train(batches[1:8])]
     second = build(tiny_npz)
-    for name, variable in second.variables().items():
-        variable.assign(state(first)[name])
+    for name, variable in second.state.variables().items():
+        variable.assign(values(first)[name])
     parts.append(second.train(batches[8:]))
     np.testing.assert_array_equal(np.concatenate(parts), measures)
-    assert_same(state(second), state(whole))
+    assert_same(values(second), values(whole))
 
 
 def test_another_seed_is_another_run(trained, tiny_npz):
     other = build(tiny_npz, "--seed", 1)
-    other.train(other.epoch_batches(1)[:1])
-    assert any((state(other)[name] != value).any() for name, value in state(trained[0]).items()
+    other.train(other.feed.epoch_batches(1)[:1])
+    assert any((values(other)[name] != value).any() for name, value in values(trained[0]).items()
                if name.startswith("generator/"))
 
 
@@ -74,38 +76,40 @@ def test_first_step_measures_an_undecided_discriminator(trained):
 
 def test_average_follows_the_generator_with_a_ramp(tiny_npz, tensorflow):
     trainer = build(tiny_npz, "--ema", 0.5)
-    batches = trainer.epoch_batches(1)
-    mean = [variable.numpy() for variable in trainer.average.variables]
+    batches = trainer.feed.epoch_batches(1)
+    mean = [variable.numpy() for variable in trainer.state.average.variables]
     for step in range(4):
         trainer.train(batches[step : step + 1])
         decay = min(0.5, (step + 1) / (step + 11))
-        for index, variable in enumerate(trainer.generator.variables):
+        for index, variable in enumerate(trainer.state.generator.variables):
             mean[index] = decay * mean[index] + (1 - decay) * variable.numpy()
-    for expected, variable in zip(mean, trainer.average.variables, strict=True):
+    for expected, variable in zip(mean, trainer.state.average.variables, strict=True):
         np.testing.assert_allclose(variable.numpy(), expected, atol=1e-5, err_msg=variable.path)
 
 
 def test_no_average_is_the_generator_itself(tiny_npz, tensorflow):
     trainer = build(tiny_npz, "--ema", 0)
-    trainer.train(trainer.epoch_batches(1)[:3])
-    for mean, variable in zip(trainer.average.variables, trainer.generator.variables, strict=True):
+    trainer.train(trainer.feed.epoch_batches(1)[:3])
+    state = trainer.state
+    for mean, variable in zip(state.average.variables, state.generator.variables, strict=True):
         np.testing.assert_allclose(mean.numpy(), variable.numpy(), atol=1e-6)
 
 
 def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
     plain = build(tiny_npz, "--gradient-penalty", "none")
     lazy = build(tiny_npz, "--gradient-penalty", "r1r2", "--gp-weight", 10, "--gp-interval", 3)
-    batches = plain.epoch_batches(1)
+    batches = plain.feed.epoch_batches(1)
 
     def discriminators_equal(steps):
         for trainer in (plain, lazy):
             trainer.train(batches[:steps])
-        pairs = zip(plain.discriminator.variables, lazy.discriminator.variables, strict=True)
+        pairs = zip(plain.state.discriminator.variables, lazy.state.discriminator.variables,
+                    strict=True)
         return all((a.numpy() == b.numpy()).all() for a, b in pairs)
 
     assert not discriminators_equal(1)  # step 0 is penalised
-    for variables in (plain.variables(), lazy.variables()):
-        for name, value in state(plain).items():
+    for variables in (plain.state.variables(), lazy.state.variables()):
+        for name, value in values(plain).items():
             variables[name].assign(value)
     assert discriminators_equal(2)  # steps 1 and 2 are not
     assert not discriminators_equal(1)  # step 3 is
@@ -113,46 +117,50 @@ def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
 
 def test_mixed_bfloat16_trains_in_bfloat16_and_keeps_float32(tiny_npz, tensorflow):
     trainer = build(tiny_npz, policy="mixed_bfloat16")
-    measures = trainer.train(trainer.epoch_batches(1)[:5]).numpy()
+    measures = trainer.train(trainer.feed.epoch_batches(1)[:5]).numpy()
     assert np.isfinite(measures).all()
-    assert {v.dtype.name for name, v in trainer.variables().items()
+    assert {v.dtype.name for name, v in trainer.state.variables().items()
             if "optimizer" not in name and name != "step"} == {"float32"}
 
 
 def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
     trainer = build(tiny_npz, "--gradient-penalty", "r1", policy="mixed_float16")
-    batches = trainer.epoch_batches(1)
+    batches = trainer.feed.epoch_batches(1)
     assert np.isfinite(trainer.train(batches[:2]).numpy()).all()
-    optimizer = trainer.generator_optimizer
+    optimizer = trainer.state.generator_optimizer
     assert float(optimizer.dynamic_scale) == optimizer.initial_scale
-    before = [variable.numpy() for variable in trainer.generator.trainable_variables]
+    before = [variable.numpy() for variable in trainer.state.generator.trainable_variables]
     optimizer.dynamic_scale.assign(2.0**100)  # no float16 gradient survives it
     trainer.train(batches[2:3])
     assert float(optimizer.dynamic_scale) == 2.0**99
-    for value, variable in zip(before, trainer.generator.trainable_variables, strict=True):
+    for value, variable in zip(before, trainer.state.generator.trainable_variables, strict=True):
         np.testing.assert_array_equal(value, variable.numpy())
     optimizer.dynamic_scale.assign(2.0**10)
     trainer.train(batches[3:5])
     assert any((value != variable.numpy()).any() for value, variable in
-               zip(before, trainer.generator.trainable_variables, strict=True))
+               zip(before, trainer.state.generator.trainable_variables, strict=True))
 
 
 def test_float16_gradients_are_unscaled_before_adam(tiny_npz, tensorflow):
     ends = []
     for scale in (2.0**4, 2.0**12):
         trainer = build(tiny_npz, policy="mixed_float16")
-        for optimizer in (trainer.generator_optimizer, trainer.discriminator_optimizer):
+        for optimizer in (trainer.state.generator_optimizer, trainer.state.discriminator_optimizer):
             optimizer.dynamic_scale.assign(scale)
-        trainer.train(trainer.epoch_batches(1)[:1])
-        ends.append(trainer.discriminator_optimizer.inner_optimizer.variables[2].numpy())
+        trainer.train(trainer.feed.epoch_batches(1)[:1])
+        ends.append(trainer.state.discriminator_optimizer.inner_optimizer.variables[2].numpy())
     # Adam's mean gradient is the same whatever the scale, but for float16's rounding.
     np.testing.assert_allclose(ends[0], ends[1], rtol=0.05, atol=1e-5)
 
 
-def test_picture_samples_show_class_by_class(trained):
-    trainer, _ = trained
-    _, conditions = trainer.picture_samples(8)
-    assert trainer.conditioning.class_of[conditions].tolist() == [0] * 4 + [1] * 4
+def test_picture_samples_show_class_by_class(tiny_npz, tensorflow):
+    from gan.models import build_generator
+    from gan.sampling import Sampler
+
+    conditioning = condition_dataset(load_dataset(str(tiny_npz)), "labels", 2, 0)
+    generator = build_generator("dcgan", (16, 16, 1), 8, conditioning.codes.shape[1], 4)
+    _, conditions = Sampler(generator, conditioning, 8).picture_samples(8)
+    assert conditioning.class_of[conditions].tolist() == [0] * 4 + [1] * 4
 
 
 @pytest.mark.parametrize("options", [("--arch", "mlp"), ("--condition", "none"),
@@ -164,60 +172,56 @@ def test_picture_samples_show_class_by_class(trained):
                                      ("--gradient-penalty", "r2"), ("--n-critic", 2)])
 def test_every_kind_of_run_takes_steps(tiny_npz, tensorflow, options):
     trainer = build(tiny_npz, *options)
-    before = state(trainer)
-    assert np.isfinite(trainer.train(trainer.epoch_batches(1)[:3]).numpy()).all()
-    after = state(trainer)
+    before = values(trainer)
+    assert np.isfinite(trainer.train(trainer.feed.epoch_batches(1)[:3]).numpy()).all()
+    after = values(trainer)
     for network in ("generator", "discriminator", "average"):
         assert any((before[name] != after[name]).any() for name in before
                    if name.startswith(f"{network}/")), network
 
 
 def test_streamed_samples_give_the_same_bits(tiny_npz, tensorflow):
-    from gan.training import Trainer
-
-    held = build(tiny_npz)
-    data = load_dataset(str(tiny_npz))
-    streamed = Trainer(held.config, data, held.conditioning, streamed=True)
-    batches = held.epoch_batches(1)
+    held, streamed = build(tiny_npz), build(tiny_npz, streamed=True)
+    batches = held.feed.epoch_batches(1)
     np.testing.assert_array_equal(held.train(batches[:7]), streamed.train(batches[:7]))
-    assert_same(state(held), state(streamed))
+    assert_same(values(held), values(streamed))
 
 
 def test_the_generator_waits_for_its_critic(tiny_npz, tensorflow):
     trainer = build(tiny_npz, "--n-critic", 3)
-    batches, moved = trainer.epoch_batches(1), []
+    batches, moved = trainer.feed.epoch_batches(1), []
     for step in range(6):
-        before = trainer.generator.trainable_variables[0].numpy()
+        before = trainer.state.generator.trainable_variables[0].numpy()
         measures = trainer.train(batches[step : step + 1]).numpy()
-        moved.append(bool((trainer.generator.trainable_variables[0].numpy() != before).any()))
+        moved.append(bool((trainer.state.generator.trainable_variables[0].numpy() != before).any()))
         assert (measures[0, 6] > 0) == moved[-1]  # no gradient is taken where none is used
     assert moved == [False, False, True, False, False, True]
-    assert int(trainer.generator_optimizer.iterations) == 2
+    assert int(trainer.state.generator_optimizer.iterations) == 2
 
 
 def test_spectral_vectors_move_once_a_step_and_survive_a_checkpoint(tiny_npz, tensorflow):
     trainer = build(tiny_npz, "--spectral-norm", "--loss", "hinge", "--gradient-penalty", "none")
-    layer = trainer.discriminator.layers[0]
-    kernel, right, left = (value.numpy() for value in (layer.kernel, layer.right, layer.left))
-    trainer.train(trainer.epoch_batches(1)[:1])
+    layer = trainer.state.discriminator.layers[0]
+    kernel, v, u = (value.numpy() for value in (layer.kernel, layer.v, layer.u))
+    trainer.train(trainer.feed.epoch_batches(1)[:1])
     matrix = kernel.reshape(-1, layer.units)
-    np.testing.assert_allclose(layer.left.numpy(), matrix @ right / np.linalg.norm(matrix @ right),
+    np.testing.assert_allclose(layer.u.numpy(), matrix @ v / np.linalg.norm(matrix @ v),
                                rtol=1e-4, atol=1e-6)
-    assert (left != layer.left.numpy()).any()
-    saved = [variable for variable in trainer.variables().values()
-             if variable.shape == layer.right.shape]
-    assert any((variable.numpy() == layer.right.numpy()).all() for variable in saved)
+    assert (u != layer.u.numpy()).any()
+    saved = [variable for variable in trainer.state.variables().values()
+             if variable.shape == layer.v.shape]
+    assert any((variable.numpy() == layer.v.numpy()).all() for variable in saved)
 
 
 def test_dropout_continues_where_it_was(tiny_npz, tensorflow):
     whole, first, second = (build(tiny_npz, "--dropout", 0.5) for _ in range(3))
-    batches = whole.epoch_batches(1)
+    batches = whole.feed.epoch_batches(1)
     measures = whole.train(batches[:6]).numpy()
     first.train(batches[:3])
-    for name, variable in second.variables().items():
-        variable.assign(state(first)[name])
+    for name, variable in second.state.variables().items():
+        variable.assign(values(first)[name])
     np.testing.assert_array_equal(second.train(batches[3:6]), measures[3:])
-    assert_same(state(second), state(whole))
+    assert_same(values(second), values(whole))
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
@@ -225,6 +229,6 @@ def test_the_same_seed_gives_the_same_bits(tiny_npz, tensorflow, policy):
     ends = []
     for _ in range(2):
         trainer = build(tiny_npz, policy=policy)
-        trainer.train(trainer.epoch_batches(1)[:8])
-        ends.append(state(trainer))
+        trainer.train(trainer.feed.epoch_batches(1)[:8])
+        ends.append(values(trainer))
     assert_same(*ends)

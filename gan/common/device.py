@@ -87,7 +87,7 @@ def find_device(mixed_precision):
         capability, name = None, f"CPU, {_cores()} cores"
     if mixed_precision != "auto":
         policy = "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
-        return Device(name, policy, "as asked for")
+        return Device(name, policy, "as --mixed-precision says")
     if gpus and capability >= TENSOR_CORES:
         return Device(name, "mixed_float16", "it has tensor cores")
     if not gpus and BFLOAT16_FLAGS & _processor_flags():

@@ -150,19 +150,26 @@ def _defaults(field):
 
 
 def check_saved(kind, saved):
-    """Raise a `UserError` for options that no command line could have given.
+    """Check options that were read from a file like those of a command line.
 
     Args:
         kind: the dataclass whose fields are `option`s.
         saved: dict of name → value, read from a checkpoint.
+
+    Returns:
+        dict of every name → value; what an earlier version did not have is at
+        its default, which stands for what that version did.
+
+    Raises:
+        UserError: for an option that no command line could have given.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    for name in sorted(saved.keys() ^ fields.keys()):
-        what = "lacks the" if name in fields else "has an unknown"
-        raise UserError(f"--resume: the checkpoint {what} option {name}")
-    for name, value in saved.items():
+    for name, value in sorted(saved.items()):
+        if name not in fields:
+            raise UserError(f"--resume: the checkpoint has an unknown option {name}")
         if not _could_be(fields[name], value):
             raise UserError(f"--resume: the checkpoint has no usable {name}, got: {value!r:.60}")
+    return {name: saved.get(name, field.default) for name, field in fields.items()}
 
 
 def _could_be(field, value):

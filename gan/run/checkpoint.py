@@ -1,6 +1,8 @@
 """The whole state of a run in one file that is either good or refused."""
 
+import dataclasses
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import numpy as np
 from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 
+KEEP = 2  # checkpoints; the one before the last is there when the last is damaged
+CONDITIONS = "conditions/"  # how the names of the conditions' arrays begin
 CHECKS = {  # what the description of a checkpoint must hold
     "step": lambda value: type(value) is int and 0 <= value < 2**53,
     "config": lambda value: isinstance(value, dict),
@@ -15,36 +19,52 @@ CHECKS = {  # what the description of a checkpoint must hold
     "dataset": lambda value: isinstance(value, str),
     "history": lambda value: isinstance(value, dict),
 }
-KEEP = 2  # checkpoints; the one before the last is there when the last is damaged
 
 
-def save_checkpoint(folder, arrays, about):
-    """Write a checkpoint and remove all but the newest two.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after a step.
 
-    Args:
-        folder: the checkpoint folder.
-        arrays: dict of name → NumPy array.
-        about: dict for JSON, with the "step" that names the file.
-
-    Raises:
-        UserError: when it cannot be written; earlier checkpoints stay.
+    Attributes:
+        step: number of steps taken.
+        config: dict, the run's options, see `TrainConfig`.
+        policy: Keras dtype policy of its networks.
+        dataset: fingerprint of its data.
+        history: dict, see `History.to_dict`.
+        variables: dict of name → array, see `TrainState.variables`.
+        conditions: dict of name → array, see `Conditioning.to_arrays`.
     """
-    folder = Path(folder)
-    write_archive(folder / f"step_{about['step']:09d}.npz", arrays, about)
-    for path in list_checkpoints(folder)[KEEP:]:
-        path.unlink(missing_ok=True)
+
+    step: int
+    config: dict
+    policy: str
+    dataset: str
+    history: dict
+    variables: dict
+    conditions: dict
+
+    def save(self, folder):
+        """Write the checkpoint and remove all but the newest two.
+
+        Args:
+            folder: the checkpoint folder.
+
+        Raises:
+            UserError: when it cannot be written; earlier checkpoints stay.
+        """
+        folder = Path(folder)
+        description = {name: getattr(self, name) for name in CHECKS}
+        write_archive(folder / f"step_{self.step:09d}.npz", self.variables | self.conditions,
+                      description)
+        for path in list_checkpoints(folder)[KEEP:]:
+            path.unlink(missing_ok=True)
 
 
 def list_checkpoints(folder):
     """Return the checkpoint files in a folder, the newest first."""
     files = [path for path in Path(folder).glob("step_*.npz")
              if re.fullmatch(r"step_\d{9,}", path.stem)]
-    return sorted(files, key=checkpoint_step, reverse=True)
-
-
-def checkpoint_step(path):
-    """The step after which a checkpoint was written, from its name."""
-    return int(path.stem.removeprefix("step_"))
+    return sorted(files, key=lambda path: int(path.stem.removeprefix("step_")), reverse=True)
 
 
 def load_newest(folder, warn):
@@ -55,7 +75,7 @@ def load_newest(folder, warn):
         warn: function of a message, called for each damaged file passed over.
 
     Returns:
-        `(arrays, about)` as they were saved.
+        A `Checkpoint`.
 
     Raises:
         UserError: when there is none, or none is whole.
@@ -65,13 +85,43 @@ def load_newest(folder, warn):
         raise UserError(f"--resume: expected a checkpoint in {folder}, got a folder without one")
     for path in files:
         try:
-            arrays, about = read_archive(path)
-            if all(name in about and fits(about[name]) for name, fits in CHECKS.items()):
-                return arrays, about
-            warn(f"{path} is not a checkpoint; taking the one before it")
+            return load_checkpoint(path)
         except UserError as error:
             warn(f"{path}: {error}; taking the one before it")
     raise UserError(f"--resume: expected a whole checkpoint in {folder}, got only damaged ones")
+
+
+def load_checkpoint(path):
+    """Read a checkpoint file.
+
+    Raises:
+        UserError: when it is damaged or no checkpoint.
+    """
+    arrays, description = read_archive(path)
+    if not all(name in description and fits(description[name]) for name, fits in CHECKS.items()):
+        raise UserError("not a checkpoint")
+    conditions = {name: array for name, array in arrays.items() if name.startswith(CONDITIONS)}
+    variables = {name: array for name, array in arrays.items() if name not in conditions}
+    return Checkpoint(**{name: description[name] for name in CHECKS}, variables=variables,
+                      conditions=conditions)
+
+
+def take_checkpoint(state, conditioning, config, fingerprint, history):
+    """Return the `Checkpoint` of a run as it is now.
+
+    Args:
+        state: `TrainState`.
+        conditioning: `Conditioning` of the training samples.
+        config: `TrainConfig`.
+        fingerprint: of the data set.
+        history: `History`.
+    """
+    return Checkpoint(
+        step=int(state.step), config=dataclasses.asdict(config), policy=state.policy,
+        dataset=fingerprint, history=history.to_dict(),
+        variables={name: value.numpy() for name, value in state.variables().items()},
+        conditions=conditioning.to_arrays(),
+    )
 
 
 def assign_variables(variables, arrays):

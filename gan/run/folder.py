@@ -1,14 +1,16 @@
 """Where a run writes, and that no two runs write there at once."""
 
 import contextlib
+import dataclasses
 import errno
+import json
 import os
 import shutil
 import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import finish_replacements, make_folder
+from gan.common.files import finish_replacements, make_folder, write_text
 from gan.run.checkpoint import list_checkpoints
 from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
 from gan.saved_generator import ABOUT
@@ -160,6 +162,16 @@ class RunFolder:
                     os.write(lock, str(os.getpid()).encode())
                 return lock
             os.close(lock)
+
+    def write_config(self, config, changes):
+        """Write config.json.
+
+        Args:
+            config: `TrainConfig`.
+            changes: list of dict, the options that were changed on resuming.
+        """
+        changed = {"changes": changes} if changes else {}
+        write_text(self.config, json.dumps(dataclasses.asdict(config) | changed, indent=2) + "\n")
 
     def clear(self):
         """Delete the run that lies here; other files stay.

@@ -11,6 +11,7 @@ from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
 TIMED = ("seconds", "images_per_second")  # what no two runs share
+CHANGED = "changed"  # column of the options that a resumed run changed, there only if one did
 
 
 class History:
@@ -19,6 +20,8 @@ class History:
     Attributes:
         rows: list of dict with `COLUMNS` as keys (and metrics, where measured).
         seconds: training time so far, that before a resumption included.
+        changes: list of dict with "step", "option", "before" and "now", the
+            options that were changed on resuming.
     """
 
     def __init__(self, saved=None):
@@ -36,6 +39,12 @@ class History:
         self._sums = np.array(saved["sums"], np.float64)
         self._steps = saved["steps"]
         self._epoch_seconds = saved["epoch_seconds"]
+        self.changes = list(saved.get("changes", []))
+
+    def note_changes(self, step, changes):
+        """Note options that are changed from a step on: dict of name → (before, now)."""
+        self.changes += [{"step": step, "option": name, "before": before, "now": now}
+                         for name, (before, now) in changes.items()]
 
     def add_steps(self, measures, seconds):
         """Add the measures of some steps, float32 [steps, len(MEASURES)]."""
@@ -51,6 +60,11 @@ class History:
         row = {"epoch": epoch, "step": step, "seconds": round(self.seconds, 2),
                "images_per_second": round(rate, 1)}
         row |= dict(zip(MEASURES, (self._sums / self._steps).tolist(), strict=True))
+        begun = self.rows[-1]["step"] if self.rows else 0
+        changed = [f"{change['option']} {change['before']} to {change['now']}"
+                   for change in self.changes if begun <= change["step"] < step]
+        if changed:
+            row[CHANGED] = "; ".join(changed)
         self.rows.append(row)
         self._sums[:] = 0
         self._steps, self._epoch_seconds = 0, 0.0
@@ -59,7 +73,8 @@ class History:
     def to_dict(self):
         """Everything as a dict for JSON."""
         return {"rows": self.rows, "sums": self._sums.tolist(), "steps": self._steps,
-                "seconds": self.seconds, "epoch_seconds": self._epoch_seconds}
+                "seconds": self.seconds, "epoch_seconds": self._epoch_seconds,
+                "changes": self.changes}
 
     def write_csv(self, path):
         """Write the rows as CSV, whole or not at all."""
@@ -79,9 +94,20 @@ def _is_history(saved):
         return (isinstance(values, list) and len(values) == count
                 and all(type(value) in (int, float) for value in values))
 
+    def is_row(row):
+        if not isinstance(row, dict) or not row.keys() >= set(COLUMNS):
+            return False
+        values = [value for name, value in row.items() if name != CHANGED]
+        return numbers(values, len(values)) and isinstance(row.get(CHANGED, ""), str)
+
+    def is_change(change):
+        return (isinstance(change, dict) and type(change.get("step")) is int
+                and {"option", "before", "now"} <= change.keys())
+
     return (
-        isinstance(saved.get("rows"), list) and numbers(saved.get("sums"), len(MEASURES))
+        isinstance(saved.get("rows"), list) and all(map(is_row, saved["rows"]))
+        and numbers(saved.get("sums"), len(MEASURES))
         and numbers([saved.get(name) for name in ("steps", "seconds", "epoch_seconds")], 3)
-        and all(isinstance(row, dict) and row.keys() >= set(COLUMNS)
-                and numbers(list(row.values()), len(row)) for row in saved["rows"])
+        and isinstance(saved.get("changes", []), list)
+        and all(map(is_change, saved.get("changes", [])))
     )

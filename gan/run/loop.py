@@ -1,6 +1,5 @@
-"""The epoch loop: train, look, note, save."""
+"""The epoch loop: train, draw, note, save."""
 
-import dataclasses
 import gc
 import time
 
@@ -8,8 +7,8 @@ import numpy as np
 
 from gan.drawing import images, plots
 from gan.measure.evaluators import draw_samples
-from gan.run.checkpoint import save_checkpoint
-from gan.run.history import COLUMNS
+from gan.run.checkpoint import take_checkpoint
+from gan.run.history import CHANGED, COLUMNS
 from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
 
@@ -23,30 +22,33 @@ class DivergedError(Exception):
 class Loop:
     """Advances a run to its last epoch and writes what each epoch leaves."""
 
-    def __init__(self, config, trainer, folder, history, progress, board, gallery, evaluator,
-                 fingerprint):
+    def __init__(self, trainer, sampler, dataset, folder, history, progress, board, pictures,
+                 evaluator, phases):
         """
         Args:
-            config: `TrainConfig`.
             trainer: `Trainer`.
+            sampler: `Sampler` of the EMA generator.
+            dataset: `Dataset` or `PointDataset` that is learned.
             folder: `RunFolder`, locked.
             history: `History`.
             progress: `Progress`.
             board: `Board`.
-            gallery: what the pictures are drawn by, see `gallery_for`.
-            evaluator: what the samples are measured by, see `evaluator_for`.
-            fingerprint: of the data set, kept in checkpoints.
+            pictures: what draws the epoch pictures, see `gan.gallery`.
+            evaluator: what measures the samples, see `evaluator_for`.
+            phases: `Phases`.
         """
-        self.config, self.trainer, self.folder = config, trainer, folder
+        self.config, self.trainer, self.state = trainer.config, trainer, trainer.state
+        self.sampler, self.dataset, self.folder = sampler, dataset, folder
         self.history, self.progress, self.board = history, progress, board
-        self.gallery, self.evaluator, self.fingerprint = gallery, evaluator, fingerprint
-        self.title = f"{config.dataset}, {config.arch}, {config.loss}, seed {config.seed}"
+        self.pictures, self.evaluator, self.phases = pictures, evaluator, phases
+        config = self.config
+        self.title = f"{dataset.name}, {config.arch}, {config.loss}, seed {config.seed}"
 
     def run(self, stop):
         """Train until the last epoch is done or `stop` is requested.
 
         Args:
-            stop: a `StopRequest`, looked at after every call of the train step.
+            stop: a `StopRequest`, read after every call of the train step.
 
         Returns:
             True when the last epoch is done.
@@ -55,16 +57,17 @@ class Loop:
             DivergedError: when a loss or gradient is not finite; the last
                 checkpoint stays.
         """
-        step, per_epoch = int(self.trainer.step), self.trainer.steps_per_epoch
+        feed = self.trainer.feed
+        step, per_epoch = int(self.state.step), feed.steps_per_epoch
         if step == 0:
             self._picture(0)
             self.save()
-        gc.freeze()  # what is there stays, and need not be looked at again below
+        gc.freeze()  # what is there stays, and need not be searched again below
         for epoch in range(step // per_epoch + 1, self.config.epochs + 1):
-            done = int(self.trainer.step) - (epoch - 1) * per_epoch
-            for batches in in_calls(self.trainer.epoch_batches(epoch)[done:]):
+            done = int(self.state.step) - (epoch - 1) * per_epoch
+            for batches in in_calls(feed.epoch_batches(epoch)[done:]):
                 self._train(epoch, batches)
-                if stop.requested and int(self.trainer.step) < epoch * per_epoch:
+                if stop.requested and int(self.state.step) < epoch * per_epoch:
                     self.save()
                     return False
             last = epoch == self.config.epochs
@@ -79,19 +82,36 @@ class Loop:
 
     def save(self):
         """Write a checkpoint of the run as it is now."""
-        arrays = {name: value.numpy() for name, value in self.trainer.variables().items()}
-        arrays |= self.trainer.conditioning.to_arrays()
-        save_checkpoint(self.folder.checkpoints, arrays, {
-            "step": int(self.trainer.step),
-            "config": dataclasses.asdict(self.config),
-            "policy": self.trainer.policy,
-            "dataset": self.fingerprint,
-            "history": self.history.to_dict(),
-        })
+        with self.phases("checkpoints"):
+            take_checkpoint(self.state, self.sampler.conditioning, self.config,
+                            self.dataset.fingerprint, self.history).save(self.folder.checkpoints)
+
+    def metrics(self):
+        """Measure the generator as it is now, and add that to the history's last row.
+
+        What was measured before, by this process or the one that it continues,
+        is not measured again.
+
+        Returns:
+            dict of name → number, without those that could not be computed.
+        """
+        last = self.history.rows[-1] if self.history.rows else {}
+        current = last.get("step") == int(self.state.step)
+        known = {name: value for name, value in last.items() if name not in (*COLUMNS, CHANGED)}
+        if current and known:
+            return known
+        found = self._measure()
+        if current and found:
+            last |= found
+            self.board.scalars(found, last["epoch"])
+            self._write_history()
+            self.save()
+        return found
 
     def _train(self, epoch, batches):
         began = time.perf_counter()
-        measures = np.array(self.trainer.train(batches))
+        with self.phases("training"):
+            measures = np.array(self.trainer.train(batches))
         seconds = time.perf_counter() - began
         self._check(measures)
         self.history.add_steps(measures, seconds)
@@ -99,8 +119,8 @@ class Loop:
 
     def _check(self, measures):
         """Raise a `DivergedError` for what is not a number, or a loss scale without end."""
-        step, wrong = int(self.trainer.step), ~np.isfinite(measures)
-        scale = self.trainer.loss_scale()
+        step, wrong = int(self.state.step), ~np.isfinite(measures)
+        scale = self.state.loss_scale()
         if scale is not None:
             # An overflow of float16 skips the step and halves the scale: no defect.
             measures[:, GRADIENTS][wrong[:, GRADIENTS]] = 0
@@ -115,28 +135,29 @@ class Loop:
 
     def _finish_epoch(self, epoch, last):
         config = self.config
-        row = self.history.finish_epoch(epoch, int(self.trainer.step), config.batch_size)
-        interval = config.metrics_interval
-        if last or (interval and epoch % interval == 0):
+        row = self.history.finish_epoch(epoch, int(self.state.step), config.batch_size)
+        # The last epoch is measured when all is saved and exported.
+        if config.metrics_interval and epoch % config.metrics_interval == 0 and not last:
             row |= self._measure()
         self.progress.epoch_line(row)
-        self.board.scalars({name: row[name] for name in row if name != "epoch"}, epoch)
+        self.board.scalars({name: row[name] for name in row if name not in ("epoch", CHANGED)},
+                           epoch)
         if epoch % config.sample_interval == 0 or last:
             self._picture(epoch)
-        self.history.write_csv(self.folder.history)
-        plots.plot_losses(self.folder.loss_curves, self.history.rows, self.title)
+        self._write_history()
 
-    def figures(self):
-        """Return the metrics of the generator as it is now."""
-        last = self.history.rows[-1] if self.history.rows else {}
-        if last.get("step") == int(self.trainer.step) and last.keys() - set(COLUMNS):
-            return {name: value for name, value in last.items() if name not in COLUMNS}
-        return self._measure()
+    def _write_history(self):
+        with self.phases("pictures"):
+            self.history.write_csv(self.folder.history)
+            plots.plot_losses(self.folder.loss_curves, self.history.rows, self.title)
 
     def _measure(self):
-        return self.evaluator.measure(draw_samples(self.trainer.draw, self.evaluator.count))
+        with self.phases("metrics"):
+            samples = draw_samples(self.sampler.draw, self.evaluator.count)
+            return self.evaluator.measure(samples)
 
     def _picture(self, epoch):
-        picture = self.gallery.draw()
-        images.write_png(images.epoch_picture(self.folder.images, epoch), picture)
-        self.board.image("generated", picture, epoch)
+        with self.phases("pictures"):
+            picture = self.pictures.draw()
+            images.write_png(images.epoch_picture(self.folder.images, epoch), picture)
+            self.board.image("generated", picture, epoch)

@@ -1,0 +1,86 @@
+"""The kinds of sample that a generator can learn: images and points of the plane.
+
+Everything that differs between the two is one object here: how samples are
+scaled for the networks and back, how they are drawn, measured and named.
+"""
+
+import numpy as np
+
+
+class Images:
+    """Square images, stored as uint8 [N, H, W, C], C 1 or 3."""
+
+    name = "images"
+    unit = "img"
+    dimensions = 3  # of the shape of one sample
+
+    @staticmethod
+    def to_floats(samples):
+        """Scale for the networks, in a graph: uint8 → float32 in [-1, 1]."""
+        import tensorflow as tf
+
+        return tf.cast(samples, tf.float32) / 127.5 - 1
+
+    @staticmethod
+    def to_stored(samples):
+        """Scale back, in a graph: float32 in [-1, 1] → uint8 [N, H, W, C]."""
+        import tensorflow as tf
+
+        return tf.cast(tf.round(Images.to_served(samples) * 255), tf.uint8)
+
+    @staticmethod
+    def to_served(samples):
+        """Scale for other programs, in a graph: float32 in [-1, 1] → float32 in [0, 1]."""
+        return samples * 0.5 + 0.5
+
+    @staticmethod
+    def served_to_stored(samples):
+        """Scale what `to_served` gave, as an array: float32 in [0, 1] → uint8."""
+        return np.rint(samples * 255).astype(np.uint8)
+
+    @staticmethod
+    def pictures(dataset, sampler, discriminator, count):
+        """Return what draws the epoch pictures, see `gan.gallery`."""
+        from gan.gallery import Sheet
+
+        return Sheet(dataset, sampler, count)
+
+
+class Points:
+    """Points of the plane, stored as float32 [N, 2]."""
+
+    name = "points"
+    unit = "pt"
+    dimensions = 1
+
+    @staticmethod
+    def to_floats(samples):
+        """Points need no scaling: the networks know their extent."""
+        return samples
+
+    to_stored = to_served = served_to_stored = to_floats
+
+    @staticmethod
+    def pictures(dataset, sampler, discriminator, count):
+        """Return what draws the epoch pictures, see `gan.gallery`."""
+        from gan.gallery import Plane
+
+        return Plane(dataset, sampler, discriminator, count)
+
+
+KINDS = (Images, Points)
+
+
+def kind_of(shape):
+    """Return the kind of samples of a shape.
+
+    Args:
+        shape: (H, W, C) of an image, (2,) of a point.
+
+    Raises:
+        ValueError: for a shape of neither.
+    """
+    for kind in KINDS:
+        if kind.dimensions == len(shape):
+            return kind
+    raise ValueError(f"expected the shape of an image or a point, got: {tuple(shape)}")

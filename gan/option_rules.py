@@ -1,0 +1,128 @@
+"""Which options of a run go together, and what is filled in for those that were not given.
+
+A configuration becomes complete in two steps: `complete` fills in what depends
+on other options, `complete_for` what depends on the samples. Nothing changes it
+after that.
+"""
+
+import dataclasses
+import math
+import os
+
+from gan.common.errors import UserError
+from gan.common.options import check_saved
+
+SIMULATED = {"arch": "mlp", "condition": "none", "augment": False}  # what suits points
+PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
+WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
+RATES = ("lr_g", "lr_d")
+# What was asked of an interrupted process is not asked of the one that continues.
+FOR_ONCE = {"max_minutes": None, "overwrite": False, "dry_run": False, "verbose": False}
+
+
+def check_combination(config, given):
+    """Refuse options that contradict each other.
+
+    Args:
+        config: `TrainConfig`.
+        given: set of the names of the options that were given.
+
+    Raises:
+        UserError: naming the options.
+    """
+    if config.resume and config.overwrite:
+        raise UserError("--resume and --overwrite contradict each other: expected one of them")
+    if (config.image_size or 0) % 4:
+        raise UserError(f"--image-size: expected a multiple of 4, got: {config.image_size}")
+    if config.clusters is not None and config.condition == "none":
+        raise UserError("--clusters needs --condition labels, clusters or planes, "
+                        "got: --condition none")
+    if config.label_smoothing and config.loss not in ("nonsaturating", "minimax"):
+        raise UserError("--label-smoothing needs --loss nonsaturating or minimax, "
+                        f"got: --loss {config.loss}")
+    if config.loss == "wgan" and config.gradient_penalty == "none" and not config.spectral_norm:
+        raise UserError("--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing "
+                        "else bounds its discriminator, got: neither")
+    for name in ("gp_weight", "gp_interval"):
+        if name in given and config.gradient_penalty == "none" and not config.resume:
+            raise UserError(f"{flag(name)} needs a --gradient-penalty, "
+                            "got: --gradient-penalty none")
+    for name, value in SIMULATED.items() if config.simulated else ():
+        if getattr(config, name) != value:
+            expected = "leave it out" if value is False else value
+            raise UserError(f"{flag(name)}: expected for simulated points: {expected}, "
+                            f"got: {getattr(config, name)}")
+
+
+def complete(config):
+    """Return a `TrainConfig` with what depends on other options filled in."""
+    path = config.dataset
+    return dataclasses.replace(
+        config,
+        lr_g=config.lr if config.lr_g is None else config.lr_g,
+        lr_d=config.lr if config.lr_d is None else config.lr_d,
+        # The run may be continued from another folder.
+        dataset=os.path.abspath(path) if os.path.exists(path) and not config.named else path,
+    )
+
+
+def complete_for(config, shape, condition):
+    """Return a `TrainConfig` with what depends on the samples filled in.
+
+    Args:
+        config: `TrainConfig`.
+        shape: (H, W, C) of an image, (2,) of a point.
+        condition: what the samples are conditioned on, see `Conditioning.kind`.
+    """
+    weight = config.gp_weight
+    if weight is None and config.gradient_penalty == "wgan-gp":
+        weight = WGAN_GP_WEIGHT
+    elif weight is None:
+        # The same slope for each value makes a longer gradient in a larger image.
+        larger = max(1.0, math.prod(shape) / 28**2) if len(shape) == 3 else 1.0
+        weight = PENALTY_WEIGHT * larger
+    return dataclasses.replace(config, gp_weight=weight, condition=condition)
+
+
+def continued(config, saved, given):
+    """Return the configuration of a resumed run, and what it changes.
+
+    Args:
+        config: `TrainConfig` from the command line.
+        saved: dict, the interrupted run's configuration.
+        given: set of option names that were given for this run.
+
+    Returns:
+        `(config, changes)`: the saved options with those given now, where they
+        may change; and dict of name → (before, now), for those that change what
+        is learned.
+
+    Raises:
+        UserError: naming the first option that was given with another value
+            than the run can be continued with.
+    """
+    saved = check_saved(type(config), saved)
+    now = {name: getattr(config, name) for name in given | {"outdir"}}
+    if "lr" in given:
+        now |= {name: config.lr for name in RATES if name not in given}
+    for field in dataclasses.fields(config):
+        name, before = field.name, saved[field.name]
+        if field.metadata["fixed"] and name in given and now[name] not in (before, "auto"):
+            raise UserError(f"{flag(name)}: the run to resume has {before}, got: {now[name]}")
+        if field.metadata["fixed"]:
+            now.pop(name, None)
+    if now.get("epochs", saved["epochs"]) < saved["epochs"]:
+        raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to resume "
+                        f"has, got: {now['epochs']}")
+    result = dataclasses.replace(config, **{**saved, **FOR_ONCE, **now, "resume": False})
+    check_combination(result, given)
+    learned = [field.name for field in dataclasses.fields(config)
+               if field.metadata["group"] in ("objective", "training")]
+    changes = {name: (saved[name], now[name]) for name in learned
+               if name in now and name not in (*FOR_ONCE, "resume") and now[name] != saved[name]}
+    return result, changes
+
+
+def flag(name):
+    """The option of a field: "gp_weight" → "--gp-weight"."""
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,31 @@
+"""How long each phase of a run took."""
+
+import contextlib
+import time
+
+
+class Phases:
+    """Adds up the seconds that a process spends in named phases.
+
+    Attributes:
+        seconds: dict of phase → seconds so far; phases within another are
+            counted in both.
+        began: `time.monotonic()` at the start of the process's work.
+    """
+
+    def __init__(self):
+        """Start the clock."""
+        self.seconds, self.began = {}, time.monotonic()
+
+    @contextlib.contextmanager
+    def __call__(self, name):
+        """Count the time within a `with` block as a phase's."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    def total(self):
+        """Return the seconds since the start."""
+        return time.monotonic() - self.began

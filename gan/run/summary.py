@@ -1,0 +1,98 @@
+"""What came out of a run: printed, and written to summary.json."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+
+from gan import __version__
+from gan.common.files import write_text
+
+
+def summary_of(loop, metrics, verdict, finished, device):
+    """Return what a run came to, as a dict for JSON.
+
+    Args:
+        loop: `Loop`, when all is done.
+        metrics: dict of name → number, of generated samples.
+        verdict: `Verdict`, or None before the first epoch.
+        finished: whether the last epoch is done.
+        device: `Device` that the run computed with.
+    """
+    import keras
+    import tensorflow as tf
+
+    rows = loop.history.rows
+    seconds = {name: round(value, 2) for name, value in loop.phases.seconds.items()}
+    return {
+        "finished": finished,
+        "epochs": len(rows),
+        "steps": int(loop.state.step),
+        "verdict": verdict._asdict() if verdict else None,
+        "metrics": {"generated": metrics, "real": loop.evaluator.floor() or {},
+                    "features": loop.evaluator.features},
+        "losses": {name: rows[-1][name] for name in ("discriminator_loss", "generator_loss")}
+        if rows else {},
+        # Of this process, except for the last, which a resumed run adds up.
+        "seconds": {**seconds, "whole process": round(loop.phases.total(), 2),
+                    "training of the whole run": round(loop.history.seconds, 2)},
+        "device": device.name,
+        "precision": device.policy,
+        "versions": {"gan": __version__, "python": platform.python_version(),
+                     "tensorflow": tf.__version__, "keras": keras.__version__},
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+    }
+
+
+def write_summary(path, summary):
+    """Write a summary as JSON, whole or not at all."""
+    write_text(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_summary(summary, quality, config, folder):
+    """Print what came out, what was written, and what to do next.
+
+    Args:
+        summary: dict, see `summary_of`.
+        quality: the metrics in words.
+        config: `TrainConfig`.
+        folder: `RunFolder`.
+    """
+    print(f"trained {summary['epochs']} of {config.epochs} epochs, {summary['steps']:,} steps; "
+          f"{summary['seconds']['whole process']:.0f} s in all")
+    if summary["losses"]:
+        print("losses      discriminator {discriminator_loss:.3f}, generator {generator_loss:.3f} "
+              "(mean of the last epoch)".format(**summary["losses"]))
+    print(f"quality     {quality}")
+    if summary["verdict"]:
+        advice = summary["verdict"]["advice"]
+        print(f"verdict     {summary['verdict']['finding']}{f'. {advice}' if advice else ''}")
+    written = [("pictures", folder.images), ("history", folder.history),
+               ("curves", folder.loss_curves), ("summary", folder.summary),
+               ("checkpoint", folder.checkpoints), ("generator", folder.export)]
+    for name, path in written:
+        if path.exists():
+            print(f"{name:11} {path}")
+    print("\nnext:")
+    grid = "" if config.simulated else " --grid 8x8"
+    print(f"  {command('generate.py', folder, '--model')}{grid}")
+    print(f"  {command('make_gif.py', folder, '--images')}")
+    if not summary["finished"]:
+        print(f"  {command('train_gan.py', folder, '--outdir')} --resume")
+
+
+def command(script, folder, option):
+    """Return a command to type, that works where this one was typed.
+
+    Args:
+        script: name of one of the scripts.
+        folder: `RunFolder`, named where it is not the current folder.
+        option: the script's option that takes a run folder.
+    """
+    words = ["python", os.path.join(os.path.dirname(sys.argv[0]), script)]
+    path = str(folder.path)
+    if path != ".":
+        words += [option, os.path.join(".", path) if path.startswith("-") else path]
+    return shlex.join(words)

@@ -1,0 +1,91 @@
+"""Everything that training changes: networks, averaged weights, optimizers, the step."""
+
+import keras
+import tensorflow as tf
+
+from gan import models
+from gan.optimizer import ConstantThenLinear, FusedAdam
+
+EMA_RAMP = 10.0  # the average is at least so many times younger than the run
+
+
+class TrainState:
+    """The variables of a run; set to saved values, they continue that run bit for bit.
+
+    Attributes:
+        policy: Keras dtype policy of the two networks.
+        generator, discriminator: the two networks, see `gan.models`.
+        average: the generator with averaged weights (EMA), float32.
+        generator_optimizer, discriminator_optimizer: Adam, with a loss scale
+            under mixed_float16.
+        step: int64 variable, steps taken.
+    """
+
+    def __init__(self, config, shape, code_width, steps, policy="float32", extent=1.0):
+        """
+        Args:
+            config: a complete `TrainConfig`.
+            shape: (H, W, C) of an image, (2,) of a point.
+            code_width: W of the conditions' codes.
+            steps: of the whole run, for the learning rates' schedule.
+            policy: Keras dtype policy of the two networks.
+            extent: the unit of points, see `PointDataset`.
+        """
+        keras.utils.set_random_seed(config.seed)  # of the initial weights
+        self.policy = policy
+        generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
+        self.generator = models.build_generator(*generator, policy, extent)
+        self.average = models.build_generator(*generator, extent=extent)
+        self.average.set_weights(self.generator.get_weights())
+        self.discriminator = models.build_discriminator(
+            config.arch, shape, code_width, config.base_channels, policy, extent,
+            config.spectral_norm, config.dropout,
+        )
+        self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        self.generator_optimizer = self._optimizer(
+            config, config.lr_g, self.generator, steps // config.n_critic)
+        self.discriminator_optimizer = self._optimizer(
+            config, config.lr_d, self.discriminator, steps)
+
+    def _optimizer(self, config, rate, network, steps):
+        adam = FusedAdam(ConstantThenLinear(rate, steps, config.lr_decay),
+                         beta_1=config.beta1, beta_2=config.beta2)
+        # float16 loses small gradients without a scale on the loss.
+        half = self.policy == "mixed_float16"
+        optimizer = keras.optimizers.LossScaleOptimizer(adam) if half else adam
+        optimizer.build(network.trainable_variables)
+        return optimizer
+
+    def loss_scale(self):
+        """Return the smaller of the two factors on the losses, or None without float16."""
+        if self.policy != "mixed_float16":
+            return None
+        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
+        return min(float(optimizer.dynamic_scale.numpy()) for optimizer in optimizers)
+
+    def update_average(self, decay):
+        """Move the average towards the generator, statistics included, in a graph.
+
+        Args:
+            decay: of the EMA, a step; less in the first steps, or the untrained
+                weights would linger.
+        """
+        taken = tf.cast(self.step + 1, tf.float32)
+        decay = tf.minimum(decay, taken / (taken + EMA_RAMP))
+        for mean, value in zip(self.average.variables, self.generator.variables, strict=True):
+            mean.value.assign_sub((1 - decay) * (mean.value - value.value))
+
+    def variables(self):
+        """Return every variable of the run: dict of name → `tf.Variable`."""
+        owners = {
+            "generator": self.generator, "discriminator": self.discriminator,
+            "average": self.average, "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        # Numbered, as the names that Keras gives depend on what was built before.
+        named = {
+            f"{owner}/{index:02d}": variable.value
+            for owner, network in owners.items()
+            for index, variable in enumerate(network.variables)
+        }
+        return {**named, "step": self.step}

@@ -1,0 +1,224 @@
+"""Every option of a training run, declared once.
+
+The command line, `--help`, `config.json`, the tables of the documentation and
+the checks of a resumed run are all derived from these fields. Nothing heavy is
+imported here, so that `--help` and a mistyped option answer at once.
+"""
+
+from dataclasses import dataclass
+
+from gan.common.options import choice, one_of, option, real_number, whole_number
+
+GROUPS = {
+    "data": "what is learned",
+    "model": "the two networks",
+    "objective": "what the two networks minimise",
+    "training": "how long and how fast",
+    "output": "what is written, and where",
+}
+POSITIVE = 1e-12  # the smallest number that counts as such
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """All options of one training run; see `option` for the meaning of a field."""
+
+    dataset: str = option(
+        "mnist", "data",
+        "mnist, fashion_mnist, stacked_mnist; a folder of pictures, or of one folder a class; a "
+        ".npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally y_train); a folder of IDX "
+        "files; or simulated points: ring, grid, moons, swiss_roll, line",
+        metavar="NAME|PATH",
+    )
+    image_size: int = option(
+        None, "data",
+        "side in pixels, a multiple of 4, that pictures of a folder are cropped and shrunk to "
+        "(default: theirs if all are square and alike, otherwise 64)",
+        whole_number(16, 128), metavar="N", fixed=True,
+    )
+    channels: int = option(
+        None, "data",
+        "1 for grey, 3 for colour, for a folder of pictures (default: 3 if any has colour)",
+        one_of(("1", "3"), int), metavar="{1,3}", fixed=True,
+    )
+    skip_broken: bool = option(
+        False, "data", "leave out the pictures of a folder that cannot be used", bool, fixed=True,
+    )
+    memory_share: float = option(
+        0.5, "data",
+        "largest part of this machine's memory for the images; if they need more, they are read "
+        "from the disk while training, with the same results",
+        real_number(0, 1), metavar="X",
+    )
+    condition: str = choice(
+        "auto", "data",
+        "what the networks are conditioned on: each image's label and its k-means cluster within "
+        "that label, its cluster among all images, its cluster in each colour plane, or nothing; "
+        "auto: labels if there are any, planes for stacked_mnist, clusters otherwise",
+        ("auto", "labels", "clusters", "planes", "none"), fixed=True, points="none",
+    )
+    clusters: int = option(
+        None, "data",
+        "number of k-means clusters: within each label, among all images, or in each plane "
+        "(default: 12 within each label, 256 among all images, 16 in each plane)",
+        whole_number(1, 4096), metavar="N", fixed=True,
+    )
+
+    arch: str = choice(
+        "dcgan", "model",
+        "transposed convolutions (Radford 2015) or fully connected layers (Goodfellow 2014)",
+        ("dcgan", "mlp"), fixed=True, points="mlp",
+    )
+    latent_dim: int = option(
+        64, "model", "length of the latent vector z", whole_number(1, 4096),
+        metavar="N", fixed=True, points=4,
+    )
+    base_channels: int = option(
+        32, "model",
+        "channels of the layer nearest the image, doubled at each halving of the size; "
+        "the mlp has 8 times as many units a layer",
+        whole_number(1, 1024), metavar="N", fixed=True, points=16,
+    )
+    spectral_norm: bool = option(
+        False, "model",
+        "spectral normalisation of the discriminator's weights (Miyato 2018)",
+        bool, fixed=True,
+    )
+    dropout: float = option(
+        0.0, "model", "dropout rate of the discriminator's hidden layers",
+        real_number(0, 0.9), metavar="X", fixed=True,
+    )
+
+    loss: str = choice(
+        "nonsaturating", "objective",
+        "adversarial loss: cross entropy with the generator maximising log D(G(z)), or, as in the "
+        "original, minimising log(1 - D(G(z))) (both Goodfellow 2014); least squares (Mao 2017); "
+        "hinge (Lim 2017); Wasserstein (Arjovsky 2017); relativistic (Jolicoeur-Martineau 2018)",
+        ("nonsaturating", "minimax", "lsgan", "hinge", "wgan", "relativistic"), fixed=True,
+    )
+    label_smoothing: float = option(
+        0.0, "objective",
+        "one-sided label smoothing: the discriminator's target for real images is 1 minus this "
+        "(nonsaturating and minimax only)",
+        real_number(0, 0.5), metavar="X", fixed=True,
+    )
+    gradient_penalty: str = choice(
+        "r1r2", "objective",
+        "penalty on the discriminator's gradient: its square at real images (r1), at generated "
+        "ones (r2) or both (Mescheder 2018), or its distance from 1 between them (Gulrajani 2017)",
+        ("none", "r1", "r2", "r1r2", "wgan-gp"), fixed=True,
+    )
+    gp_weight: float = option(
+        None, "objective",
+        "weight of the gradient penalty (default: 0.1 for images of MNIST's size and for points, "
+        "more in proportion to the values of larger ones, 1.6 for 64 x 64 x 3; 10 with wgan-gp)",
+        real_number(0, 1e4), metavar="X",
+    )
+    gp_interval: int = option(
+        4, "objective", "compute the gradient penalty every N steps, with N times the weight",
+        whole_number(1, 1000), metavar="N",
+    )
+    n_critic: int = option(
+        1, "objective", "discriminator steps per generator step",
+        whole_number(1, 100), metavar="N", fixed=True,
+    )
+    augment: bool = option(
+        False, "objective",
+        "shift and partly blank the images that the discriminator sees, real and generated "
+        "alike (Zhao 2020): for small data sets",
+        bool, fixed=True,
+    )
+    lr: float = option(
+        1.5e-3, "objective", "Adam's learning rate, for both networks", real_number(POSITIVE, 1),
+        metavar="X",
+    )
+    lr_g: float = option(
+        None, "objective", "the generator's own learning rate (default: --lr)",
+        real_number(POSITIVE, 1), metavar="X",
+    )
+    lr_d: float = option(
+        None, "objective", "the discriminator's own learning rate (default: --lr)",
+        real_number(POSITIVE, 1), metavar="X",
+    )
+    lr_decay: float = option(
+        0.5, "objective",
+        "fraction of the run, at its end, over which the learning rates fall linearly to a tenth",
+        real_number(0, 1), metavar="X",
+    )
+    beta1: float = option(
+        0.0, "objective", "Adam's decay per step of the mean gradient", real_number(0, 0.9999),
+        metavar="X", fixed=True,
+    )
+    beta2: float = option(
+        0.99, "objective", "Adam's decay per step of the mean squared gradient",
+        real_number(0, 0.999999), metavar="X", fixed=True,
+    )
+
+    epochs: int = option(
+        6, "training", "passes over the data", whole_number(1, 10**6), metavar="N",
+        points=30,
+    )
+    batch_size: int = option(
+        64, "training", "real images per step, and as many generated ones", whole_number(2, 65536),
+        metavar="N", fixed=True,
+        points=256,
+    )
+    ema: float = option(
+        0.998, "training",
+        "decay per step of the exponential moving average (EMA) of the generator's weights, which "
+        "draws the pictures and is exported; 0 disables it",
+        real_number(0, 0.999999), metavar="X",
+    )
+    mixed_precision: str = choice(
+        "auto", "training",
+        "number format of the layers; auto: float16 on a GPU with tensor cores, bfloat16 on a "
+        "CPU that computes with it, float32 otherwise (off)",
+        ("auto", "float16", "bfloat16", "off"), fixed=True,
+        points="off",
+    )
+    max_minutes: float = option(
+        None, "training",
+        "stop after so many minutes from the start of the script, save and export "
+        "(default: no limit)",
+        real_number(0.01, 1e6), metavar="X",
+    )
+    seed: int = option(
+        0, "training", "seed of all random numbers: the same seed gives the same images",
+        whole_number(0, 2**31 - 1), metavar="N", fixed=True,
+    )
+    resume: bool = option(
+        False, "training",
+        "continue the run in --outdir with its options; a larger --epochs makes a finished run go "
+        "on, and learning rates, decays, penalty weight and intervals may be changed", bool,
+    )
+    overwrite: bool = option(
+        False, "training", "delete the run in --outdir and start a new one", bool
+    )
+
+    outdir: str = option(
+        ".", "output", "folder that everything is written below", metavar="FOLDER"
+    )
+    num_samples: int = option(
+        100, "output", "images in each epoch's picture", whole_number(1, 4096), metavar="N",
+        fixed=True,
+        points=2000,
+    )
+    sample_interval: int = option(
+        1, "output", "epochs between two pictures", whole_number(1, 10**6), metavar="N",
+    )
+    metrics_interval: int = option(
+        0, "output",
+        "epochs between two measurements of the generated images (Fréchet distance, precision, "
+        "recall, …); 0: at the end only, and only if no network has to be trained for it",
+        whole_number(0, 10**6), metavar="N", points=1,
+    )
+    checkpoint_interval: int = option(
+        1, "output", "epochs between two checkpoints", whole_number(1, 10**6), metavar="N",
+    )
+    tensorboard: bool = option(
+        False, "output", "write losses and pictures for TensorBoard to OUTDIR/tensorboard", bool
+    )
+    dry_run: bool = option(
+        False, "output", "check everything, print the networks and the plan, and stop", bool
+    )
+    verbose: bool = option(False, "output", "show TensorFlow's own messages", bool)
