@@ -213,36 +213,56 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
 
 def finish(loop, finished, device):
     """Export the generator, then measure it, judge the run and say what came out."""
-    from gan.export import add_metadata, export_generator
+    from gan.export import add_metadata
     from gan.measure.verdict import judge
+    from gan.run.history import metrics_in
     from gan.run.summary import print_summary, summary_of, write_summary
 
-    config, folder, dataset = loop.config, loop.folder, loop.dataset
+    config, folder, rows = loop.config, loop.folder, loop.history.rows
+    export(loop)
+    metrics = loop.metrics()
+    verdict = None
+    if rows:
+        now = rows[-1] | metrics | {"step": int(loop.state.step)}
+        verdict = judge([*rows[:-1], now], loop.evaluator.floor() or {}, config.loss)
+    best = loop.restore_best()
+    if best:
+        metrics = metrics_in(best)
+        export(loop, best)
+    add_metadata(folder.export, {"metrics": metrics})
+    summary = summary_of(loop, metrics, verdict, finished, device)
+    write_summary(folder.summary, summary)
+    if best:
+        print(f"exported    epoch {best['epoch']}, the best of those that were measured")
+    if not finished:
+        print("time is up: ", end="")
+    print_summary(summary, quality_line(loop.evaluator, metrics), config, folder)
+
+
+def export(loop, row=None):
+    """Write the SavedModel of the EMA generator.
+
+    Args:
+        loop: `Loop`.
+        row: of the history, the epoch that the generator is of; None: as it is now.
+    """
+    from gan.export import export_generator
+
+    config, dataset = loop.config, loop.dataset
     with loop.phases("export"):
-        folder.check()
-        export_generator(folder.export, loop.state.average, loop.sampler, {
+        loop.folder.check()
+        export_generator(loop.folder.export, loop.state.average, loop.sampler, {
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
             "sample_shape": list(dataset.sample_shape),
             "extent": dataset.extent,
             "latent_dim": config.latent_dim,
             "class_names": list(dataset.class_names),
-            "epochs": len(loop.history.rows),
-            "steps": int(loop.state.step),
+            "epochs": row["epoch"] if row else len(loop.history.rows),
+            "steps": row["step"] if row else int(loop.state.step),
             "metrics": {},
             "config": dataclasses.asdict(config),
         })
-    metrics = loop.metrics()
-    add_metadata(folder.export, {"metrics": metrics})
-    rows, verdict = loop.history.rows, None
-    if rows:
-        now = rows[-1] | metrics | {"step": int(loop.state.step)}
-        verdict = judge([*rows[:-1], now], loop.evaluator.floor() or {}, config.loss)
-    summary = summary_of(loop, metrics, verdict, finished, device)
-    write_summary(folder.summary, summary)
-    if not finished:
-        print("time is up: ", end="")
-    print_summary(summary, quality_line(loop.evaluator, metrics), config, folder)
 
 
 def quality_line(evaluator, metrics):

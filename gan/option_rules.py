@@ -43,6 +43,8 @@ def check_combination(config, given):
     if config.loss == "wgan" and config.gradient_penalty == "none" and not config.spectral_norm:
         raise UserError("--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing "
                         "else bounds its discriminator, got: neither")
+    if config.keep_best and not config.metrics_interval and not config.resume:
+        raise UserError("--keep-best needs --metrics-interval, got: --metrics-interval 0")
     for name in ("gp_weight", "gp_interval"):
         if name in given and config.gradient_penalty == "none" and not config.resume:
             raise UserError(f"{flag(name)} needs a --gradient-penalty, "

@@ -178,8 +178,8 @@ class TrainOptions:
     )
     max_minutes: float = option(
         None, "training",
-        "stop after so many minutes from the start of the script, save and export "
-        "(default: no limit)",
+        "stop training this many minutes after the start of the script, then save, export and "
+        "measure, which takes some seconds more (default: no limit)",
         real_number(0.01, 1e6), metavar="X",
     )
     seed: int = option(
@@ -214,6 +214,11 @@ class TrainOptions:
     )
     checkpoint_interval: int = option(
         1, "output", "epochs between two checkpoints", whole_number(1, 10**6), metavar="N",
+    )
+    keep_best: bool = option(
+        False, "output",
+        "export the generator of the best measured epoch, by its Fréchet distance or share of good "
+        "points, rather than the last one's (needs --metrics-interval)", bool,
     )
     tensorboard: bool = option(
         False, "output", "write losses and pictures for TensorBoard to OUTDIR/tensorboard", bool

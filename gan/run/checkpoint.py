@@ -10,6 +10,7 @@ import numpy as np
 from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 
+BEST = "best.npz"  # the checkpoint of the best epoch, with --keep-best
 KEEP = 2  # checkpoints; the one before the last is there when the last is damaged
 CONDITIONS = "conditions/"  # how the names of the conditions' arrays begin
 CHECKS = {  # what the description of a checkpoint must hold
@@ -53,11 +54,14 @@ class Checkpoint:
             UserError: when it cannot be written; earlier checkpoints stay.
         """
         folder = Path(folder)
-        description = {name: getattr(self, name) for name in CHECKS}
-        write_archive(folder / f"step_{self.step:09d}.npz", self.variables | self.conditions,
-                      description)
+        self.write(folder / f"step_{self.step:09d}.npz")
         for path in list_checkpoints(folder)[KEEP:]:
             path.unlink(missing_ok=True)
+
+    def write(self, path):
+        """Write the checkpoint to a file, whole or not at all."""
+        description = {name: getattr(self, name) for name in CHECKS}
+        write_archive(path, self.variables | self.conditions, description)
 
 
 def list_checkpoints(folder):

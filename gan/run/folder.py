@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
 from gan.common.files import finish_replacements, make_folder, write_text
-from gan.run.checkpoint import list_checkpoints
+from gan.run.checkpoint import BEST, list_checkpoints
 from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
 from gan.saved_generator import ABOUT
 
@@ -39,6 +39,7 @@ class RunFolder:
         self.config = self.path / "config.json"
         self.summary = self.path / "summary.json"
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.checkpoints / BEST
         self.export = self.path / "exported_model"
         self.gif = self.path / "training.gif"
         self.tensorboard = self.path / "tensorboard"
@@ -104,7 +105,7 @@ class RunFolder:
             everything: also other files in the folders that are a run's alone.
         """
         names = [self.config, self.summary, self.history, self.loss_curves, *self._pictures(),
-                 *list_checkpoints(self.checkpoints), *self._events()]
+                 *list_checkpoints(self.checkpoints), self.best, *self._events()]
         if everything:
             names += self.images.glob("epoch_*.png")
             names += [path for folder in (self.checkpoints, self.tensorboard)

@@ -88,6 +88,11 @@ class History:
         write_text(path, text.getvalue())
 
 
+def metrics_in(row):
+    """Return the metrics in a row of the history: dict of name → number."""
+    return {name: value for name, value in row.items() if name not in (*COLUMNS, CHANGED)}
+
+
 def _is_history(saved):
     """Whether `History.to_dict` could have returned this."""
     def numbers(values, count):

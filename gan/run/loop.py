@@ -7,8 +7,8 @@ import numpy as np
 
 from gan.drawing import images, plots
 from gan.measure.evaluators import draw_samples
-from gan.run.checkpoint import take_checkpoint
-from gan.run.history import CHANGED, COLUMNS
+from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
+from gan.run.history import CHANGED, metrics_in
 from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
 
@@ -17,6 +17,19 @@ LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1
 
 class DivergedError(Exception):
     """A quantity is no longer a number; the message names it and the step."""
+
+
+def best_row(rows):
+    """Return the first row with the best metric, or None where none was measured.
+
+    That is the smallest Fréchet distance or, of points, the largest share of
+    good ones.
+
+    Args:
+        rows: list of dict, the history.
+    """
+    measured = [row for row in rows if "frechet" in row or "good" in row]
+    return min(measured, key=lambda row: row.get("frechet", -row.get("good", 0)), default=None)
 
 
 class Loop:
@@ -97,16 +110,37 @@ class Loop:
         """
         last = self.history.rows[-1] if self.history.rows else {}
         current = last.get("step") == int(self.state.step)
-        known = {name: value for name, value in last.items() if name not in (*COLUMNS, CHANGED)}
-        if current and known:
-            return known
+        if current and metrics_in(last):
+            return metrics_in(last)
         found = self._measure()
         if current and found:
             last |= found
             self.board.scalars(found, last["epoch"])
             self._write_history()
             self.save()
+            self._keep_best()
         return found
+
+    def restore_best(self):
+        """Set the EMA generator to the best measured epoch's, with `--keep-best`.
+
+        Returns:
+            That epoch's row of the history, or None if it is the last one.
+        """
+        row = best_row(self.history.rows)
+        if not self.config.keep_best or row is None or row is self.history.rows[-1]:
+            return None
+        arrays = load_checkpoint(self.folder.best).variables
+        average = {name: variable for name, variable in self.state.variables().items()
+                   if name.startswith("average/")}
+        assign_variables(average, {name: arrays[name] for name in average})
+        return row
+
+    def _keep_best(self):
+        rows = self.history.rows
+        if self.config.keep_best and best_row(rows) is rows[-1]:
+            take_checkpoint(self.state, self.sampler.conditioning, self.config,
+                            self.dataset.fingerprint, self.history).write(self.folder.best)
 
     def _train(self, epoch, batches):
         began = time.perf_counter()
@@ -139,6 +173,7 @@ class Loop:
         # The last epoch is measured when all is saved and exported.
         if config.metrics_interval and epoch % config.metrics_interval == 0 and not last:
             row |= self._measure()
+            self._keep_best()
         self.progress.epoch_line(row)
         self.board.scalars({name: row[name] for name in row if name not in ("epoch", CHANGED)},
                            epoch)
