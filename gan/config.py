@@ -250,7 +250,7 @@ class TrainConfig:
         Raises:
             UserError: naming the option, what was expected and what arrived.
         """
-        given = vars(_parser().parse_args(arguments))
+        given = vars(make_parser().parse_args(arguments))
         _refuse_idle(given)
         if given.get("dataset") in toy.NAMES:
             return cls(**{**POINTS, **given}).resolved(), set(given)
@@ -356,7 +356,8 @@ POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(T
           if field.metadata["points"] is not None}
 
 
-def _parser():
+def make_parser():
+    """Return the parser of the command line of `train_gan.py`."""
     return parser_of(
         TrainConfig, GROUPS, prog="train_gan.py",
         description="Train a generator and a discriminator against each other, save a picture "
