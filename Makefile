@@ -26,6 +26,6 @@ test: .venv/requirements-dev
 define install
 @$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "needs Python 3.11 to 3.13, got %d.%d; name another one with PYTHON=..." % sys.version_info[:2])'
 $(PYTHON) -m venv .venv
-.venv/bin/python -m pip install --quiet --requirement $(@F).txt
+.venv/bin/python -m pip install --requirement $(@F).txt
 @touch $@
 endef

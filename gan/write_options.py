@@ -19,9 +19,9 @@ LONGEST_DEFAULT = 16  # characters; a longer one stays in the text, so that colu
 ONE_CALL = {"resume", "overwrite", "outdir", "dry_run", "verbose"}  # never part of a run
 HEAD = """# Options
 
-Written by `python -m gan.write_options` from the declarations in the code; `--help` of each \
-command shows the same. Every option may be spelled with underscores: `--batch_size` is \
-`--batch-size`.
+Written by `python -m gan.write_options` from the declarations in the code. `--help` of each \
+command shows the same, `--version` the version. Every option may be spelled with underscores: \
+`--batch_size` is `--batch-size`.
 """
 
 
@@ -60,7 +60,7 @@ def _table(group):
 
 
 def _actions(group):
-    return [action for action in group._group_actions if action.dest != "help"]
+    return [action for action in group._group_actions if action.dest not in ("help", "version")]
 
 
 def _cells(action):
