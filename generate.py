@@ -42,8 +42,8 @@ def main():
     return 0
 
 
-def parse():
-    """Parse and check the command line."""
+def make_parser():
+    """Return the parser of the command line."""
     parser = OptionParser(
         prog="generate.py",
         description="Draw images from a generator that train_gan.py exported. A seed names one "
@@ -81,7 +81,12 @@ def parse():
     add("--batch-size", type=whole_number(1, 65536), default=500, metavar="N",
         help="images drawn at a time (default: 500)")
     add("--force", action="store_true", help="overwrite files that exist")
-    options = parser.parse_args()
+    return parser
+
+
+def parse():
+    """Parse and check the command line."""
+    options = make_parser().parse_args()
     check_combination(options)
     options.truncation = 1.0 if options.truncation is None else options.truncation
     options.frames = options.frames or 24

@@ -31,8 +31,8 @@ def main():
     return 0
 
 
-def parse():
-    """Parse the command line."""
+def make_parser():
+    """Return the parser of the command line."""
     parser = OptionParser(
         prog="make_gif.py", description="Turn the epoch pictures of a run into a training GIF."
     )
@@ -53,7 +53,12 @@ def parse():
         help="how often it plays; 0: for ever (default: 0)")
     add("--no-caption", action="store_true", help="leave out the line with the epoch")
     add("--force", action="store_true", help="overwrite a file that exists")
-    options = parser.parse_args()
+    return parser
+
+
+def parse():
+    """Parse and check the command line."""
+    options = make_parser().parse_args()
     if options.output.suffix.lower() != ".gif":
         raise UserError(f"--output: expected a name that ends in .gif, got: {options.output}")
     if options.output.exists() and not options.force:

@@ -31,7 +31,7 @@ ROWS = {
     "no penalty, minimax": [*NO_PENALTY, "--loss", "minimax"],
     "no penalty, hinge, spectral norm": [*NO_PENALTY, "--loss", "hinge", "--spectral-norm"],
     "r1": ["--gradient-penalty", "r1"],
-    "spectral norm besides r1r2": ["--spectral-norm"],
+    "spectral norm and r1r2": ["--spectral-norm"],
     "dropout 0.3": ["--dropout", "0.3"],
     "augment": ["--augment"],
 }

@@ -11,17 +11,12 @@ import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, run_script
+from gan.common.options import OptionParser, whole_number
 from gan.measure.evaluators import draw_samples, evaluator_for
 
 
-def main():
-    """Evaluate from the command line; returns the exit code."""
-    from gan.common.device import import_tensorflow
-    from gan.common.files import write_text
-    from gan.common.options import OptionParser, whole_number
-    from gan.data.datasets import load_dataset
-    from gan.saved_generator import SavedGenerator, read_about
-
+def make_parser():
+    """Return the parser of the command line."""
     parser = OptionParser(prog="python -m gan.evaluate", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--model", type=Path, default=Path("exported_model"), metavar="FOLDER",
@@ -32,7 +27,17 @@ def main():
     add("--seed", type=whole_number(0, 2**62), default=0, metavar="N",
         help="seed of the first of them (default: 0)")
     add("--json", type=Path, metavar="FILE", help="also write the figures to this file")
-    options = parser.parse_args()
+    return parser
+
+
+def main():
+    """Evaluate from the command line; returns the exit code."""
+    from gan.common.device import import_tensorflow
+    from gan.common.files import write_text
+    from gan.data.datasets import load_dataset
+    from gan.saved_generator import SavedGenerator, read_about
+
+    options = make_parser().parse_args()
 
     about = read_about(options.model)
     config = about["config"]

@@ -1,8 +1,7 @@
 import pytest
 
-from gan.config import POINTS, TrainConfig
+from gan.config import TrainConfig
 from gan.option_rules import complete_for
-from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(("arguments", "shape", "weight"), [
@@ -19,7 +18,3 @@ def test_points_have_defaults_of_their_own_that_give_way():
     config, given = TrainConfig.from_arguments(["--dataset", "ring", "--epochs", "3"])
     assert config.arch == "mlp" and config.epochs == 3 and given == {"dataset", "epochs"}
     assert TrainConfig.from_arguments([])[0].arch == "dcgan"
-    text = (ROOT / "README.md").read_text()
-    line = next(line for line in text.splitlines() if line.startswith("With simulated points"))
-    for name, value in POINTS.items():
-        assert f"`--{name.replace('_', '-')} {value}`" in line, name

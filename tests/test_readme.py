@@ -1,49 +1,147 @@
-"""What the README promises about options and commands is what the scripts have."""
+"""What README.md and docs/ promise about options, commands and files is so."""
 
-import dataclasses
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import import_module
 
-import generate
-import make_gif
-from gan.config import TrainConfig
+import pytest
+
+from gan.config import POINTS, TrainConfig
+from gan.write_options import COMMANDS, PAGE, page
 from tests.conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = {"train_gan.py": "gan.config", "generate.py": "generate", "make_gif.py": "make_gif"}
 
 
-def test_every_training_option_is_in_its_table_with_its_default():
-    for field in dataclasses.fields(TrainConfig):
-        name = "--" + field.name.replace("_", "-")
-        row = re.search(rf"^\| `{name}[ `].*$", README, re.MULTILINE)
-        assert row, name
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row[0])[1:-1]]
-        value = field.default
-        shown = "" if value is None or value is False else (
-            f"{value:g}" if isinstance(value, float) else str(value))
-        assert cells[1].strip("`") == shown, name
-        assert cells[2].replace("\\|", "|") == field.metadata["help"], name
+def names(pages):
+    return pytest.mark.parametrize("path", pages, ids=lambda path: path.name)
 
 
-def test_every_option_of_the_other_scripts_is_in_the_readme(monkeypatch, capsys):
-    for script in (generate, make_gif):
-        monkeypatch.setattr("sys.argv", ["script", "--help"])
-        try:
-            script.parse()
-        except SystemExit:
-            text = capsys.readouterr().out
-        for name in set(re.findall(r"--[a-z][a-z-]*", text)) - {"--help"}:
-            assert re.search(rf"^\| `{name}[ `]", README, re.MULTILINE), name
+def test_the_page_of_options_is_current():
+    assert PAGE.read_text() == page(), "run: python -m gan.write_options"
 
 
-def test_every_option_named_in_the_readme_exists():
-    known = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(TrainConfig)}
-    scripts = "".join((ROOT / name).read_text() for name in
-                      ("generate.py", "make_gif.py", "gan/evaluate.py", "gan/train_classifier.py"))
-    known |= set(re.findall(r'"(--[a-z-]+)"', scripts)) | {"--help"}
-    for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", README)):
+def test_the_page_of_options_has_rows_as_declared():
+    text = PAGE.read_text()
+    for row in ("| `--epochs N` | `6` | passes over the data |",
+                "| `--dataset NAME\\|PATH` | `mnist` | mnist, fashion_mnist",
+                "| `--arch` | `dcgan` | `dcgan`, `mlp`: ",
+                "| `--dry-run` |  | check everything",
+                "| `--model FOLDER` | `exported_model` | ",
+                "| `--fps X` | `4` | frames a second |"):
+        assert row in text, row
+    assert "%%" not in text
+
+
+def test_the_defaults_of_points_are_on_the_page_of_options():
+    line = next(line for line in PAGE.read_text().splitlines()
+                if line.startswith("With simulated points"))
+    for name, value in POINTS.items():
+        assert f"`--{name.replace('_', '-')} {value}`" in line, name
+
+
+def known_options():
+    parsers = [import_module(name).make_parser() for name in COMMANDS]
+    known = {option for parser in parsers for option in parser._option_string_actions}
+    for path in ROOT.glob("benchmarks/*.py"):
+        known |= set(re.findall(r'"(--[a-z][a-z-]*)"', path.read_text()))
+    return known
+
+
+@names(PAGES)
+def test_every_option_that_is_named_exists(path):
+    known = known_options()
+    for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", path.read_text())):
         assert name.replace("_", "-") in known, name
 
 
-def test_every_linked_file_exists():
-    for target in re.findall(r"\]\((?!http)([^)#\s=]+)\)", README):
-        assert (ROOT / target).exists(), target
+def commands(path):
+    """The command lines of this project's scripts in a page's `bash` blocks."""
+    for block in re.findall(r"```bash\n(.*?)```", path.read_text(), re.DOTALL):
+        for line in block.splitlines():
+            found = re.match(r"python (?:-m )?(\S+)(.*)", line)
+            module = MODULES.get(found[1], found[1]) if found else None
+            if module in COMMANDS:
+                yield module, shlex.split(found[2], comments=True)
+
+
+@names(PAGES)
+def test_every_command_that_is_shown_is_understood(path):
+    for module, arguments in commands(path):
+        if module == "gan.config":
+            TrainConfig.from_arguments(arguments)
+        else:
+            import_module(module).make_parser().parse_args(arguments)
+
+
+def test_commands_are_found():
+    found = list(commands(ROOT / "README.md"))
+    assert ("generate", ["--grid", "8x8"]) in found and ("gan.config", []) in found
+
+
+def headings(path):
+    """The anchors of a page's headings, as GitHub makes them."""
+    lines = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL).splitlines()
+    return {re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+            for line in lines if line.startswith("#")}
+
+
+@names(PAGES)
+def test_every_linked_file_and_heading_exists(path):
+    for target, _, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(#([^)\s]+))?\)", path.read_text()):
+        file = (path.parent / target) if target else path
+        assert file.exists(), target
+        assert not anchor or anchor in headings(file), f"{target}#{anchor}"
+
+
+def test_every_page_and_picture_is_linked():
+    text = "".join(path.read_text() for path in PAGES)
+    for path in [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "images").iterdir()]:
+        assert path.name in text, path.name
+
+
+def test_make_and_readme_run_the_same_tests():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    command = next(line for line in lines if line.startswith("python -m pytest"))
+    assert f".venv/bin/{command} $(ARGS)" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_make_installs_before_it_trains(tmp_path):
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+
+    def steps(*arguments):
+        done = subprocess.run(["make", "--dry-run", *arguments], cwd=tmp_path, capture_output=True,
+                              text=True, check=True)
+        return [line for line in done.stdout.splitlines() if line.startswith((".venv", "python3"))]
+
+    install = ".venv/bin/python -m pip install --requirement requirements.txt"
+    train = ".venv/bin/python train_gan.py --epochs 2"
+    new = steps("train", "ARGS=--epochs 2", "PYTHON=python3")
+    assert new[1:] == ["python3 -m venv .venv", install, train]
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "requirements").touch()
+    assert steps("train", "ARGS=--epochs 2") == [train]
+    os.utime(tmp_path / ".venv" / "requirements", (0, 0))  # the requirements changed since
+    assert steps("train", "ARGS=--epochs 2")[-2:] == [install, train]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_make_refuses_a_python_without_tensorflow(tmp_path):
+    (tmp_path / "requirements.txt").touch()
+    python = tmp_path / "python3.10"  # runs the check as an older Python would
+    python.write_text(f"""#!/bin/sh
+[ "$1" = -c ] || exit 9
+exec {sys.executable} -c "import sys; sys.version_info = (3, 10, 0); $2"
+""")
+    python.chmod(0o755)
+    done = subprocess.run(["make", "-f", ROOT / "Makefile", "train", f"PYTHON={python}"],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and not (tmp_path / ".venv").exists()
+    assert "needs Python 3.11 to 3.13, got 3.10" in done.stderr
