@@ -7,6 +7,7 @@ defaults; the figures are those of its last epoch.
 """
 
 import csv
+import json
 import subprocess
 import sys
 import tempfile
@@ -38,15 +39,17 @@ ROWS = {
 
 
 def run(arguments):
-    """Run `train_gan.py`; returns the last row of its history and its verdict."""
+    """Run `train_gan.py`; returns its metrics, with the separation, and its verdict."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, str(ROOT / "train_gan.py"), "--outdir", folder,
                                *arguments], capture_output=True, text=True)
         if done.returncode:
             return None, done.stderr.strip()[-120:]
-        verdict = next(line for line in done.stdout.splitlines() if line.startswith("verdict"))
+        summary = json.loads((Path(folder) / "summary.json").read_text())
         with (Path(folder) / "history.csv").open() as file:
-            return list(csv.DictReader(file))[-1], verdict[12:]
+            separation = list(csv.DictReader(file))[-1]["separation"]
+        found = {**summary["metrics"]["generated"], "separation": float(separation)}
+        return found, summary["verdict"]["finding"]
 
 
 def main():
@@ -61,10 +64,10 @@ def main():
             row += ["images only", ""]
         else:
             last, _ = run(["--dataset", "ring", *arguments])
-            row += [last["modes"], f"{float(last['good']):.1%}"] if last else ["stopped", ""]
+            row += [last["modes"], f"{last['good']:.1%}"] if last else ["stopped", ""]
         last, verdict = run(["--epochs", options.epochs, *arguments])
-        row += ([f"{float(last['frechet']):.2f}"]
-                + [f"{float(last[column]):.2f}" for column in ("precision", "recall", "separation")]
+        row += ([f"{last['frechet']:.2f}"]
+                + [f"{last[column]:.2f}" for column in ("precision", "recall", "separation")]
                 if last else [verdict, "", "", ""])
         rows.append(row)
         print(*row, verdict, sep=" | ", flush=True)
