@@ -66,14 +66,14 @@ def _endpoints(generator, conditioning, latent_dim):
 
     def latents(seeds):
         return {"latents": latents_from_seeds(seeds, latent_dim),
-                "conditions": conditions_from_seeds(seeds, conditioning.shares)}
+                "conditions": conditions_from_seeds(seeds, conditioning.probabilities)}
 
     def sample(seeds):
         return shades(**latents(seeds))
 
     def latents_labels(seeds, labels):
         of_class = tf.equal(labels[:, None], conditioning.class_of[None])
-        shares = conditioning.shares * tf.cast(of_class, tf.float32)
+        shares = conditioning.probabilities * tf.cast(of_class, tf.float32)
         return {"latents": latents_from_seeds(seeds, latent_dim),
                 "conditions": conditions_from_seeds(seeds, shares)}
 

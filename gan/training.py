@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from gan import models
 from gan.augment import augment
+from gan.data.class_rows import class_rows
 from gan.layers import SpectralLayer
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from gan.optimizer import ConstantThenLinear, FusedAdam
@@ -302,7 +303,7 @@ class Trainer:
         Returns:
             uint8 [N, H, W, C], or float32 [N, 2].
         """
-        samples = self.sample(seeds, conditions_from_seeds(seeds, self.conditioning.shares))
+        samples = self.sample(seeds, conditions_from_seeds(seeds, self.conditioning.probabilities))
         if len(samples.shape) == 2:
             return samples
         return tf.cast(tf.round((samples * 0.5 + 0.5) * 255), tf.uint8)
@@ -324,10 +325,10 @@ class Trainer:
         """
         seeds = np.arange(count, dtype=np.int64)
         classes = self.conditioning.class_of
-        if classes is None or count < classes.max() + 1:
-            return seeds, conditions_from_seeds(seeds, self.conditioning.shares).numpy()
-        rows = np.sort(np.resize(np.unique(classes), count))
-        shares = self.conditioning.shares * (rows[:, None] == classes)
+        if classes is None:
+            return seeds, conditions_from_seeds(seeds, self.conditioning.probabilities).numpy()
+        rows = class_rows(classes, count)
+        shares = self.conditioning.probabilities * (rows[:, None] == classes)
         return seeds, conditions_from_seeds(seeds, shares).numpy()
 
 

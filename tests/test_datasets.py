@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.data.conditioning import PrincipalComponents, condition_dataset, k_means
+from gan.data.clustering import PrincipalComponents, k_means
+from gan.data.conditioning import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
 from gan.data.orientation import orientation_histograms
 
@@ -217,7 +218,7 @@ def test_conditions_by_label_keep_to_their_label(mnist):
     found = condition_dataset(small, "auto", 4, seed=0)
     assert found.count == 40
     np.testing.assert_array_equal(found.class_of[found.ids], small.labels)
-    np.testing.assert_allclose(found.shares, np.bincount(found.ids) / 2000, rtol=1e-6)
+    np.testing.assert_allclose(found.probabilities, np.bincount(found.ids) / 2000, rtol=1e-6)
     again = condition_dataset(small, "labels", 4, seed=0)
     np.testing.assert_array_equal(found.ids, again.ids)
     assert (condition_dataset(small, "labels", 4, seed=1).ids != found.ids).any()
@@ -248,7 +249,7 @@ def test_conditions_survive_a_checkpoint(mnist):
         before = condition_dataset(small, kind, None, seed=0)
         after = type(before).from_arrays(before.to_arrays(), 300)
         np.testing.assert_array_equal(before.ids, after.ids)
-        np.testing.assert_array_equal(before.shares, after.shares)
+        np.testing.assert_array_equal(before.probabilities, after.probabilities)
         np.testing.assert_array_equal(before.codes, after.codes)
         assert before.describe() == after.describe()
         assert (before.class_of is None) == (after.class_of is None)
