@@ -55,7 +55,7 @@ def to_pixels(images, where, trained=None):
         note(f"{where}: {dtype} from {scale.low} to {scale.high} became uint8 from 0 to 255")
         images = _scaled(images, scale)
     if scale == BYTES and not trained and not any(part.max() > 1 for part in _parts(images)):
-        warn(f"{where}: no value is above 1, so all are black; multiply by 255 if 1 means white")
+        warn(f"{where}: no value is above 1, where 255 is white, so all of them are black")
     return images, scale
 
 
@@ -87,7 +87,7 @@ def _hint(shape):
     hint = ""
     if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
         hint = f"unfold with x.reshape(-1, {side}, {side})"
-    elif len(shape) == 4 and shape[3] == 4:
+    elif len(shape) == 4 and shape[3] == 4 and shape[1] == shape[2]:
         hint = "leave the transparency out with x[..., :3]"
     elif len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
         hint = "transpose with x.transpose(0, 2, 3, 1) and make them square"
