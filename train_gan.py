@@ -140,7 +140,7 @@ def load_data(config, checkpoint):
         raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run to "
                         "resume was trained on")
     else:
-        conditioning = Conditioning.from_arrays(dict(checkpoint.conditions), count)
+        conditioning = Conditioning.from_arrays(checkpoint.conditions, count)
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
 

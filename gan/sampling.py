@@ -8,6 +8,7 @@ the default differs between devices.
 import numpy as np
 import tensorflow as tf
 
+from gan.data.class_rows import class_rows
 from gan.kinds import kind_of
 from gan.models import generator_inputs
 
@@ -101,7 +102,7 @@ class Sampler:
         Returns:
             `(latents, conditions)`: float32 [N, latent_dim] and int32 [N].
         """
-        probabilities = self.conditioning.shares
+        probabilities = self.conditioning.probabilities
         if labels is not None:
             of_class = tf.equal(labels[:, None], self.conditioning.class_of[None])
             probabilities = probabilities * tf.cast(of_class, tf.float32)
@@ -123,12 +124,12 @@ class Sampler:
             count: number of samples wanted.
 
         Returns:
-            `(seeds, conditions)`, int64 and int32 [count]. With labels, as many
-            images of each class as fit, class by class.
+            `(seeds, conditions)`, int64 and int32 [count]. With labels, class by
+            class, see `class_rows`.
         """
         seeds = np.arange(count, dtype=np.int64)
-        classes, probabilities = self.conditioning.class_of, self.conditioning.shares
-        if classes is not None and count >= classes.max() + 1:
-            rows = np.sort(np.resize(np.unique(classes), count))
+        classes, probabilities = self.conditioning.class_of, self.conditioning.probabilities
+        if classes is not None:
+            rows = class_rows(classes, count)
             probabilities = probabilities * (rows[:, None] == classes)
         return seeds, conditions_from_seeds(seeds, probabilities).numpy()

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.data.conditioning import PrincipalComponents, condition_dataset, k_means
+from gan.data import datasets
 from gan.data.datasets import Dataset, load_dataset
-from gan.data.orientation import orientation_histograms
+from gan.data.fingerprint import digest_images
 
 
 def idx(array):
@@ -96,19 +96,37 @@ GOOD = np.zeros((4, 16, 16), np.uint8)
 
 @pytest.mark.parametrize(("arrays", "expected"), [
     ({"x": GOOD}, "expected an array x_train, got: x"),
-    ({"x_train": GOOD.astype(np.float32)}, "expected whole numbers"),
-    ({"x_train": GOOD.astype(np.int64)}, "expected uint8, got: int64"),
+    ({"x_train": np.full((4, 16, 16), 7.5)}, "from 7.5 to 7.5; convert with x.round()"),
+    ({"x_train": np.full((4, 16, 16), np.nan)}, "expected finite numbers"),
+    ({"x_train": np.linspace(-0.4, 0.4, 1024).reshape(4, 16, 16)}, "x.min()"),
+    ({"x_train": np.full((4, 16, 16), 4000)}, "from 4000 to 4000; convert with (x // 257)"),
+    ({"x_train": np.full((4, 16, 16), -1)}, "got: int64 from -1 to -1"),
+    ({"x_train": np.full((4, 16, 16), "a")}, "expected numbers (uint8), got: <U1"),
     ({"x_train": np.zeros((4, 16, 20), np.uint8)}, "expected square images"),
     ({"x_train": np.zeros((4, 16, 16, 2), np.uint8)}, "with C 1 or 3"),
-    ({"x_train": np.zeros((4, 256), np.uint8)}, "expected square images"),
+    ({"x_train": np.zeros((4, 256), np.uint8)}, "got: [4, 256]; unfold with x.reshape(-1, 16, 16)"),
+    ({"x_train": np.zeros((4, 3, 16, 20), np.uint8)}, "transpose with x.transpose(0, 2, 3, 1)"),
+    ({"x_train": np.zeros((16, 16, 3, 4), np.uint8)}, "transpose with x.transpose(3, 0, 1, 2)"),
+    ({"x_train": np.zeros((4, 16, 16, 4), np.uint8)}, "with x[..., :3]"),
+    ({"x_train": np.zeros((16, 16, 5), np.uint8)}, "if N comes last, transpose with x.transpose(2"),
     ({"x_train": np.zeros((0, 16, 16), np.uint8)}, "N at least 2"),
     ({"x_train": np.zeros((4, 18, 18), np.uint8)}, "a multiple of 4, got: 18"),
     ({"x_train": np.zeros((2, 256, 256), np.uint8)}, "got: 256"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, 1])}, "one for each of 4 images"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, -1, 1])}, "got: -1 to 1"),
-    ({"x_train": GOOD, "y_train": np.array([0, 1, 9999, 1])}, "from 0 to 999"),
+    ({"x_train": np.zeros((1001, 16, 16), np.uint8), "y_train": np.arange(1001)},
+     "expected at most 1000 classes, got: 1001 different labels"),
+    ({"x_train": GOOD, "y_train": np.array([0, 1, 0.5, 1])}, "with fractions"),
+    ({"x_train": GOOD, "y_train": np.array([0, 1, np.nan, 1])}, "expected whole numbers"),
+    ({"x_train": GOOD, "y_train": np.full((4, 2), 0.5)}, "with y.argmax(axis=1)"),
+    ({"x_train": GOOD, "y_train": np.array([0, 1, None, 1])}, "got: Python objects; convert"),
+    ({"x_train": GOOD, "x_test": GOOD, "y_train": np.array([3, 7, 3, 7]),
+      "y_test": np.array([3, 3, 5, 9])},
+     "a.npz: test labels: expected labels that occur among the training labels, got: 5, 9"),
+    ({"x_train": np.linspace(0, 1, 1024).reshape(4, 16, 16), "x_test": np.full((4, 16, 16), 7.0)},
+     "from 0 to 1 as the training images have, got: 7 to 7"),
     ({"x_train": GOOD, "x_test": np.zeros((4, 20, 20), np.uint8)}, "test images of the training"),
-    ({"x_train": np.array([object()] * 4)}, "expected whole numbers"),
+    ({"x_train": np.array([object()] * 4)}, "got: Python objects"),
 ])
 def test_wrong_arrays_are_named(tmp_path, arrays, expected):
     path = tmp_path / "a.npz"
@@ -162,93 +180,42 @@ def test_fingerprint_sees_one_changed_bit():
     assert Dataset("b", images.copy()).fingerprint in prints
 
 
-def test_principal_components_are_those_of_the_singular_value_decomposition():
-    images = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 1)).astype(np.uint8)
-    flat = images.reshape(50, -1).astype(np.float64)
-    _, singular, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
-    found = PrincipalComponents(images, 3).project(images)
-    expected = (flat - flat.mean(axis=0)) @ axes[:3].T
-    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=0.02)
-    np.testing.assert_allclose(np.square(found).sum(axis=0), singular[:3] ** 2, rtol=1e-4)
+def test_fingerprints_are_those_of_the_first_version(mnist, tiny_npz):
+    # Written down from version 0.1: checkpoints and classifiers are found by them.
+    assert mnist.fingerprint == "2a9bac7d365be67d"
+    assert load_dataset(str(tiny_npz)).fingerprint == "c25cc63a475c7500"
 
 
-def test_edges_of_a_bar_point_across_it():
-    images = np.zeros((2, 32, 32, 1), np.uint8)
-    images[0, :, 13:15] = 255  # upright: edges point right (0) and left (4)
-    images[1, 13:15, :] = 255  # lying: edges point down (2) and up (6)
-    found = orientation_histograms(images).reshape(2, 8, 8, 8)
-    middle = np.square(found[:, 2:6, 2:6]).sum(axis=(1, 2))  # away from the picture's rim
-    np.testing.assert_allclose(middle[0, [0, 4]], middle[0].sum() / 2, rtol=1e-5)
-    np.testing.assert_allclose(middle[1, [2, 6]], middle[1].sum() / 2, rtol=1e-5)
+def test_the_fingerprint_is_the_content_and_not_the_place(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images)
+    (tmp_path / "b").mkdir()
+    np.savez_compressed(tmp_path / "b" / "c.npz", x_train=images, x_test=images)
+    np.save(tmp_path / "d.npy", images)
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(idx(images))
+    found = {load_dataset(str(tmp_path / name)).fingerprint
+             for name in ("a.npz", "b/c.npz", "d.npy", "idx")}
+    assert len(found) == 1
 
 
-def test_a_slanted_edge_is_shared_between_two_directions():
-    # A ramp whose gradient points 22.5 degrees down from the right, between 0 and 1.
-    rows, columns = np.mgrid[:32, :32]
-    angle = np.pi / 8
-    ramp = 5.5 * (np.cos(angle) * columns + np.sin(angle) * rows)
-    found = orientation_histograms(ramp.astype(np.uint8)[None, ..., None]).reshape(8, 8, 8)
-    shares = np.square(found[2:6, 2:6]).sum(axis=(0, 1))
-    assert shares[0] == pytest.approx(shares[1], rel=0.1)
-    assert shares[:2].sum() > 0.8 * shares.sum()
+def test_images_are_hashed_once(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr(datasets, "digest_images",
+                        lambda images: calls.append(1) or digest_images(images))
+    monkeypatch.setattr(datasets, "FASHION_SHAPE", (4, 16, 16, 1))
+    np.savez(tmp_path / "a.npz", x_train=GOOD, y_train=np.arange(4))
+    data = load_dataset(str(tmp_path / "a.npz"))
+    assert data.fingerprint == data.fingerprint and len(calls) == 1
 
 
-def test_clusters_of_edges_know_digits_better_than_clusters_of_pixels(mnist):
-    def purity(features):
-        points = PrincipalComponents(features, 50).project(features)
-        found = k_means(points, 64, np.random.default_rng(0))
-        return sum(np.bincount(labels[found == cluster], minlength=10).max()
-                   for cluster in range(64)) / len(labels)
-
-    images, labels = mnist.images[:6000], mnist.labels[:6000]
-    assert purity(orientation_histograms(images)) > purity(images) + 0.05
-
-
-def test_k_means_finds_separate_clouds():
-    random = np.random.default_rng(0)
-    truth = random.integers(0, 5, 500)
-    points = (np.eye(5)[truth] * 10 + random.normal(0, 0.3, (500, 5))).astype(np.float32)
-    found = k_means(points, 5, np.random.default_rng(1))
-    assert len({(a, b) for a, b in zip(truth, found, strict=True)}) == 5  # a renaming
-
-
-def test_conditions_by_label_keep_to_their_label(mnist):
-    small = Dataset("small", mnist.images[:2000], mnist.labels[:2000], mnist.class_names)
-    found = condition_dataset(small, "auto", 4, seed=0)
-    assert found.count == 40
-    np.testing.assert_array_equal(found.class_of[found.ids], small.labels)
-    np.testing.assert_allclose(found.shares, np.bincount(found.ids) / 2000, rtol=1e-6)
-    again = condition_dataset(small, "labels", 4, seed=0)
-    np.testing.assert_array_equal(found.ids, again.ids)
-    assert (condition_dataset(small, "labels", 4, seed=1).ids != found.ids).any()
-
-
-def test_conditions_without_labels(mnist):
-    bare = Dataset("bare", mnist.images[:1000])
-    found = condition_dataset(bare, "auto", None, seed=0)
-    assert found.class_of is None and found.count <= 100  # ten images a cluster at least
-    assert condition_dataset(bare, "none", None, seed=0).count == 1
-    with pytest.raises(UserError, match="has no labels, got: labels"):
-        condition_dataset(bare, "labels", None, seed=0)
-    with pytest.raises(UserError, match="--clusters: expected at most 1000"):
-        condition_dataset(bare, "clusters", 2000, seed=0)
-
-
-def test_code_names_the_condition_its_group_and_all():
-    from gan.data.conditioning import Conditioning
-
-    parts = np.array([[0, 3, 5], [1, 3, 5], [2, 4, 5]])
-    found = Conditioning(np.array([0, 1, 2]), np.full(3, 1 / 3), parts, "labels", parts[:, 1] - 3)
-    assert found.codes.tolist() == [[1, 0, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]]
-
-
-def test_conditions_survive_a_checkpoint(mnist):
-    small = Dataset("small", mnist.images[:300], mnist.labels[:300], mnist.class_names)
-    for kind in ("labels", "clusters", "none"):
-        before = condition_dataset(small, kind, None, seed=0)
-        after = type(before).from_arrays(before.to_arrays(), 300)
-        np.testing.assert_array_equal(before.ids, after.ids)
-        np.testing.assert_array_equal(before.shares, after.shares)
-        np.testing.assert_array_equal(before.codes, after.codes)
-        assert before.describe() == after.describe()
-        assert (before.class_of is None) == (after.class_of is None)
+def test_examples_show_the_classes_of_class_rows():
+    labels = np.array([0, 1, 2] * 20 + [3], np.int32)
+    shades = np.arange(61, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    images = np.broadcast_to(shades, (61, 16, 16, 1))
+    data = Dataset("a", images, labels, ("a", "b", "c", "d"))
+    shown = data.examples(25)[:, 0, 0, 0]  # five rows of five, two of the first class
+    assert shown[:10].tolist() == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]
+    assert shown[10:15].tolist() == [1, 4, 7, 10, 13]
+    assert shown[20:].tolist() == [60] * 5  # the only one of its class
+    assert Dataset("b", images).examples(3)[:, 0, 0, 0].tolist() == [0, 1, 2]

@@ -1,6 +1,9 @@
 """The choice of precision, on machines that this one is not."""
 
+import ctypes
+import os
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,3 +50,38 @@ def test_precision_as_asked_for(machine, option, policy):
 def test_gpu_is_described(machine):
     machine((7, 5))
     assert device.find_device("auto").name == "GPU, Tesla T4, 15 GiB, compute capability 7.5"
+
+
+@pytest.fixture
+def without_sysconf(monkeypatch):
+    """The system of Windows, as far as memory goes."""
+    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setattr(device.Path, "read_text", lambda self: "max")  # no container
+
+
+def test_memory_on_windows_is_asked_of_its_kernel(without_sysconf, monkeypatch):
+    def answer(pointer):
+        assert pointer._obj.length == 64  # sizeof(MEMORYSTATUSEX)
+        total = ctypes.c_uint64.from_address(ctypes.addressof(pointer._obj) + 8)
+        total.value = 12 * 2**30
+        return 1
+
+    kernel = SimpleNamespace(kernel32=SimpleNamespace(GlobalMemoryStatusEx=answer))
+    monkeypatch.setattr(ctypes, "windll", kernel, raising=False)
+    assert device.memory_bytes() == 12 * 2**30
+
+
+def test_memory_that_no_system_tells_is_taken_for_4_gib(without_sysconf, monkeypatch):
+    monkeypatch.delattr(ctypes, "windll", raising=False)
+    assert device.memory_bytes() == 4 * 2**30
+
+
+def test_memory_of_a_container_is_its_share(monkeypatch):
+    monkeypatch.setattr(device.Path, "read_text", lambda self: "1000000")
+    assert device.memory_bytes() == 1_000_000
+
+
+def test_arrays_load_without_sysconf(without_sysconf, tiny_npz):
+    from gan.data.datasets import load_dataset
+
+    assert len(load_dataset(str(tiny_npz)).images) == 320

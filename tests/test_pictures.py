@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.data import pictures
+from gan.data import decode
 from gan.data.datasets import load_dataset
 from tests.conftest import TINY, draw_shapes, run_script
 
@@ -101,7 +101,7 @@ def broken_folder(folder):
     (folder / "half.png").write_bytes((folder / "0.png").read_bytes()[:60])
     (folder / "text.jpg").write_text("not a picture")
     write(folder / "tiny.png", images[0][:5, :5])
-    Image.fromarray(np.zeros((16, 16), np.uint16)).save(folder / "deep.png")
+    Image.new("LAB", (16, 16)).save(folder / "odd.tiff")
     (folder / "not_asked.txt").write_text("ignored")
     return images
 
@@ -110,7 +110,7 @@ def test_unusable_pictures_are_named(tmp_path):
     broken_folder(tmp_path / "data")
     with pytest.raises(UserError, match="4 of 8 pictures cannot be used") as caught:
         load_dataset(str(tmp_path / "data"), image_size=16)
-    for text in ("half.png (broken:", "text.jpg (broken:", "deep.png (mode I;16",
+    for text in ("half.png (broken:", "text.jpg (broken:", "odd.tiff (mode LAB, expected grey",
                  "tiny.png (5 x 5 pixels, expected sides of at least 8)", "--skip-broken"):
         assert text in str(caught.value), text
 
@@ -144,7 +144,7 @@ def test_cache_is_used_until_a_file_changes(tmp_path, monkeypatch):
     for number, image in enumerate(images):
         write(tmp_path / "data" / f"{number}.png", image)
     first = load_dataset(str(tmp_path / "data"))
-    monkeypatch.setattr(pictures, "decode", None)  # not called again
+    monkeypatch.setattr(decode.Image, "open", None)  # no file is opened again
     np.testing.assert_array_equal(load_dataset(str(tmp_path / "data")).images, first.images)
     assert isinstance(first.images, np.memmap)
     monkeypatch.undo()

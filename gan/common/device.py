@@ -1,5 +1,6 @@
 """What this machine computes with: TensorFlow without its noise, device, precision."""
 
+import ctypes
 import importlib.util
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from gan.common.errors import UserError
 
 TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
+UNKNOWN_MEMORY = 4 * 2**30  # bytes taken for granted where the system does not tell
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it
 
 
@@ -62,7 +64,7 @@ def import_tensorflow(verbose):
 def _scratch_file():
     try:
         return tempfile.TemporaryFile()
-    except OSError:  # no room anywhere: what is diverted is lost
+    except OSError:  # no space anywhere: what is diverted is lost
         return open(os.devnull, "w+b")
 
 
@@ -96,14 +98,37 @@ def find_device(mixed_precision):
 
 
 def memory_bytes():
-    """The memory that this process may use: the machine's, or its container's share."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    """The memory that this process may use: the machine's, or its container's share.
+
+    4 GiB where the system does not tell.
+    """
+    limits = [_machine_memory() or UNKNOWN_MEMORY]
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             limits.append(int(Path(path).read_text()))
         except (OSError, ValueError):
             continue  # not there, or "max"
     return min(limits)
+
+
+def _machine_memory():
+    """The machine's memory in bytes, or 0 where the system does not tell."""
+    try:
+        return max(0, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):  # Windows has no `sysconf`
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    try:
+        told = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return status.total if told else 0
+    except (AttributeError, OSError):
+        return 0
+
+
+class _MemoryStatus(ctypes.Structure):
+    """What `GlobalMemoryStatusEx` fills, MEMORYSTATUSEX in Windows' sysinfoapi.h."""
+
+    _fields_ = [("length", ctypes.c_uint32), ("load_percent", ctypes.c_uint32),
+                ("total", ctypes.c_uint64), ("rest", ctypes.c_uint64 * 6)]
 
 
 def _cores():

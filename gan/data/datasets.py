@@ -2,35 +2,28 @@
 
 import dataclasses
 import functools
-import gzip
-import hashlib
-import math
-import zipfile
-import zlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gan.common.device import memory_bytes
-from gan.common.errors import UserError, describe_os_error
+from gan.common.errors import UserError
 from gan.data import toy
+from gan.data.arrays import read_idx_folder, read_npy, read_npz, require_file
+from gan.data.class_rows import class_rows
+from gan.data.fingerprint import digest_images, fingerprint_of
+from gan.data.labels import number_labels, number_test_labels
+from gan.data.names import NAMES, SIMULATED, STACKED
 from gan.data.pictures import holds_pictures, read_pictures
+from gan.data.pixels import to_pixels
 
 ASSETS = Path(__file__).parent.parent / "assets"
-SIZES = range(16, 129, 4)  # pixels; what the networks can be built for
-MEMORY_SHARE = 0.4  # of this machine's, for one array; more is taken for a damaged header
-MAX_CLASSES = 1000
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                  "Bag", "Ankle boot")
-STACKED = "stacked_mnist"
-NAMES = ("mnist", "fashion_mnist", STACKED, *toy.NAMES)  # what is no path
+FASHION_FINGERPRINT, FASHION_SHAPE = "76704e3cd579f182", (60_000, 28, 28, 1)
+READERS = {".npz": read_npz, ".npy": read_npy}
 STACKED_COUNT, STACKED_TEST_COUNT = 128_000, 25_600
-KNOWN_NAMES = {"76704e3cd579f182": FASHION_NAMES}  # by fingerprint, wherever the files lie
-IDX_FILES = {
-    "images": "train-images*idx3-ubyte*", "labels": "train-labels*idx1-ubyte*",
-    "test_images": "t10k-images*idx3-ubyte*", "test_labels": "t10k-labels*idx1-ubyte*",
-}
 
 
 @dataclass(frozen=True)
@@ -44,6 +37,7 @@ class Dataset:
         class_names: tuple of str, empty without labels.
         test_images: uint8 [M, H, W, C] that no part of training sees, or None.
         test_labels: int32 [M], or None.
+        images_digest: of `digest_images`, where it is known already.
     """
 
     name: str
@@ -52,6 +46,7 @@ class Dataset:
     class_names: tuple = ()
     test_images: np.ndarray | None = None
     test_labels: np.ndarray | None = None
+    images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
     extent = 1.0  # the networks' unit; see `PointDataset`
 
     @property
@@ -65,22 +60,27 @@ class Dataset:
         return self.images.shape[1:]
 
     def examples(self, count):
-        """Return the first images, with labels as many of each class: [count, H, W, C]."""
-        if self.labels is None or count < len(self.class_names):
+        """Return images for a sheet: [count, H, W, C], the classes as in `class_rows`.
+
+        A class with too few images repeats them; without labels there are at
+        most N.
+        """
+        if self.labels is None:
             return self.images[:count]
-        share = -(-count // len(self.class_names))
-        chosen = [np.flatnonzero(self.labels == number)[:share]
-                  for number in range(len(self.class_names))]
-        return self.images[np.concatenate(chosen)[:count]]
+        chosen = class_rows(self.labels, count)
+        places = np.zeros(count, np.int64)
+        for number in np.unique(chosen):
+            places[chosen == number] = np.resize(np.flatnonzero(self.labels == number),
+                                                 np.count_nonzero(chosen == number))
+        return self.images[places]
 
     @functools.cached_property
     def fingerprint(self):
-        """A short hash of the training images and labels."""
-        digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images))
-        if self.labels is not None:
-            digest.update(np.ascontiguousarray(self.labels))
-        return digest.hexdigest()[:16]
+        """A short hash of the training images and labels: the data set's identity.
+
+        It does not depend on the data's path, file format or class names.
+        """
+        return fingerprint_of(self.images_digest or digest_images(self.images), self.labels)
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False):
@@ -89,10 +89,11 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False):
     Args:
         name: "mnist" (comes with the package), "fashion_mnist" (downloaded once
             by Keras), "stacked_mnist" (three digits as colour planes), one of
-            `toy.NAMES`, the path of an .npz file with x_train [N, H, W] or [N, H,
-            W, C] uint8 and optionally y_train [N], x_test and y_test, of a folder
-            with IDX files under the names of the MNIST distribution, plain or
-            gzipped, or of a folder of pictures, see `read_pictures`.
+            `SIMULATED`, the path of an .npz file with x_train and optionally
+            y_train, x_test and y_test, of an .npy file of images (see `to_pixels`
+            and `number_labels` for what is understood), of a folder with IDX
+            files under the names of the MNIST distribution, plain or gzipped, or
+            of a folder of pictures, see `read_pictures`.
         image_size, channels, skip_broken: for a folder of pictures.
 
     Returns:
@@ -101,28 +102,33 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False):
     Raises:
         UserError: naming the file, what was expected and what arrived.
     """
+    path = Path(name)
+    pictures = name not in NAMES and holds_pictures(path)
     for option, value in (("image-size", image_size), ("channels", channels),
                           ("skip-broken", skip_broken)):
-        if value and not holds_pictures(Path(name)):
+        if value and not pictures:
             raise UserError(f"--{option}: expected a --dataset folder of pictures with it, "
                             f"got: {name}")
-    if name in toy.NAMES:
+    if name in SIMULATED:
         return toy.simulate(name)
     if name == STACKED:
         return _stack(load_dataset("mnist"))
     if name == "mnist":
-        return _checked("mnist", ASSETS / "mnist.npz", _read_npz(ASSETS / "mnist.npz"))
+        return _dataset("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
     if name == "fashion_mnist":
-        return _checked(name, name, _download_fashion_mnist())
-    path = Path(name)
-    if path.is_dir():
-        arrays = (read_pictures(path, image_size, channels, skip_broken) if holds_pictures(path)
-                  else _read_idx_folder(path))
-        return _checked(path.resolve().name, path, arrays)
-    if path.suffix == ".npz" and path.exists():
-        return _checked(path.stem, path, _read_npz(path))
+        return _dataset(name, name, _download_fashion_mnist())
+    if pictures:
+        arrays = read_pictures(path, image_size, channels, skip_broken)
+        return _dataset(path.resolve().name, path, arrays)
+    if os.path.isdir(path):
+        return _dataset(path.resolve().name, path, read_idx_folder(path))
+    if os.path.lexists(path):
+        require_file(path)
+        read = READERS.get(path.suffix.lower())
+        if read:
+            return _dataset(path.stem, path, read(path))
     raise UserError(
-        f"--dataset: expected {', '.join(NAMES)}, an existing .npz file or a folder "
+        f"--dataset: expected {', '.join(NAMES)}, an existing .npz or .npy file or a folder "
         f"of pictures or IDX files, got: {name}"
     )
 
@@ -155,153 +161,29 @@ def _download_fashion_mnist():
     return {"images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]}
 
 
-def _read_npz(path):
-    names = {"x_train": "images", "y_train": "labels",
-             "x_test": "test_images", "y_test": "test_labels"}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {Path(info.filename).stem: info for info in archive.infolist()}
-            arrays = {
-                names[key]: _read_npy(archive, members[key], f"{path}: {key}")
-                for key in names if key in members
-            }
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {describe_os_error(error)}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path}: expected an .npz file, got a damaged one ({error})") from error
-    if "images" not in arrays:
-        raise UserError(
-            f"{path}: expected an array x_train, got: {', '.join(sorted(members)) or 'no arrays'}"
-        )
-    return arrays
-
-
-def _read_npy(archive, info, where):
-    """Read one array, after its header has shown that it is worth reading."""
-    with archive.open(info) as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            read_header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-                           else np.lib.format.read_array_header_2_0)
-            shape, _, dtype = read_header(file)
-        except ValueError as error:
-            raise UserError(f"{where}: expected a NumPy array, got: {error}") from error
-        if dtype.kind not in "ui":
-            raise UserError(f"{where}: expected whole numbers (uint8), got: {dtype}")
-        size = dtype.itemsize * math.prod(shape)
-        if size > _most_bytes() or size != info.file_size - file.tell():
-            raise UserError(
-                f"{where}: expected {info.file_size - file.tell()} bytes of data as in the file, "
-                f"got a header that promises {size}"
-            )
-    with archive.open(info) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def _read_idx_folder(folder):
-    arrays = {}
-    for key, pattern in IDX_FILES.items():
-        # The distribution's own names have a dash, unpacked copies often a dot.
-        files = sorted(folder.glob(pattern)) or sorted(folder.glob(pattern.replace("*i", "*.i")))
-        if files:
-            arrays[key] = _read_idx(files[0])
-    if "images" not in arrays:
-        raise UserError(
-            f"{folder}: expected pictures (.png, .jpg, .webp) or IDX files "
-            "(train-images-idx3-ubyte, plain or .gz), got a folder without them"
-        )
-    return arrays
-
-
-def _read_idx(path):
-    """Read an IDX file of unsigned bytes: magic 0 0 8 n, n sizes, the data."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rb") as file:
-            magic = file.read(4)
-            if len(magic) < 4 or magic[:3] != b"\0\0\x08" or magic[3] not in (1, 3, 4):
-                raise UserError(
-                    f"{path}: expected an IDX file of bytes (it starts with 00 00 08), "
-                    f"got: {magic.hex(' ') or 'an empty file'}"
-                )
-            header = file.read(4 * magic[3])
-            shape = [int.from_bytes(header[at : at + 4], "big") for at in range(0, len(header), 4)]
-            size = math.prod(shape)
-            if len(header) < 4 * magic[3] or size > _most_bytes():
-                raise UserError(f"{path}: expected sizes in the header, got: {shape}")
-            data = _read_at_most(file, size + 1)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {describe_os_error(error)}") from error
-    except (EOFError, zlib.error) as error:
-        raise UserError(f"{path}: expected a gzip file, got a damaged one ({error})") from error
-    if len(data) != size:
-        arrived = "more" if len(data) > size else len(data)
-        raise UserError(f"{path}: expected {size} bytes after the header, got: {arrived}")
-    return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def _most_bytes():
-    return MEMORY_SHARE * memory_bytes()
-
-
-def _read_at_most(file, size, chunk=2**24):
-    """Read up to `size` bytes; memory grows with what is there, not with `size`."""
-    data = bytearray()
-    while len(data) < size and (part := file.read(min(chunk, size - len(data)))):
-        data += part
-    return data
-
-
-def _checked(name, path, arrays):
-    images = _check_images(arrays["images"], f"{path}: training images")
-    labels, class_count = _check_labels(arrays.get("labels"), len(images), f"{path}: labels")
-    test_images, test_labels = arrays.get("test_images"), None
-    if test_images is not None:
-        test_images = _check_images(test_images, f"{path}: test images")
-        if test_images.shape[1:] != images.shape[1:]:
+def _dataset(name, path, arrays):
+    """Check arrays (a dict as `read_npz` returns it) and make a `Dataset` of them."""
+    trained = arrays["images"].dtype
+    images, scale = to_pixels(arrays["images"], f"{path}: training images")
+    settings = {"images_digest": arrays.get("images_digest")}
+    if "labels" in arrays:
+        settings["labels"], values = number_labels(
+            arrays["labels"], len(images), f"{path}: labels")
+        settings["class_names"] = tuple(map(str, values))
+    if "test_images" in arrays:
+        tests, _ = to_pixels(arrays["test_images"], f"{path}: test images", (trained, scale))
+        if tests.shape[1:] != images.shape[1:]:
             raise UserError(
                 f"{path}: expected test images of the training images' shape "
-                f"{images.shape[1:]}, got: {test_images.shape[1:]}"
+                f"{images.shape[1:]}, got: {tests.shape[1:]}"
             )
-        if labels is not None and "test_labels" in arrays:
-            test_labels, _ = _check_labels(
-                arrays["test_labels"], len(test_images), f"{path}: test labels", class_count
-            )
-    numbers = tuple(str(number) for number in range(class_count))
-    dataset = Dataset(name, images, labels, arrays.get("class_names") or numbers, test_images,
-                      test_labels)
-    known = KNOWN_NAMES.get(dataset.fingerprint)
-    return dataclasses.replace(dataset, class_names=known) if known else dataset
-
-
-def _check_images(images, where):
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.dtype != np.uint8:
-        raise UserError(f"{where}: expected uint8, got: {images.dtype}")
-    shape = images.shape
-    if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in (1, 3):
-        raise UserError(
-            f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1 or 3 "
-            f"and N at least 2, got: {list(shape)}"
-        )
-    if shape[1] not in SIZES:
-        raise UserError(
-            f"{where}: expected a side of {SIZES[0]} to {SIZES[-1]} pixels that is a multiple "
-            f"of {SIZES.step}, got: {shape[1]}"
-        )
-    return images
-
-
-def _check_labels(labels, count, where, classes=None):
-    """Return int32 [N] labels and the number of classes."""
-    if labels is None:
-        return None, 0
-    if labels.shape not in ((count,), (count, 1)):
-        raise UserError(f"{where}: expected one for each of {count} images, "
-                        f"got: {list(labels.shape)}")
-    low, high = int(labels.min()), int(labels.max())
-    limit = (classes or MAX_CLASSES) - 1
-    if low < 0 or high > limit:
-        raise UserError(f"{where}: expected numbers from 0 to {limit}, got: {low} to {high}")
-    return labels.reshape(-1).astype(np.int32), high + 1
+        settings["test_images"] = tests
+        if "labels" in arrays and "test_labels" in arrays:
+            settings["test_labels"] = number_test_labels(
+                arrays["test_labels"], len(tests), f"{path}: test labels", values)
+    if images.shape == FASHION_SHAPE and "labels" in arrays:
+        settings["images_digest"] = digest_images(images)
+        fingerprint = fingerprint_of(settings["images_digest"], settings["labels"])
+        if fingerprint == FASHION_FINGERPRINT:
+            settings["class_names"] = FASHION_NAMES
+    return Dataset(name, images, **settings)

@@ -7,8 +7,9 @@ All evaluators have the same face: `count`, how many samples they want;
 
 import numpy as np
 
-from gan.data.conditioning import PrincipalComponents, some_of
-from gan.data.datasets import STACKED, load_dataset
+from gan.data.clustering import PrincipalComponents, some_of
+from gan.data.datasets import load_dataset
+from gan.data.names import STACKED
 from gan.measure import metrics
 from gan.measure.classifier import classifier_for
 

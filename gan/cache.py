@@ -1,0 +1,75 @@
+"""List or empty the cache of decoded pictures and trained classifiers.
+
+    python -m gan.cache
+    python -m gan.cache --clear
+"""
+
+import re
+
+from gan.common.errors import UserError, describe_os_error, run_script
+from gan.common.files import cache_folder, remove_old_leftovers
+from gan.common.options import OptionParser
+from gan.data.messages import one_line
+from gan.data.picture_cache import (
+    DEFAULT_LIMIT,
+    LIMIT_VARIABLE,
+    describe_cache,
+    limit_bytes,
+    own_caches,
+    remove_cache,
+)
+from gan.run.ownership import is_archive
+
+CLASSIFIER = re.compile(r"classifier_[0-9a-f]{16}\.npz")
+EPILOG = (
+    f"The cache is $XDG_CACHE_HOME/gan (~/.cache/gan). Its pictures may take {DEFAULT_LIMIT:g} GiB "
+    f"together, or what {LIMIT_VARIABLE} says (a number of GiB): when new ones are written, those "
+    "that were not used for longest are removed, never those in use. Everything in the cache is "
+    "made again when it is needed. Only files that this project wrote are listed and removed."
+)
+
+
+def main():
+    """List or clear the cache from the command line; returns the exit code."""
+    parser = OptionParser(prog="python -m gan.cache", description=__doc__.split("\n")[0],
+                          epilog=EPILOG)
+    parser.add_argument("--clear", action="store_true", help="remove the files instead")
+    options = parser.parse_args()
+    folder, files = cache_folder(), list(cached_files())
+    for path, size, what in files:
+        if options.clear:
+            _remove(path)
+        print(f"{'removed  ' if options.clear else ''}{one_line(path)}  {size / 2**20:.1f} MiB"
+              f"  {one_line(what)}")
+    if options.clear:
+        remove_old_leftovers(folder)
+    total = sum(size for _, size, _ in files)
+    print(f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {total / 2**20:.1f} MiB"
+          f"{' removed' if options.clear else ''} (pictures may take "
+          f"{limit_bytes() / 2**30:g} GiB)")
+    return 0
+
+
+def cached_files():
+    """Yield (path, bytes, what it is) for each file that this project keeps in the cache."""
+    for path, size, _ in own_caches():
+        known = describe_cache(path)
+        shape = " x ".join(map(str, known.get("shape", [])))
+        yield path, size, " ".join(filter(None, ["pictures", shape, known.get("folder")]))
+    for path in sorted(cache_folder().glob("classifier_*.npz")):
+        if CLASSIFIER.fullmatch(path.name) and path.is_file() and is_archive(path):
+            yield path, path.stat().st_size, "classifier"
+
+
+def _remove(path):
+    try:
+        if CLASSIFIER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+        else:
+            remove_cache(path)
+    except OSError as error:
+        raise UserError(f"cannot remove {path}: {describe_os_error(error)}") from error
+
+
+if __name__ == "__main__":
+    run_script("gan.cache", main)

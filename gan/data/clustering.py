@@ -1,0 +1,105 @@
+"""Images → features, principal components and clusters."""
+
+import numpy as np
+
+from gan.data.orientation import orientation_histograms
+
+COMPONENTS = 50  # principal components that the clusters are made in
+MOST_IMAGES = 65_536  # that the components are found from
+PART = 8192  # images described at a time
+ITERATIONS = 15  # of k-means
+SAMPLES_PER_START = 40
+
+
+def edge_features(images):
+    """Describe images by the principal components of their edges.
+
+    Args:
+        images: uint8 [N, H, W, C].
+
+    Returns:
+        float32 [N, components]; what is held besides does not grow with N.
+    """
+    sample = np.concatenate([orientation_histograms(part) for part in some_of(images)])
+    components = PrincipalComponents(sample, COMPONENTS)
+    return np.concatenate([
+        components.project(orientation_histograms(images[start : start + PART]))
+        for start in range(0, len(images), PART)
+    ])
+
+
+def some_of(images):
+    """Yield at most 65,536 images, the same for the same number, some at a time."""
+    chosen = np.arange(len(images))
+    if len(images) > MOST_IMAGES:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:MOST_IMAGES])
+    for start in range(0, len(chosen), PART):
+        yield images[chosen[start : start + PART]]
+
+
+class PrincipalComponents:
+    """The directions in which arrays vary most."""
+
+    def __init__(self, arrays, number):
+        """
+        Args:
+            arrays: [N, ...] numbers to learn from.
+            number: components wanted; smaller arrays have fewer.
+        """
+        flat = arrays.reshape(len(arrays), -1)
+        self._mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+        covariance = np.zeros((flat.shape[1], flat.shape[1]), np.float32)
+        for part in self._centred(arrays):
+            covariance += part.T @ part
+        _, vectors = np.linalg.eigh(covariance / len(flat))
+        self._axes = np.ascontiguousarray(vectors[:, ::-1][:, :number])
+
+    def project(self, arrays):
+        """Return float32 [N, components], in the unit of `arrays`, largest variance first."""
+        return np.concatenate([part @ self._axes for part in self._centred(arrays)])
+
+    def _centred(self, arrays, size=PART):
+        flat = arrays.reshape(len(arrays), -1)
+        for start in range(0, len(flat), size):
+            yield flat[start : start + size].astype(np.float32) - self._mean
+
+
+def k_means(points, number, random):
+    """Divide points into clusters around their means (Lloyd's algorithm).
+
+    The starts are spread by k-means++ (Arthur & Vassilvitskii 2007): each next
+    one is a point drawn with the square of its distance to the nearest so far.
+
+    Args:
+        points: float32 [N, D].
+        number: of clusters, at most N.
+        random: a `numpy.random.Generator`.
+
+    Returns:
+        int [N] in [0, number); a cluster may come out empty.
+    """
+    # Starts among a sample: as good as among all, and faster by their ratio.
+    sample = points[random.permutation(len(points))[: SAMPLES_PER_START * number]]
+    centres = sample[:1]
+    nearest = np.square(sample - centres[0]).sum(axis=1)
+    for _ in range(number - 1):
+        place = np.searchsorted(np.cumsum(nearest), random.random() * nearest.sum())
+        centre = sample[min(place, len(sample) - 1)]
+        centres = np.concatenate([centres, centre[None]])
+        nearest = np.minimum(nearest, np.square(sample - centre).sum(axis=1))
+    for _ in range(ITERATIONS):
+        ids = _nearest_centre(points, centres)
+        order = np.argsort(ids, kind="stable")
+        present, starts, counts = np.unique(ids[order], return_index=True, return_counts=True)
+        sums = np.add.reduceat(points[order], starts, axis=0)
+        centres[present] = sums / counts[:, None]
+    return _nearest_centre(points, centres)
+
+
+def _nearest_centre(points, centres):
+    # |p - c|^2 without its |p|^2, which is the same for every centre.
+    lengths = np.square(centres).sum(axis=1)
+    return np.concatenate([
+        (lengths - 2 * points[start : start + MOST_IMAGES] @ centres.T).argmin(axis=1)
+        for start in range(0, len(points), MOST_IMAGES)
+    ])

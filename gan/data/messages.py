@@ -1,0 +1,27 @@
+"""Lines that reading data prints, safe for a terminal whatever a file is called."""
+
+import sys
+
+LISTED = 5  # files that a message names
+
+
+def note(text):
+    """Print one line of information to standard output."""
+    print(f"note: {one_line(text)}")
+
+
+def warn(text):
+    """Print one line of warning to standard error."""
+    print(f"warning: {one_line(text)}", file=sys.stderr)
+
+
+def one_line(text):
+    """Return `text` on one line, with control characters and broken names escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode()
+                   for char in " ".join(str(text).split()))
+
+
+def listed(names, separator=", "):
+    """Return the first five of a list of names: "a, b, c, d, e and 3 more"."""
+    shown, more = separator.join(map(str, names[:LISTED])), len(names) - LISTED
+    return f"{shown} and {more} more" if more > 0 else shown

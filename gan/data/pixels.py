@@ -1,0 +1,150 @@
+"""Images of any usual layout and type → uint8 [N, H, W, C], where that needs no guess."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from gan.common.errors import UserError
+from gan.data.messages import note, warn
+
+SIZES = range(16, 129, 4)  # pixels; what the networks can be built for
+PART = 1024  # images converted at a time
+TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
+SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
+
+
+class Scale(NamedTuple):
+    """The values that become 0 and 255."""
+
+    low: float
+    high: float
+
+
+BYTES, UNIT, SIGNED = Scale(0, 255), Scale(0, 1), Scale(-1, 1)
+
+
+def to_pixels(images, where, trained=None):
+    """Check images and bring them into the one form that is trained on.
+
+    Args:
+        images: [N, H, W], [N, H, W, C] or [N, C, H, W], C 1 or 3, H = W; bool,
+            whole numbers in 0..255, or floats in [0, 1] or [-1, 1].
+        where: the array's place, for messages.
+        trained: for test images: the training images, `(dtype, Scale)`, whose
+            scale counts if the type is the same.
+
+    Returns:
+        `(pixels, scale)`: uint8 [N, H, W, C] (the array itself if it has that
+        form already), and the `Scale` it had.
+
+    Raises:
+        UserError: when it takes a guess; it says what to do instead.
+    """
+    dtype = images.dtype
+    images = _arranged(images, where)
+    if trained and trained[0].kind == dtype.kind:
+        scale = trained[1]
+        low, high = images.min(), images.max()
+        if not scale.low - TOLERANCE <= low <= high <= scale.high + TOLERANCE:
+            raise UserError(f"{where}: expected values from {scale.low} to {scale.high} as the "
+                            f"training images have, got: {low:g} to {high:g}")
+    else:
+        scale = find_scale(images, where)
+    if dtype != np.uint8:
+        note(f"{where}: {dtype} from {scale.low} to {scale.high} became uint8 from 0 to 255")
+        images = _scaled(images, scale)
+    if scale == BYTES and not trained and not any(part.max() > 1 for part in _parts(images)):
+        warn(f"{where}: no value is above 1, where 255 is white, so all of them are black")
+    return images, scale
+
+
+def _arranged(images, where):
+    """Return [N, H, W, C] with sizes that can be trained on."""
+    if images.ndim == 3:
+        images = images[..., None]
+    shape = images.shape
+    if (images.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3)
+            and shape[2] == shape[3]):
+        note(f"{where}: [N, C, H, W] {list(shape)} became [N, H, W, C]")
+        images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+        shape = images.shape
+    if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in (1, 3):
+        raise UserError(
+            f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1 or 3 "
+            f"and N at least 2, got: {list(shape)}{_hint(shape)}"
+        )
+    if shape[1] not in SIZES:
+        raise UserError(
+            f"{where}: expected a side of {SIZES[0]} to {SIZES[-1]} pixels that is a multiple "
+            f"of {SIZES.step}, got: {shape[1]}"
+        )
+    return images
+
+
+def _hint(shape):
+    """What may turn a wrong shape into a right one, in words, or nothing."""
+    hint = ""
+    if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
+        hint = f"unfold with x.reshape(-1, {side}, {side})"
+    elif len(shape) == 4 and shape[3] == 4 and shape[1] == shape[2]:
+        hint = "leave the transparency out with x[..., :3]"
+    elif len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
+        hint = "transpose with x.transpose(0, 2, 3, 1) and make them square"
+    elif len(shape) == 4 and shape[0] == shape[1] and shape[2] in (1, 3):
+        hint = "transpose with x.transpose(3, 0, 1, 2)"
+    elif len(shape) == 4 and shape[3] == 1 and shape[0] == shape[1] != shape[2]:
+        hint = "if N comes last, transpose with x.transpose(2, 0, 1)"  # [H, W, N] until now
+    return f"; {hint}" if hint else ""
+
+
+def find_scale(images, where):
+    """Find which values of images are black and white.
+
+    Args:
+        images: [N, H, W, C] of any type.
+        where: the array's place, for messages.
+
+    Returns:
+        A `Scale`.
+
+    Raises:
+        UserError: when the values do not say.
+    """
+    kind = images.dtype.kind
+    if images.dtype == np.uint8:
+        return BYTES
+    if kind == "b":
+        return UNIT
+    if kind not in "uif":
+        raise UserError(f"{where}: expected numbers (uint8), got: {images.dtype}")
+    low, high = float(images.min()), float(images.max())
+    got = f"got: {images.dtype} from {low:g} to {high:g}"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise UserError(f"{where}: expected finite numbers, {got}")
+    whole = kind in "ui" or all((part == np.rint(part)).all() for part in _parts(images))
+    if whole and low >= 0 and high <= 255 and (high > 1 or kind in "ui"):
+        return BYTES
+    if kind == "f" and low >= 0 and high <= 1 + TOLERANCE:
+        return UNIT
+    if kind == "f" and -1 - TOLERANCE <= low < SIGNED_BELOW and high <= 1 + TOLERANCE:
+        return SIGNED
+    hint = ("x.round().astype('uint8')" if low >= 0 and high <= 255 else
+            "(x // 257).astype('uint8')" if whole and low >= 0 and 255 < high <= 65535 else
+            "((x - x.min()) / (x.max() - x.min()) * 255).astype('uint8')")
+    raise UserError(f"{where}: expected uint8, whole numbers from 0 to 255 or floats in [0, 1] or "
+                    f"[-1, 1], {got}; convert with {hint}")
+
+
+def _scaled(images, scale):
+    """Return uint8, rounded, a part at a time."""
+    pixels = np.empty(images.shape, np.uint8)
+    factor = 255 / (scale.high - scale.low)
+    for start in range(0, len(images), PART):
+        part = images[start : start + PART].astype(np.float32)
+        pixels[start : start + PART] = np.clip(np.rint((part - scale.low) * factor), 0, 255)
+    return pixels
+
+
+def _parts(images):
+    return (images[start : start + PART] for start in range(0, len(images), PART))
