@@ -150,7 +150,9 @@ def start_device(config, checkpoint):
     from gan.common.device import find_device, import_tensorflow
 
     import_tensorflow(config.verbose)
-    device = find_device(config.mixed_precision)
+    device = find_device(config.mixed_precision, config.device)
+    if config.simulated and config.mixed_precision == "off":
+        device = device._replace(why="points are fast enough")
     if checkpoint and checkpoint.policy != device.policy:  # begun on another machine
         return device._replace(policy=checkpoint.policy, why="as the run was begun")
     return device

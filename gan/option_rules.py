@@ -121,7 +121,8 @@ def continued(config, saved, given):
     learned = [field.name for field in dataclasses.fields(config)
                if field.metadata["group"] in ("objective", "training")]
     changes = {name: (saved[name], now[name]) for name in learned
-               if name in now and name not in (*FOR_ONCE, "resume") and now[name] != saved[name]}
+               if name in now and name not in (*FOR_ONCE, "resume", "device")
+               and now[name] != saved[name]}
     return result, changes
 
 

@@ -7,7 +7,7 @@ imported here, so that `--help` and a mistyped option answer at once.
 
 from dataclasses import dataclass
 
-from gan.common.options import choice, one_of, option, real_number, whole_number
+from gan.common.options import choice, device_name, one_of, option, real_number, whole_number
 
 GROUPS = {
     "data": "what is learned",
@@ -175,6 +175,10 @@ class TrainOptions:
         "CPU that computes with it, float32 otherwise (off)",
         ("auto", "float16", "bfloat16", "off"), fixed=True,
         points="off",
+    )
+    device: str = option(
+        "auto", "training", "what to compute on; auto: the first GPU if there is one, else the CPU",
+        device_name, metavar="{auto,cpu,gpu,gpu:N}",
     )
     max_minutes: float = option(
         None, "training",

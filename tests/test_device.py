@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from gan.common import device
+from gan.common.errors import UserError
 
 
 @pytest.fixture
@@ -47,6 +48,25 @@ def test_precision_as_asked_for(machine, option, policy):
     assert device.find_device(option).policy == policy
 
 
+@pytest.mark.parametrize(("wanted", "policy"), [
+    ("auto", "mixed_float16"), ("gpu", "mixed_float16"), ("gpu:0", "mixed_float16"),
+    ("cpu", "mixed_bfloat16")])
+def test_device_as_asked_for(machine, tensorflow, monkeypatch, wanted, policy):
+    machine((7, 5), ("avx512_bf16",))
+    visible = []
+    monkeypatch.setattr(tensorflow.config, "set_visible_devices",
+                        lambda gpus, kind: visible.append((len(gpus), kind)))
+    assert device.find_device("auto", wanted).policy == policy
+    assert visible == {"auto": [], "cpu": [(0, "GPU")]}.get(wanted, [(1, "GPU")])
+
+
+@pytest.mark.parametrize("wanted", ["gpu:1", "gpu:99"])
+def test_gpu_that_is_not_there_is_refused(machine, wanted):
+    machine((7, 5))
+    with pytest.raises(UserError, match=f"one of the 1 GPUs .* got: {wanted}"):
+        device.find_device("auto", wanted)
+
+
 def test_gpu_is_described(machine):
     machine((7, 5))
     assert device.find_device("auto").name == "GPU, Tesla T4, 15 GiB, compute capability 7.5"
@@ -56,7 +76,7 @@ def test_gpu_is_described(machine):
 def without_sysconf(monkeypatch):
     """The system of Windows, as far as memory goes."""
     monkeypatch.delattr(os, "sysconf")
-    monkeypatch.setattr(device.Path, "read_text", lambda self: "max")  # no container
+    monkeypatch.setattr(device, "CONTAINER_LIMITS", ())
 
 
 def test_memory_on_windows_is_asked_of_its_kernel(without_sysconf, monkeypatch):
@@ -76,8 +96,10 @@ def test_memory_that_no_system_tells_is_taken_for_4_gib(without_sysconf, monkeyp
     assert device.memory_bytes() == 4 * 2**30
 
 
-def test_memory_of_a_container_is_its_share(monkeypatch):
-    monkeypatch.setattr(device.Path, "read_text", lambda self: "1000000")
+def test_memory_of_a_container_is_its_share(tmp_path, monkeypatch):
+    (tmp_path / "limit").write_text("1000000\n")
+    (tmp_path / "none").write_text("max\n")
+    monkeypatch.setattr(device, "CONTAINER_LIMITS", (tmp_path / "none", tmp_path / "limit"))
     assert device.memory_bytes() == 1_000_000
 
 

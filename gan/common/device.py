@@ -13,6 +13,8 @@ from gan.common.errors import UserError
 
 TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
 UNKNOWN_MEMORY = 4 * 2**30  # bytes taken for granted where the system does not tell
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max",  # files with bytes, or "max"
+                    "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it
 
 
@@ -68,22 +70,36 @@ def _scratch_file():
         return open(os.devnull, "w+b")
 
 
-def find_device(mixed_precision):
-    """Find the device that TensorFlow will use and the precision to use on it.
+def find_device(mixed_precision, wanted="auto"):
+    """Choose the device that TensorFlow uses and the precision to use on it.
+
+    To be called before anything is computed.
 
     Args:
         mixed_precision: "auto", "float16", "bfloat16" or "off".
+        wanted: "auto" (the first GPU if there is one), "cpu", "gpu" or, where
+            there are several, "gpu:1" and so on.
 
     Returns:
         A `Device`.
+
+    Raises:
+        UserError: when there is no such GPU.
     """
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
+    index = int(wanted.partition(":")[2] or 0)
+    if wanted.startswith("gpu") and index >= len(gpus):
+        raise UserError(f"--device: expected one of the {len(gpus)} GPUs that TensorFlow finds, "
+                        f"or cpu, got: {wanted}")
+    gpus = [] if wanted == "cpu" else gpus[index : index + 1]
+    if wanted != "auto":
+        tf.config.set_visible_devices(gpus, "GPU")
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         capability = details.get("compute_capability", (0, 0))
-        name = (f"GPU, {details.get('device_name', gpus[0].name)}{_gpu_memory()}, "
+        name = (f"GPU, {details.get('device_name', gpus[0].name)}{_gpu_memory(index)}, "
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
         capability, name = None, f"CPU, {_cores()} cores"
@@ -103,7 +119,7 @@ def memory_bytes():
     4 GiB where the system does not tell.
     """
     limits = [_machine_memory() or UNKNOWN_MEMORY]
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for path in CONTAINER_LIMITS:
         try:
             limits.append(int(Path(path).read_text()))
         except (OSError, ValueError):
@@ -137,9 +153,10 @@ def _cores():
     return len(usable(0)) if usable else os.cpu_count()
 
 
-def _gpu_memory():
-    """The first GPU's memory in words, which TensorFlow does not tell."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "--id=0"]
+def _gpu_memory(index):
+    """A GPU's memory in words, which TensorFlow does not tell."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits",
+               f"--id={index}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return f", {int(done.stdout) / 1024:.0f} GiB"

@@ -89,6 +89,13 @@ def one_of(choices, kind=str):
     return parse
 
 
+def device_name(text):
+    """An argparse type for "auto", "cpu", "gpu" or "gpu:N"."""
+    if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, gpu or gpu:N, got: {text!r}")
+    return text
+
+
 def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None):
     """Declare one option.
 
