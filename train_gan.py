@@ -171,7 +171,8 @@ def build_networks(config, dataset, conditioning, arrays, about):
         print(f"images      {dataset.samples.nbytes / 2**30:.2g} GiB, streamed from the disk")
     print(f"networks    {config.arch}: generator {trainer.generator.count_params():,} parameters, "
           f"discriminator {trainer.discriminator.count_params():,}")
-    print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} images"
+    print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} "
+          + ("points" if config.simulated else "images")
           + (f", {step:,} of them done" if step else ""))
     return trainer
 
@@ -194,10 +195,10 @@ def prepare_loop(config, dataset, trainer, folder, about):
         config, trainer, folder,
         history=History(about["history"] if about else None),
         progress=Progress(config.epochs, trainer.steps_per_epoch, config.batch_size,
-                          int(trainer.step)),
+                          int(trainer.step), samples="points" if config.simulated else "images"),
         board=Board(folder.tensorboard if config.tensorboard else None),
         gallery=gallery,
-        evaluator=evaluator_for(dataset, train=config.metrics_interval > 0),
+        evaluator=evaluator_for(dataset, "classifier" if config.metrics_interval else "auto"),
         fingerprint=dataset.fingerprint,
     )
 
@@ -214,13 +215,15 @@ def export(config, dataset, loop, figures):
         "epochs": len(loop.history.rows),
         "steps": int(loop.trainer.step),
         "metrics": figures,
+        "features": loop.evaluator.features(),
         "config": dataclasses.asdict(config),
     })
 
 
 def summarise(config, loop, figures, finished, seconds):
     """Print what came out, what was written, and what to do next."""
-    from gan.measure.verdict import judge
+    from gan.measure.summary import summary_lines
+    from gan.measure.verdict import verdict_of
 
     folder, rows = loop.folder, loop.history.rows
     print(f"trained {len(rows)} of {config.epochs} epochs, {int(loop.trainer.step):,} steps; "
@@ -228,15 +231,11 @@ def summarise(config, loop, figures, finished, seconds):
     if rows:
         print(f"losses      discriminator {rows[-1]['discriminator_loss']:.3f}, "
               f"generator {rows[-1]['generator_loss']:.3f} (mean of the last epoch)")
-    floor = loop.evaluator.floor() or {}
-    names = {"modes": "modes", "good": "good points", "kl": "KL", "frechet": "Fréchet distance",
-             "precision": "precision", "recall": "recall"}
-    print("quality     " + ", ".join(
-        f"{text} {figures[name]:.4g}" + (f" (real {floor[name]:.4g})" if floor else "")
-        for name, text in names.items() if name in figures))
+    for heading, text in summary_lines(figures, loop.evaluator):
+        print(f"{heading:12}{text}")
     if rows:
         now = rows[-1] | figures | {"step": int(loop.trainer.step)}
-        print(f"verdict     {judge([*rows[:-1], now], floor, config.loss)}")
+        print(f"verdict     {verdict_of([*rows[:-1], now], loop.evaluator.reference(), config)}")
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("checkpoint", folder.checkpoints),
                ("generator", folder.export)]

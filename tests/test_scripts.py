@@ -381,13 +381,13 @@ def test_metrics_of_other_data_train_a_classifier_once(tiny_npz, tmp_path):
     assert third.returncode == 0 and "damaged" in third.stderr
     evaluated = subprocess.run(
         [sys.executable, "-m", "gan.evaluate", "--model", str(tmp_path / "c/exported_model"),
-         "--num-images", "10000", "--json", str(tmp_path / "figures.json")],
+         "--num-images", "10000", "--json", str(tmp_path / "metrics.json")],
         cwd=ROOT, env=cache, capture_output=True, text=True)
     assert evaluated.returncode == 0, evaluated.stderr
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    measured = json.loads((tmp_path / "metrics.json").read_text())
     for name in ("frechet", "kid", "precision", "recall"):
-        assert figures["generated"][name] == pytest.approx(float(history(tmp_path / "c")[-1][name]))
-    assert figures["test_images"]["frechet"] < figures["generated"]["frechet"]
+        assert measured["generated"][name] == pytest.approx(float(history(tmp_path / "c")[-1][name]))
+    assert measured["test_images"]["frechet"] < measured["generated"]["frechet"]
 
 
 @pytest.mark.slow

@@ -6,9 +6,10 @@ import time
 
 import numpy as np
 
-from gan.drawing import images, plots
+from gan.drawing import images
 from gan.measure.evaluators import draw_samples
 from gan.run.checkpoint import save_checkpoint
+from gan.run.curves import draw_curves
 from gan.run.history import COLUMNS
 from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
@@ -40,7 +41,6 @@ class Loop:
         self.config, self.trainer, self.folder = config, trainer, folder
         self.history, self.progress, self.board = history, progress, board
         self.gallery, self.evaluator, self.fingerprint = gallery, evaluator, fingerprint
-        self.title = f"{config.dataset}, {config.arch}, {config.loss}, seed {config.seed}"
 
     def run(self, stop):
         """Train until the last epoch is done or `stop` is requested.
@@ -124,7 +124,7 @@ class Loop:
         if epoch % config.sample_interval == 0 or last:
             self._picture(epoch)
         self.history.write_csv(self.folder.history)
-        plots.plot_losses(self.folder.loss_curves, self.history.rows, self.title)
+        draw_curves(self.folder.loss_curves, self.history.rows, config)
 
     def figures(self):
         """Return the metrics of the generator as it is now."""
