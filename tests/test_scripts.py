@@ -385,8 +385,11 @@ def test_metrics_of_other_data_train_a_classifier_once(tiny_npz, tmp_path):
         cwd=ROOT, env=cache, capture_output=True, text=True)
     assert evaluated.returncode == 0, evaluated.stderr
     measured = json.loads((tmp_path / "metrics.json").read_text())
+    last = history(tmp_path / "c")[-1]
     for name in ("frechet", "kid", "precision", "recall"):
-        assert measured["generated"][name] == pytest.approx(float(history(tmp_path / "c")[-1][name]))
+        assert measured["generated"][name] == pytest.approx(float(last[name]))
+    assert measured["features"]["kind"] == "classifier"
+    assert f"accuracy {measured['features']['accuracy']:.1%} on held-out" in third.stdout
     assert measured["test_images"]["frechet"] < measured["generated"]["frechet"]
 
 

@@ -64,6 +64,7 @@ def _draw_ideal(axes, lines):
     for label, (value, color) in lines.items():
         axes.axhline(value, color=color, lw=0.9, ls="--", zorder=0,
                      label=f"{label}, ideal: {value:.3f}")
+    axes.autoscale_view(scalex=False)
 
 
 def _set_epochs(panels, epochs):

@@ -145,12 +145,10 @@ def _stop_at(epoch):
 
 def _go_on(config, row):
     """Continue this run: to its end if it was cut short, otherwise further."""
-    if row and row["epoch"] < config.epochs:
+    needed = math.ceil(LEAST_STEPS * max(row["epoch"], 1) / row["step"])
+    if row["epoch"] < config.epochs and needed <= config.epochs:
         return Suggestion(("--resume",), f"on to epoch {config.epochs}")
-    epochs = 2 * config.epochs
-    if row:
-        epochs = max(epochs, math.ceil(LEAST_STEPS * max(row["epoch"], 1) / row["step"]))
-    return Suggestion(("--resume", "--epochs", str(epochs)))
+    return Suggestion(("--resume", "--epochs", str(max(2 * config.epochs, needed))))
 
 
 def _watch(config):

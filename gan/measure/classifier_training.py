@@ -113,4 +113,5 @@ def _fit(network, images, labels, batch, epochs, seed):
     data = tf.data.Dataset.from_tensor_slices((images, labels))
     data = data.shuffle(len(images), seed=seed).batch(batch, drop_remainder=True)
     # A line an epoch where epochs take seconds; hundreds of short ones pass in silence.
-    network.fit(data.map(shifted).prefetch(2), epochs=epochs, verbose=2 if epochs <= 24 else 0)
+    network.fit(data.map(shifted).prefetch(2), epochs=epochs, shuffle=False,
+                verbose=2 if epochs <= 24 else 0)
