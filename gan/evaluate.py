@@ -40,8 +40,8 @@ def main():
     if reference.get("frechet") and "frechet" in found:
         found["frechet_ratio"] = found["frechet"] / reference["frechet"]
         reference["frechet_ratio"] = 1.0
-    if "copies" in found:
-        reference |= {"nearest_ratio": 1.0, "copies": 0.01}
+    by_definition = {"nearest_ratio": 1.0, "copies": 0.01}
+    reference |= {name: value for name, value in by_definition.items() if name in found}
     show(found, reference, evaluator, count, options.seed)
     if options.json:
         write_text(options.json, json.dumps({

@@ -52,8 +52,12 @@ def test_reasons_are_given_in_words():
 
 
 def test_a_copied_test_set_measures_no_copying():
+    generated, some = np.full(100, 0.1), np.repeat([0.0, 0.2], [2, 98])
     with pytest.raises(metrics.NotMeasurableError, match="copies of training images"):
-        metrics.memorisation(np.full(10, 0.1), np.zeros(10))
+        metrics.nearest_ratio(generated, np.zeros(100))
+    with pytest.raises(metrics.NotMeasurableError, match="1% or more of the real test images"):
+        metrics.copied_share(generated, some)
+    assert metrics.nearest_ratio(generated, some) == pytest.approx(0.5)
 
 
 def test_classes_are_those_that_occur():

@@ -90,11 +90,12 @@ def test_nearest_distance_of_a_copy_and_of_an_opposite():
 def test_copying_is_seen():
     random = np.random.default_rng(0)
     unseen = random.uniform(0.1, 0.2, 1000)
-    copied = metrics.memorisation(np.full(500, 0.001), unseen)
-    assert copied["copies"] == 1 and copied["nearest_ratio"] < 0.01
-    honest = metrics.memorisation(random.uniform(0.1, 0.2, 1000), unseen)
-    assert honest["copies"] == pytest.approx(0.01, abs=0.01)
-    assert honest["nearest_ratio"] == pytest.approx(1, abs=0.05)
+    copied = np.full(500, 0.001)
+    assert metrics.copied_share(copied, unseen) == 1
+    assert metrics.nearest_ratio(copied, unseen) < 0.01
+    honest = random.uniform(0.1, 0.2, 1000)
+    assert metrics.copied_share(honest, unseen) == pytest.approx(0.01, abs=0.01)
+    assert metrics.nearest_ratio(honest, unseen) == pytest.approx(1, abs=0.05)
 
 
 def test_class_metrics_of_known_shares():

@@ -369,11 +369,11 @@ def test_metrics_of_other_data_train_a_classifier_once(tiny_npz, tmp_path):
     cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     arguments = ["--dataset", tiny_npz, *TINY, "--epochs", 2, "--metrics-interval", 1]
     first = run_script("train_gan.py", *arguments, "--outdir", "a", cwd=tmp_path, env=cache)
-    assert first.returncode == 0 and "training the classifier" in first.stdout, first.stderr
+    assert first.returncode == 0 and "training a classifier" in first.stdout, first.stderr
     rows = history(tmp_path / "a")
     assert all(float(row["frechet"]) > 0 and 0 <= float(row["recall"]) <= 1 for row in rows)
     second = run_script("train_gan.py", *arguments, "--outdir", "b", cwd=tmp_path, env=cache)
-    assert second.returncode == 0 and "training the classifier" not in second.stdout
+    assert second.returncode == 0 and "training a classifier" not in second.stdout
     assert history(tmp_path / "b") == rows
     kept, = (tmp_path / "cache/gan").iterdir()
     kept.write_bytes(kept.read_bytes()[:5000])

@@ -145,6 +145,8 @@ def _stop_at(epoch):
 
 def _go_on(config, row):
     """Continue this run: to its end if it was cut short, otherwise further."""
+    if not row:
+        return None
     needed = math.ceil(LEAST_STEPS * max(row["epoch"], 1) / row["step"])
     if row["epoch"] < config.epochs and needed <= config.epochs:
         return Suggestion(("--resume",), f"on to epoch {config.epochs}")

@@ -63,7 +63,7 @@ class Evaluator:
         return dict(self._reference)
 
     def memorisation(self, samples):
-        """Return `metrics.memorisation` of generated samples; empty where it has no meaning."""
+        """Return how near samples come to training samples; empty where it has no meaning."""
         return {}
 
     def _collect(self, whose, groups):
@@ -117,17 +117,16 @@ class ImageEvaluator(Evaluator):
                 "accuracy": self.extractor.accuracy}
 
     def memorisation(self, samples):
-        """Return `metrics.memorisation` of generated images; empty without test images."""
+        """Return "nearest_ratio" and "copies" of generated images; empty without test images."""
         unseen = self._unseen()
         if unseen is None:
             return {}
-
-        def compare():
-            return metrics.memorisation(*(
-                metrics.nearest_distances(part[:COPY_COUNT], self.dataset.images)
-                for part in (samples, unseen)))
-
-        return self._collect("generated", [(("nearest_ratio", "copies"), compare)])
+        distances = [metrics.nearest_distances(part[:COPY_COUNT], self.dataset.images)
+                     for part in (samples, unseen)]
+        return self._collect("generated", [
+            (("nearest_ratio",), lambda: {"nearest_ratio": metrics.nearest_ratio(*distances)}),
+            (("copies",), lambda: {"copies": metrics.copied_share(*distances)}),
+        ])
 
     def _unseen(self):
         return self.dataset.test_images

@@ -164,7 +164,7 @@ def nearest_distances(images, references):
     return np.sqrt(nearest / images.shape[1])
 
 
-def memorisation(generated, unseen):
+def nearest_ratio(generated, unseen):
     """Compare how near generated and unseen real images come to training images.
 
     Args:
@@ -173,19 +173,32 @@ def memorisation(generated, unseen):
         unseen: [M], those of real images that were not trained on.
 
     Returns:
-        dict: "nearest_ratio", the quotient of the medians (1: as unseen real
-        images; far below 1: copying), and "copies", the share of generated
-        images nearer to a training image than 99 % of the unseen ones (expected
-        without copying: 0.01).
+        The quotient of the medians: 1 is as unseen real images are, far below 1 is copying.
 
     Raises:
-        NotMeasurableError: where unseen images are copies of training images.
+        NotMeasurableError: where most unseen images are copies of training images.
+    """
+    need(1, generated, unseen)
+    if np.median(unseen) == 0:
+        raise NotMeasurableError("most real test images are copies of training images")
+    return float(np.median(generated) / np.median(unseen))
+
+
+def copied_share(generated, unseen):
+    """Return the share of generated images nearer to a training image than 99 % of unseen ones.
+
+    Args:
+        generated, unseen: as for `nearest_ratio`.
+
+    Returns:
+        In [0, 1]; without copying 0.01 is expected.
+
+    Raises:
+        NotMeasurableError: where one unseen image in a hundred is a copy: none is nearer than it.
     """
     need(1, generated, unseen)
     nearest = np.quantile(unseen, COPY_QUANTILE)
     if nearest == 0:
-        raise NotMeasurableError("real test images are copies of training images")
-    return {
-        "nearest_ratio": float(np.median(generated) / np.median(unseen)),
-        "copies": float(np.mean(generated < nearest)),
-    }
+        raise NotMeasurableError(f"{COPY_QUANTILE:.0%} or more of the real test images are copies "
+                                 "of training images")
+    return float(np.mean(generated < nearest))
