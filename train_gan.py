@@ -189,7 +189,6 @@ def build_networks(config, dataset, conditioning, device, checkpoint):
 def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes):
     """Put together what the epochs write to, and write what is known before the first."""
     from gan.drawing import images
-    from gan.measure.evaluators import evaluator_for
     from gan.run.board import Board
     from gan.run.history import History
     from gan.run.loop import Loop
@@ -205,10 +204,11 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
         trainer, sampler, dataset, folder,
         history=history,
         progress=Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
-                          int(state.step)),
+                          int(state.step), unit=sampler.kind.unit),
         board=Board(folder.tensorboard if config.tensorboard else None),
         pictures=pictures,
-        evaluator=evaluator_for(dataset, train=config.metrics_interval > 0),
+        evaluator=sampler.kind.evaluator(
+            dataset, "classifier" if config.metrics_interval else "auto"),
         phases=phases,
     )
 
@@ -216,9 +216,10 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
 def finish(loop, finished, device):
     """Export the generator, then measure it, judge the run and say what came out."""
     from gan.export import add_metadata
-    from gan.measure.verdict import judge
+    from gan.measure.summary import summary_lines
     from gan.run.history import metrics_in
     from gan.run.summary import print_summary, summary_of, write_summary
+    from gan.run.verdict import verdict_of
 
     config, folder, rows = loop.config, loop.folder, loop.history.rows
     export(loop)
@@ -226,19 +227,19 @@ def finish(loop, finished, device):
     verdict = None
     if rows:
         now = rows[-1] | metrics | {"step": int(loop.state.step)}
-        verdict = judge([*rows[:-1], now], loop.evaluator.floor() or {}, config.loss)
+        verdict = verdict_of([*rows[:-1], now], loop.evaluator.reference(), config)
     best = loop.restore_best()
     if best:
         metrics = metrics_in(best)
         export(loop, best)
-    add_metadata(folder.export, {"metrics": metrics})
+    add_metadata(folder.export, {"metrics": metrics, "features": loop.evaluator.features()})
     summary = summary_of(loop, metrics, verdict, finished, device)
     write_summary(folder.summary, summary)
     if best:
         print(f"exported    epoch {best['epoch']}, the best of those that were measured")
     if not finished:
         print("time is up: ", end="")
-    print_summary(summary, quality_line(loop.evaluator, metrics), config, folder)
+    print_summary(summary, summary_lines(metrics, loop.evaluator), config, folder)
 
 
 def export(loop, row=None):
@@ -267,18 +268,9 @@ def export(loop, row=None):
         })
 
 
-def quality_line(evaluator, metrics):
-    reference = evaluator.floor() or {}
-    names = {"modes": "modes", "good": "good points", "kl": "KL", "frechet": "Fréchet distance",
-             "precision": "precision", "recall": "recall"}
-    return ", ".join(
-        f"{text} {metrics[name]:.4g}" + (f" (real {reference[name]:.4g})" if reference else "")
-        for name, text in names.items() if name in metrics)
-
-
 def report_divergence(error, config):
     """Say what became of a run that was stopped by itself; returns the exit code."""
-    from gan.measure.verdict import diverged
+    from gan.run.verdict import diverged
 
     print(f"train_gan.py: stopped, the last checkpoint is kept; {diverged(error, config)}",
           file=sys.stderr)

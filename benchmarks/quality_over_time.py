@@ -2,7 +2,7 @@
 
     python benchmarks/quality_over_time.py --plot docs/images/quality_over_time.png
 
-All in one process, one after the other, on the same data and judged by the same
+All in one process, one after the other, on the same data and compared by the same
 classifier. Time is the wall time of training alone; the evaluations between are
 left out. The textbook's network has the layer sizes and settings of TensorFlow's
 DCGAN tutorial (G: dense 7·7·256, transposed 5×5 to 128, 64, 1; D: 5×5 to 64,
@@ -19,7 +19,7 @@ from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.measure.evaluators import draw_samples, evaluator_for
+from gan.measure.evaluators import draw_samples, image_evaluator
 
 
 def textbook(images):
@@ -105,12 +105,12 @@ def this_project(dataset, epochs, arguments):
             yield epoch - 1 + end, seconds, sampler.draw
 
 
-def measure(name, run, epochs, evaluator, floor):
+def measure(name, run, epochs, evaluator, reference):
     """Evaluate a run after each epoch; returns its list of points."""
     points = []
     for epoch, seconds, draw in run:
         found = evaluator.measure(draw_samples(draw, evaluator.count))
-        ratio = found["frechet"] / floor["frechet"]
+        ratio = found["frechet"] / reference["frechet"]
         points.append({"run": name, "epoch": epoch, "seconds": round(seconds, 1),
                        "frechet": round(found["frechet"], 3), "ratio": round(ratio, 2),
                        "precision": round(found["precision"], 3),
@@ -121,7 +121,7 @@ def measure(name, run, epochs, evaluator, floor):
     return points
 
 
-def plot(path, runs, floor):
+def plot(path, runs, reference):
     """Draw Fréchet distance over training time."""
     from matplotlib.figure import Figure
 
@@ -132,7 +132,7 @@ def plot(path, runs, floor):
     for name, points in runs.items():
         axes.plot([point["seconds"] for point in points], [point["frechet"] for point in points],
                   marker="o", ms=3, label=name)
-    axes.axhline(floor["frechet"], color="grey", ls="--", lw=1, label="real test images")
+    axes.axhline(reference["frechet"], color="grey", ls="--", lw=1, label="real test images")
     axes.set(xscale="log", yscale="log", xlabel="training time on two CPU cores (seconds)",
              ylabel="Fréchet distance to the training images")
     axes.grid(alpha=0.25, which="both")
@@ -151,17 +151,17 @@ def main():
     print(machine())
     epochs = options.epochs or TrainConfig().epochs
     dataset = load_dataset("mnist")
-    evaluator = evaluator_for(dataset)
-    floor = evaluator.floor()
-    print("real test images:", {name: round(value, 4) for name, value in floor.items()})
+    evaluator = image_evaluator(dataset, "classifier")
+    reference = evaluator.reference()
+    print("real test images:", {name: round(value, 4) for name, value in reference.items()})
     recipes = {"default (labels)": [], "clusters, no labels": ["--condition", "clusters"],
                "--condition none": ["--condition", "none"]}
-    runs = {name: measure(name, this_project(dataset, epochs, extra), epochs, evaluator, floor)
+    runs = {name: measure(name, this_project(dataset, epochs, extra), epochs, evaluator, reference)
             for name, extra in recipes.items()}
     goal = None
     if options.textbook_epochs:
         runs["textbook DCGAN"] = measure("textbook DCGAN", textbook(dataset.images),
-                                         options.textbook_epochs, evaluator, floor)
+                                         options.textbook_epochs, evaluator, reference)
         goal = runs["textbook DCGAN"][-1]
     rows = []
     for name, points in runs.items():
@@ -174,9 +174,9 @@ def main():
                      last["precision"], last["recall"], sooner])
     report(f"Quality over time ({machine()})",
            ["run", "epochs", "seconds", "Fréchet distance", "x real test images", "precision",
-            "recall", "the textbook's last quality"], rows, options, runs=runs, floor=floor)
+            "recall", "the textbook's last quality"], rows, options, runs=runs, reference=reference)
     if options.plot:
-        plot(options.plot, runs, floor)
+        plot(options.plot, runs, reference)
 
 
 if __name__ == "__main__":

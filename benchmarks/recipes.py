@@ -17,7 +17,7 @@ from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.measure.evaluators import draw_samples, evaluator_for
+from gan.measure.evaluators import draw_samples, image_evaluator
 
 RECIPES = [
     "", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1", "--beta1 0.5",
@@ -58,13 +58,13 @@ def main():
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
     dataset = load_dataset("mnist")
-    evaluator = evaluator_for(dataset)
-    floor = evaluator.floor()
+    evaluator = image_evaluator(dataset, "classifier")
+    reference = evaluator.reference()
     rows = []
     for recipe in options.recipe if options.recipe is not None else RECIPES:
         runs = [train(recipe, seed, options.epochs, dataset, evaluator)
                 for seed in range(options.seeds)]
-        ratios = [found["frechet"] / floor["frechet"] for _, found in runs]
+        ratios = [found["frechet"] / reference["frechet"] for _, found in runs]
         rows.append([
             f"`{recipe}`" if recipe else "default",
             f"{np.mean([milliseconds for milliseconds, _ in runs]):.1f}",
@@ -74,7 +74,7 @@ def main():
         ])
         print(*rows[-1], flush=True)
     report(f"{options.epochs} epochs, {options.seeds} seeds; real test images: precision "
-           f"{floor['precision']:.3f}, recall {floor['recall']:.3f} ({machine()})",
+           f"{reference['precision']:.3f}, recall {reference['recall']:.3f} ({machine()})",
            ["recipe", "ms a step", "Fréchet distance / real test images' (range)", "precision",
             "recall"], rows, options)
 

@@ -2,17 +2,56 @@
 
     python -m gan.evaluate --model exported_model
 
-needs only the export and the data. The same figures for real images that were
+needs only the export and the data. The same metrics of real images that were
 not trained on stand beside them: no generator need be nearer than those.
 """
 
 import json
-import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, run_script
-from gan.common.options import OptionParser, whole_number
-from gan.measure.evaluators import draw_samples, evaluator_for
+from gan.common.files import write_text
+from gan.common.options import OptionParser, one_of, whole_number
+from gan.data.datasets import load_dataset
+from gan.data.names import NAMES, STACKED
+from gan.data.pictures import holds_pictures
+from gan.kinds import Points, kind_of
+from gan.saved_generator import SavedGenerator, model_folder, read_about
+
+
+def main():
+    """Evaluate from the command line; returns the exit code."""
+    options = make_parser().parse_args()
+    options.model = model_folder(options.model)
+    metadata = read_about(options.model)
+    dataset, same = load_data(options.dataset, metadata)
+
+    from gan.common.device import import_tensorflow
+
+    import_tensorflow(verbose=False)
+
+    from gan.measure.evaluators import draw_samples
+
+    wanted, why = wanted_features(options.features, metadata, dataset)
+    evaluator = kind_of(dataset.sample_shape).evaluator(dataset, wanted, why)
+    count = options.num_images or evaluator.count
+    samples = draw_samples(SavedGenerator(options.model).sample, count, options.seed)
+    found = evaluator.measure(samples)
+    reference = evaluator.reference()
+    found |= evaluator.memorisation(samples)
+    if reference.get("frechet") and "frechet" in found:
+        found["frechet_ratio"] = found["frechet"] / reference["frechet"]
+        reference["frechet_ratio"] = 1.0
+    by_definition = {"nearest_ratio": 1.0, "copies": 0.01}
+    reference |= {name: value for name, value in by_definition.items() if name in found}
+    show(found, reference, evaluator, count, options.seed)
+    if options.json:
+        write_text(options.json, json.dumps({
+            "generated": found, "test_images": reference, "left_out": evaluator.left_out,
+            "images": count, "seed": options.seed, "features": evaluator.features(),
+            "trained_on_this_data": same,
+        }, indent=2) + "\n")
+    return 0
 
 
 def make_parser():
@@ -20,78 +59,94 @@ def make_parser():
     parser = OptionParser(prog="python -m gan.evaluate", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--model", type=Path, default=Path("exported_model"), metavar="FOLDER",
-        help="the exported SavedModel (default: exported_model)")
+        help="the exported SavedModel, or the folder of the run that exported it "
+             "(default: exported_model)")
     add("--dataset", metavar="NAME|PATH", help="the data (default: what it was trained on)")
+    add("--features", default="auto", type=one_of(("auto", "classifier", "pixels")),
+        metavar="{auto,classifier,pixels}",
+        help="what images are compared in: features of a classifier, which is trained if there is "
+             "none, or principal components of the pixels (auto: as in the run)")
     add("--num-images", type=whole_number(100, 10**6), metavar="N",
         help="images or points to generate (default: 10000, of stacked_mnist 25600)")
     add("--seed", type=whole_number(0, 2**62), default=0, metavar="N",
         help="seed of the first of them (default: 0)")
-    add("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    add("--json", type=Path, metavar="FILE", help="also write the metrics to this file")
     return parser
 
 
-def main():
-    """Evaluate from the command line; returns the exit code."""
-    from gan.common.device import import_tensorflow
-    from gan.common.files import write_text
-    from gan.data.datasets import load_dataset
-    from gan.saved_generator import SavedGenerator, read_about
+def load_data(name, metadata):
+    """Load the data to compare with.
 
-    options = make_parser().parse_args()
+    Args:
+        name: `--dataset`, or None for the data of the run.
+        metadata: of the export.
 
-    about = read_about(options.model)
-    config = about["config"]
-    dataset = load_dataset(options.dataset or config["dataset"], config["image_size"],
-                           config["channels"], config["skip_broken"])
-    if list(dataset.sample_shape) != about["sample_shape"]:
-        raise UserError(f"--dataset: expected samples of {about['sample_shape']}, "
+    Returns:
+        `(dataset, same)`: a `Dataset` or `PointDataset`, and whether the
+        generator was trained on it; None where the export does not tell.
+
+    Raises:
+        UserError: when there are no such data, or samples of another shape.
+    """
+    config, shape = metadata["config"], metadata["sample_shape"]
+    recorded = str(config.get("dataset"))
+    if name is None:
+        name = recorded
+        if name not in NAMES and not Path(name).exists():
+            raise UserError("--dataset needed: the data that the generator was trained on are not "
+                            f"in {name}")
+    how = {}
+    if name == recorded:
+        how = {key: config.get(key) for key in ("image_size", "channels", "skip_broken")}
+    elif name not in NAMES and holds_pictures(Path(name)):
+        how = {"image_size": shape[0], "channels": shape[-1],
+               "skip_broken": config.get("skip_broken")}
+    dataset = load_dataset(name, **how)
+    if list(dataset.sample_shape) != shape:
+        raise UserError(f"--dataset: expected samples of {shape}, "
                         f"got: {list(dataset.sample_shape)}")
-    import_tensorflow(verbose=False)
-    evaluator = evaluator_for(dataset)
-    options.num_images = options.num_images or evaluator.count
-    samples = draw_samples(SavedGenerator(options.model).sample, options.num_images, options.seed)
-    found, floor = evaluator.measure(samples), evaluator.floor() or {}
-    found |= evaluator.memorisation(samples) or {}
-    if "frechet" in floor:
-        found["frechet_ratio"] = found["frechet"] / floor["frechet"]
-        floor |= {"nearest_ratio": 1.0, "copies": 0.01, "frechet_ratio": 1.0}
-    print_table(found, floor, evaluator.features, options)
-    if options.json:
-        result = {"generated": found, "test_images": floor, "images": options.num_images,
-                  "seed": options.seed, "features": evaluator.features}
-        write_text(options.json, json.dumps(result, indent=2) + "\n")
-    return 0
+    trained_on = metadata.get("fingerprint")
+    same = None if trained_on is None else trained_on == dataset.fingerprint
+    if same is False:
+        print(f"note: {name} does not hold the data that the generator was trained on", flush=True)
+    return dataset, same
 
 
-EXPLANATIONS = {
-    "frechet": "Fréchet distance to the training images; lower is better",
-    "frechet_ratio": "the same as a multiple of the real test images'",
-    "kid": "kernel distance to the training images",
-    "precision": "share of images that look like real ones",
-    "recall": "share of real images within the variety generated",
-    "modes": "modes that occur",
-    "kl": "Kullback-Leibler divergence of their shares from the data's, nats",
-    "good": "share of points within 3 deviations of a mode",
-    "spread": "distance of good points from their mode, in deviations",
-    "classes": "classes that occur",
-    "smallest_class": "share of the rarest class",
-    "largest_class": "share of the most frequent class",
-    "imbalance": "distance of the class shares from the data's",
-    "confident": "share classified with a probability of 0.9 or more",
-    "nearest_ratio": "distance to the nearest training image / that of test images",
-    "copies": "share nearer to a training image than 99 % of the test images",
-}
+def wanted_features(option, metadata, dataset):
+    """Return what to compare images in, and why: arguments of `extractor_for`.
+
+    Args:
+        option: `--features`.
+        metadata: of the export; "features" is what the run compared in.
+        dataset: the data to compare with.
+
+    Raises:
+        UserError: when a classifier is asked for that cannot be trained.
+    """
+    if option != "auto":
+        if kind_of(dataset.sample_shape) is Points:
+            raise UserError(f"--features needs a generator of images, got {option} for one of "
+                            "points")
+        if option == "classifier" and dataset.labels is None and dataset.name != STACKED:
+            raise UserError("--features classifier needs labelled data, got data without labels")
+        return option, "as asked for"
+    used = metadata.get("features")
+    if isinstance(used, dict):
+        kind = used.get("kind")
+        return kind if kind in ("classifier", "pixels") else "auto", "as in the run"
+    return "classifier" if metadata["config"].get("metrics_interval") else "auto", "as in the run"
 
 
-def print_table(found, floor, features, options):
-    """Print generated and real figures side by side."""
-    print(f"{options.num_images:,} samples, seeds from {options.seed}, compared in {features}")
-    print(f"{'':16}{'generated':>10}{'real test':>11}")
-    for name, text in EXPLANATIONS.items():
-        if name in found:
-            real = f"{floor[name]:11.4g}" if name in floor else " " * 11
-            print(f"{name:16}{found[name]:10.4g}{real}  {text}")
-    sys.stdout.flush()
+def show(found, reference, evaluator, count, seed):
+    """Print generated and real metrics side by side."""
+    from gan.measure.summary import left_out_texts, metrics_table
+
+    print(f"{count:,} {evaluator.samples}, seeds from {seed}, compared in "
+          f"{evaluator.features()['description']}")
+    for line in metrics_table(found, reference):
+        print(line)
+    for text in left_out_texts(evaluator.left_out):
+        print(f"left out: {text}")
 
 
 if __name__ == "__main__":

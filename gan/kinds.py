@@ -45,12 +45,24 @@ class Images:
 
         return Sheet(dataset, sampler, count)
 
+    @staticmethod
+    def evaluator(dataset, wanted="auto", why="as asked for"):
+        """Return what measures generated images; nothing is computed yet.
+
+        Args:
+            dataset: `Dataset`.
+            wanted, why: what images are compared in, see `extractor_for`.
+        """
+        from gan.measure.evaluators import image_evaluator
+
+        return image_evaluator(dataset, wanted, why)
+
 
 class Points:
     """Points of the plane, stored as float32 [N, 2]."""
 
     name = "points"
-    unit = "pt"
+    unit = "points"
     dimensions = 1
 
     @staticmethod
@@ -66,6 +78,13 @@ class Points:
         from gan.gallery import Plane
 
         return Plane(dataset, sampler, discriminator, count)
+
+    @staticmethod
+    def evaluator(dataset, wanted="auto", why=""):
+        """Return what measures generated points; there is one way only."""
+        from gan.measure.evaluators import PointEvaluator
+
+        return PointEvaluator(dataset)
 
 
 KINDS = (Images, Points)

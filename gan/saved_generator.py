@@ -108,6 +108,15 @@ class SavedGenerator:
         return np.rint(drawn["images"].numpy() * 255).astype(np.uint8)
 
 
+def model_folder(path):
+    """Return the folder of the SavedModel: `path`, or `exported_model` in the run `path`."""
+    path = Path(path)
+    inside = path / "exported_model"
+    if not (path / "saved_model.pb").exists() and (inside / "saved_model.pb").exists():
+        return inside
+    return path
+
+
 def read_about(path):
     """Read and check an export's `gan.json`, without TensorFlow.
 

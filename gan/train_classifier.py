@@ -1,4 +1,4 @@
-"""Train the classifier in whose features images of a data set are compared.
+"""Train the classifier whose features images of a data set are compared in.
 
     python -m gan.train_classifier --dataset mnist --output gan/assets/mnist_classifier.npz
 """
@@ -9,7 +9,8 @@ from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.options import OptionParser, whole_number
 from gan.data.datasets import load_dataset
-from gan.measure.classifier import EPOCHS, save_classifier, train_classifier
+from gan.measure.classifier import save_classifier
+from gan.measure.classifier_training import EPOCHS, train_classifier
 
 
 def main():
@@ -23,7 +24,7 @@ def main():
     options = parser.parse_args()
     dataset = load_dataset(options.dataset)
     if dataset.labels is None:
-        raise UserError(f"--dataset: expected labelled data, got: {options.dataset} without labels")
+        raise UserError(f"--dataset needs labelled data, got: {options.dataset} without labels")
     import_tensorflow(verbose=False)
     classifier = train_classifier(dataset, options.epochs, options.seed)
     save_classifier(options.output, classifier, dataset.fingerprint)

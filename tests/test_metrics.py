@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gan.measure import metrics
+from gan.measure import coverage, metrics
 
 
 def test_frechet_distance_of_gaussians_in_closed_form():
@@ -90,40 +90,41 @@ def test_nearest_distance_of_a_copy_and_of_an_opposite():
 def test_copying_is_seen():
     random = np.random.default_rng(0)
     unseen = random.uniform(0.1, 0.2, 1000)
-    copied = metrics.memorisation(np.full(500, 0.001), unseen)
-    assert copied["copies"] == 1 and copied["nearest_ratio"] < 0.01
-    honest = metrics.memorisation(random.uniform(0.1, 0.2, 1000), unseen)
-    assert honest["copies"] == pytest.approx(0.01, abs=0.01)
-    assert honest["nearest_ratio"] == pytest.approx(1, abs=0.05)
+    copied = np.full(500, 0.001)
+    assert metrics.copied_share(copied, unseen) == 1
+    assert metrics.nearest_ratio(copied, unseen) < 0.01
+    honest = random.uniform(0.1, 0.2, 1000)
+    assert metrics.copied_share(honest, unseen) == pytest.approx(0.01, abs=0.01)
+    assert metrics.nearest_ratio(honest, unseen) == pytest.approx(1, abs=0.05)
 
 
-def test_class_figures_of_known_shares():
+def test_class_metrics_of_known_shares():
     # 60 of class 0 (sure), 40 of class 1 (unsure), none of class 2.
     probabilities = np.array([[0.95, 0.03, 0.02]] * 60 + [[0.2, 0.6, 0.2]] * 40)
-    found = metrics.class_figures(probabilities, np.array([0.5, 0.3, 0.2]))
+    found = coverage.class_metrics(probabilities, np.array([0.5, 0.3, 0.2]))
     assert found == {"classes": 2, "smallest_class": 0.0, "largest_class": 0.6,
                      "imbalance": pytest.approx(0.2), "confident": pytest.approx(0.6)}
 
 
 @pytest.fixture(scope="module")
-def judged(tensorflow):
+def digits(tensorflow):
     """The shipped classifier's evaluator and 2,000 real test digits."""
     from gan.data.datasets import load_dataset
-    from gan.measure.evaluators import evaluator_for
+    from gan.measure.evaluators import image_evaluator
 
     mnist = load_dataset("mnist")
-    return evaluator_for(mnist, train=False), mnist.test_images[:2000], mnist.test_labels[:2000]
+    return image_evaluator(mnist), mnist.test_images[:2000], mnist.test_labels[:2000]
 
 
-def test_shipped_classifier_recognises_the_test_digits(judged):
-    evaluator, images, labels = judged
-    assert evaluator.judge.accuracy >= 0.993
-    right = evaluator.judge.look(images)[1].argmax(axis=1) == labels
+def test_shipped_classifier_recognises_the_test_digits(digits):
+    evaluator, images, labels = digits
+    assert evaluator.features()["accuracy"] >= 0.993
+    right = evaluator.extractor.extract(images).probabilities.argmax(axis=1) == labels
     assert right.mean() >= 0.985  # the first half of the test set is the easier one
 
 
-def test_every_kind_of_damage_is_measured(judged):
-    evaluator, images, labels = judged
+def test_every_kind_of_damage_is_measured(digits):
+    evaluator, images, labels = digits
     random = np.random.default_rng(0)
     noise = random.normal(0, 40, images.shape)
     blurred = (images + np.roll(images, 1, 1).astype(int) + np.roll(images, 1, 2)
@@ -138,8 +139,8 @@ def test_every_kind_of_damage_is_measured(judged):
     real = evaluator.measure(images)
     assert real["precision"] > 0.8 and real["recall"] > 0.8
     found = {name: evaluator.measure(worse) for name, worse in damaged.items()}
-    for name, figures in found.items():
-        assert figures["frechet"] > 1.5 * real["frechet"], name
+    for name, measured in found.items():
+        assert measured["frechet"] > 1.5 * real["frechet"], name
     assert found["noise"]["precision"] < real["precision"]
     assert found["one image only"]["recall"] < 0.3 * real["recall"]
     assert found["dropped class"]["classes"] == 9

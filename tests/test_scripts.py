@@ -369,11 +369,11 @@ def test_metrics_of_other_data_train_a_classifier_once(tiny_npz, tmp_path):
     cache = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     arguments = ["--dataset", tiny_npz, *TINY, "--epochs", 2, "--metrics-interval", 1]
     first = run_script("train_gan.py", *arguments, "--outdir", "a", cwd=tmp_path, env=cache)
-    assert first.returncode == 0 and "training the classifier" in first.stdout, first.stderr
+    assert first.returncode == 0 and "training a classifier" in first.stdout, first.stderr
     rows = history(tmp_path / "a")
     assert all(float(row["frechet"]) > 0 and 0 <= float(row["recall"]) <= 1 for row in rows)
     second = run_script("train_gan.py", *arguments, "--outdir", "b", cwd=tmp_path, env=cache)
-    assert second.returncode == 0 and "training the classifier" not in second.stdout
+    assert second.returncode == 0 and "training a classifier" not in second.stdout
     assert history(tmp_path / "b") == rows
     kept, = (tmp_path / "cache/gan").iterdir()
     kept.write_bytes(kept.read_bytes()[:5000])
@@ -381,13 +381,16 @@ def test_metrics_of_other_data_train_a_classifier_once(tiny_npz, tmp_path):
     assert third.returncode == 0 and "damaged" in third.stderr
     evaluated = subprocess.run(
         [sys.executable, "-m", "gan.evaluate", "--model", str(tmp_path / "c/exported_model"),
-         "--num-images", "10000", "--json", str(tmp_path / "figures.json")],
+         "--num-images", "10000", "--json", str(tmp_path / "metrics.json")],
         cwd=ROOT, env=cache, capture_output=True, text=True)
     assert evaluated.returncode == 0, evaluated.stderr
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    measured = json.loads((tmp_path / "metrics.json").read_text())
+    last = history(tmp_path / "c")[-1]
     for name in ("frechet", "kid", "precision", "recall"):
-        assert figures["generated"][name] == pytest.approx(float(history(tmp_path / "c")[-1][name]))
-    assert figures["test_images"]["frechet"] < figures["generated"]["frechet"]
+        assert measured["generated"][name] == pytest.approx(float(last[name]))
+    assert measured["features"]["kind"] == "classifier"
+    assert f"accuracy {measured['features']['accuracy']:.1%} on held-out" in third.stdout
+    assert measured["test_images"]["frechet"] < measured["generated"]["frechet"]
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gan.data import toy
-from gan.measure import metrics
+from gan.measure import coverage
 from tests.conftest import run_script
 
 TINY_POINTS = ["--base-channels", "2", "--epochs", "2", "--num-samples", "100"]
@@ -13,12 +13,12 @@ def test_points_lie_around_their_skeleton(name):
     data = toy.simulate(name)
     assert data.points.shape == (toy.COUNT, 2) and data.points.dtype == np.float32
     assert np.abs(data.points).max() < data.extent
-    figures = metrics.mode_figures(data.test_points, data.skeleton, data.mode_of, data.deviation)
-    assert figures["modes"] == data.mode_of.max() + 1
+    found = coverage.mode_metrics(data.test_points, data.skeleton, data.mode_of, data.deviation)
+    assert found["modes"] == data.mode_of.max() + 1
     # 3 deviations hold 1 - exp(-9 / 2) of a Gaussian in the plane; of one across a
     # line 0.997, and near a curve something between.
-    assert 0.985 < figures["good"] < 0.9985
-    assert figures["imbalance"] < 0.02
+    assert 0.985 < found["good"] < 0.9985
+    assert found["imbalance"] < 0.02
     assert toy.simulate(name).fingerprint == data.fingerprint
 
 
@@ -43,23 +43,23 @@ def test_pieces_of_a_curve_are_as_long_as_each_other(name):
     assert steps.max() / steps.min() < 1.3
 
 
-def test_mode_figures_of_points_counted_by_hand():
+def test_mode_metrics_of_points_counted_by_hand():
     skeleton, mode_of = np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([0, 1])
     points = np.array([[0, 0], [0, 2], [10, 1], [5, 0]], float)
-    found = metrics.mode_figures(points, skeleton, mode_of, 1.0)
+    found = coverage.mode_metrics(points, skeleton, mode_of, 1.0)
     assert found["modes"] == 2 and found["good"] == 0.75
     assert found["imbalance"] == pytest.approx(2 / 3 - 1 / 2)
     assert found["spread"] == pytest.approx(np.sqrt((0 + 4 + 1) / 3))
-    assert metrics.mode_figures(points[:2], skeleton, mode_of, 1.0)["modes"] == 1
-    far = metrics.mode_figures(points + 100, skeleton, mode_of, 1.0)
+    assert coverage.mode_metrics(points[:2], skeleton, mode_of, 1.0)["modes"] == 1
+    far = coverage.mode_metrics(points + 100, skeleton, mode_of, 1.0)
     assert far == {"modes": 0, "good": 0, "imbalance": 0.5, "spread": 0}
 
 
-def test_histogram_figures_against_the_formula():
-    found = metrics.histogram_figures(np.array([0, 0, 0, 1]), np.array([0.5, 0.25, 0.25]))
+def test_histogram_metrics_against_the_formula():
+    found = coverage.histogram_metrics(np.array([0, 0, 0, 1]), np.array([0.5, 0.25, 0.25]))
     assert found["modes"] == 2
     assert found["kl"] == pytest.approx(0.75 * np.log(1.5))  # + 0.25 log 1
-    even = metrics.histogram_figures(np.arange(3), np.full(3, 1 / 3))
+    even = coverage.histogram_metrics(np.arange(3), np.full(3, 1 / 3))
     assert even["kl"] == pytest.approx(0, abs=1e-12)
 
 

@@ -5,6 +5,7 @@ import io
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gan.common.files import atomic_file
 from gan.drawing.images import SOFTWARE
@@ -12,35 +13,70 @@ from gan.drawing.images import SOFTWARE
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 
 
-def plot_losses(path, rows, title):
-    """Draw losses and scores over the epochs to a PNG file.
+def plot_losses(path, rows, title, *, samples="images", unit="", ideal=None, distance=None):
+    """Draw losses, scores and, where measured more than once, the distance from the data.
 
     Args:
-        path: the file.
+        path: the PNG file to write.
         rows: list of dict, the history, one an epoch.
         title: of the figure.
+        samples: what is generated, "images" or "points".
+        unit: of the losses; "" for a plain number.
+        ideal: dict of column → the loss of a perfect generator, drawn as a dashed line.
+        distance: `(column, label, lower)` of the metric in the third panel, and whether
+            lower is better; None: no third panel.
     """
     epochs = [row["epoch"] for row in rows]
-    marker = "o" if len(rows) < 30 else None
-    figure = Figure(figsize=(8, 6.4), layout="constrained")
-    losses, scores = figure.subplots(2, 1, sharex=True)
+    measured = [row for row in rows if distance and distance[0] in row]
+    panels = 3 if len(measured) > 1 else 2
+    figure = Figure(figsize=(8, 3.2 * panels), layout="constrained")
+    losses, scores, *more = figure.subplots(panels, 1, sharex=True)
 
-    def draw(axes, column, label, color):
-        axes.plot(epochs, [row[column] for row in rows], marker=marker, ms=4, label=label,
-                  color=color)
+    def draw(axes, column, label, color, shown=rows):
+        axes.plot([row["epoch"] for row in shown], [row[column] for row in shown], label=label,
+                  marker="o" if len(shown) < 30 else None, ms=4, color=color)
 
-    draw(losses, "discriminator_loss", "discriminator", DISCRIMINATOR)
-    draw(losses, "generator_loss", "generator", GENERATOR)
-    losses.set(ylabel="loss (nats, mean of the epoch)", title=title)
-    draw(scores, "real_score", "real images", DISCRIMINATOR)
-    draw(scores, "fake_score", "generated images", GENERATOR)
+    networks = {"discriminator_loss": ("discriminator", DISCRIMINATOR),
+                "generator_loss": ("generator", GENERATOR)}
+    for column, (label, color) in networks.items():
+        draw(losses, column, label, color)
+    _draw_ideal(losses, {label: (ideal[column], color) for column, (label, color)
+                         in networks.items() if column in (ideal or {})})
+    losses.set(ylabel=f"loss ({unit + ', ' if unit else ''}mean of the epoch)", title=title)
+    draw(scores, "real_score", f"real {samples}", DISCRIMINATOR)
+    draw(scores, "fake_score", f"generated {samples}", GENERATOR)
     scores.axhline(0.5, color="grey", lw=0.8, ls="--", zorder=0)
-    scores.set(ylabel="discriminator's probability of “real”", xlabel="epoch", ylim=(0, 1))
-    scores.xaxis.get_major_locator().set_params(integer=True)
-    for axes in (losses, scores):
+    scores.set(ylabel="discriminator's probability of “real”", ylim=(0, 1))
+    if more:
+        column, label, lower = distance
+        draw(more[0], column, f"generated {samples}", GENERATOR, measured)
+        more[0].set(ylabel=f"{label} ({'lower' if lower else 'higher'} is better)")
+        more[0].set_ylim(*((0, None) if lower else (0, 1.02)))
+    _set_epochs([losses, scores, *more], epochs)
+    write_figure(path, figure)
+
+
+def _draw_ideal(axes, lines):
+    """Draw dashed lines: dict of network → (value, color); one for both where they agree."""
+    values = {value for value, _ in lines.values()}
+    if len(lines) == 2 and len(values) == 1:
+        lines = {"both": (values.pop(), "grey")}
+    for label, (value, color) in lines.items():
+        axes.axhline(value, color=color, lw=0.9, ls="--", zorder=0,
+                     label=f"{label}, ideal: {value:.3f}")
+    axes.autoscale_view(scalex=False)
+
+
+def _set_epochs(panels, epochs):
+    """Whole epochs on the axis that all panels share, and room around a single one."""
+    panels[-1].set(xlabel="epoch")
+    if epochs:
+        margin = max(0.03 * (epochs[-1] - epochs[0]), 0.5 if len(epochs) == 1 else 0)
+        panels[-1].set_xlim(epochs[0] - margin, epochs[-1] + margin)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    for axes in panels:
         axes.grid(alpha=0.25)
         axes.legend()
-    write_figure(path, figure)
 
 
 def draw_plane(extent, real=None, generated=None, logits=None):

@@ -1,213 +1,204 @@
-"""What generated samples are measured by, for each kind of data.
+"""How generated samples of each kind are measured.
 
 All evaluators have the same face: `count`, how many samples they want;
-`features`, what they compare in, in words; `measure(samples)`, `floor()` and
-`memorisation(samples)`.
+`samples`, what these are called; `features()`, what they are compared in;
+`measure(samples)`, `reference()`, `memorisation(samples)`, and `left_out`, the
+metrics that had no value and why. They cost nothing until the first of these
+is called.
 """
+
+import functools
+import math
 
 import numpy as np
 
-from gan.data.clustering import PrincipalComponents, some_of
 from gan.data.datasets import load_dataset
 from gan.data.names import STACKED
-from gan.measure import metrics
-from gan.measure.classifier import classifier_for
+from gan.measure import coverage, metrics
+from gan.measure.features import extractor_for
+from gan.measure.metrics import NotMeasurableError
 
 COUNT = 10_000  # samples generated
 STACKED_COUNT = 25_600  # stacked digits, as the field has it (Metz et al. 2017)
 NEIGHBOUR_COUNT = 5_000  # of them, and of real ones, for precision and recall
 COPY_COUNT = 2_000  # of them, compared with every training image
-REFERENCE_COUNT = 20_000  # training images whose statistics stand for all, where looking is slow
-COMPONENTS = 50  # principal components that stand in for features
-MOST_VALUES = 1200  # of an image, before its principal components are taken
 DRAW_BATCH = 500
-
-
-class PixelFeatures:
-    """What stands in for a classifier where there are no labels.
-
-    The features are the principal components of the pixels, divided by the
-    root of their total variance: distances then have the scale of the data.
-    They know shape and position but not meaning.
-    """
-
-    def __init__(self, images):
-        """
-        Args:
-            images: uint8 [N, H, W, C], the training images.
-        """
-        sample = np.concatenate([shrink(part) for part in some_of(images)])
-        self._components = PrincipalComponents(sample, COMPONENTS)
-        features = self._components.project(sample)
-        self._scale = 1 / np.sqrt(features.var(axis=0).sum())
-        self.statistics = metrics.statistics(features * self._scale)
-
-    def look(self, images):
-        """Return features float32 [N, components], and None for the probabilities."""
-        return self._components.project(shrink(images)) * self._scale, None
-
-
-def shrink(images):
-    """Average squares of pixels, so that an image has at most 1,200 values.
-
-    The covariance that principal components are taken from grows with the
-    square of their number.
-
-    Args:
-        images: uint8 [N, H, W, C], H = W.
-
-    Returns:
-        uint8 or float32 [N, h, w, C].
-    """
-    count, size, _, channels = images.shape
-    factor = 1
-    while (size // factor) ** 2 * channels > MOST_VALUES or size % factor:
-        factor += 1
-    if factor == 1:
-        return images
-    side = size // factor
-    cells = images.reshape(count, side, factor, side, factor, channels)
-    return cells.mean(axis=(2, 4), dtype=np.float32)
-
-
-class PlaneFeatures:
-    """The shipped classifier, looking at each colour plane of stacked digits."""
-
-    def __init__(self, dataset):
-        """
-        Args:
-            dataset: the `Dataset` of stacked digits.
-        """
-        self._classifier = classifier_for(load_dataset("mnist"))
-        self.statistics = metrics.statistics(self.look(dataset.images[:REFERENCE_COUNT])[0])
-
-    def look(self, images):
-        """Return features float32 [N, 3 D] and the modes, int [N] in [0, 1000)."""
-        planes = [self._classifier.look(images[..., plane : plane + 1]) for plane in range(3)]
-        digits = [probabilities.argmax(axis=1) for _, probabilities in planes]
-        return (np.concatenate([features for features, _ in planes], axis=1),
-                100 * digits[0] + 10 * digits[1] + digits[2])
+CLASS_METRICS = ("classes", "smallest_class", "largest_class", "imbalance", "confident")
 
 
 class Evaluator:
+    """What the evaluators share.
+
+    Attributes:
+        dataset: a `Dataset` or a `PointDataset`.
+        left_out: dict of "generated" or "reference" → dict of metric → reason.
+    """
+
+    count, samples = COUNT, "images"
+
+    def __init__(self, dataset):
+        """
+        Args:
+            dataset: a `Dataset` or a `PointDataset`.
+        """
+        self.dataset = dataset
+        self.left_out = {"generated": {}, "reference": {}}
+        self._reference = None
+
+    def measure(self, samples):
+        """Return the metrics of generated samples, dict of name → finite number.
+
+        Args:
+            samples: uint8 [N, H, W, C] or float [N, 2], more than the number of
+                features for a Fréchet distance that means something.
+        """
+        self.left_out["generated"] = {}
+        return self._collect("generated", self._groups(samples))
+
+    def reference(self):
+        """Return the metrics of the real test samples; empty without any."""
+        if self._reference is None:
+            samples = self._unseen()
+            self._reference = {} if samples is None else self._collect(
+                "reference", self._groups(samples))
+        return dict(self._reference)
+
+    def memorisation(self, samples):
+        """Return how near samples come to training samples; empty where it has no meaning."""
+        return {}
+
+    def _collect(self, whose, groups):
+        """Compute groups of metrics; those without a value go to `left_out`.
+
+        Args:
+            whose: key of `left_out`.
+            groups: list of (names of metrics, function that returns them).
+        """
+        found, left_out = {}, self.left_out[whose]
+        for names, compute in groups:
+            try:
+                values = compute()
+            except NotMeasurableError as error:
+                left_out |= dict.fromkeys(names, str(error))
+                continue
+            for name, value in values.items():
+                if math.isfinite(value):
+                    found[name] = value
+                else:
+                    left_out[name] = f"came out as {value}"
+        return found
+
+
+class ImageEvaluator(Evaluator):
     """Measures images against a data set."""
 
-    count = COUNT
-
-    def __init__(self, dataset, judge):
+    def __init__(self, dataset, wanted="auto", why="as asked for"):
         """
         Args:
             dataset: a `Dataset`.
-            judge: `Classifier`, `PlaneFeatures` or `PixelFeatures` of it.
+            wanted, why: see `extractor_for`.
         """
-        self.dataset, self.judge = dataset, judge
-        self.features = ("principal components of the pixels"
-                         if isinstance(judge, PixelFeatures) else "classifier features")
-        random = np.random.default_rng(0)
-        chosen = random.permutation(len(dataset.images))[:NEIGHBOUR_COUNT]
-        self._real = judge.look(dataset.images[np.sort(chosen)])[0]
+        super().__init__(dataset)
+        self._wanted, self._why = wanted, why
 
-    def measure(self, images):
-        """Return the metrics of images, dict of name → number.
+    @functools.cached_property
+    def extractor(self):
+        """What turns images into features, or the `NotMeasurableError` why nothing can."""
+        try:
+            return extractor_for(self.dataset, self._wanted, self._why)
+        except NotMeasurableError as error:
+            return error
 
-        Args:
-            images: uint8 [N, H, W, C], more than the feature count of them for
-                a Fréchet distance that means something.
-        """
-        features, probabilities = self.judge.look(images)
-        near = features[:NEIGHBOUR_COUNT]
-        precision, recall = metrics.precision_recall(self._real, near)
-        figures = {
-            "frechet": metrics.frechet_distance(
-                metrics.statistics(features), self.judge.statistics
-            ),
-            "kid": metrics.kernel_distance(self._real, near),
-            "precision": precision,
-            "recall": recall,
-        }
-        return figures | self._class_figures(probabilities)
+    def features(self):
+        """Return what images are compared in, dict for JSON: kind, description, accuracy."""
+        if isinstance(self.extractor, NotMeasurableError):
+            return {"kind": "none", "description": f"nothing, as {self.extractor}",
+                    "accuracy": None}
+        return {"kind": self.extractor.kind, "description": self.extractor.description,
+                "accuracy": self.extractor.accuracy}
 
-    def _class_figures(self, probabilities):
-        if probabilities is None:
+    def memorisation(self, samples):
+        """Return "nearest_ratio" and "copies" of generated images; empty without test images."""
+        unseen = self._unseen()
+        if unseen is None:
             return {}
-        counts = np.bincount(self.dataset.labels, minlength=probabilities.shape[1])
-        return metrics.class_figures(probabilities, counts / counts.sum())
+        distances = [metrics.nearest_distances(part[:COPY_COUNT], self.dataset.images)
+                     for part in (samples, unseen)]
+        return self._collect("generated", [
+            (("nearest_ratio",), lambda: {"nearest_ratio": metrics.nearest_ratio(*distances)}),
+            (("copies",), lambda: {"copies": metrics.copied_share(*distances)}),
+        ])
 
-    def floor(self):
-        """Return the metrics of the real test images, or None without any."""
-        if self.dataset.test_images is None:
-            return None
-        return self.measure(self.dataset.test_images)
+    def _unseen(self):
+        return self.dataset.test_images
 
-    def memorisation(self, images):
-        """Return `metrics.memorisation` of some images, or None without test images."""
-        if self.dataset.test_images is None:
-            return None
-        distances = [
-            metrics.nearest_distances(part[:COPY_COUNT], self.dataset.images)
-            for part in (images, self.dataset.test_images)
+    @functools.cached_property
+    def _real(self):
+        """The features of some training images."""
+        chosen = np.random.default_rng(0).permutation(len(self.dataset.images))[:NEIGHBOUR_COUNT]
+        return self.extractor.extract(self.dataset.images[np.sort(chosen)]).features
+
+    def _refuse(self):
+        raise self.extractor
+
+    def _groups(self, images):
+        if isinstance(self.extractor, NotMeasurableError):
+            return [(("frechet", "kid", "precision", "recall"), self._refuse)]
+        extracted = self.extractor.extract(images)
+        features, near = extracted.features, extracted.features[:NEIGHBOUR_COUNT]
+        return [
+            (("frechet",), lambda: {"frechet": metrics.frechet_distance(
+                metrics.statistics(features), self.extractor.statistics)}),
+            (("kid",), lambda: {"kid": metrics.kernel_distance(self._real, near)}),
+            (("precision", "recall"), lambda: dict(zip(
+                ("precision", "recall"), metrics.precision_recall(self._real, near),
+                strict=True))),
+            *self._coverage(extracted),
         ]
-        return metrics.memorisation(*distances)
+
+    def _coverage(self, extracted):
+        """The groups of metrics that count classes or modes."""
+        if extracted.probabilities is not None:
+            counts = np.bincount(self.dataset.labels, minlength=extracted.probabilities.shape[1])
+            return [(CLASS_METRICS, lambda: coverage.class_metrics(
+                extracted.probabilities, counts / counts.sum()))]
+        if extracted.modes is not None:
+            shares = np.bincount(load_dataset("mnist").labels) / 60_000
+            expected = np.einsum("i,j,k->ijk", shares, shares, shares).ravel()
+            return [(("modes", "kl"), lambda: coverage.histogram_metrics(
+                extracted.modes, expected))]
+        return []
 
 
-class StackedEvaluator(Evaluator):
-    """Counts the modes of stacked digits besides."""
-
-    count = STACKED_COUNT
-
-    def __init__(self, dataset):
-        """
-        Args:
-            dataset: the `Dataset` of stacked digits.
-        """
-        super().__init__(dataset, PlaneFeatures(dataset))
-        shares = np.bincount(load_dataset("mnist").labels) / 60_000
-        self._expected = np.einsum("i,j,k->ijk", shares, shares, shares).ravel()
-
-    def _class_figures(self, modes):
-        return metrics.histogram_figures(modes, self._expected)
-
-
-class PointEvaluator:
+class PointEvaluator(Evaluator):
     """Measures how points cover the known modes of a simulated distribution."""
 
-    count = COUNT
-    features = "distance from the known modes"
+    samples = "points"
 
-    def __init__(self, dataset):
-        """
-        Args:
-            dataset: a `PointDataset`.
-        """
-        self.dataset = dataset
+    def features(self):
+        """Return what points are compared in, as for images."""
+        return {"kind": "modes", "description": "distance from the known modes", "accuracy": None}
 
-    def measure(self, points):
-        """Return `metrics.mode_figures` of points, float [N, 2]."""
+    def _unseen(self):
+        return self.dataset.test_points
+
+    def _groups(self, points):
         data = self.dataset
-        return metrics.mode_figures(points, data.skeleton, data.mode_of, data.deviation)
-
-    def floor(self):
-        """Return the same of real points that were not trained on."""
-        return self.measure(self.dataset.test_points)
-
-    def memorisation(self, points):
-        """None: what is simulated can be drawn without end."""
+        return [(("modes", "good", "imbalance", "spread"), lambda: coverage.mode_metrics(
+            points, data.skeleton, data.mode_of, data.deviation))]
 
 
-def evaluator_for(dataset, train=True):
-    """Return the evaluator of a data set.
+def image_evaluator(dataset, wanted="auto", why="as asked for"):
+    """Return the evaluator of images; nothing is computed yet.
 
     Args:
-        dataset: a `Dataset` or `PointDataset`.
-        train: train a classifier where labels ask for one and there is none;
-            without it, and without labels, pixels are compared.
+        dataset: a `Dataset`.
+        wanted, why: what images are compared in, see `extractor_for`.
     """
-    if len(dataset.sample_shape) == 1:
-        return PointEvaluator(dataset)
+    evaluator = ImageEvaluator(dataset, wanted, why)
     if dataset.name == STACKED:
-        return StackedEvaluator(dataset)
-    judge = None if dataset.labels is None else classifier_for(dataset, train)
-    return Evaluator(dataset, judge or PixelFeatures(dataset.images))
+        evaluator.count = STACKED_COUNT
+    return evaluator
 
 
 def draw_samples(draw, count, first_seed=0):

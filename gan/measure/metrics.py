@@ -1,22 +1,37 @@
 """How near generated images are to real ones: arrays of features in, numbers out.
 
 All functions take features, float [N, D], of images that the caller chose and
-turned into features; none of them knows a network.
+turned into features; none of them knows a network. What cannot be computed
+raises `NotMeasurableError`, with the reason.
 """
 
 import numpy as np
 
 NEIGHBOURS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
-CONFIDENT = 0.9  # probability from which a classification counts as sure
-GOOD = 3  # standard deviations from a mode within which a point counts as good
-PRESENT = 0.1  # of its expected share, from which a class or mode counts as covered
+COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
 BLOCK = 2000  # rows of a distance matrix held at a time
 
 
+class NotMeasurableError(ValueError):
+    """A metric that has no value for these samples; the message is the reason."""
+
+
 def statistics(features):
-    """Return the mean [D] and the covariance [D, D] of features, float64."""
+    """Return the mean [D] and the covariance [D, D] of features, float64.
+
+    Raises:
+        NotMeasurableError: for fewer than 2 samples.
+    """
+    need(2, features)
     features = np.asarray(features, np.float64)
     return features.mean(axis=0), np.cov(features, rowvar=False).reshape(2 * features.shape[1:])
+
+
+def need(count, *arrays):
+    """Raise `NotMeasurableError` unless each array has at least `count` samples."""
+    fewest = min(map(len, arrays))
+    if fewest < count:
+        raise NotMeasurableError(f"needs at least {count} samples, got {fewest}")
 
 
 def frechet_distance(first, second):
@@ -27,7 +42,17 @@ def frechet_distance(first, second):
 
     Args:
         first, second: `(mean [D], covariance [D, D])`, see `statistics`.
+
+    Raises:
+        NotMeasurableError: where a covariance has no eigenvalues, as with NaN in it.
     """
+    try:
+        return _frechet_distance(first, second)
+    except np.linalg.LinAlgError as error:
+        raise NotMeasurableError(f"the features have no covariance: {error}") from error
+
+
+def _frechet_distance(first, second):
     (mean1, covariance1), (mean2, covariance2) = first, second
     # The trace of (C1 C2)^(1/2) is that of the symmetric (R C2 R)^(1/2) with
     # R = C1^(1/2), whose eigenvalues are real whatever the rounding.
@@ -52,7 +77,11 @@ def kernel_distance(real, fake):
 
     Args:
         real, fake: [N, D] and [M, D], N and M at least 2.
+
+    Raises:
+        NotMeasurableError: for fewer.
     """
+    need(2, real, fake)
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     return float(_kernel_mean(real, real, True) + _kernel_mean(fake, fake, True)
                  - 2 * _kernel_mean(real, fake, False))
@@ -81,7 +110,11 @@ def precision_recall(real, fake, neighbours=NEIGHBOURS):
 
     Returns:
         `(precision, recall)`, each in [0, 1].
+
+    Raises:
+        NotMeasurableError: for no more than `neighbours` of either.
     """
+    need(neighbours + 1, real, fake)
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
     real_radius = _neighbour_distance(real, neighbours)
     fake_radius = _neighbour_distance(fake, neighbours)
@@ -131,7 +164,7 @@ def nearest_distances(images, references):
     return np.sqrt(nearest / images.shape[1])
 
 
-def memorisation(generated, unseen):
+def nearest_ratio(generated, unseen):
     """Compare how near generated and unseen real images come to training images.
 
     Args:
@@ -140,92 +173,32 @@ def memorisation(generated, unseen):
         unseen: [M], those of real images that were not trained on.
 
     Returns:
-        dict: "nearest_ratio", the quotient of the medians (1: as unseen real
-        images; far below 1: copying), and "copies", the share of generated
-        images nearer to a training image than 99 % of the unseen ones (expected
-        without copying: 0.01).
+        The quotient of the medians: 1 is as unseen real images are, far below 1 is copying.
+
+    Raises:
+        NotMeasurableError: where most unseen images are copies of training images.
     """
-    return {
-        "nearest_ratio": float(np.median(generated) / np.median(unseen)),
-        "copies": float(np.mean(generated < np.quantile(unseen, 0.01))),
-    }
+    need(1, generated, unseen)
+    if np.median(unseen) == 0:
+        raise NotMeasurableError("most real test images are copies of training images")
+    return float(np.median(generated) / np.median(unseen))
 
 
-def class_figures(probabilities, expected):
-    """Return what a classifier says of generated images.
+def copied_share(generated, unseen):
+    """Return the share of generated images nearer to a training image than 99 % of unseen ones.
 
     Args:
-        probabilities: [N, K], the classifier's.
-        expected: [K], the classes' shares in the data; the sum is 1.
+        generated, unseen: as for `nearest_ratio`.
 
     Returns:
-        dict: "classes", the number of classes with at least a tenth of their
-        expected share; "smallest_class" and "largest_class", the extreme shares;
-        "imbalance", the total variation distance of the shares from the
-        expected ones, in [0, 1]; "confident", the share of images classified
-        with a probability of at least 0.9.
+        In [0, 1]; without copying 0.01 is expected.
+
+    Raises:
+        NotMeasurableError: where one unseen image in a hundred is a copy: none is nearer than it.
     """
-    shares = np.bincount(probabilities.argmax(axis=1), minlength=len(expected))
-    shares = shares / len(probabilities)
-    return {
-        "classes": int((shares >= PRESENT * expected).sum()),
-        "smallest_class": float(shares.min()),
-        "largest_class": float(shares.max()),
-        "imbalance": float(np.abs(shares - expected).sum() / 2),
-        "confident": float((probabilities.max(axis=1) >= CONFIDENT).mean()),
-    }
-
-
-def histogram_figures(modes, expected):
-    """Return how many modes occur and how unevenly, as on stacked MNIST.
-
-    Args:
-        modes: int [N] in [0, K), the mode of each sample.
-        expected: [K], the modes' shares in the data; the sum is 1.
-
-    Returns:
-        dict: "modes", the number of modes that occur at all; "kl", the
-        Kullback-Leibler divergence of their shares from the expected ones, in
-        nats: about (K - 1) / (2 N) for a perfect generator, as N samples never
-        come out even.
-    """
-    shares = np.bincount(modes, minlength=len(expected)) / len(modes)
-    present = shares > 0
-    divergence = shares[present] * np.log(shares[present] / expected[present])
-    return {"modes": int(present.sum()), "kl": float(divergence.sum())}
-
-
-def mode_figures(points, skeleton, mode_of, deviation):
-    """Return how well points cover known modes.
-
-    Args:
-        points: float [N, 2].
-        skeleton: [S, 2], where points lie without noise.
-        mode_of: [S] in [0, K), the mode of each; in the data all are as frequent.
-        deviation: of the noise, along each axis.
-
-    Returns:
-        dict: "modes", the number of modes with at least a tenth of their
-        expected share in good points; "good", the share of points within 3
-        deviations of the skeleton (of Gaussian modes' own points 0.989 are);
-        "imbalance", the total variation distance of the good points' shares
-        from equal ones, in [0, 1]; "spread", the root mean square distance of
-        good points from the skeleton, in deviations: far below real points',
-        the modes have shrunk.
-    """
-    points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
-    nearest, distance = [], []
-    for start in range(0, len(points), BLOCK):
-        squared = squared_distances(points[start : start + BLOCK], skeleton)
-        nearest.append(squared.argmin(axis=1))
-        distance.append(np.sqrt(squared.min(axis=1)))
-    nearest, distance = np.concatenate(nearest), np.concatenate(distance) / deviation
-    good = distance <= GOOD
-    count = mode_of.max() + 1
-    hits = np.bincount(mode_of[nearest[good]], minlength=count)
-    return {
-        "modes": int((hits >= PRESENT * len(points) / count).sum()),
-        "good": float(good.mean()),
-        "imbalance": float(0.5 * np.abs(hits / max(hits.sum(), 1) - 1 / count).sum()),
-        "spread": float(np.sqrt(np.square(distance[good]).mean())) if good.any() else 0.0,
-    }
+    need(1, generated, unseen)
+    nearest = np.quantile(unseen, COPY_QUANTILE)
+    if nearest == 0:
+        raise NotMeasurableError(f"{COPY_QUANTILE:.0%} or more of the real test images are copies "
+                                 "of training images")
+    return float(np.mean(generated < nearest))

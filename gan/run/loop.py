@@ -5,9 +5,11 @@ import time
 
 import numpy as np
 
-from gan.drawing import images, plots
+from gan.drawing import images
 from gan.measure.evaluators import draw_samples
+from gan.measure.table import distance_of
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
+from gan.run.curves import draw_curves
 from gan.run.history import CHANGED, metrics_in
 from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
@@ -20,16 +22,9 @@ class DivergedError(Exception):
 
 
 def best_row(rows):
-    """Return the first row with the best metric, or None where none was measured.
-
-    That is the smallest Fréchet distance or, of points, the largest share of
-    good ones.
-
-    Args:
-        rows: list of dict, the history.
-    """
-    measured = [row for row in rows if "frechet" in row or "good" in row]
-    return min(measured, key=lambda row: row.get("frechet", -row.get("good", 0)), default=None)
+    """Return the first row of the history nearest to the data; None if none was measured."""
+    measured = [row for row in rows if distance_of(row) is not None]
+    return min(measured, key=distance_of, default=None)
 
 
 class Loop:
@@ -47,15 +42,13 @@ class Loop:
             progress: `Progress`.
             board: `Board`.
             pictures: what draws the epoch pictures, see `gan.gallery`.
-            evaluator: what measures the samples, see `evaluator_for`.
+            evaluator: what measures the samples, see `gan.measure.evaluators`.
             phases: `Phases`.
         """
         self.config, self.trainer, self.state = trainer.config, trainer, trainer.state
         self.sampler, self.dataset, self.folder = sampler, dataset, folder
         self.history, self.progress, self.board = history, progress, board
         self.pictures, self.evaluator, self.phases = pictures, evaluator, phases
-        config = self.config
-        self.title = f"{dataset.name}, {config.arch}, {config.loss}, seed {config.seed}"
 
     def run(self, stop):
         """Train until the last epoch is done or `stop` is requested.
@@ -184,7 +177,7 @@ class Loop:
     def _write_history(self):
         with self.phases("pictures"):
             self.history.write_csv(self.folder.history)
-            plots.plot_losses(self.folder.loss_curves, self.history.rows, self.title)
+            draw_curves(self.folder.loss_curves, self.history.rows, self.config)
 
     def _measure(self):
         with self.phases("metrics"):

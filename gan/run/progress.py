@@ -5,28 +5,33 @@ import time
 
 from tqdm import tqdm
 
+from gan.measure.table import epoch_text
+
 FIRST_CALL_STEPS = 1
 CALL_SECONDS = 0.5  # of a call of the train step, between two looks at the bar
 MOST_STEPS = 500
 
 
 class Progress:
-    """A tqdm bar over the images of a run; in a log file, a line an epoch only."""
+    """A tqdm bar over the samples of a run; in a log file, a line an epoch only."""
 
-    def __init__(self, epochs, steps_per_epoch, batch_size, first_step, stream=None):
+    def __init__(self, epochs, steps_per_epoch, batch_size, first_step, stream=None,
+                 unit="img"):
         """
         Args:
             epochs: of the whole run.
             steps_per_epoch: batches an epoch.
-            batch_size: images a step.
+            batch_size: samples a step.
             first_step: steps taken before, by a run that is resumed.
             stream: where to; default: standard error.
+            unit: of what is learned, such as "img".
         """
         stream = stream or sys.stderr
         self.epochs, self.batch_size = epochs, batch_size
+        self._unit = unit
         self._bar = tqdm(
             total=epochs * steps_per_epoch * batch_size, initial=first_step * batch_size,
-            unit="img", unit_scale=True, dynamic_ncols=True, file=stream,
+            unit=self._unit, unit_scale=True, dynamic_ncols=True, file=stream,
             disable=not stream.isatty(), leave=False,
         )
 
@@ -41,16 +46,12 @@ class Progress:
         """Print one line about a finished epoch, above the bar."""
         text = (
             f"epoch {row['epoch']:{len(str(self.epochs))}d}/{self.epochs}"
-            f"  {row['seconds']:7.1f} s  {row['images_per_second']:7,.0f} img/s"
+            f"  {row['seconds']:7.1f} s  {row['images_per_second']:7,.0f} {self._unit}/s"
             f"  loss D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}"
             f"  D says real: {row['real_score']:.0%} of real, {row['fake_score']:.0%} of generated"
         )
-        if "frechet" in row:
-            text += f"  FD {row['frechet']:.2f}"
-        if "modes" in row:
-            text += f"  {row['modes']} modes"
-        if "good" in row:
-            text += f", {row['good']:.0%} good"
+        if metrics := epoch_text(row):
+            text += f"  {metrics}"
         self.write(text)
 
     def write(self, text):

@@ -30,9 +30,11 @@ def summary_of(loop, metrics, verdict, finished, device):
         "finished": finished,
         "epochs": len(rows),
         "steps": int(loop.state.step),
-        "verdict": verdict._asdict() if verdict else None,
-        "metrics": {"generated": metrics, "real": loop.evaluator.floor() or {},
-                    "features": loop.evaluator.features},
+        "verdict": verdict and {"kind": verdict.kind, "finding": verdict.finding,
+                                "text": str(verdict)},
+        "metrics": {"generated": metrics, "real": loop.evaluator.reference(),
+                    "features": loop.evaluator.features(),
+                    "left_out": loop.evaluator.left_out},
         "losses": {name: rows[-1][name] for name in ("discriminator_loss", "generator_loss")}
         if rows else {},
         # Of this process, except for the last, which a resumed run adds up.
@@ -56,7 +58,7 @@ def print_summary(summary, quality, config, folder):
 
     Args:
         summary: dict, see `summary_of`.
-        quality: the metrics in words.
+        quality: list of (heading, text), the metrics in words.
         config: `TrainConfig`.
         folder: `RunFolder`.
     """
@@ -65,10 +67,10 @@ def print_summary(summary, quality, config, folder):
     if summary["losses"]:
         print("losses      discriminator {discriminator_loss:.3f}, generator {generator_loss:.3f} "
               "(mean of the last epoch)".format(**summary["losses"]))
-    print(f"quality     {quality}")
+    for heading, text in quality:
+        print(f"{heading:11} {text}")
     if summary["verdict"]:
-        advice = summary["verdict"]["advice"]
-        print(f"verdict     {summary['verdict']['finding']}{f'. {advice}' if advice else ''}")
+        print(f"verdict     {summary['verdict']['text']}")
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("summary", folder.summary),
                ("checkpoint", folder.checkpoints), ("generator", folder.export)]

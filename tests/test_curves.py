@@ -1,0 +1,101 @@
+import math
+
+import matplotlib.figure
+import numpy as np
+import pytest
+
+from gan.config import TrainConfig
+from gan.kinds import Images, Points
+from gan.measure.equilibrium import ideal_losses
+from gan.run import curves
+from gan.run.progress import Progress
+
+ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4}
+
+
+def history(count, **metrics):
+    return [{"epoch": number, **ROW, **metrics} for number in range(1, count + 1)]
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """A function that draws rows and returns the panels of the figure and the file's bytes."""
+    figures = []
+
+    class Kept(matplotlib.figure.Figure):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            figures.append(self)
+
+    monkeypatch.setattr("gan.drawing.plots.Figure", Kept)
+
+    def draw(rows, *options):
+        config, _ = TrainConfig.from_arguments(list(options))
+        curves.draw_curves(tmp_path / "curves.png", rows, config)
+        return figures[-1].axes, (tmp_path / "curves.png").read_bytes()
+
+    return draw
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_the_axis_shows_whole_epochs_only(drawn, count):
+    panels, _ = drawn(history(count))
+    low, high = panels[-1].get_xlim()
+    ticks = [tick for tick in panels[-1].get_xticks() if low <= tick <= high]
+    assert ticks and all(tick == round(tick) for tick in ticks)
+    assert low < 1 <= count < high and high - low < 1.1 * count + 1
+
+
+def dashed(panel):
+    return [float(line.get_ydata()[0]) for line in panel.lines if line.get_linestyle() == "--"]
+
+
+def test_the_ideal_losses_are_drawn(drawn):
+    panels, _ = drawn(history(3))
+    assert dashed(panels[0]) == pytest.approx([2 * math.log(2), math.log(2)])
+    low, high = panels[0].get_ylim()
+    assert low < math.log(2) and high > 2 * math.log(2)
+    panels, _ = drawn(history(3), "--loss", "relativistic")
+    assert dashed(panels[0]) == pytest.approx([math.log(2)])  # the same for both
+
+
+def test_the_distance_is_drawn_where_it_was_measured_more_than_once(drawn):
+    assert len(drawn(history(3))[0]) == 2
+    once = history(3)
+    once[-1]["frechet"] = 2.0
+    assert len(drawn(once)[0]) == 2
+    panels, _ = drawn(history(3, frechet=2.0))
+    assert "Fréchet distance (lower is better)" in panels[2].get_ylabel()
+    panels, _ = drawn(history(3, modes=8, good=0.9), "--dataset", "ring")
+    assert "good points (higher is better)" in panels[2].get_ylabel()
+    assert "real points" in [text.get_text() for text in panels[1].get_legend().get_texts()]
+
+
+def test_the_same_rows_give_the_same_bytes(drawn):
+    assert drawn(history(3, frechet=2.0))[1] == drawn(history(3, frechet=2.0))[1]
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "minimax", "lsgan", "hinge", "wgan",
+                                  "relativistic"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_ideal_losses_are_the_least_at_one_logit_for_all(loss, smoothing, tensorflow):
+    from gan.losses import LOSSES
+
+    if smoothing and loss not in ("nonsaturating", "minimax"):
+        smoothing = 0.0
+    extra = {"smoothing": smoothing} if smoothing else {}
+    logits = np.linspace(-1, 1, 2001, dtype=np.float32)[:, None]
+    values = [float(LOSSES[loss].discriminator(logit, logit, **extra)) for logit in logits]
+    best = logits[int(np.argmin(values))]
+    ideal = ideal_losses(loss, smoothing)
+    assert ideal["discriminator_loss"] == pytest.approx(min(values), abs=1e-4)
+    if "generator_loss" in ideal:
+        generator = float(LOSSES[loss].generator(best, best))
+        assert ideal["generator_loss"] == pytest.approx(generator, abs=2e-3)
+
+
+@pytest.mark.parametrize(("kind", "text"), [(Images, "1,000 img/s"), (Points, "1,000 points/s")])
+def test_the_line_of_an_epoch_names_what_is_learned(kind, text, capsys):
+    progress = Progress(1, 1, 1, 0, unit=kind.unit)
+    progress.epoch_line({"epoch": 1, "seconds": 1.0, "images_per_second": 1000.0, **ROW})
+    assert text in capsys.readouterr().out
