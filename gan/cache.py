@@ -39,23 +39,31 @@ def main():
     for path, size, what in files:
         if options.clear:
             _remove(path)
-        print(f"{'removed  ' if options.clear else ''}{one_line(path)}  {size / 2**20:.1f} MiB"
-              f"  {one_line(what)}")
+        print(f"{'removed  ' if options.clear else ''}{one_line(path)}  {in_words(size)}  "
+              f"{one_line(what)}")
     if options.clear:
         remove_old_leftovers(folder)
     total = sum(size for _, size, _ in files)
-    print(f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {total / 2**20:.1f} MiB"
+    print(f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {in_words(total)}"
           f"{' removed' if options.clear else ''} (pictures may take "
           f"{limit_bytes() / 2**30:g} GiB)")
     return 0
+
+
+def in_words(size):
+    """Return a number of bytes such as "1.5 MiB"."""
+    for unit, exponent in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >= 2**exponent:
+            return f"{size / 2**exponent:.1f} {unit}"
+    return f"{size} bytes"
 
 
 def cached_files():
     """Yield (path, bytes, what it is) for each file that this project keeps in the cache."""
     for path, size, _ in own_caches():
         known = describe_cache(path)
-        shape = " x ".join(map(str, known.get("shape", [])))
-        yield path, size, " ".join(filter(None, ["pictures", shape, known.get("folder")]))
+        shape = " x ".join(re.findall(r"\d+", str(known.get("shape"))))
+        yield path, size, " ".join(filter(None, ["pictures", shape, str(known.get("folder", ""))]))
     for path in sorted(cache_folder().glob("classifier_*.npz")):
         if CLASSIFIER.fullmatch(path.name) and path.is_file() and is_archive(path):
             yield path, path.stat().st_size, "classifier"

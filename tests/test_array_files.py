@@ -64,7 +64,7 @@ def test_test_images_take_the_scale_of_the_training_images(load):
 
 @pytest.mark.parametrize(("labels", "names", "numbers"), [
     (LABELS, ("3", "7"), [0, 1, 1, 0, 0, 1]),
-    (LABELS.astype(np.float32), ("3", "7"), [0, 1, 1, 0, 0, 1]),
+    (LABELS.astype(np.float16), ("3", "7"), [0, 1, 1, 0, 0, 1]),
     (LABELS.astype(np.uint64)[:, None], ("3", "7"), [0, 1, 1, 0, 0, 1]),
     (LABELS * 1000, ("3000", "7000"), [0, 1, 1, 0, 0, 1]),
     (LABELS == 7, ("0", "1"), [0, 1, 1, 0, 0, 1]),

@@ -54,7 +54,7 @@ def foreign_files(folder):
 def test_an_empty_cache(command, tmp_path):
     code, said = command()
     assert not code and said.out == (
-        f"{tmp_path}/cache/gan: 0 files, 0.0 MiB (pictures may take 10 GiB)\n")
+        f"{tmp_path}/cache/gan: 0 files, 0 bytes (pictures may take 10 GiB)\n")
     assert not command("--clear")[0]
 
 
@@ -69,9 +69,9 @@ def test_the_cache_is_listed_and_cleared_and_foreign_files_stay(command, tmp_pat
     (pictures,) = (path for path in own if path.is_file())
     lines = said.out.splitlines()
     assert not code and len(lines) == 3
-    assert lines[0] == f"{pictures}  0.0 MiB  pictures 4 x 16 x 16 x 1 {tmp_path}/photos"
-    assert lines[1].endswith("classifier_00112233445566aa.npz  0.0 MiB  classifier")
-    assert lines[2].startswith(f"{folder}: 2 files, 0.0 MiB (")
+    assert lines[0] == f"{pictures}  1.0 KiB  pictures 4 x 16 x 16 x 1 {tmp_path}/photos"
+    assert "classifier_00112233445566aa.npz  " in lines[1] and lines[1].endswith("  classifier")
+    assert lines[2].startswith(f"{folder}: 2 files, 1.")
     code, said = command("--clear")
     assert not code and said.out.count("removed  ") == 2
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == foreign
@@ -135,6 +135,13 @@ def test_a_limit_that_is_no_number(tmp_path, monkeypatch, command, text):
         load_dataset(make_folder(tmp_path / "data"))
     code, said = command()
     assert code == 2 and expected in said.err
+
+
+@pytest.mark.parametrize(("size", "words"), [
+    (0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2**20, "1.0 MiB"),
+    (12 * 2**30, "12.0 GiB")])
+def test_sizes_in_words(size, words):
+    assert cache.in_words(size) == words
 
 
 def test_help_documents_the_limit(command):

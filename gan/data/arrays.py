@@ -14,7 +14,7 @@ import numpy as np
 from gan.common.device import memory_bytes
 from gan.common.errors import UserError, describe_os_error
 
-MEMORY_SHARE = 0.4  # of this machine's, for one array; more is taken for a damaged header
+MEMORY_FRACTION = 0.4  # of this machine's, for one array; more is taken for a damaged header
 NPZ_NAMES = {"x_train": "images", "y_train": "labels",
              "x_test": "test_images", "y_test": "test_labels"}
 IDX_FILES = {
@@ -164,7 +164,7 @@ def _read_idx(path):
 
 
 def _most_bytes():
-    return MEMORY_SHARE * memory_bytes()
+    return MEMORY_FRACTION * memory_bytes()
 
 
 def _read_at_most(file, size, chunk=2**24):

@@ -65,8 +65,8 @@ def _values(labels, count, where):
         return labels
     low, high = labels.min(), labels.max()
     if labels.dtype.kind == "f":
-        if not (np.isfinite([low, high]).all() and (labels == np.rint(labels)).all()
-                and abs(high) < 2**53):
+        low, high = float(low), float(high)  # float16 has no 2**53
+        if not (-(2**53) < low <= high < 2**53 and (labels == np.rint(labels)).all()):
             raise UserError(f"{where}: expected whole numbers, strings or one-hot rows, got: "
                             f"{labels.dtype} from {low:g} to {high:g} with fractions")
         labels = labels.astype(np.int64)

@@ -42,12 +42,12 @@ def _describe(images, cell):
     length = np.hypot(across, down)
     direction = np.arctan2(down, across) * (BINS / (2 * np.pi)) % BINS
     lower = np.floor(direction).astype(np.int64) % BINS
-    share = direction % 1
+    fraction = direction % 1
     cells = -(-size // cell)
     place = ((image * cells + row // cell) * cells + column // cell) * BINS
     total = count * cells * cells * BINS
-    histogram = np.bincount(place + lower, length * (1 - share), total)
-    histogram += np.bincount(place + (lower + 1) % BINS, length * share, total)
+    histogram = np.bincount(place + lower, length * (1 - fraction), total)
+    histogram += np.bincount(place + (lower + 1) % BINS, length * fraction, total)
     histogram = histogram.astype(np.float32).reshape(count, cells, cells, BINS)
     wide = np.pad(histogram, ((0, 0), (1, 1), (1, 1), (0, 0)))
     neighbours = wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1] + wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:]
