@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from gan.common.errors import UserError
-from gan.common.files import atomic_file, cache_folder, remove_old_leftovers, write_text
+from gan.common.files import atomic_file, cache_folder, write_text
+from gan.common.leftovers import remove_leftovers
 from gan.drawing.images import MOST_PIXELS
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -136,7 +137,7 @@ def _cached(folder, found, size, channels, skip_broken):
     known, images = _load(path, about, len(found.paths)), None
     if known is None:
         try:
-            remove_old_leftovers(path.parent)
+            remove_leftovers(path.parent)
             with atomic_file(path) as file:
                 known = _decode_all(found.paths, shape, file)
             write_text(about, json.dumps(known))

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import finish_replacements, make_folder
+from gan.common.files import make_folder
+from gan.common.leftovers import finish_replacements
 from gan.run.checkpoint import list_checkpoints
 from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
 from gan.saved_generator import ABOUT
