@@ -6,6 +6,11 @@
     python train_gan.py --help               # every option
 """
 
+if __name__ == "__main__":
+    from gan.common.errors import exit_on_interrupt
+
+    exit_on_interrupt("train_gan.py")
+
 import dataclasses
 import shlex
 import sys
@@ -211,6 +216,7 @@ def export(config, dataset, loop, figures):
         "sample_shape": list(dataset.sample_shape),
         "latent_dim": config.latent_dim,
         "class_names": list(dataset.class_names),
+        "extent": dataset.extent,
         "epochs": len(loop.history.rows),
         "steps": int(loop.trainer.step),
         "metrics": figures,

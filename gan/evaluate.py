@@ -20,7 +20,8 @@ def main():
     from gan.common.files import write_text
     from gan.common.options import OptionParser, whole_number
     from gan.data.datasets import load_dataset
-    from gan.saved_generator import SavedGenerator, read_about
+    from gan.metadata import read_metadata
+    from gan.saved_generator import SavedGenerator
 
     parser = OptionParser(prog="python -m gan.evaluate", description=__doc__.split("\n")[0])
     add = parser.add_argument
@@ -34,7 +35,7 @@ def main():
     add("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     options = parser.parse_args()
 
-    about = read_about(options.model)
+    about = read_metadata(options.model)
     config = about["config"]
     dataset = load_dataset(options.dataset or config["dataset"], config["image_size"],
                            config["channels"], config["skip_broken"])

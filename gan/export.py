@@ -8,7 +8,10 @@ Named signatures, all with named arguments and a dict of results:
 - `latents`: `seeds` int64 [N] → `latents`, `conditions` as `sample` uses them;
 - `sample`: `seeds` int64 [N] → `images` uint8 [N, H, W, C], or `points` float32 [N, 2];
 - `sample_labels` and `latents_labels`, with labelled data: the same for `seeds`
-  and `labels` int32 [N].
+  and `labels` int32 [N];
+- `codes`, if there are several conditions: `conditions` int32 [N] → `codes`
+  float32 [N, W], and `images_from_codes`: `latents`, `codes` → `images` float32,
+  for codes between those of two conditions.
 """
 
 import json
@@ -19,8 +22,8 @@ import tensorflow as tf
 from gan import __version__, models
 from gan.common.errors import UserError
 from gan.common.files import atomic_folder, write_text
+from gan.metadata import METADATA, checksums
 from gan.sampling import conditions_from_seeds, latents_from_seeds
-from gan.saved_generator import ABOUT, checksums
 
 
 def export_generator(folder, generator, conditioning, about):
@@ -43,19 +46,27 @@ def export_generator(folder, generator, conditioning, about):
             archive.write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:  # TensorFlow's own file system layer
             raise UserError(f"cannot write {folder}: {error.message}") from error
+        if conditioning.class_of is not None:
+            about = about | {"classes": sorted(set(map(int, conditioning.class_of)))}
         text = json.dumps({"version": __version__, "endpoints": list(endpoints), **about,
                            "sha256": checksums(temporary)}, indent=2)
-        write_text(temporary / ABOUT, text + "\n")
+        write_text(temporary / METADATA, text + "\n")
 
 
 def _endpoints(generator, conditioning, latent_dim):
     """Return dict of name → (function, its input signature)."""
     codes = tf.constant(conditioning.codes)
 
-    def images_of(latents, conditions):
-        inputs = models.generator_inputs(latents, tf.gather(codes, conditions))
+    def codes_of(conditions):
+        return {"codes": tf.gather(codes, conditions)}
+
+    def images_from_codes(latents, codes):
+        inputs = models.generator_inputs(latents, codes)
         # The generator's tanh is in [-1, 1].
         return {"images": generator(inputs, training=False) * 0.5 + 0.5}
+
+    def images_of(latents, conditions):
+        return images_from_codes(latents, **codes_of(conditions))
 
     def points_of(latents):
         return {"points": generator(latents, training=False)}
@@ -99,6 +110,10 @@ def _endpoints(generator, conditioning, latent_dim):
         "latents": (latents, [a_seed]),
         "sample": (sample, [a_seed]),
     }
+    if conditioning.count > 1:
+        a_code = tf.TensorSpec([None, codes.shape[1]], tf.float32, name="codes")
+        endpoints["codes"] = (codes_of, [a_condition])
+        endpoints["images_from_codes"] = (images_from_codes, [a_latent, a_code])
     if conditioning.class_of is not None:
         endpoints["latents_labels"] = (latents_labels, [a_seed, a_label])
         endpoints["sample_labels"] = (sample_labels, [a_seed, a_label])

@@ -130,7 +130,7 @@ def _prepare_streams():
         if getattr(sys, name) is None:  # closed by the caller, as with `>&-`
             # This takes its number too, which the next opened file would get,
             # and with it what TensorFlow's C++ parts print.
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # é in an ASCII terminal

@@ -10,9 +10,9 @@ from pathlib import Path
 from gan.common.errors import UserError, describe_os_error
 from gan.common.files import make_folder
 from gan.common.leftovers import finish_replacements
+from gan.metadata import METADATA
 from gan.run.checkpoint import list_checkpoints
 from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
-from gan.saved_generator import ABOUT
 
 try:
     import fcntl
@@ -86,7 +86,7 @@ class RunFolder:
                             "way; move it, or choose another --outdir")
 
     def _is_export(self):
-        return (self.export / ABOUT).is_file()
+        return (self.export / METADATA).is_file()
 
     def _pictures(self):
         return [path for path in sorted(self.images.glob("epoch_*.png"))
