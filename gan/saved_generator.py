@@ -107,7 +107,8 @@ class SavedGenerator:
         if not {"codes", "images_from_codes"} <= self._signatures.keys():
             return None
         conditions = self._tf.constant(conditions, self._tf.int32)
-        return self._signatures["codes"](conditions=conditions)["codes"].numpy()
+        with self._classes_that_occur():
+            return self._signatures["codes"](conditions=conditions)["codes"].numpy()
 
     def images_from_codes(self, latents, codes):
         """Draw the images of latent vectors under codes, which may lie between conditions.

@@ -31,7 +31,7 @@ def test_every_option_of_the_other_scripts_is_in_the_readme(monkeypatch, capsys)
             script.parse()
         except SystemExit:
             text = capsys.readouterr().out
-        for name in set(re.findall(r"--[a-z][a-z-]*", text)) - {"--help"}:
+        for name in set(re.findall(r"--[a-z][a-z-]*", text)) - {"--help", "--version"}:
             assert re.search(rf"^\| `{name}[ `]", README, re.MULTILINE), name
 
 
@@ -39,7 +39,7 @@ def test_every_option_named_in_the_readme_exists():
     known = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(TrainConfig)}
     scripts = "".join((ROOT / name).read_text() for name in
                       ("generate.py", "make_gif.py", "gan/evaluate.py", "gan/train_classifier.py"))
-    known |= set(re.findall(r'"(--[a-z-]+)"', scripts)) | {"--help"}
+    known |= set(re.findall(r'"(--[a-z-]+)"', scripts)) | {"--help", "--version"}
     for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", README)):
         assert name.replace("_", "-") in known, name
 
