@@ -8,18 +8,24 @@
     python generate.py --csv --num-images 5000         # points, of simulated data
 """
 
+if __name__ == "__main__":
+    from gan.common.errors import exit_on_interrupt
+
+    exit_on_interrupt("generate.py")
+
+import argparse
+import functools
 import re
-import sys
 from pathlib import Path
 
-import numpy as np
-
 from gan.common.errors import UserError, run_script
-from gan.common.options import OptionParser, real_number, whole_number
+from gan.common.options import OptionParser, folder, real_number, whole_number
+from gan.request import MOST_SEEDS, Request, choose_classes, parse_seeds
 
-MOST_SEEDS = 10**9
-MOST_GRID = 10**4  # images of one sheet
-IMAGES, POINTS = 64, 2000  # drawn when no number is given
+MOST_IN_GRID = 10**4  # images of one sheet
+MOST_IN_PICTURE = 10**6  # points
+MOST_FRAMES = 10**4  # of one GIF, seven minutes
+IMAGES, POINTS, FRAMES = 64, 2000, 24  # drawn when no number is given
 
 
 def main():
@@ -27,18 +33,23 @@ def main():
     options = parse()
 
     from gan.common.device import import_tensorflow
-    from gan.common.files import make_folder
-    from gan.saved_generator import SavedGenerator, read_about
+    from gan.common.files import make_folder, refuse_existing
+    from gan.common.leftovers import remove_leftovers
+    from gan.metadata import find_export, read_metadata
+    from gan.saved_generator import SavedGenerator
 
-    about = read_about(options.model)
-    points = len(about["sample_shape"]) == 1
-    choose_seeds(options, points)
-    draw, names = choose_form(options, points)
-    refuse_overwriting(options, names)
-    labels = choose_labels(options.label, about["class_names"], options)
-    make_folder(options.outdir, "--outdir")
+    model, outdir = find_export(options.model), Path(options.outdir)
+    metadata = read_metadata(model)
+    points = len(metadata["sample_shape"]) == 1
+    refuse_form(options, points)
+    request = make_request(options, metadata, points)
+    write, paths = choose_form(options, outdir, request, points)
+    for path in paths:
+        refuse_existing(path, options.force, "--outdir")
+    make_folder(outdir, "--outdir")
+    remove_leftovers(outdir)
     import_tensorflow(verbose=False)
-    draw(SavedGenerator(options.model), options, labels)
+    write(SavedGenerator(model), request)
     return 0
 
 
@@ -50,9 +61,10 @@ def make_parser():
         "image: the same seed, the same image.",
     )
     add = parser.add_argument
-    add("--model", type=Path, default=Path("exported_model"), metavar="FOLDER",
-        help="the exported SavedModel (default: exported_model)")
-    add("--outdir", type=Path, default=Path("generated"), metavar="FOLDER",
+    add("--model", type=folder, default="exported_model", metavar="FOLDER",
+        help="the exported SavedModel, or the folder of the run that wrote it "
+        "(default: exported_model)")
+    add("--outdir", type=folder, default="generated", metavar="FOLDER",
         help="where the files go (default: generated)")
     what = parser.add_argument_group("which images")
     what.add_argument("--num-images", type=whole_number(1, MOST_SEEDS), metavar="N",
@@ -63,7 +75,7 @@ def make_parser():
                       help="these seeds instead, such as 0,3,8-15")
     what.add_argument("--label", metavar="CLASS",
                       help="only this class, by name or number, or 'each': class after class")
-    what.add_argument("--truncation", type=real_number(0, 10), metavar="X",
+    what.add_argument("--truncation", type=real_number(0, 10), default=1.0, metavar="X",
                       help="scale of the latent vectors: below 1 more typical and less varied "
                       "images (default: 1)")
     form = parser.add_argument_group("in which form (default: one PNG an image, or a picture "
@@ -75,8 +87,9 @@ def make_parser():
                       "labels if asked for")
     form.add_argument("--csv", action="store_true", help="points as one .csv file: seed, x, y")
     form.add_argument("--interpolate", type=parse_seeds, metavar="SEEDS",
-                      help="a looping GIF that walks from seed to seed")
-    form.add_argument("--frames", type=whole_number(2, 10**4), metavar="N",
+                      help="a looping GIF that walks from seed to seed on great circles, and from "
+                      "class to class")
+    form.add_argument("--frames", type=whole_number(2, MOST_FRAMES), metavar="N",
                       help="frames from one seed to the next (default: 24)")
     add("--batch-size", type=whole_number(1, 65536), default=500, metavar="N",
         help="images drawn at a time (default: 500)")
@@ -85,16 +98,8 @@ def make_parser():
 
 
 def parse():
-    """Parse and check the command line."""
+    """Parse the command line and refuse options that contradict each other."""
     options = make_parser().parse_args()
-    check_combination(options)
-    options.truncation = 1.0 if options.truncation is None else options.truncation
-    options.frames = options.frames or 24
-    return options
-
-
-def check_combination(options):
-    """Refuse options that contradict each other."""
     forms = [name for name in ("grid", "npz", "csv", "interpolate") if getattr(options, name)]
     if len(forms) > 1:
         raise UserError(f"--{forms[1]}: expected one form of output, got also: --{forms[0]}")
@@ -105,254 +110,99 @@ def check_combination(options):
                         f"got also: --{counted[0].replace('_', '-')}")
     if options.seeds and options.interpolate:
         raise UserError("--interpolate: expected its own list of seeds, got also: --seeds")
-    if options.interpolate and len(options.interpolate) < 2:
-        raise UserError("--interpolate: expected at least two seeds, got: one")
+    if isinstance(options.seeds, list) and len(set(options.seeds)) < len(options.seeds):
+        raise UserError("--seeds: expected each seed once, as a seed names one image, got one "
+                        "more often")
     if options.frames and not options.interpolate:
-        raise UserError("--frames: expected --interpolate with it, got: no --interpolate")
+        raise UserError("--frames needs --interpolate")
+    options.frames = options.frames or FRAMES
+    if options.interpolate:
+        check_walk(len(options.interpolate), options.frames)
+    return options
 
 
-def choose_seeds(options, points):
-    """Set `options.seeds` where only a count was given, or nothing."""
-    places = options.grid[0] * options.grid[1] if options.grid else POINTS if points else IMAGES
-    if options.seeds is None:
-        first = options.seed or 0
-        options.seeds = range(first, first + (options.num_images or places))
-    if options.grid and len(options.seeds) > places:
-        raise UserError(f"--grid: expected room for {len(options.seeds)} images, "
-                        f"got: {options.grid[0]}x{options.grid[1]}")
+def check_walk(seeds, frames):
+    """Refuse a walk through too few or too many seeds."""
+    if seeds < 2:
+        raise UserError("--interpolate: expected at least two seeds, got: one")
+    if seeds * frames > MOST_FRAMES:
+        raise UserError(f"--interpolate: expected at most {MOST_FRAMES:,} frames in all, got: "
+                        f"{seeds * frames:,} ({seeds:,} seeds, --frames {frames})")
 
 
-def choose_form(options, points):
-    """Return the function that writes the form asked for, and the names it writes.
+def parse_grid(text):
+    """Argparse type: `8x8` → (rows, columns)."""
+    match = re.fullmatch(r"([1-9]\d{0,3})[xX]([1-9]\d{0,3})", text)
+    if not match or int(match[1]) * int(match[2]) > MOST_IN_GRID:
+        raise argparse.ArgumentTypeError(f"expected rows x columns such as 8x8, at most "
+                                         f"{MOST_IN_GRID:,} images, got: {text}")
+    return int(match[1]), int(match[2])
 
-    Args:
-        options: the parsed command line.
-        points: whether the generator draws points rather than images.
-    """
+
+def refuse_form(options, points):
+    """Refuse a form that images, or points, do not have."""
     for name in ("grid", "interpolate") if points else ("csv",):
         if getattr(options, name):
             kinds = ("images", "points") if points else ("points", "images")
             raise UserError(f"--{name}: expected a generator of {kinds[0]}, "
                             f"got one of {kinds[1]}: {options.model}")
-    if points:
-        if options.csv:
-            return write_csv, ["points.csv"]
-        return (write_npz, ["points.npz"]) if options.npz else (write_scatter, ["points.png"])
+
+
+def make_request(options, metadata, points):
+    """Return the `Request`: seeds and classes, from what was given and the defaults."""
+    classes = choose_classes(options.label, metadata)
+    seeds = options.interpolate or options.seeds
+    places = options.grid[0] * options.grid[1] if options.grid else POINTS if points else IMAGES
+    if seeds is None:
+        first = options.seed or 0
+        seeds = range(first, first + (options.num_images or places))
+    if options.grid and len(seeds) > places:
+        raise UserError(f"--grid: expected at least {len(seeds):,} places, one for each image, "
+                        f"got: {options.grid[0]}x{options.grid[1]}")
+    if points and not (options.csv or options.npz) and len(seeds) > MOST_IN_PICTURE:
+        raise UserError(f"--num-images: expected at most {MOST_IN_PICTURE:,} points in a picture "
+                        f"(--csv and --npz take more), got: {len(seeds):,}")
+    if classes and len(classes.numbers) > len(seeds):
+        print(f"note: {len(seeds)} images for {len(classes.numbers)} classes; only the first "
+              f"{len(seeds)} classes are drawn")
+        classes = classes.first(len(seeds))
+    return Request(seeds, classes, options.truncation, options.batch_size)
+
+
+def choose_form(options, outdir, request, points):
+    """Choose what is written.
+
+    Args:
+        options: the parsed command line.
+        outdir: the folder that is written to.
+        request: the `Request`.
+        points: whether the generator draws points rather than images.
+
+    Returns:
+        `(write, paths)`: a function of a generator and the request, and the files
+        that it writes, an iterable of paths.
+    """
+    from gan import forms
+
+    def one_file(form, ending, write, *settings):
+        path = outdir / request.file_name(form, ending)
+        return functools.partial(write, path, *settings), [path]
+
     if options.interpolate:
-        return interpolate, ["interpolation.gif"]
+        path = outdir / request.file_name("interpolation", ".gif", default_seeds=False)
+        return functools.partial(forms.write_walk, path, options.frames), [path]
     if options.grid:
-        return write_sheet, ["grid.png"]
+        rows, columns = options.grid
+        return one_file(f"grid_{rows}x{columns}", ".png", forms.write_sheet, columns)
+    if options.csv:
+        return one_file("points", ".csv", forms.write_csv)
     if options.npz:
-        return write_npz, ["images.npz"]
+        return one_file("points" if points else "images", ".npz", forms.write_npz)
+    if points:
+        return one_file("points", ".png", forms.write_scatter)
     # One by one, as there may be a million of them.
-    return write_pngs, (image_name(seed) for seed in options.seeds)
-
-
-def parse_seeds(text):
-    """`0,3,8-15` → the list of numbers; a range stays a `range`."""
-    parts = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if last < first or last - first >= MOST_SEEDS:
-            raise UserError(f"--seeds: expected numbers and ranges such as 0,3,8-15, got: {text}")
-        parts.append(range(first, last + 1))
-    if len(parts) == 1:
-        return parts[0]
-    if sum(map(len, parts)) > 10**7:
-        raise UserError("--seeds: expected at most ten million seeds in a list, got more")
-    return [seed for part in parts for seed in part]
-
-
-def parse_grid(text):
-    """`8x8` → (rows, columns)."""
-    match = re.fullmatch(r"([1-9]\d{0,3})[xX]([1-9]\d{0,3})", text)
-    if not match or int(match[1]) * int(match[2]) > MOST_GRID:
-        raise UserError(f"--grid: expected rows x columns such as 8x8, at most {MOST_GRID:,} "
-                        f"images, got: {text}")
-    return int(match[1]), int(match[2])
-
-
-def choose_labels(label, class_names, options):
-    """Return a function from positions in the list of seeds to class numbers, or None."""
-    if label is None:
-        return None
-    if not class_names:
-        raise UserError(f"--label: expected a generator trained with labels, got: {options.model}")
-    count = len(options.interpolate or options.seeds)
-    if label == "each":
-        # Whole blocks of one class, so that a grid shows a class a row.
-        block = -(-count // len(class_names))
-        return lambda positions: np.minimum(positions // block, len(class_names) - 1)
-    names = [name.casefold() for name in class_names]
-    if label.casefold() in names:
-        number = names.index(label.casefold())
-    elif label.isdigit() and int(label) < len(names):
-        number = int(label)
-    else:
-        raise UserError(f"--label: expected one of {', '.join(class_names)} or each, got: {label}")
-    return lambda positions: np.full(len(positions), number)
-
-
-def batches(generator, options, labels):
-    """Draw the images or points a batch at a time.
-
-    Yields:
-        `(positions, seeds, samples)` with samples as `draw` returns them.
-    """
-    from tqdm import tqdm
-
-    count = len(options.seeds)
-    with tqdm(total=count, unit="img", disable=not sys.stderr.isatty(), leave=False) as bar:
-        for start in range(0, count, options.batch_size):
-            seeds = np.array(options.seeds[start : start + options.batch_size], np.int64)
-            positions = np.arange(start, start + len(seeds))
-            chosen = None if labels is None else labels(positions)
-            yield positions, seeds, draw(generator, seeds, chosen, options.truncation)
-            bar.update(len(seeds))
-
-
-def draw(generator, seeds, labels, truncation):
-    """Draw the images of seeds, uint8 [N, H, W, C], or points, float32 [N, 2]."""
-    if truncation == 1:
-        return generator.sample(seeds, labels)
-    latents, conditions = generator.latents(seeds, labels)
-    return generator.images(truncation * latents, conditions)
-
-
-def write_sheet(generator, options, labels):
-    """Write all images as one sheet."""
-    from gan.drawing import images
-
-    path = options.outdir / "grid.png"
-    drawn = np.concatenate([part for _, _, part in batches(generator, options, labels)])
-    images.write_png(path, images.sheet(drawn, options.grid[1]))
-    print(f"{path}: {len(drawn)} images, seeds {span(options.seeds)}")
-
-
-def write_pngs(generator, options, labels):
-    """Write each image to its own file."""
-    from gan.drawing import images
-
-    for _, seeds, drawn in batches(generator, options, labels):
-        for seed, image in zip(seeds, drawn, strict=True):
-            images.write_png(options.outdir / image_name(seed), image)
-    first, last = image_name(options.seeds[0]), image_name(options.seeds[-1])
-    print(f"{options.outdir}: {len(options.seeds)} images, {first} to {last}")
-
-
-def write_npz(generator, options, labels):
-    """Stream all samples to one .npz file; memory holds one batch."""
-    from gan.common.archive import write_npz_streamed
-
-    points = len(generator.sample_shape) == 1
-    name, kind = ("points", np.float32) if points else ("images", np.uint8)
-    path = options.outdir / f"{name}.npz"
-    count = len(options.seeds)
-    columns = {
-        name: (kind, (count, *generator.sample_shape)),
-        "seeds": (np.int64, (count,)),
-    }
-    if labels is not None:
-        columns["labels"] = (np.int32, (count,))
-
-    def rows():
-        for positions, seeds, drawn in batches(generator, options, labels):
-            row = {name: drawn, "seeds": seeds}
-            if labels is not None:
-                row["labels"] = labels(positions).astype(np.int32)
-            yield row
-
-    write_npz_streamed(path, columns, rows())
-    print(f"{path}: {count} {name}, seeds {span(options.seeds)}")
-
-
-def write_csv(generator, options, labels):
-    """Stream all points to one .csv file, a line each."""
-    from gan.common.files import atomic_file
-
-    path = options.outdir / "points.csv"
-    with atomic_file(path) as file:
-        file.write(b"seed,x,y\n")
-        for _, seeds, drawn in batches(generator, options, labels):
-            lines = (f"{seed},{x:.9g},{y:.9g}\n"
-                     for seed, (x, y) in zip(seeds, drawn, strict=True))
-            file.write("".join(lines).encode())
-    print(f"{path}: {len(options.seeds)} points, seeds {span(options.seeds)}")
-
-
-def write_scatter(generator, options, labels):
-    """Write a picture of all points."""
-    from gan.drawing import images, plots
-
-    path = options.outdir / "points.png"
-    drawn = np.concatenate([part for _, _, part in batches(generator, options, labels)])
-    extent = float(max(np.abs(drawn).max() * 1.1, 1e-3))
-    images.write_png(path, plots.draw_plane(extent, generated=drawn))
-    print(f"{path}: {len(drawn)} points, seeds {span(options.seeds)}")
-
-
-def interpolate(generator, options, labels):
-    """Write a GIF that walks through the seeds and back to the first.
-
-    The latents follow great circles (White 2016, "Sampling Generative
-    Networks"): on a straight line between two normal vectors the middle is
-    shorter than any vector the generator was trained on. A condition cannot be
-    walked; it changes half way.
-    """
-    from gan.drawing import images
-    from gan.drawing.gif import write_gif
-
-    path = options.outdir / "interpolation.gif"
-    seeds = np.array(options.interpolate, np.int64)
-    chosen = None if labels is None else labels(np.arange(len(seeds)))
-    latents, conditions = generator.latents(seeds, chosen)
-    latents = latents * options.truncation
-    steps = np.arange(options.frames) / options.frames
-    factor = max(1, 256 // generator.sample_shape[0])
-
-    def frames():
-        for here in range(len(seeds)):
-            there = (here + 1) % len(seeds)
-            path_latents = np.stack([slerp(latents[here], latents[there], t) for t in steps])
-            path_conditions = np.where(steps < 0.5, conditions[here], conditions[there])
-            for image in generator.images(path_latents, path_conditions):
-                yield images.enlarge(image if image.shape[-1] == 3 else image[..., 0], factor)
-
-    count = len(seeds) * options.frames
-    write_gif(path, frames(), [1 / 24] * count)
-    print(f"{path}: {count} frames, seeds {span(options.interpolate)} and back")
-
-
-def slerp(start, end, share):
-    """The vector at `share` of the way from start to end, on their great circle."""
-    lengths = np.linalg.norm(start), np.linalg.norm(end)
-    cosine = np.dot(start, end) / max(lengths[0] * lengths[1], 1e-12)
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    if np.sin(angle) < 1e-4:  # (anti)parallel: no one great circle
-        return (1 - share) * start + share * end
-    weights = np.sin((1 - share) * angle), np.sin(share * angle)
-    return (weights[0] * start + weights[1] * end) / np.sin(angle)
-
-
-def refuse_overwriting(options, names):
-    """Raise a `UserError` if one of the files exists and `--force` is not given."""
-    if options.force or not options.outdir.exists():
-        return
-    for name in names:
-        if (options.outdir / name).exists():
-            raise UserError(f"{options.outdir / name} exists; expected --force to overwrite it, "
-                            "or another --outdir")
-
-
-def image_name(seed):
-    """The file name of a seed's image."""
-    return f"seed_{seed:06d}.png"
-
-
-def span(seeds):
-    """Seeds in words: `0 to 63`."""
-    return f"{seeds[0]} to {seeds[-1]}"
+    names = map(request.image_name, range(len(request.seeds)))
+    return functools.partial(forms.write_pngs, outdir), (outdir / name for name in names)
 
 
 if __name__ == "__main__":

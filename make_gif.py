@@ -2,8 +2,14 @@
 """Turn the epoch pictures of a run into a training GIF.
 
     python make_gif.py                                 # generated_images/ → training.gif
+    python make_gif.py --images RUN                    # a run elsewhere → RUN/training.gif
     python make_gif.py --fps 12 --every 2 --hold 5
 """
+
+if __name__ == "__main__":
+    from gan.common.errors import exit_on_interrupt
+
+    exit_on_interrupt("make_gif.py")
 
 import glob
 import os
@@ -11,23 +17,29 @@ import re
 import sys
 from pathlib import Path
 
-from gan.common.errors import UserError, run_script
-from gan.common.options import OptionParser, real_number, whole_number
+from gan.common.errors import UserError, printable, run_script
+from gan.common.options import OptionParser, file, folder, real_number, whole_number
 
+PICTURES, GIF = "generated_images", "training.gif"
 CAPTION_HEIGHT = 28  # pixels
+MOST_SIDE = 65_535  # pixels of a GIF's side, by its format
+MOST_PIXELS = 2**26  # of a frame
 
 
 def main():
     """Run from the command line; returns the exit code."""
     options = parse()
+    output = choose_output(options)
     pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
 
+    from gan.common.leftovers import remove_leftovers
     from gan.drawing.gif import write_gif
 
+    remove_leftovers(output.parent)
     durations = [1 / options.fps] * (len(pictures) - 1) + [1 / options.fps + options.hold]
-    write_gif(options.output, frames(pictures, options), durations, options.loop)
-    size = options.output.stat().st_size / 2**20
-    print(f"{options.output}: {len(pictures)} frames, {sum(durations):.1f} s, {size:.1f} MB")
+    write_gif(output, frames(pictures, options), durations, options.loop)
+    size = output.stat().st_size / 2**20
+    print(f"{printable(output)}: {len(pictures)} frames, {sum(durations):.1f} s, {size:.1f} MB")
     return 0
 
 
@@ -37,10 +49,12 @@ def make_parser():
         prog="make_gif.py", description="Turn the epoch pictures of a run into a training GIF."
     )
     add = parser.add_argument
-    add("--images", default="generated_images", metavar="FOLDER|GLOB",
-        help="folder with epoch_*.png, or a quoted pattern (default: generated_images)")
-    add("--output", type=Path, default=Path("training.gif"), metavar="FILE",
-        help="the GIF (default: training.gif)")
+    add("--images", type=folder, default=PICTURES, metavar="FOLDER|GLOB",
+        help="folder with epoch_*.png, the folder of a run, or a quoted pattern "
+        "(default: generated_images)")
+    add("--output", type=file, metavar="FILE",
+        help="the GIF (default: training.gif in the run's folder, which is the one that holds "
+        "generated_images; for other pictures in this folder)")
     add("--fps", type=real_number(0.1, 50), default=4.0, metavar="X",
         help="frames a second (default: 4)")
     add("--every", type=whole_number(1), default=1, metavar="N",
@@ -57,18 +71,39 @@ def make_parser():
 
 
 def parse():
-    """Parse and check the command line."""
+    """Parse the command line; a run's folder becomes that of its pictures."""
     options = make_parser().parse_args()
-    if options.output.suffix.lower() != ".gif":
-        raise UserError(f"--output: expected a name that ends in .gif, got: {options.output}")
-    if options.output.exists() and not options.force:
-        raise UserError(f"{options.output} exists; expected --force to overwrite it, or another "
-                        "--output")
+    within = os.path.join(options.images, PICTURES)
+    if os.path.isdir(within) and not glob.glob(os.path.join(glob.escape(options.images),
+                                                            "epoch_*.png")):
+        options.images = within
     return options
+
+
+def choose_output(options):
+    """Return the path of the GIF.
+
+    Raises:
+        UserError: when something lies there that may not be overwritten.
+    """
+    from gan.common.files import refuse_existing
+
+    images = Path(options.images)
+    if options.output:
+        output = Path(options.output)
+    else:
+        output = images.parent / GIF if images.name == PICTURES else Path(GIF)
+    if output.suffix.lower() != ".gif":
+        raise UserError(f"--output: expected a name that ends in .gif, got: {output}")
+    refuse_existing(output, options.force, "--output")
+    return output
 
 
 def find_pictures(where):
     """Return `(epoch, path)` of the pictures, by epoch number.
+
+    Args:
+        where: a folder with epoch_*.png, or a pattern.
 
     Raises:
         UserError: when there are none.
@@ -119,6 +154,9 @@ def finish(image, epoch, options):
     picture = Image.fromarray(image)
     if options.scale != 1:
         width, height = (max(1, round(side * options.scale)) for side in picture.size)
+        if max(width, height + CAPTION_HEIGHT) > MOST_SIDE or width * height > MOST_PIXELS:
+            raise UserError(f"--scale: expected frames of at most {MOST_PIXELS:,} pixels and "
+                            f"{MOST_SIDE:,} a side, got: {width} x {height}")
         whole = options.scale >= 1 and options.scale == int(options.scale)
         kind = Image.Resampling.NEAREST if whole else Image.Resampling.BOX
         picture = picture.resize((width, height), kind)

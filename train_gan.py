@@ -6,9 +6,13 @@
     python train_gan.py --help               # every option
 """
 
+if __name__ == "__main__":
+    from gan.common.errors import exit_on_interrupt
+
+    exit_on_interrupt("train_gan.py")
+
 import contextlib
 import dataclasses
-import os
 import signal
 import sys
 from pathlib import Path
@@ -292,4 +296,4 @@ def warn(text):
 
 
 if __name__ == "__main__":
-    run_script(os.path.basename(sys.argv[0]), main)
+    run_script("train_gan.py", main)

@@ -53,8 +53,8 @@ def fail_from(number, counted=None):
 
 def survives(folder, log, before):
     """Return what is wrong after a failure: nothing, if checkpoints and export are whole."""
+    from gan.metadata import read_metadata, verify
     from gan.run.checkpoint import load_newest
-    from gan.saved_generator import read_about, verify
 
     found = []
     lines = log.read_text().splitlines()
@@ -67,7 +67,7 @@ def survives(folder, log, before):
     if step < before:
         found.append(f"checkpoint of step {step}")
     export = folder / "exported_model"
-    verify(export, read_about(export))
+    verify(export, read_metadata(export))
     return found
 
 

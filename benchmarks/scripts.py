@@ -44,15 +44,14 @@ def drawing(rows, model, folder):
     import_tensorflow(verbose=False)
     import tensorflow as tf
 
-    import generate
+    from gan import forms
+    from gan.request import Request
     from gan.saved_generator import SavedGenerator
 
     bare = tf.saved_model.load(str(model)).signatures["sample"]
     generator = SavedGenerator(model)
-    sys.argv = ["generate.py", "--npz", "--num-images", str(IMAGES), "--force",
-                "--model", str(model), "--outdir", str(folder)]
-    options = generate.parse()
-    size = options.batch_size
+    request = Request(range(IMAGES))
+    size = request.batch_size
 
     def bare_calls():
         for start in range(0, IMAGES, size):
@@ -60,7 +59,7 @@ def drawing(rows, model, folder):
             bare(seeds=seeds)["images"].numpy()
 
     def script():
-        generate.write_npz(generator, options, None)
+        forms.write_npz(Path(folder) / "images.npz", generator, request)
 
     times = {bare_calls: [], script: []}
     for function in (bare_calls, script) * 3:

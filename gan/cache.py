@@ -7,7 +7,8 @@
 import re
 
 from gan.common.errors import UserError, describe_os_error, run_script
-from gan.common.files import cache_folder, remove_old_leftovers
+from gan.common.files import cache_folder
+from gan.common.leftovers import remove_leftovers
 from gan.common.options import OptionParser
 from gan.data.messages import one_line
 from gan.data.picture_cache import (
@@ -29,12 +30,17 @@ EPILOG = (
 )
 
 
-def main():
-    """List or clear the cache from the command line; returns the exit code."""
+def make_parser():
+    """Return the parser of the command line."""
     parser = OptionParser(prog="python -m gan.cache", description=__doc__.split("\n")[0],
                           epilog=EPILOG)
     parser.add_argument("--clear", action="store_true", help="remove the files instead")
-    options = parser.parse_args()
+    return parser
+
+
+def main():
+    """List or clear the cache from the command line; returns the exit code."""
+    options = make_parser().parse_args()
     folder, files = cache_folder(), list(cached_files())
     for path, size, what in files:
         if options.clear:
@@ -42,7 +48,7 @@ def main():
         print(f"{'removed  ' if options.clear else ''}{one_line(path)}  {in_words(size)}  "
               f"{one_line(what)}")
     if options.clear:
-        remove_old_leftovers(folder)
+        remove_leftovers(folder)
     total = sum(size for _, size, _ in files)
     print(f"{folder}: {len(files)} file{'s' * (len(files) != 1)}, {in_words(total)}"
           f"{' removed' if options.clear else ''} (pictures may take "

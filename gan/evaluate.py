@@ -16,14 +16,15 @@ from gan.data.datasets import load_dataset
 from gan.data.names import NAMES, STACKED
 from gan.data.pictures import holds_pictures
 from gan.kinds import Points, kind_of
-from gan.saved_generator import SavedGenerator, model_folder, read_about
+from gan.metadata import find_export, read_metadata
+from gan.saved_generator import SavedGenerator
 
 
 def main():
     """Evaluate from the command line; returns the exit code."""
     options = make_parser().parse_args()
-    options.model = model_folder(options.model)
-    metadata = read_about(options.model)
+    options.model = find_export(options.model)
+    metadata = read_metadata(options.model)
     dataset, same = load_data(options.dataset, metadata)
 
     from gan.common.device import import_tensorflow

@@ -6,7 +6,9 @@ Signatures, all from N rows to N rows:
 - `sample`: seeds → images uint8; latent and condition are drawn in the graph;
 - `sample_labels` (labelled data): seeds, labels → images uint8;
 - `latents`, `latents_labels`: the same seeds → the latents and conditions that
-  the two above would draw, to be changed and given to `serving_default`.
+  the two above would draw, to be changed and given to `serving_default`;
+- `codes`: conditions → the codes that the generator is told them by, and
+  `images_from_codes`: latents, codes → images, for codes between two conditions'.
 
 For simulated data the signatures give points, float32 [N, 2], and there are no
 conditions. A seed names one image, whatever the batch. The weights are the averaged
@@ -21,7 +23,7 @@ import tensorflow as tf
 from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import atomic_folder, write_text
-from gan.saved_generator import ABOUT, checksums
+from gan.metadata import METADATA, checksums
 
 
 def export_generator(folder, generator, sampler, metadata):
@@ -44,9 +46,12 @@ def export_generator(folder, generator, sampler, metadata):
             archive.write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:  # TensorFlow's own file system layer
             raise UserError(f"cannot write {folder}: {error.message}") from error
+        if sampler.conditioning.class_of is not None:  # those that there are images of
+            classes = sorted(set(map(int, sampler.conditioning.class_of)))
+            metadata = metadata | {"classes": classes}
         text = json.dumps({"version": __version__, "endpoints": list(endpoints), **metadata,
                            "sha256": checksums(temporary)}, indent=2)
-        write_text(temporary / ABOUT, text + "\n")
+        write_text(temporary / METADATA, text + "\n")
 
 
 def add_metadata(folder, metadata):
@@ -56,8 +61,8 @@ def add_metadata(folder, metadata):
         folder: the export.
         metadata: dict, what to add or replace.
     """
-    known = json.loads((folder / ABOUT).read_text())
-    write_text(folder / ABOUT, json.dumps({**known, **metadata}, indent=2) + "\n")
+    known = json.loads((folder / METADATA).read_text())
+    write_text(folder / METADATA, json.dumps({**known, **metadata}, indent=2) + "\n")
 
 
 def _endpoints(sampler, latent_dim):
@@ -69,6 +74,12 @@ def _endpoints(sampler, latent_dim):
 
     def serve_unconditional(latents):
         return serve(latents, tf.zeros([tf.shape(latents)[0]], tf.int32))
+
+    def codes_of(conditions):
+        return {"codes": sampler.codes_of(conditions)}
+
+    def images_from_codes(latents, codes):
+        return {kind.name: kind.to_served(sampler.generate_from_codes(latents, codes))}
 
     def sample(seeds, labels=None):
         samples = sampler.generate(*sampler.latents(seeds, labels))
@@ -87,6 +98,10 @@ def _endpoints(sampler, latent_dim):
         "latents": (latents, [a_seed]),
         "sample": (sample, [a_seed]),
     }
+    if conditioning.count > 1:
+        a_code = tf.TensorSpec([None, conditioning.codes.shape[1]], tf.float32, name="codes")
+        endpoints["codes"] = (codes_of, [a_condition])
+        endpoints["images_from_codes"] = (images_from_codes, [a_latent, a_code])
     if conditioning.class_of is not None:
         endpoints["latents_labels"] = (latents, [a_seed, a_label])
         endpoints["sample_labels"] = (sample, [a_seed, a_label])

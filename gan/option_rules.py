@@ -64,7 +64,7 @@ def complete(config):
         lr_g=config.lr if config.lr_g is None else config.lr_g,
         lr_d=config.lr if config.lr_d is None else config.lr_d,
         # The run may be continued from another folder.
-        dataset=os.path.abspath(path) if os.path.exists(path) and not config.named else path,
+        dataset=path if config.named else os.path.abspath(os.path.expanduser(path)),
     )
 
 

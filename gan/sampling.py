@@ -89,8 +89,15 @@ class Sampler:
             latents: float32 [N, latent_dim].
             conditions: int32 [N] in [0, K).
         """
-        codes = tf.gather(self._codes, conditions)
+        return self.generate_from_codes(latents, self.codes_of(conditions))
+
+    def generate_from_codes(self, latents, codes):
+        """Return the same for codes that need be no condition's, float32 [N, W]."""
         return self._generator(generator_inputs(latents, codes), training=False)
+
+    def codes_of(self, conditions):
+        """Return the codes of conditions, in a graph: int32 [N] → float32 [N, W]."""
+        return tf.gather(self._codes, conditions)
 
     def latents(self, seeds, labels=None):
         """Return the latent and the condition of each seed, in a graph.

@@ -1,30 +1,19 @@
 """An exported generator, loaded back. Needs none of the code that trained it."""
 
-import hashlib
-import json
+import contextlib
 from pathlib import Path
 
 import numpy as np
 
-from gan.common.errors import UserError, describe_os_error
-
-ABOUT = "assets.extra/gan.json"
-CHECKS = {  # what gan.json must hold for the code here
-    "sample_shape": lambda value: _whole_numbers(value) and len(value) in (1, 3),
-    "latent_dim": lambda value: _whole_numbers([value]),
-    "class_names": lambda value: isinstance(value, list) and all(
-        isinstance(name, str) for name in value),
-    "config": lambda value: isinstance(value, dict),
-    "sha256": lambda value: isinstance(value, dict),
-}
-MOST = 10_000  # of any number in it
+from gan.common.errors import UserError
+from gan.metadata import METADATA, read_metadata, verify, without_labels
 
 
 class SavedGenerator:
     """A SavedModel that `train_gan.py` exported.
 
     Attributes:
-        about: dict, the content of its `gan.json`.
+        metadata: dict, the content of its `gan.json`.
         sample_shape: (H, W, C) of an image, (2,) of a point.
         class_names: list of str, empty for data without labels.
     """
@@ -37,10 +26,10 @@ class SavedGenerator:
         Raises:
             UserError: when there is no whole export of this project.
         """
-        self.about = read_about(path)
-        self.sample_shape = tuple(self.about["sample_shape"])
-        self.class_names = self.about["class_names"]
-        verify(Path(path), self.about)
+        self.metadata = read_metadata(path)
+        self.sample_shape = tuple(self.metadata["sample_shape"])
+        self.class_names = self.metadata["class_names"]
+        verify(Path(path), self.metadata)
         import tensorflow as tf  # late: a wrong path is reported at once
 
         self._tf = tf
@@ -55,6 +44,10 @@ class SavedGenerator:
         if not {"serving_default", "latents", "sample"} <= self._signatures.keys():
             raise UserError(f"{path}: expected the signatures serving_default, latents and "
                             f"sample, got: {', '.join(sorted(self._signatures)) or 'none'}")
+        (served,) = self._signatures["serving_default"].structured_outputs.values()
+        if served.shape.as_list()[1:] != list(self.sample_shape):
+            raise UserError(f"{Path(path) / METADATA}: expected the sample_shape of the model, "
+                            f"{served.shape.as_list()[1:]}, got: {list(self.sample_shape)}")
 
     def sample(self, seeds, labels=None):
         """Draw one image per seed.
@@ -65,13 +58,11 @@ class SavedGenerator:
 
         Returns:
             uint8 [N, H, W, C], or float32 [N, 2] of points.
+
+        Raises:
+            UserError: for a class that the generator was not trained with.
         """
-        seeds = self._tf.constant(seeds, self._tf.int64)
-        if labels is None:
-            drawn = self._signatures["sample"](seeds=seeds)
-            return drawn["points" if len(self.sample_shape) == 1 else "images"].numpy()
-        labels = self._tf.constant(labels, self._tf.int32)
-        return self._signatures["sample_labels"](seeds=seeds, labels=labels)["images"].numpy()
+        return next(iter(self._draw("sample", seeds, labels).values())).numpy()
 
     def latents(self, seeds, labels=None):
         """Return what `sample` would draw images of.
@@ -82,10 +73,7 @@ class SavedGenerator:
         Returns:
             latents float32 [N, latent_dim] and conditions int32 [N].
         """
-        arguments = {"seeds": self._tf.constant(seeds, self._tf.int64)}
-        if labels is not None:
-            arguments["labels"] = self._tf.constant(labels, self._tf.int32)
-        drawn = self._signatures["latents" if labels is None else "latents_labels"](**arguments)
+        drawn = self._draw("latents", seeds, labels)
         return drawn["latents"].numpy(), drawn["conditions"].numpy()
 
     def images(self, latents, conditions):
@@ -102,78 +90,61 @@ class SavedGenerator:
         serve = self._signatures["serving_default"]
         if "conditions" in serve.structured_input_signature[1]:
             arguments["conditions"] = self._tf.constant(conditions, self._tf.int32)
-        drawn = serve(**arguments)
-        if "points" in drawn:
-            return drawn["points"].numpy()
-        return np.rint(drawn["images"].numpy() * 255).astype(np.uint8)
+        with self._classes_that_occur():
+            drawn = serve(**arguments)
+        return drawn["points"].numpy() if "points" in drawn else _to_uint8(drawn["images"])
+
+    def codes(self, conditions):
+        """Return how the generator is told of conditions.
+
+        Args:
+            conditions: int32 [N].
+
+        Returns:
+            float32 [N, W]; None for a generator with one condition, and for an
+            export of version 1.0, which does not tell.
+        """
+        if not {"codes", "images_from_codes"} <= self._signatures.keys():
+            return None
+        conditions = self._tf.constant(conditions, self._tf.int32)
+        with self._classes_that_occur():
+            return self._signatures["codes"](conditions=conditions)["codes"].numpy()
+
+    def images_from_codes(self, latents, codes):
+        """Draw the images of latent vectors under codes, which may lie between conditions.
+
+        Args:
+            latents: float32 [N, latent_dim].
+            codes: float32 [N, W], see `codes`.
+
+        Returns:
+            uint8 [N, H, W, C].
+        """
+        drawn = self._signatures["images_from_codes"](
+            latents=self._tf.constant(latents, self._tf.float32),
+            codes=self._tf.constant(codes, self._tf.float32))
+        return _to_uint8(drawn["images"])
+
+    def _draw(self, name, seeds, labels):
+        """Call a signature that takes seeds, or its sibling that takes labels as well."""
+        arguments = {"seeds": self._tf.constant(seeds, self._tf.int64)}
+        if labels is None:
+            return self._signatures[name](**arguments)
+        if f"{name}_labels" not in self._signatures:
+            raise UserError(without_labels(self.metadata))
+        arguments["labels"] = self._tf.constant(labels, self._tf.int32)
+        with self._classes_that_occur():
+            return self._signatures[f"{name}_labels"](**arguments)
+
+    @contextlib.contextmanager
+    def _classes_that_occur(self):
+        """Say what is wrong where an export of version 1.0 looks up a class it has not got."""
+        try:
+            yield
+        except self._tf.errors.InvalidArgumentError as error:
+            raise UserError("--label: needs classes that occur in the training data, got one "
+                            "that does not") from error
 
 
-def model_folder(path):
-    """Return the folder of the SavedModel: `path`, or `exported_model` in the run `path`."""
-    path = Path(path)
-    inside = path / "exported_model"
-    if not (path / "saved_model.pb").exists() and (inside / "saved_model.pb").exists():
-        return inside
-    return path
-
-
-def read_about(path):
-    """Read and check an export's `gan.json`, without TensorFlow.
-
-    Args:
-        path: the SavedModel's folder.
-
-    Returns:
-        dict.
-
-    Raises:
-        UserError: when there is no whole export of this project.
-    """
-    path = Path(path)
-    if not (path / "saved_model.pb").is_file():
-        raise UserError(
-            f"--model: expected a folder with an exported generator (train_gan.py writes "
-            f"exported_model), got: {path}"
-        )
-    try:
-        about = json.loads((path / ABOUT).read_text())
-    except OSError as error:
-        raise UserError(f"{path / ABOUT}: cannot be read: {describe_os_error(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path / ABOUT}: expected JSON, got: {error}") from error
-    if not isinstance(about, dict) or not CHECKS.keys() <= about.keys():
-        raise UserError(f"{path / ABOUT}: expected the entries {', '.join(CHECKS)}, got others")
-    for name, fits in CHECKS.items():
-        if not fits(about[name]):
-            raise UserError(f"{path / ABOUT}: expected the {name} of a generator, "
-                            f"got: {str(about[name])[:60]}")
-    return about
-
-
-def checksums(folder):
-    """Return dict of name → SHA-256 of the files of a SavedModel, gan.json left out."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and path != Path(folder) / ABOUT
-    }
-
-
-def verify(folder, about):
-    """Raise a `UserError` if a file of an export is not as it was written.
-
-    A damaged graph could crash TensorFlow, which does not look before it runs.
-    """
-    try:
-        found = checksums(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read: {describe_os_error(error)}") from error
-    for name, checksum in about["sha256"].items():
-        if found.get(name) != checksum:
-            what = "a damaged one" if name in found else "none"
-            raise UserError(f"{folder / name}: expected the file as it was exported, got {what}")
-
-
-def _whole_numbers(values):
-    return isinstance(values, list) and all(
-        type(value) is int and 0 < value <= MOST for value in values)
+def _to_uint8(images):
+    return np.rint(images.numpy() * 255).astype(np.uint8)

@@ -7,7 +7,15 @@ imported here, so that `--help` and a mistyped option answer at once.
 
 from dataclasses import dataclass
 
-from gan.common.options import choice, device_name, one_of, option, real_number, whole_number
+from gan.common.options import (
+    choice,
+    device_name,
+    folder,
+    one_of,
+    option,
+    real_number,
+    whole_number,
+)
 
 GROUPS = {
     "data": "what is learned",
@@ -26,8 +34,8 @@ class TrainOptions:
     dataset: str = option(
         "mnist", "data",
         "mnist, fashion_mnist, stacked_mnist; a folder of pictures, or of one folder a class; a "
-        ".npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally y_train); a folder of IDX "
-        "files; or simulated points: ring, grid, moons, swiss_roll, line",
+        ".npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally y_train); a .npy file of "
+        "images; a folder of IDX files; or simulated points: ring, grid, moons, swiss_roll, line",
         metavar="NAME|PATH",
     )
     image_size: int = option(
@@ -200,7 +208,7 @@ class TrainOptions:
     )
 
     outdir: str = option(
-        ".", "output", "folder that everything is written below", metavar="FOLDER"
+        ".", "output", "folder that everything is written below", folder, metavar="FOLDER"
     )
     num_samples: int = option(
         100, "output", "images in each epoch's picture", whole_number(1, 4096), metavar="N",

@@ -16,10 +16,10 @@ from gan.common import files
 from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.metadata import read_metadata, verify
 from gan.option_rules import continued
 from gan.run.checkpoint import Checkpoint, load_newest
 from gan.run.folder import LOCK, RunFolder
-from gan.saved_generator import read_about, verify
 from tests.conftest import ROOT, TINY, run_script
 
 
@@ -142,18 +142,18 @@ def test_export_that_is_not_as_written_is_named(tiny_run, tmp_path):
 
     export = tmp_path / "model"
     shutil.copytree(tiny_run[0] / "exported_model", export)
-    verify(export, read_about(export))
-    names = list(read_about(export)["sha256"])
+    verify(export, read_metadata(export))
+    names = list(read_metadata(export)["sha256"])
     assert any(name.startswith("variables/") for name in names) and "saved_model.pb" in names
     for name in names:
         whole = (export / name).read_bytes()
         (export / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(UserError, match=f"{name}: expected the file as it was exported"):
-            verify(export, read_about(export))
+            verify(export, read_metadata(export))
         (export / name).write_bytes(whole)
     (export / names[0]).unlink()
     with pytest.raises(UserError, match="got none"):
-        verify(export, read_about(export))
+        verify(export, read_metadata(export))
 
 
 @pytest.mark.parametrize(("name", "value"), [

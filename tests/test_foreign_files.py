@@ -46,7 +46,8 @@ def test_a_foreign_file_in_the_way_is_named(tmp_path, name):
 
 
 def test_every_script_leaves_a_folder_full_of_foreign_files_as_it_is(tiny_npz, tiny_run, tmp_path):
-    for name in [*FOREIGN, *UNTOUCHED, "generated/grid.png", "generated/interpolation.gif"]:
+    for name in [*FOREIGN, *UNTOUCHED, "generated/grid_2x2.png",
+                 "generated/interpolation_seeds_0-1.gif"]:
         write(tmp_path, name)
     before = contents(tmp_path)
     model = ["--model", tiny_run[0] / "exported_model"]
@@ -173,16 +174,6 @@ def test_a_folder_of_pictures_is_not_written_into(tiny_npz, tmp_path):
         done = run_script("train_gan.py", "--dataset", tmp_path, *TINY, "--outdir", outdir,
                           cwd=tmp_path)
         assert done.returncode == 2 and "outside of the data" in done.stderr
-
-
-def test_make_gif_asks_before_it_overwrites(tiny_run, tmp_path):
-    pictures = ["--images", tiny_run[0] / "generated_images"]
-    assert run_script("make_gif.py", *pictures, cwd=tmp_path).returncode == 0
-    again = run_script("make_gif.py", *pictures, cwd=tmp_path)
-    assert again.returncode == 2 and "training.gif exists; expected --force" in again.stderr
-    assert run_script("make_gif.py", *pictures, "--force", cwd=tmp_path).returncode == 0
-    named = run_script("make_gif.py", *pictures, "--output", "epoch_0001.png", cwd=tmp_path)
-    assert named.returncode == 2 and "ends in .gif" in named.stderr
 
 
 def test_the_config_of_a_run_is_not_taken_for_another_file(tmp_path):

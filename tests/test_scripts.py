@@ -107,7 +107,7 @@ import sys
 import tensorflow as tf
 model = tf.saved_model.load({str(folder / "exported_model")!r})
 assert set(model.signatures) == {{"serving_default", "sample", "sample_labels", "latents",
-                                  "latents_labels"}}
+                                  "latents_labels", "codes", "images_from_codes"}}
 sample = model.signatures["sample"]
 images = sample(seeds=tf.range(64, dtype=tf.int64))["images"]
 assert images.shape == (64, 16, 16, 1) and images.dtype == tf.uint8, images
@@ -135,95 +135,6 @@ def test_export_describes_itself(tiny_run):
     assert about["sample_shape"] == [16, 16, 1] and about["class_names"] == ["0", "1"]
     assert about["latent_dim"] == 8 and about["epochs"] == 2 and about["steps"] == 40
     assert about["config"]["dataset"].endswith("shapes.npz") and about["version"]
-
-
-def generate(tiny_run, tmp_path, *arguments):
-    folder, _ = tiny_run
-    done = run_script("generate.py", "--model", folder / "exported_model", *arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def test_generate_draws_the_same_image_in_every_form(tiny_run, tmp_path):
-    generate(tiny_run, tmp_path, "--seeds", "0,3,8-10", "--batch-size", 2)
-    names = sorted(path.name for path in (tmp_path / "generated").iterdir())
-    assert names == [f"seed_{seed:06d}.png" for seed in (0, 3, 8, 9, 10)]
-    generate(tiny_run, tmp_path, "--npz", "--num-images", 11, "--batch-size", 4)
-    with np.load(tmp_path / "generated/images.npz", allow_pickle=False) as arrays:
-        images, seeds = arrays["images"], arrays["seeds"]
-    assert images.shape == (11, 16, 16, 1) and seeds.tolist() == list(range(11))
-    for seed in (0, 3, 8, 9, 10):
-        picture = np.asarray(Image.open(tmp_path / f"generated/seed_{seed:06d}.png"))
-        np.testing.assert_array_equal(picture, images[seed, ..., 0])
-    generate(tiny_run, tmp_path, "--grid", "2x3", "--outdir", "sheet")
-    sheet = np.asarray(Image.open(tmp_path / "sheet/grid.png"))
-    factor = sheet.shape[1] // (3 * 18 + 2)
-    np.testing.assert_array_equal(sheet[::factor, ::factor][2:18, 20:36], images[1, ..., 0])
-
-
-def test_generate_walks_on_a_loop(tiny_run, tmp_path):
-    generate(tiny_run, tmp_path, "--interpolate", "1,5", "--frames", 4)
-    generate(tiny_run, tmp_path, "--npz", "--num-images", 6)
-    with np.load(tmp_path / "generated/images.npz") as arrays:
-        ends = arrays["images"][[1, 5], ..., 0]
-    gif = Image.open(tmp_path / "generated/interpolation.gif")
-    assert gif.n_frames == 8
-    for frame, end in ((0, ends[0]), (4, ends[1])):
-        gif.seek(frame)
-        np.testing.assert_array_equal(np.asarray(gif.convert("L"))[::16, ::16], end)
-
-
-def test_generate_by_label_and_truncation(tiny_run, tmp_path):
-    generate(tiny_run, tmp_path, "--npz", "--label", "each", "--num-images", 10)
-    with np.load(tmp_path / "generated/images.npz") as arrays:
-        assert arrays["labels"].tolist() == [0] * 5 + [1] * 5
-        full = arrays["images"]
-    generate(tiny_run, tmp_path, "--npz", "--label", "each", "--num-images", 10,
-             "--truncation", 0, "--outdir", "typical")
-    with np.load(tmp_path / "typical/images.npz") as arrays:
-        typical = arrays["images"]
-    # Without a latent only the condition is left: a cluster has one image.
-    assert len(np.unique(typical.reshape(10, -1), axis=0)) <= 4
-    assert len(np.unique(full.reshape(10, -1), axis=0)) == 10
-
-
-def test_generate_overwrites_only_when_told(tiny_run, tmp_path):
-    folder, _ = tiny_run
-    arguments = ["--model", folder / "exported_model", "--grid", "1x1"]
-    generate(tiny_run, tmp_path, "--grid", "1x1")
-    again = run_script("generate.py", *arguments, cwd=tmp_path)
-    assert again.returncode == 2 and "expected --force" in again.stderr
-    assert run_script("generate.py", *arguments, "--force", cwd=tmp_path).returncode == 0
-
-
-def test_make_gif_shows_the_epochs_in_order(tiny_run, tmp_path):
-    folder, _ = tiny_run
-    done = run_script("make_gif.py", "--images", folder / "generated_images", "--fps", 5,
-                      "--hold", 1, "--scale", 1, "--no-caption", cwd=tmp_path)
-    assert done.returncode == 0 and "3 frames" in done.stdout, done.stderr
-    gif = Image.open(tmp_path / "training.gif")
-    for epoch in range(3):
-        gif.seek(epoch)
-        assert gif.info["duration"] == (1200 if epoch == 2 else 200)
-        expected = np.asarray(Image.open(folder / f"generated_images/epoch_{epoch:04d}.png"))
-        np.testing.assert_array_equal(np.asarray(gif.convert("L")), expected)
-
-
-def test_make_gif_sorts_by_number_and_captions(tmp_path):
-    for epoch in (2, 10, 9, 10000):
-        shade = np.full((20, 120), epoch % 251, np.uint8)
-        Image.fromarray(shade).save(tmp_path / f"epoch_{epoch}.png")
-    done = run_script("make_gif.py", "--images", tmp_path / "epoch_*.png", "--every", 2,
-                      "--scale", 2, "--output", tmp_path / "a.gif", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    gif = Image.open(tmp_path / "a.gif")
-    shades = []
-    for frame in range(gif.n_frames):
-        gif.seek(frame)
-        pixels = np.asarray(gif.convert("L"))
-        assert pixels.shape == (40 + 28, 240) and pixels[40:].max() > 200  # the caption
-        shades.append(int(pixels[0, 0]))
-    assert shades == [9, 10000 % 251]  # every second, the last one always
 
 
 def heed_signals():
@@ -420,7 +331,7 @@ def test_a_single_condition_needs_none_to_be_given(tiny_npz, tmp_path, tensorflo
     for form in (["--interpolate", "0,1", "--frames", 3], ["--grid", "2x2", "--truncation", 0.7]):
         drawn = run_script("generate.py", *form, cwd=tmp_path)
         assert drawn.returncode == 0, drawn.stderr
-    assert Image.open(tmp_path / "generated/interpolation.gif").n_frames == 6
+    assert Image.open(tmp_path / "generated/interpolation_seeds_0-1.gif").n_frames == 6
 
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")

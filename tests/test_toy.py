@@ -93,7 +93,7 @@ def test_points_are_drawn_from_the_export(point_run, tmp_path):
     np.testing.assert_array_equal(table[:, 1:].astype(np.float32), saved["points"])
     assert (tmp_path / "generated/points.png").stat().st_size > 1000
     for form, text in (("--grid=2x2", "--grid: expected a generator of images, got one of points"),
-                       ("--label=1", "--label: expected a generator trained with labels")):
+                       ("--label=1", "--label: needs a generator that was trained on data with")):
         done = run_script("generate.py", "--model", model, form, "--force", cwd=tmp_path)
         assert done.returncode == 2 and text in done.stderr
 

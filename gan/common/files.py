@@ -3,17 +3,13 @@
 import contextlib
 import ctypes
 import os
-import re
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
+from gan.common.leftovers import PREFIX, own_prefix
 
-TEMPORARY_PREFIX = ".gan-partial-"
-TEMPORARY = re.compile(r"\.gan-partial-([a-z0-9_]{8}|old-.+)")  # what `tempfile` makes of it
-DAY = 86_400  # seconds
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): this folder, swap
 
 
@@ -37,7 +33,7 @@ def atomic_file(path):
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=own_prefix(), dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -67,7 +63,7 @@ def atomic_folder(path):
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=path.parent))
         os.chmod(temporary, 0o777 & ~_umask())
         yield temporary
         _replace_folder(temporary, path)
@@ -84,7 +80,7 @@ def _replace_folder(new, path):
     Linux exchanges the two at once. Elsewhere a folder that is not empty cannot
     be renamed over, so it leaves its place first and there is an instant without
     `path`; a process killed in it leaves the old folder under a name that
-    `finish_replacements` knows.
+    `leftovers.finish_replacements` knows.
     """
     if not path.exists():
         os.rename(new, path)
@@ -92,7 +88,7 @@ def _replace_folder(new, path):
     if _exchange(new, path):
         shutil.rmtree(new, ignore_errors=True)
         return
-    old = path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
+    old = path.with_name(f"{PREFIX}old-{path.name}")
     shutil.rmtree(old, ignore_errors=True)
     os.rename(path, old)
     os.rename(new, path)
@@ -109,45 +105,9 @@ def _exchange(first, second):
         return False
 
 
-def finish_replacements(folder):
-    """Put back a folder whose replacement was cut off, and remove leftovers.
-
-    Args:
-        folder: the folder in which `atomic_file` and `atomic_folder` wrote;
-            no other process may be writing there.
-    """
-    for leftover in _leftovers(folder):
-        original = leftover.name.removeprefix(f"{TEMPORARY_PREFIX}old-")
-        target = leftover.with_name(original)
-        if original != leftover.name and not target.exists():
-            leftover.rename(target)
-        elif leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                leftover.unlink()
-
-
-def _leftovers(folder):
-    return [path for path in Path(folder).glob(f"{TEMPORARY_PREFIX}*")
-            if TEMPORARY.fullmatch(path.name)]
-
-
 def cache_folder():
     """The folder for what can be made again: $XDG_CACHE_HOME/gan or ~/.cache/gan."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan"
-
-
-def remove_old_leftovers(folder):
-    """Remove what `atomic_file` left where a process was killed a day ago or more.
-
-    For folders that several processes write to; see `finish_replacements` for
-    those with one.
-    """
-    for path in _leftovers(folder):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - DAY:
-                path.unlink()
 
 
 def write_text(path, text):
@@ -169,7 +129,7 @@ def make_folder(path, option):
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path, prefix=TEMPORARY_PREFIX):
+        with tempfile.TemporaryFile(dir=path, prefix=own_prefix()):
             pass
     except OSError as error:
         raise UserError(
@@ -177,6 +137,29 @@ def make_folder(path, option):
             f"got: {path} ({describe_os_error(error)})"
         ) from error
     return path
+
+
+def refuse_existing(path, force, option):
+    """Refuse to write where something lies that may not be replaced.
+
+    Args:
+        path: the file to write.
+        force: whether an existing file may be replaced.
+        option: what to choose another place with, such as "--outdir".
+
+    Raises:
+        UserError: for an existing file unless `force` is given; always for what
+            is no file, such as a folder, a broken link or a FIFO.
+    """
+    if not os.path.lexists(path):
+        return
+    if not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else (
+            "a broken link" if os.path.islink(path) else "no file")
+        raise UserError(f"{path}: expected a file or nothing, got {kind}; move it, or choose "
+                        f"another {option}")
+    if not force:
+        raise UserError(f"{path} exists; expected --force to overwrite it, or another {option}")
 
 
 def _umask():

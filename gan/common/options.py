@@ -4,9 +4,11 @@ import argparse
 import dataclasses
 import difflib
 import math
+import os
 import re
 import sys
 
+from gan import __version__
 from gan.common.errors import UserError
 
 
@@ -22,6 +24,8 @@ class OptionParser(argparse.ArgumentParser):
             ),
             **settings,
         )
+        self.add_argument("--version", action="version", version=f"{self.prog} {__version__}",
+                          help="show the version and exit")
 
     def parse_args(self, args=None, namespace=None):
         """Parse `args` (default: the process's); an error is a `UserError`."""
@@ -74,6 +78,26 @@ def _number(kind, name, minimum, maximum):
         return value
 
     return parse
+
+
+def folder(text):
+    """Argparse type for the name of a folder, in which `~` is the home folder."""
+    return _path(text, "a folder")
+
+
+def file(text):
+    """Argparse type for the name of a file, in which `~` is the home folder."""
+    return _path(text, "a file")
+
+
+def _path(text, kind):
+    path = os.path.expanduser(text)
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"expected the name of {kind}, got: {text!r}")
+    if path.startswith("~"):  # of no user of this machine; a folder ~x is named ./~x
+        raise argparse.ArgumentTypeError(
+            f"expected the name of {kind}, got: {text!r} (no such home folder)")
+    return path
 
 
 def one_of(choices, kind=str):

@@ -2,6 +2,8 @@
 
 import sys
 
+from gan.common.errors import printable
+
 LISTED = 5  # files that a message names
 
 
@@ -17,8 +19,7 @@ def warn(text):
 
 def one_line(text):
     """Return `text` on one line, with control characters and broken names escaped."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode()
-                   for char in " ".join(str(text).split()))
+    return printable(" ".join(str(text).split()))
 
 
 def listed(names, separator=", "):

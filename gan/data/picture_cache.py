@@ -18,7 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from gan.common.errors import UserError
-from gan.common.files import atomic_file, cache_folder, remove_old_leftovers, write_text
+from gan.common.files import atomic_file, cache_folder, write_text
+from gan.common.leftovers import remove_leftovers
 from gan.data.decode import decode, read_header
 from gan.data.fingerprint import digest_images
 from gan.data.messages import note, warn
@@ -112,7 +113,7 @@ def _make(path, folder, paths, size, channels):
         size, channels = size or own_size, channels or own_channels
     shape = (size, size, channels)
     try:
-        remove_old_leftovers(path.parent)
+        remove_leftovers(path.parent)
         with atomic_file(path) as file:
             left_out = _decode_all(paths, shape, file)
             file.write(MARK)

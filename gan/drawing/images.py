@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -86,6 +87,8 @@ def read_png(path):
     Raises:
         UserError: when the file is missing, broken, or not a picture.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # reading a FIFO never ends
+        raise UserError(f"{path}: expected a PNG picture, got no file")
     try:
         with Image.open(path) as picture:
             pixels = picture.width * picture.height

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import finish_replacements, make_folder, write_text
+from gan.common.files import make_folder, write_text
+from gan.common.leftovers import finish_replacements
+from gan.metadata import METADATA
 from gan.run.checkpoint import BEST, list_checkpoints
 from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
-from gan.saved_generator import ABOUT
 
 try:
     import fcntl
@@ -88,7 +89,7 @@ class RunFolder:
                             "way; move it, or choose another --outdir")
 
     def _is_export(self):
-        return (self.export / ABOUT).is_file()
+        return (self.export / METADATA).is_file()
 
     def _pictures(self):
         return [path for path in sorted(self.images.glob("epoch_*.png"))

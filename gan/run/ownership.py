@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from gan.drawing.images import SOFTWARE
-from gan.saved_generator import ABOUT, checksums
+from gan.metadata import METADATA, checksums
 
 OPTIONS = {"dataset", "latent_dim", "base_channels", "gp_interval", "num_samples"}  # in config.json
 SUMMARY = {"verdict", "metrics", "seconds", "command"}  # in summary.json
@@ -77,8 +77,8 @@ def foreign_in_export(folder):
     """
     folder = Path(folder)
     try:
-        about = json.loads((folder / ABOUT).read_text())
-        known = set(about["sha256"]) | {ABOUT}
+        about = json.loads((folder / METADATA).read_text())
+        known = set(about["sha256"]) | {METADATA}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         known = set()
     return next((folder / name for name in checksums(folder) if name not in known), None)

@@ -1,0 +1,133 @@
+"""What an export says about itself: `assets.extra/gan.json` beside its SavedModel."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from gan.common.errors import UserError, describe_os_error
+
+MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
+MOST = 10_000  # of any number in it
+SIDES = range(16, 129, 4)  # of an image, in pixels
+
+
+def find_export(path):
+    """Return the export's folder: `path` itself, or exported_model in a run's folder.
+
+    Args:
+        path: the folder that a user named; it need not exist.
+    """
+    path, inside = Path(path), Path(path) / "exported_model"
+    is_run = not (path / MODEL).is_file() and (inside / MODEL).is_file()
+    return inside if is_run else path
+
+
+def read_metadata(path):
+    """Read and check an export's `gan.json`, without TensorFlow.
+
+    Args:
+        path: the SavedModel's folder.
+
+    Returns:
+        dict.
+
+    Raises:
+        UserError: when there is no whole export of this project.
+    """
+    path = Path(path)
+    if not (path / MODEL).is_file():
+        raise UserError(
+            f"--model: expected a folder with an exported generator (train_gan.py writes "
+            f"exported_model), got: {path}"
+        )
+    if not (path / METADATA).is_file():
+        raise UserError(f"{path / METADATA}: expected the metadata of an export, got no file")
+    try:
+        metadata = json.loads((path / METADATA).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path / METADATA}: cannot be read: {describe_os_error(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path / METADATA}: expected JSON, got: {error}") from error
+    if not isinstance(metadata, dict) or not CHECKS.keys() <= metadata.keys():
+        raise UserError(f"{path / METADATA}: expected the entries {', '.join(CHECKS)}, got others")
+    for name, fits in (CHECKS | LATER_CHECKS).items():
+        if name in metadata and not fits(metadata[name]):
+            raise UserError(f"{path / METADATA}: expected the {name} of a generator, "
+                            f"got: {str(metadata[name])[:60]}")
+    if not all(number < len(metadata["class_names"]) for number in metadata.get("classes", ())):
+        raise UserError(f"{path / METADATA}: expected a name for each of the classes "
+                        f"{metadata['classes']}, got {len(metadata['class_names'])} names")
+    return metadata
+
+
+def without_labels(metadata):
+    """Return why a generator cannot draw a class that is asked for."""
+    if not metadata["class_names"]:
+        return "--label: needs a generator that was trained on data with labels"
+    return ("--label: needs a generator that was trained with --condition labels, this one was "
+            f"trained with --condition {metadata['config'].get('condition')}")
+
+
+def checksums(folder):
+    """Return dict of name → SHA-256 of the files of a SavedModel, gan.json left out."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and path != Path(folder) / METADATA
+    }
+
+
+def verify(folder, metadata):
+    """Raise a `UserError` if a file of an export is not as it was written.
+
+    A damaged graph could crash TensorFlow, which does not look before it runs.
+    """
+    try:
+        found = checksums(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {describe_os_error(error)}") from error
+    for name, checksum in metadata["sha256"].items():
+        if found.get(name) != checksum:
+            what = "a damaged one" if name in found else "none"
+            raise UserError(f"{folder / name}: expected the file as it was exported, got {what}")
+
+
+def _whole_numbers(values, least=1):
+    return isinstance(values, list) and all(
+        type(value) is int and least <= value <= MOST for value in values)
+
+
+def _is_shape(value):
+    """Whether it is [2] of a point, or [H, W, C] of a square image."""
+    return _whole_numbers(value) and (value == [2] or (
+        len(value) == 3 and value[0] == value[1] and value[0] in SIDES and value[2] in (1, 3)))
+
+
+def _is_config(value):
+    """Whether it holds the options that tell which data the generator learned."""
+    return (isinstance(value, dict) and isinstance(value.get("dataset"), str)
+            and _none_or_in(SIDES, value.get("image_size", 0))
+            and _none_or_in((1, 3), value.get("channels", 0))
+            and type(value.get("skip_broken")) is bool)
+
+
+def _none_or_in(choices, value):
+    return value is None or (type(value) is int and value in choices)
+
+
+def _are_words(value):
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+CHECKS = {  # what gan.json must hold for the code here
+    "sample_shape": _is_shape,
+    "latent_dim": lambda value: _whole_numbers([value]),
+    "class_names": _are_words,
+    "config": _is_config,
+    "sha256": lambda value: isinstance(value, dict) and MODEL in value,
+}
+LATER_CHECKS = {  # what exports of version 1.0 lack
+    "endpoints": _are_words,
+    "classes": lambda value: _whole_numbers(value, least=0) and bool(value),
+    "extent": lambda value: type(value) in (int, float) and 0 < value <= MOST,
+}

@@ -1,0 +1,184 @@
+"""How the scripts begin and end: streams, encodings, interrupts, leftovers of dead processes."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from gan.common import leftovers
+from gan.common.errors import UserError, printable, run_script
+from gan.common.files import atomic_file, atomic_folder
+from tests.conftest import ROOT
+
+SCRIPTS = ["train_gan.py", "generate.py", "make_gif.py"]
+
+
+def start(script, *arguments, shell="", **settings):
+    """Run a script through a shell that may redirect or close its streams."""
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.run(["sh", "-c", f'"$@" {shell}', "sh", *command], capture_output=True,
+                          timeout=120, **settings)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("encoding", ["ascii", "cp932", "utf-8"])
+def test_help_in_any_encoding(script, encoding):
+    done = start(script, "--help", env={**os.environ, "PYTHONIOENCODING": encoding})
+    assert done.returncode == 0 and done.stderr == b""
+    assert done.stdout.decode(encoding).startswith(f"usage: {script}")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_version(script):
+    done = start(script, "--version")
+    assert done.returncode == 0 and re.fullmatch(rf"{script} \d+\.\d+\.\d+\n".encode(),
+                                                 done.stdout)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("shell", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(script, shell):
+    assert start(script, "--help", shell=shell).returncode == 0
+    done = start(script, "--nonsense", shell=shell)
+    assert done.returncode == 2 and b"Traceback" not in done.stdout + done.stderr
+
+
+def test_a_gif_is_made_without_standard_output(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "generated_images").mkdir()
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "generated_images/epoch_0001.png")
+    done = start("make_gif.py", shell=">&- <&-", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert Image.open(tmp_path / "training.gif").n_frames == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_standard_output_is_one_line():
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = start("make_gif.py", "--help", shell=">/dev/full", env=buffered)
+    assert done.returncode == 2
+    assert done.stderr == (b"make_gif.py: error: cannot write to standard output: "
+                           b"No space left on device\n")
+
+
+def test_a_reader_that_leaves_ends_the_script_quietly():
+    done = start("train_gan.py", "--help", shell="| true",
+                 env={**os.environ, "PYTHONUNBUFFERED": ""})
+    assert done.stderr == b""
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.modules.pop({module!r}, None)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = {argv!r}
+sys.path.insert(0, {root!r})
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("module", ["gan.common.options", "numpy._core._multiarray_umath"])
+def test_ctrl_c_during_the_imports(script, module, tmp_path, tiny_run):
+    arguments = {"train_gan.py": ["--dry-run"], "generate.py": ["--model", str(tiny_run[0])],
+                 "make_gif.py": ["--images", str(tiny_run[0]), "--output", "a.gif"]}[script]
+    code = INTERRUPTED.format(module=module, argv=[str(ROOT / script), *arguments],
+                              root=str(ROOT))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
+                          text=True)
+    assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_that_became_another_error_stays_one(capsys):
+    import signal
+
+    def main():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        except KeyboardInterrupt as error:
+            raise ImportError("bad installation") from error
+
+    with pytest.raises(SystemExit) as caught:
+        run_script("a.py", main)
+    assert caught.value.code == 143 and capsys.readouterr().err == "a.py: interrupted\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("plain é — 一.png", "plain é — 一.png"), ("\x1b[31m", r"\x1b[31m"), ("a\nb", r"a\nb"),
+    ("\x9b0m", r"\x9b0m"), ("\u202etxt", r"\u202etxt"), ("\udcff", r"\udcff"),
+])
+def test_printable(text, expected):
+    assert printable(text) == expected
+
+
+def test_errors_do_nothing_to_the_terminal(capsys):
+    def main():
+        raise UserError("a\x1b]0;title\x07 b\n c")
+
+    with pytest.raises(SystemExit):
+        run_script("a.py", main)
+    assert capsys.readouterr().err == r"a.py: error: a\x1b]0;title\x07 b c" + "\n"
+
+
+def of_process(number, machine=None):
+    return f".gan-partial-{machine or leftovers._machine()}-{number}-abcd_123"
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_leftovers_of_dead_processes_and_old_ones_are_removed(tmp_path, dead):
+    living, elsewhere = os.getppid(), "0badcafe"
+    foreign = [".gan-partial-notes", ".gan-partial-abcdefgh", of_process(dead) + "x",
+               "gan-partial-1", f".gan-partial-{dead}-abcd1234", ".gan-partial-old-export"]
+    for name in (of_process(dead), of_process(living), of_process(living, elsewhere), *foreign):
+        (tmp_path / name).write_text("x")
+    (tmp_path / (of_process(dead)[:-1] + "9")).mkdir()
+    (tmp_path / (of_process(dead)[:-1] + "9/part")).write_text("x")
+    old = tmp_path / of_process(dead, elsewhere)
+    old.write_text("x")
+    os.utime(old, (time.time() - 90_000,) * 2)
+    for name in foreign:
+        os.utime(tmp_path / name, (time.time() - 90_000,) * 2)
+    leftovers.remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        of_process(living), of_process(living, elsewhere), *foreign}
+
+
+def test_a_run_puts_a_replaced_folder_back_and_leaves_what_is_being_written(tmp_path, dead):
+    (tmp_path / ".gan-partial-old-export").mkdir()
+    (tmp_path / ".gan-partial-old-export/a").write_text("old")
+    (tmp_path / of_process(dead)).write_text("x")
+    (tmp_path / of_process(os.getppid())).write_text("a GIF that is being made")
+    leftovers.finish_replacements(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"export", of_process(os.getppid())}
+    assert (tmp_path / "export/a").read_text() == "old"
+
+
+def test_temporary_names_tell_the_process(tmp_path):
+    with atomic_file(tmp_path / "a"), atomic_folder(tmp_path / "b"):
+        names = [path.name for path in tmp_path.iterdir()]
+    assert len(names) == 2
+    for name in names:
+        assert leftovers.TEMPORARY.fullmatch(name)[3] == str(os.getpid())
