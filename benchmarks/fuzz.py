@@ -110,7 +110,8 @@ def run_one(kind, folder, chance, made):
             found = KINDS[kind].check(trial, Outcome(code, text, folder))
         if found or code:
             shown = " ".join([script, *map(str, arguments)]).encode("ascii", "backslashreplace")
-            return code, f"{found} [{shown.decode()}]" if found else None
+            kept = [os.path.relpath(path, folder) for path in sorted(trial.theirs)[:3]]
+            return code, f"{found} [{shown.decode()}; not to be changed: {kept}]" if found else None
     return code, None
 
 
@@ -124,7 +125,7 @@ def run_step(trial, script, arguments, folder, first):
                     trial.environment)
     code, memory = wait(process)
     if code is None:
-        return code, f"no end after {SECONDS} s"
+        return code, memory
     text = log.read_bytes().decode(trial.encoding, "replace")
     if code not in (trial.codes if first else (0, 2)):
         return code, f"exit code {code}: {text[-600:]}"
@@ -133,8 +134,8 @@ def run_step(trial, script, arguments, folder, first):
         return code, f"not one line: {text[-600:]}"
     if controls(text):
         return code, f"control characters {controls(text)}: {text[-300:]}"
-    if memory > MOST_MIB:
-        return code, f"{memory} MiB"
+    if memory > 1024 * MOST_MIB:
+        return code, f"{memory // 1024} MiB"
     after = state_of(folder.parent)
     lost = changed(before, after, trial.theirs) or (
         changed(before, after, before.keys() - {str(log)}) if code == 2 else [])
@@ -147,16 +148,18 @@ def run_step(trial, script, arguments, folder, first):
 
 
 def wait(process):
-    """Wait for a process; returns its exit code, None if it had to be killed, and its MiB."""
-    began = time.monotonic()
+    """Wait for a process; returns its exit code and its KiB, or None and why it was killed."""
+    began, pages = time.monotonic(), Path(f"/proc/{process}/statm")
     while True:
         done, status, usage = os.wait4(process, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024
-        if time.monotonic() - began > SECONDS:
+            return os.waitstatus_to_exitcode(status), usage.ru_maxrss
+        mib = int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+        late = time.monotonic() - began > SECONDS
+        if late or mib > 2 * MOST_MIB:  # before it takes all that the machine has
             os.kill(process, signal.SIGKILL)
             os.wait4(process, 0)
-            return None, 0
+            return None, f"no end after {SECONDS} s" if late else f"{mib} MiB and more"
         time.sleep(0.01)
 
 

@@ -126,8 +126,10 @@ def link_input(folder, chance, made):
         link.unlink(missing_ok=True)
         link.symlink_to(target)
         theirs += [link] if kind in ("dangling", "file", "loop") else []
-    # A file below a link is replaced where the link leads; --force asks for that.
     trial = any_command(made, chance)
+    if chance.random() < 0.3:
+        trial = Trial("train_gan", ["--dataset", made / "data.npz", *SMALL, "--overwrite"])
+    # --force would ask for the file that a link leads to.
     return trial._replace(arguments=[part for part in trial.arguments if part != "--force"],
                           theirs=below(*theirs))
 
