@@ -75,7 +75,7 @@ class Kind(NamedTuple):
     """A class of input."""
 
     make: object  # function of (folder, chance, made) that makes one and returns its `Trial`
-    share: int  # of all inputs, relative to the others
+    weight: int  # of all inputs, relative to the others
     check: object = None  # function of (trial, outcome) that returns what is wrong, or None
 
 
@@ -111,7 +111,8 @@ def run_one(kind, folder, chance, made):
         if found or code:
             shown = " ".join([script, *map(str, arguments)]).encode("ascii", "backslashreplace")
             kept = [os.path.relpath(path, folder) for path in sorted(trial.theirs)[:3]]
-            return code, f"{found} [{shown.decode()}; not to be changed: {kept}]" if found else None
+            details = f"[{shown.decode()}; expected {trial.expected}; not to be changed: {kept}]"
+            return code, f"{found} {details}" if found else None
     return code, None
 
 
@@ -197,8 +198,8 @@ def main():
     preload()
     chosen = [kind for kind in KINDS
               if not options.only or any(text in kind for text in options.only)]
-    # One of each, then another of those with a larger share, and so on.
-    order = [kind for number in range(4) for kind in chosen if KINDS[kind].share > number]
+    # One of each, then another of those with a larger weight, and so on.
+    order = [kind for number in range(4) for kind in chosen if KINDS[kind].weight > number]
     results, wrong = {kind: [0, 0, 0] for kind in chosen}, []
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary)

@@ -169,7 +169,8 @@ def picture_input(folder, chance, made):
 def resumed_input(folder, chance, made):
     """A checkpoint that is damaged, or whole with another content."""
     shutil.copytree(made / "run", folder, dirs_exist_ok=True)
-    (folder / "config.json").write_bytes(flipped((folder / "config.json").read_bytes(), chance))
+    if chance.random() < 0.15:  # often refused for it, before a checkpoint is read
+        (folder / "config.json").write_bytes(flipped((folder / "config.json").read_bytes(), chance))
     files = sorted((folder / "checkpoints").iterdir())
     for path in files[: chance.choice((1, 2))] if chance.random() < 0.3 else files:
         if chance.random() < 0.5:
@@ -177,11 +178,11 @@ def resumed_input(folder, chance, made):
             continue
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
-        about = next(name for name in members if name.endswith(".json"))
+        metadata = next(name for name in members if name.endswith(".json"))
         if chance.random() < 0.6:
-            members[about] = json.dumps(odd_json(json.loads(members[about]), chance)).encode()
+            members[metadata] = json.dumps(odd_json(json.loads(members[metadata]), chance)).encode()
         else:
-            name = chance.choice([name for name in members if name != about])
+            name = chance.choice([name for name in members if name != metadata])
             members[name] = chance.choice((
                 npy(np.zeros(3)), npy(np.array([None], object)), b"", npy(np.array("labels")),
                 npy(header={"descr": "<f4", "fortran_order": False, "shape": (2**40,)})))
@@ -195,12 +196,12 @@ def resumed_input(folder, chance, made):
 def export_input(folder, chance, made):
     """An export that is damaged, or whole with another description."""
     shutil.copytree(made / "run/exported_model", folder / "exported_model")
-    about = folder / "exported_model/assets.extra/gan.json"
+    metadata = folder / "exported_model/assets.extra/gan.json"
     kind = chance.random()
     if kind < 0.6:
-        about.write_text(json.dumps(odd_json(json.loads(about.read_text()), chance)))
+        metadata.write_text(json.dumps(odd_json(json.loads(metadata.read_text()), chance)))
     elif kind < 0.7:
-        about.write_bytes(flipped(about.read_bytes(), chance))
+        metadata.write_bytes(flipped(metadata.read_bytes(), chance))
     else:
         files = [path for path in (folder / "exported_model").rglob("*") if path.is_file()]
         path = chance.choice(files)

@@ -56,7 +56,8 @@ def stream_input(folder, chance, made):
     ))
     return Trial(script, arguments, codes=(0, 2, BROKEN_PIPE), silent="stderr" in names,
                  before=close_streams(names, how),
-                 environment={} if chance.random() < 0.3 else None)
+                 environment={} if chance.random() < 0.3 else None,
+                 expected=f"with {how}: {', '.join(names)}")
 
 
 def set_encoding(name):
@@ -85,8 +86,8 @@ def encoding_input(folder, chance, made):
     elif what == 3:  # the classes that an export names
         shutil.copytree(made / "run/exported_model", folder / name)
         path = folder / name / "assets.extra/gan.json"
-        about = json.loads(path.read_text())
-        path.write_text(json.dumps(about | {"class_names": [name, "two"]}))
+        metadata = json.loads(path.read_text())
+        path.write_text(json.dumps(metadata | {"class_names": [name, "two"]}))
         script, arguments = "generate", ["--model", name, "--label", "nobody"]
     elif what == 4:  # a missing one
         script, arguments = chance.choice((
@@ -115,12 +116,12 @@ def degenerate_input(folder, chance, made):
     images = random.integers(0, 256, (count, 16, 16, *channels)).astype(np.uint8)
     labels = chance.choice((None, np.zeros(count), np.full(count, 5), np.arange(count),
                             np.resize([3, 7], count)))
-    look = chance.choice(("noise", "identical", "black", "white", "two values"))
-    if look == "identical":
+    pattern = chance.choice(("noise", "identical", "black", "white", "two values"))
+    if pattern == "identical":
         images[:] = images[0]
-    elif look in ("black", "white"):
-        images[:] = 0 if look == "black" else 255
-    elif look == "two values":
+    elif pattern in ("black", "white"):
+        images[:] = 0 if pattern == "black" else 255
+    elif pattern == "two values":
         images = (images > 127).astype(np.uint8)
     arrays = {"x_train": images}
     if labels is not None:
@@ -183,10 +184,10 @@ def _name_data(checkpoint, name):
     """Write the name of the data into a checkpoint."""
     with zipfile.ZipFile(checkpoint) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
-    about = next(member for member in members if member.endswith(".json"))
-    content = json.loads(members[about])
+    metadata = next(member for member in members if member.endswith(".json"))
+    content = json.loads(members[metadata])
     content["config"]["dataset"] = name
-    members[about] = json.dumps(content).encode()
+    members[metadata] = json.dumps(content).encode()
     with zipfile.ZipFile(checkpoint, "w") as archive:
         for member, data in members.items():
             archive.writestr(member, data)

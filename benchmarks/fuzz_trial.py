@@ -118,9 +118,9 @@ def _damaged_export(export):
     from gan.saved_generator import checksums
 
     try:
-        about = json.loads((export / "assets.extra/gan.json").read_text())
+        metadata = json.loads((export / "assets.extra/gan.json").read_text())
         files = checksums(export)
     except (OSError, ValueError, UserError) as error:
         return f"{export}: {error}"
-    wrong = [name for name, known in about["sha256"].items() if files.get(name) != known]
+    wrong = [name for name, known in metadata["sha256"].items() if files.get(name) != known]
     return f"{export}: {wrong[0]} is damaged" if wrong else None
