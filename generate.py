@@ -20,6 +20,7 @@ from pathlib import Path
 
 from gan.common.errors import UserError, run_script
 from gan.common.options import OptionParser, folder, real_number, whole_number
+from gan.kinds import KINDS, Points, kind_of
 from gan.request import MOST_SEEDS, Request, choose_classes, parse_seeds
 
 MOST_IN_GRID = 10**4  # images of one sheet
@@ -40,8 +41,9 @@ def main():
 
     model, outdir = find_export(options.model), Path(options.outdir)
     metadata = read_metadata(model)
-    points = len(metadata["sample_shape"]) == 1
-    refuse_form(options, points)
+    kind = kind_of(metadata["sample_shape"])
+    refuse_form(options, kind)
+    points = kind is Points
     request = make_request(options, metadata, points)
     write, paths = choose_form(options, outdir, request, points)
     for path in paths:
@@ -139,13 +141,13 @@ def parse_grid(text):
     return int(match[1]), int(match[2])
 
 
-def refuse_form(options, points):
-    """Refuse a form that images, or points, do not have."""
-    for name in ("grid", "interpolate") if points else ("csv",):
-        if getattr(options, name):
-            kinds = ("images", "points") if points else ("points", "images")
-            raise UserError(f"--{name}: expected a generator of {kinds[0]}, "
-                            f"got one of {kinds[1]}: {options.model}")
+def refuse_form(options, kind):
+    """Refuse a form that samples of a kind are not drawn in."""
+    for name in ("grid", "interpolate", "csv"):
+        if getattr(options, name) and name not in kind.forms:
+            drawn = next(other.name for other in KINDS if name in other.forms)
+            raise UserError(f"--{name}: expected a generator of {drawn}, "
+                            f"got one of {kind.name}: {options.model}")
 
 
 def make_request(options, metadata, points):

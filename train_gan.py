@@ -13,11 +13,12 @@ if __name__ == "__main__":
 
 import contextlib
 import dataclasses
+import os
 import signal
 import sys
 from pathlib import Path
 
-from gan.common.errors import UserError, run_script
+from gan.common.errors import UserError, printable, run_script
 from gan.config import TrainConfig
 from gan.option_rules import complete_for, continued
 from gan.run.phases import Phases
@@ -56,7 +57,8 @@ def train(config, given, folder, phases):
     with phases("networks"):
         device = start_device(config, checkpoint)
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint)
-    print(f"output      {'this folder' if str(folder.path) == '.' else folder.path}", flush=True)
+    where = "this folder" if str(folder.path) == "." else printable(folder.path)
+    print(f"output      {where}", flush=True)
     if config.dry_run:
         trainer.state.generator.summary(line_length=90)
         trainer.state.discriminator.summary(line_length=90)
@@ -111,6 +113,8 @@ def begin_or_continue(config, given, folder):
     from gan.run.checkpoint import load_newest
 
     checkpoint = load_newest(folder.checkpoints, warn)
+    if not config.dry_run:
+        folder.mark_pictures()
     config, changes = continued(config, checkpoint.config, given)
     for name, (before, now) in changes.items():
         print(f"changed     {name} from {before} to {now}, from step {checkpoint.step:,} on")
@@ -126,7 +130,8 @@ def load_data(config, checkpoint):
     from gan.data.datasets import load_dataset
 
     source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
-    if not config.named and source.is_dir() and (source == outdir or source in outdir.parents):
+    inside = os.path.isdir(source) and source in (outdir, *outdir.parents)
+    if inside and not config.named:
         raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
                         f"the next run would take its pictures for data, got: {config.outdir}")
     dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken)
@@ -134,7 +139,7 @@ def load_data(config, checkpoint):
     shape = " x ".join(map(str, dataset.sample_shape))
     what = "points" if config.simulated else f"images of {shape}"
     classes = f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"
-    print(f"data        {dataset.name}: {count:,} {what}, {classes}", flush=True)
+    print(f"data        {printable(dataset.name)}: {count:,} {what}, {classes}", flush=True)
     if config.batch_size > count:
         raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
                         f"got: {config.batch_size}")
@@ -292,7 +297,7 @@ def report_interrupt(number, loop):
 
 def warn(text):
     """Print a warning."""
-    print(f"warning: {text}", file=sys.stderr)
+    print(f"warning: {printable(text)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def preload():
     import train_gan  # noqa: F401
 
 
-def start(script, arguments, folder, log=os.devnull, before=None):
+def start(script, arguments, folder, log=os.devnull, before=None, environment=None):
     """Start a script's `main` in a fork; returns the process id.
 
     Args:
@@ -48,6 +48,8 @@ def start(script, arguments, folder, log=os.devnull, before=None):
         folder: the working folder.
         log: file for what it prints, appended to.
         before: function called in the fork before the script.
+        environment: dict of variables for an interpreter that takes the fork's
+            place, for what is decided at its start; None: none does.
     """
     sys.stdout.flush()
     process = os.fork()
@@ -59,22 +61,27 @@ def start(script, arguments, folder, log=os.devnull, before=None):
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
+        os.close(file)
         sys.argv = [f"{script}.py", *map(str, arguments)]
         from gan.common.errors import run_script
 
         if before:
             before()
+        if environment is not None:
+            command = [sys.executable, str(ROOT / sys.argv[0]), *sys.argv[1:]]
+            os.execve(sys.executable, command, os.environ | environment)
         run_script(f"{script}.py", sys.modules[script].main)
     except SystemExit as done:
         code = done.code or 0
     except BaseException:
         import traceback
 
-        traceback.print_exc()
-        sys.stderr.flush()
         code = 1
+        with contextlib.suppress(Exception):
+            traceback.print_exc()
+            sys.stderr.flush()
     finally:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(Exception):  # it may be closed, or nobody reads it
             sys.stdout.flush()
         os._exit(code if isinstance(code, int) else 1)
 

@@ -14,6 +14,7 @@ from gan.common.errors import printable
 from gan.common.files import atomic_file
 from gan.drawing import images
 from gan.drawing.gif import write_gif
+from gan.kinds import kind_of
 from gan.walk import walk
 
 FRAMES_A_SECOND = 24
@@ -38,10 +39,10 @@ def write_sheet(path, columns, generator, request):
 
 def write_npz(path, generator, request):
     """Stream all samples to one .npz file."""
-    points = len(generator.sample_shape) == 1
-    name, kind = ("points", np.float32) if points else ("images", np.uint8)
+    kind = kind_of(generator.sample_shape)
+    name = kind.name
     count = len(request.seeds)
-    columns = {name: (kind, (count, *generator.sample_shape)), "seeds": (np.int64, (count,))}
+    columns = {name: (kind.dtype, (count, *generator.sample_shape)), "seeds": (np.int64, (count,))}
     if request.classes:
         columns["labels"] = (np.int32, (count,))
 
@@ -111,7 +112,7 @@ def batches(generator, request):
         of images or float32 [N, 2] of points.
     """
     count = len(request.seeds)
-    with _bar(count, "img" if len(generator.sample_shape) == 3 else "point") as bar:
+    with _bar(count, kind_of(generator.sample_shape).unit) as bar:
         for start in range(0, count, request.batch_size):
             stop = min(start + request.batch_size, count)
             seeds = np.array(request.seeds[start:stop], np.int64)

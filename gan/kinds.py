@@ -12,6 +12,8 @@ class Images:
 
     name = "images"
     unit = "img"
+    dtype = np.uint8  # as stored
+    forms = ("grid", "npz", "interpolate")  # in which generate.py draws them, PNG files aside
     dimensions = 3  # of the shape of one sample
 
     @staticmethod
@@ -63,6 +65,8 @@ class Points:
 
     name = "points"
     unit = "points"
+    dtype = np.float32
+    forms = ("npz", "csv")
     dimensions = 1
 
     @staticmethod

@@ -3,9 +3,8 @@
 import contextlib
 from pathlib import Path
 
-import numpy as np
-
 from gan.common.errors import UserError
+from gan.kinds import Images, kind_of
 from gan.metadata import METADATA, read_metadata, verify, without_labels
 
 
@@ -92,7 +91,8 @@ class SavedGenerator:
             arguments["conditions"] = self._tf.constant(conditions, self._tf.int32)
         with self._classes_that_occur():
             drawn = serve(**arguments)
-        return drawn["points"].numpy() if "points" in drawn else _to_uint8(drawn["images"])
+        kind = kind_of(self.sample_shape)
+        return kind.served_to_stored(drawn[kind.name].numpy())
 
     def codes(self, conditions):
         """Return how the generator is told of conditions.
@@ -123,7 +123,7 @@ class SavedGenerator:
         drawn = self._signatures["images_from_codes"](
             latents=self._tf.constant(latents, self._tf.float32),
             codes=self._tf.constant(codes, self._tf.float32))
-        return _to_uint8(drawn["images"])
+        return Images.served_to_stored(drawn["images"].numpy())
 
     def _draw(self, name, seeds, labels):
         """Call a signature that takes seeds, or its sibling that takes labels as well."""
@@ -144,7 +144,3 @@ class SavedGenerator:
         except self._tf.errors.InvalidArgumentError as error:
             raise UserError("--label: needs classes that occur in the training data, got one "
                             "that does not") from error
-
-
-def _to_uint8(images):
-    return np.rint(images.numpy() * 255).astype(np.uint8)

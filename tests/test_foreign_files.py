@@ -159,12 +159,16 @@ def test_a_file_added_to_an_export_keeps_it(tiny_run, tmp_path):
 
 def test_a_run_of_version_1_0_is_known_without_marks(tiny_run, tmp_path):
     shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    for path in (tmp_path / "generated_images").glob("*.png"):
+    for path in tmp_path.rglob("*.png"):
         Image.open(path).save(path)  # without the text
     folder = RunFolder(tmp_path)
     folder.check()
+    folder.mark_pictures()
+    write(tmp_path, "generated_images/epoch_0009.png")  # not of the run
+    with pytest.raises(UserError, match="epoch_0009.png: train_gan.py did not write this"):
+        folder.check()
     folder.clear()
-    assert not list((tmp_path / "generated_images").glob("*.png"))
+    assert contents(tmp_path / "generated_images").keys() == {"epoch_0009.png"}
 
 
 def test_a_folder_of_pictures_is_not_written_into(tiny_npz, tmp_path):

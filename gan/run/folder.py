@@ -12,6 +12,7 @@ from pathlib import Path
 from gan.common.errors import UserError, describe_os_error
 from gan.common.files import make_folder, write_text
 from gan.common.leftovers import finish_replacements
+from gan.drawing.images import read_png, write_png
 from gan.metadata import METADATA
 from gan.run.checkpoint import BEST, list_checkpoints
 from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
@@ -48,14 +49,20 @@ class RunFolder:
     def own_files(self):
         """Return the existing files that a run wrote here, by name and content.
 
-        Pictures of version 1.0 bear no mark; beside other files of a run, and
-        not behind a link, their names are enough.
+        Pictures of version 1.0 bear no mark; where none does, beside other files
+        of a run and not behind a link, their names are enough.
         """
         found = [path for path in self._candidates() if is_own_file(path)]
-        if found and not self.images.is_symlink():
-            unmarked = [*self._pictures(), self.loss_curves]
-            found += [path for path in unmarked if path.is_file() and path not in found]
+        pictures = [*self._pictures(), self.loss_curves]
+        if found and not self.images.is_symlink() and not set(pictures) & set(found):
+            found += [path for path in pictures if path.is_file()]
         return found
+
+    def mark_pictures(self):
+        """Give the pictures of a run of version 1.0 the mark, so that it can be continued."""
+        for path in self.own_files():
+            if path.suffix == ".png" and not is_own_file(path):
+                write_png(path, read_png(path))
 
     def holds_run(self):
         """Whether anything lies here that a run would be missed for.

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from gan import __version__
+from gan.common.errors import printable
 from gan.common.files import write_text
 
 
@@ -76,7 +77,7 @@ def print_summary(summary, quality, config, folder):
                ("checkpoint", folder.checkpoints), ("generator", folder.export)]
     for name, path in written:
         if path.exists():
-            print(f"{name:11} {path}")
+            print(f"{name:11} {printable(path)}")
     print("\nnext:")
     grid = "" if config.simulated else " --grid 8x8"
     print(f"  {command('generate.py', folder, '--model')}{grid}")
@@ -97,4 +98,4 @@ def command(script, folder, option):
     path = str(folder.path)
     if path != ".":
         words += [option, os.path.join(".", path) if path.startswith("-") else path]
-    return shlex.join(words)
+    return printable(shlex.join(words))
