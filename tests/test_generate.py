@@ -181,6 +181,7 @@ def make_export(tensorflow, tmp_path_factory):
     from gan.data.conditioning import Conditioning
     from gan.export import export_generator
     from gan.models import build_generator
+    from gan.sampling import Sampler
 
     def make(class_of, **metadata):
         folder = tmp_path_factory.mktemp("export") / "exported_model"
@@ -193,7 +194,7 @@ def make_export(tensorflow, tmp_path_factory):
         generator = build_generator("dcgan", (16, 16, 1), 8, parts.max() + 1, 2)
         for weights in generator.trainable_variables:
             weights.assign(5 * weights)
-        export_generator(folder, generator, conditioning, {
+        export_generator(folder, generator, Sampler(generator, conditioning, 8), {
             "sample_shape": [16, 16, 1], "latent_dim": 8, "class_names": [], "config": {
                 "dataset": "x", "image_size": None, "channels": None, "skip_broken": False,
                 "condition": "labels" if class_of else "none"}, **metadata})
