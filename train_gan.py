@@ -14,7 +14,6 @@ if __name__ == "__main__":
 import contextlib
 import dataclasses
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -80,11 +79,13 @@ def train(config, given, folder, phases):
         finally:
             loop.progress.close()
     if stop.signal and not finished:
-        return report_interrupt(stop.signal, loop)
+        report_interrupt(loop)
+        return 128 + stop.signal
     try:
         finish(loop, finished, device)
-    except KeyboardInterrupt:
-        return report_interrupt(signal.SIGINT, loop)
+    except KeyboardInterrupt:  # Ctrl-C, and any other request to stop
+        report_interrupt(loop)
+        raise
     return 0
 
 
@@ -286,13 +287,12 @@ def report_divergence(error, config):
     return EXIT_DIVERGED
 
 
-def report_interrupt(number, loop):
-    """Say that a run was interrupted and how to go on; returns the exit code."""
+def report_interrupt(loop):
+    """Say that a run was interrupted and how to go on."""
     from gan.run.summary import command
 
     print(f"interrupted at step {int(loop.state.step):,}; saved. "
           f"To continue: {command('train_gan.py', loop.folder, '--outdir')} --resume")
-    return 128 + number
 
 
 def warn(text):

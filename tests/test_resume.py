@@ -92,11 +92,11 @@ def test_the_best_epoch_is_exported(tmp_path):
     drawn = run_script("generate.py", "--npz", "--num-images", 10000, cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     from gan.data.toy import simulate
-    from gan.measure.metrics import mode_figures
+    from gan.measure.coverage import mode_metrics
 
     ring = simulate("ring")
     points = np.load(tmp_path / "generated/points.npz")["points"]
-    found = mode_figures(points, ring.skeleton, ring.mode_of, ring.deviation)
+    found = mode_metrics(points, ring.skeleton, ring.mode_of, ring.deviation)
     assert found["good"] == max(good)
 
 

@@ -81,8 +81,11 @@ def test_what_a_run_prints(tiny_run):
                   "data        shapes: 320 images of 16 x 16 x 1, 2 classes", "condition ",
                   "networks ", "plan ", "output ", "epoch 1/2", "epoch 2/2",
                   "trained 2 of 2 epochs, 40 steps",
-                  "losses ", "next:", "  python generate.py", "  python make_gif.py"):
+                  "losses ", "next:"):
         assert any(line.startswith(start) for line in lines), start
+    # The commands work where this one was typed.
+    assert lines[-2:] == [f"  python {ROOT / 'generate.py'} --grid 8x8",
+                          f"  python {ROOT / 'make_gif.py'}"]
     assert len(lines) < 30
 
 
@@ -181,7 +184,7 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, t
         assert process.returncode == -number
     else:
         assert process.returncode == 128 + number, errors
-        assert "saved. To continue: python train_gan.py --resume" in output
+        assert f"saved. To continue: python {ROOT / 'train_gan.py'} --resume" in output
         assert errors == ""
     done = run_script("train_gan.py", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
