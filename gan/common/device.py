@@ -1,5 +1,6 @@
 """What this machine computes with: TensorFlow without its noise, device, precision."""
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -45,15 +46,22 @@ def import_tensorflow(verbose):
         import tensorflow  # noqa: F401
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with hidden_messages():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # the device search prints as well
+        tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def hidden_messages():
+    """Hide what TensorFlow's C++ parts write to standard error; show it if there is an error."""
     sys.stderr.flush()
     kept = os.dup(2)
     with _scratch_file() as diverted:
         os.dup2(diverted.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # the device search prints as well
-            tf.get_logger().setLevel("ERROR")
+            yield
         except BaseException:
             diverted.seek(0)
             os.write(kept, diverted.read())

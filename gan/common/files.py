@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from gan.common.errors import UserError, describe_os_error
 from gan.common.leftovers import PREFIX, own_prefix
 
+BINARY = getattr(os, "O_BINARY", 0)  # on Windows
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): this folder, swap
 
 
@@ -30,23 +32,20 @@ def atomic_file(path):
         UserError: when the file cannot be written, with the system's reason.
     """
     path = Path(os.path.realpath(path))  # a link stays one
-    temporary = None
+    temporary = _temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=own_prefix(), dir=path.parent)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-        temporary = None
     except OSError as error:
         raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):  # gone, where all went well
+            os.unlink(temporary)
 
 
 @contextlib.contextmanager
@@ -60,18 +59,21 @@ def atomic_folder(path):
         UserError: when the folder cannot be written, with the system's reason.
     """
     path = Path(os.path.realpath(path))  # a link stays one
-    temporary = None
+    temporary = _temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=own_prefix(), dir=path.parent))
-        os.chmod(temporary, 0o777 & ~_umask())
+        temporary.mkdir()
         yield temporary
         _replace_folder(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_beside(path):
+    # Named before it is there, so that no interrupt can come between the two.
+    return path.with_name(own_prefix() + secrets.token_hex(4))
 
 
 def _replace_folder(new, path):
@@ -160,10 +162,3 @@ def refuse_existing(path, force, option):
                         f"another {option}")
     if not force:
         raise UserError(f"{path} exists; expected --force to overwrite it, or another {option}")
-
-
-def _umask():
-    # The mask can only be read by setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

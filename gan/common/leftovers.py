@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 PREFIX = ".gan-partial-"
-# The machine, the process and what `tempfile` adds; or a folder that is being replaced.
+# The machine, the process and a random part; or a folder that is being replaced.
 TEMPORARY = re.compile(r"\.gan-partial-(([0-9a-f]{8})-([1-9][0-9]{0,9})-[a-z0-9_]{8}|old-.+)")
 DAY = 86_400  # seconds
 

@@ -1,10 +1,12 @@
 """The epoch loop: train, draw, note, save."""
 
+import contextlib
 import gc
 import time
 
 import numpy as np
 
+from gan.common.device import hidden_messages
 from gan.drawing import images
 from gan.measure.evaluators import draw_samples
 from gan.measure.table import distance_of
@@ -49,6 +51,7 @@ class Loop:
         self.sampler, self.dataset, self.folder = sampler, dataset, folder
         self.history, self.progress, self.board = history, progress, board
         self.pictures, self.evaluator, self.phases = pictures, evaluator, phases
+        self._tracing = True  # until the first call of the train step
 
     def run(self, stop):
         """Train until the last epoch is done or `stop` is requested.
@@ -137,7 +140,10 @@ class Loop:
 
     def _train(self, epoch, batches):
         began = time.perf_counter()
-        with self.phases("training"):
+        # While it traces the first call, TensorFlow before 2.21 writes that its remapper failed.
+        quiet = self._tracing and not self.config.verbose
+        self._tracing = False
+        with self.phases("training"), hidden_messages() if quiet else contextlib.nullcontext():
             measures = np.array(self.trainer.train(batches))
         seconds = time.perf_counter() - began
         self._check(measures)
