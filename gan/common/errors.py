@@ -59,6 +59,8 @@ def run_script(name, main):
         if received:
             _leave_at_once(name, number)
         received.append(number)
+        # An object whose making is interrupted may fail to be destroyed: not worth a word.
+        sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
     for number in STOP_SIGNALS:
