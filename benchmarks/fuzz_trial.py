@@ -115,7 +115,7 @@ def _digest(path):
 
 def _damaged_export(export):
     from gan.common.errors import UserError
-    from gan.saved_generator import checksums
+    from gan.metadata import checksums
 
     try:
         metadata = json.loads((export / "assets.extra/gan.json").read_text())

@@ -1,7 +1,7 @@
 """Differentiable augmentation, for data sets so small that the discriminator learns them by heart.
 
 Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training":
-what is real is judged after the same random changes as what is generated, so
+the discriminator sees what is real after the same random changes as what is generated, so
 they do not leak into the generated images, and the generator's gradient flows
 back through them.
 """

@@ -48,7 +48,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
         arch, shape, code_width, base_channels, policy, extent: as for
             `build_generator`; base_channels are those of the first layer.
         spectral: divide each weight by its largest singular value.
-        dropout: share of hidden units that is left out in training.
+        dropout: rate of the hidden layers.
 
     Returns:
         Sequential: float32 [N, H, W, C] in [-1, 1], or [N, 2], → float32 [N,

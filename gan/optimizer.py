@@ -40,7 +40,7 @@ class ConstantThenLinear(keras.optimizers.schedules.LearningRateSchedule):
         Args:
             rate: the constant rate.
             steps: steps of the whole run.
-            decay_share: share of them, at the end, over which the rate falls.
+            decay_share: fraction of them, at the end, over which the rate falls.
         """
         self.rate = rate
         self.steps = steps

@@ -229,8 +229,8 @@ class TrainOptions:
     )
     keep_best: bool = option(
         False, "output",
-        "export the generator of the best measured epoch, by its Fréchet distance or share of good "
-        "points, rather than the last one's (needs --metrics-interval)", bool,
+        "export the generator of the best measured epoch, by its Fréchet distance or its fraction "
+        "of good points, rather than the last one's (needs --metrics-interval)", bool,
     )
     tensorboard: bool = option(
         False, "output", "write losses and pictures for TensorBoard to OUTDIR/tensorboard", bool

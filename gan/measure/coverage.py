@@ -6,7 +6,7 @@ from gan.measure.metrics import BLOCK, NotMeasurableError, need, squared_distanc
 
 CONFIDENT = 0.9  # probability from which a classification counts as sure
 GOOD = 3  # standard deviations from a mode within which a point counts as good
-PRESENT = 0.1  # of its expected share, from which a class or mode counts as covered
+PRESENT = 0.1  # of its expected frequency, from which a class or mode counts as covered
 
 
 def class_metrics(probabilities, expected):
@@ -14,26 +14,26 @@ def class_metrics(probabilities, expected):
 
     Args:
         probabilities: [N, K], the classifier's.
-        expected: [K], the classes' shares in the data; the sum is 1. A class
+        expected: [K], the classes' frequencies in the data; the sum is 1. A class
             that does not occur in the data is no class.
 
     Returns:
         dict: "classes", the number of classes with at least a tenth of their
-        expected share; "smallest_class" and "largest_class", the extreme shares;
-        "imbalance", the total variation distance of the shares from the
-        expected ones, in [0, 1]; "confident", the share of images classified
+        expected frequency; "smallest_class" and "largest_class", the extreme frequencies;
+        "imbalance", the total variation distance of the frequencies from the
+        expected ones, in [0, 1]; "confident", the fraction of images classified
         with a probability of at least 0.9.
     """
     need(1, probabilities)
     expected = np.asarray(expected)
-    shares = np.bincount(probabilities.argmax(axis=1), minlength=len(expected))
-    shares = shares / len(probabilities)
+    frequencies = np.bincount(probabilities.argmax(axis=1), minlength=len(expected))
+    frequencies = frequencies / len(probabilities)
     occurs = expected > 0
     return {
-        "classes": int((shares[occurs] >= PRESENT * expected[occurs]).sum()),
-        "smallest_class": float(shares[occurs].min()),
-        "largest_class": float(shares[occurs].max()),
-        "imbalance": float(np.abs(shares - expected).sum() / 2),
+        "classes": int((frequencies[occurs] >= PRESENT * expected[occurs]).sum()),
+        "smallest_class": float(frequencies[occurs].min()),
+        "largest_class": float(frequencies[occurs].max()),
+        "imbalance": float(np.abs(frequencies - expected).sum() / 2),
         "confident": float((probabilities.max(axis=1) >= CONFIDENT).mean()),
     }
 
@@ -43,11 +43,11 @@ def histogram_metrics(modes, expected):
 
     Args:
         modes: int [N] in [0, K), the mode of each sample.
-        expected: [K], the modes' shares in the data; the sum is 1.
+        expected: [K], the modes' frequencies in the data; the sum is 1.
 
     Returns:
         dict: "modes", the number of modes that occur at all; "kl", the
-        Kullback-Leibler divergence of their shares from the expected ones, in
+        Kullback-Leibler divergence of their frequencies from the expected ones, in
         nats: about (K - 1) / (2 N) for a perfect generator, as N samples never
         come out even.
 
@@ -55,11 +55,11 @@ def histogram_metrics(modes, expected):
         NotMeasurableError: for a mode that the data do not have.
     """
     need(1, modes)
-    shares = np.bincount(modes, minlength=len(expected)) / len(modes)
-    present = shares > 0
+    frequencies = np.bincount(modes, minlength=len(expected)) / len(modes)
+    present = frequencies > 0
     if (np.asarray(expected)[present] == 0).any():
         raise NotMeasurableError("a mode occurs that the data do not have")
-    divergence = shares[present] * np.log(shares[present] / expected[present])
+    divergence = frequencies[present] * np.log(frequencies[present] / expected[present])
     return {"modes": int(present.sum()), "kl": float(divergence.sum())}
 
 
@@ -74,9 +74,9 @@ def mode_metrics(points, skeleton, mode_of, deviation):
 
     Returns:
         dict: "modes", the number of modes with at least a tenth of their
-        expected share in good points; "good", the share of points within 3
+        expected frequency in good points; "good", the fraction of points within 3
         deviations of the skeleton (of Gaussian modes' own points 0.989 are);
-        "imbalance", the total variation distance of the good points' shares
+        "imbalance", the total variation distance of the good points' frequencies
         from equal ones, in [0, 1]; "spread", the root mean square distance of
         good points from the skeleton, in deviations: far below real points',
         the modes have shrunk; 0 without good points.

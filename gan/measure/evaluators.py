@@ -163,8 +163,8 @@ class ImageEvaluator(Evaluator):
             return [(CLASS_METRICS, lambda: coverage.class_metrics(
                 extracted.probabilities, counts / counts.sum()))]
         if extracted.modes is not None:
-            shares = np.bincount(load_dataset("mnist").labels) / 60_000
-            expected = np.einsum("i,j,k->ijk", shares, shares, shares).ravel()
+            frequencies = np.bincount(load_dataset("mnist").labels) / 60_000
+            expected = np.einsum("i,j,k->ijk", frequencies, frequencies, frequencies).ravel()
             return [(("modes", "kl"), lambda: coverage.histogram_metrics(
                 extracted.modes, expected))]
         return []

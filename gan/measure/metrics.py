@@ -101,7 +101,7 @@ def _kernel_mean(first, second, without_diagonal):
 def precision_recall(real, fake, neighbours=NEIGHBOURS):
     """Return improved precision and recall (Kynkäänniemi et al. 2019).
 
-    Precision is the share of generated samples inside the manifold of the real
+    Precision is the fraction of generated samples inside the manifold of the real
     ones, the union of balls around each that reach to its k-th neighbour;
     recall is the same with the two exchanged.
 
@@ -185,7 +185,7 @@ def nearest_ratio(generated, unseen):
 
 
 def copied_share(generated, unseen):
-    """Return the share of generated images nearer to a training image than 99 % of unseen ones.
+    """Return the fraction of generated images nearer to a training image than 99 % of unseen ones.
 
     Args:
         generated, unseen: as for `nearest_ratio`.

@@ -13,7 +13,7 @@ class Metric(NamedTuple):
     Attributes:
         name: in history.csv and in JSON.
         label: in sentences and on axes.
-        unit: "" for a plain number, "share" for one in [0, 1].
+        unit: "" for a plain number, "fraction" for one in [0, 1].
         format: of the number, as `format` takes it.
         better: "lower", "higher", "reference" (as near as can be to that of the
             real test samples), or "" where no direction is better.
@@ -41,11 +41,11 @@ class Metric(NamedTuple):
 METRICS = {metric.name: metric for metric in (
     Metric("modes", "modes", "", ".4g", "higher", "modes that occur",
            epoch="{} modes", in_summary=True),
-    Metric("good", "good points", "share", ".4g", "reference",
-           "share of points within 3 deviations of a mode",
+    Metric("good", "good points", "fraction", ".4g", "reference",
+           "fraction of points within 3 deviations of a mode",
            epoch="{:.0%} good", in_summary=True, distance=True),
     Metric("kl", "KL", "nats", ".4g", "lower",
-           "Kullback-Leibler divergence of the modes' shares from the data's, nats",
+           "Kullback-Leibler divergence of the modes' frequencies from the data's, nats",
            in_summary=True),
     Metric("frechet", "Fréchet distance", "", ".4g", "lower",
            "Fréchet distance to the training images; lower is better",
@@ -53,25 +53,25 @@ METRICS = {metric.name: metric for metric in (
     Metric("frechet_ratio", "Fréchet distance / reference", "", ".4g", "lower",
            "the same as a multiple of the real test images'"),
     Metric("kid", "kernel distance", "", ".4g", "lower", "kernel distance to the training images"),
-    Metric("precision", "precision", "share", ".4g", "reference",
-           "share of images that lie among real ones", in_summary=True),
-    Metric("recall", "recall", "share", ".4g", "reference",
-           "share of real images within the variety generated", in_summary=True),
+    Metric("precision", "precision", "fraction", ".4g", "reference",
+           "fraction of images that lie among real ones", in_summary=True),
+    Metric("recall", "recall", "fraction", ".4g", "reference",
+           "fraction of real images within the variety generated", in_summary=True),
     Metric("classes", "classes", "", ".4g", "higher", "classes that occur"),
-    Metric("smallest_class", "rarest class", "share", ".4g", "reference",
-           "share of the rarest class"),
-    Metric("largest_class", "most frequent class", "share", ".4g", "reference",
-           "share of the most frequent class"),
-    Metric("imbalance", "imbalance", "share", ".4g", "lower",
-           "distance of the shares of classes or modes from the data's"),
-    Metric("confident", "confident", "share", ".4g", "reference",
-           "share classified with a probability of 0.9 or more"),
+    Metric("smallest_class", "rarest class", "fraction", ".4g", "reference",
+           "fraction of the rarest class"),
+    Metric("largest_class", "most frequent class", "fraction", ".4g", "reference",
+           "fraction of the most frequent class"),
+    Metric("imbalance", "imbalance", "fraction", ".4g", "lower",
+           "distance of the frequencies of classes or modes from the data's"),
+    Metric("confident", "confident", "fraction", ".4g", "reference",
+           "fraction classified with a probability of 0.9 or more"),
     Metric("spread", "spread", "deviations", ".4g", "reference",
            "distance of good points from their mode, in deviations"),
     Metric("nearest_ratio", "nearest distance / reference", "", ".4g", "reference",
            "distance to the nearest training image / that of test images"),
-    Metric("copies", "copies", "share", ".4g", "lower",
-           "share nearer to a training image than 99 % of the test images"),
+    Metric("copies", "copies", "fraction", ".4g", "lower",
+           "fraction nearer to a training image than 99 % of the test images"),
 )}
 
 
@@ -104,7 +104,7 @@ def distance_of(row):
         row: dict of name → number, with metrics or without.
 
     Returns:
-        The Fréchet distance, or for points the share of bad ones: smaller is better.
+        The Fréchet distance, or for points the fraction of bad ones: smaller is better.
     """
     metric = distance_metric([row])
     if metric is None:

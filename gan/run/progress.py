@@ -8,7 +8,7 @@ from tqdm import tqdm
 from gan.measure.table import epoch_text
 
 FIRST_CALL_STEPS = 1
-CALL_SECONDS = 0.5  # of a call of the train step, between two looks at the bar
+CALL_SECONDS = 0.5  # of a call of the train step, between two updates of the bar
 MOST_STEPS = 500
 
 
