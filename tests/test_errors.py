@@ -182,3 +182,25 @@ def test_temporary_names_tell_the_process(tmp_path):
     assert len(names) == 2
     for name in names:
         assert leftovers.TEMPORARY.fullmatch(name)[3] == str(os.getpid())
+
+
+@pytest.mark.parametrize("arguments", [["train_gan.py", "--no-such"],
+                                       ["generate.py", "--model", "missing"]])
+def test_an_error_that_nobody_can_read_keeps_its_exit_code(tmp_path, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, str(ROOT / arguments[0]), *arguments[1:]],
+                          stdout=writer, stderr=writer, cwd=tmp_path)
+    os.close(writer)
+    assert done.returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has this file")
+def test_a_full_standard_output_is_one_line(tiny_run, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, str(ROOT / "generate.py"), "--model",
+                               str(tiny_run[0]), "--grid", "2x2"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr == (
+        "generate.py: error: cannot write to standard output: No space left on device\n")
+    assert (tmp_path / "generated/grid_2x2.png").exists()

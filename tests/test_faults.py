@@ -128,6 +128,15 @@ def test_lock_of_a_dead_process_is_taken_over(tmp_path):
         assert (tmp_path / LOCK).read_text() == str(os.getpid())
 
 
+@pytest.mark.parametrize("content", ["notes", "FIFO"])
+def test_a_foreign_file_named_like_the_lock_stays(tmp_path, content):
+    path = tmp_path / LOCK
+    os.mkfifo(path) if content == "FIFO" else path.write_text(content)
+    with pytest.raises(UserError, match="did not write this"), RunFolder(tmp_path).locked():
+        pass
+    assert path.exists() and (content == "FIFO" or path.read_text() == content)
+
+
 def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
     def without(lock, operation):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

@@ -12,7 +12,8 @@ from gan.run.folder import RunFolder
 from tests.conftest import TINY, run_script
 
 FOREIGN = ["checkpoints/my_resnet.pt", "checkpoints/step_000001000.npz",
-           "exported_model/saved_model.pb", "tensorboard/events.mine", "config.json",
+           "exported_model/saved_model.pb", "exported_model/assets.extra/gan.json",
+           "tensorboard/events.mine", "config.json",
            "history.csv", "summary.json", "loss_curves.png", "generated_images/epoch_final.png",
            "generated_images/epoch_0001.png", "generated_images/real_samples.png"]
 UNTOUCHED = ["training.gif", ".partial-thesis", ".gan-partial-notes", "checkpoints.txt",
@@ -75,13 +76,26 @@ def test_what_is_not_in_the_way_survives_a_run_and_its_replacement(tiny_npz, tmp
     assert "checkpoints/my_resnet.pt" in after
 
 
-@pytest.mark.parametrize("left", ["exported_model", "history.csv", "generated_images"])
+@pytest.mark.parametrize("left", ["exported_model", "history.csv", "generated_images",
+                                  "summary.json", "checkpoints"])
 def test_any_trace_of_a_run_is_a_run(tiny_run, tmp_path, left):
     source = tiny_run[0] / left
     (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / left)
     folder = RunFolder(tmp_path)
     folder.check()
     assert folder.holds_run()
+
+
+def test_a_film_is_a_trace_of_a_run_and_a_foreign_one_is_not(tiny_run, tmp_path):
+    done = run_script("make_gif.py", "--images", tiny_run[0] / "generated_images", "--output",
+                      tmp_path / "training.gif", cwd=tmp_path)
+    assert done.returncode == 0 and RunFolder(tmp_path).holds_run()
+    Image.new("L", (8, 8)).save(tmp_path / "training.gif")
+    folder = RunFolder(tmp_path)
+    folder.check()
+    assert not folder.holds_run()
+    folder.clear()
+    assert (tmp_path / "training.gif").exists()
 
 
 def test_a_finished_run_without_its_checkpoints_is_not_overwritten(tiny_npz, tiny_run, tmp_path):

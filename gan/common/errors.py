@@ -4,6 +4,7 @@ Only what every Python process holds anyway is imported here: this is the first
 module that a script imports, and answers Ctrl-C while the others are loaded.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -90,12 +91,16 @@ def _outcome(name, main, received):
     except BaseException as error:
         # Whatever a signal's KeyboardInterrupt was turned into on its way here.
         if received or isinstance(error, KeyboardInterrupt):
-            print(f"{name}: interrupted", file=sys.stderr)
+            _complain(f"{name}: interrupted")
             return EXIT_SIGNAL + (received[0] if received else signal.SIGINT)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and (
+                error.filename is None):  # of a file it is a UserError by now
+            _discard_output()
+            error = UserError(f"cannot write to standard output: {describe_os_error(error)}")
         if not isinstance(error, UserError):
             raise
         message = printable(" ".join(str(error).split()))
-        print(f"{name}: error: {message}", file=sys.stderr)
+        _complain(f"{name}: error: {message}")
         return EXIT_WRONG_INPUT
 
 
@@ -119,6 +124,13 @@ def describe_os_error(error):
     return error.strerror or str(error) or type(error).__name__
 
 
+def _complain(text):
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # nobody can read it; the exit code stays
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
 def _leave_at_once(name, number):
     try:
         os.write(2, f"{name}: interrupted\n".encode())
@@ -134,8 +146,10 @@ def _prepare_streams():
             # and with it what TensorFlow's C++ parts print.
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        try:
             stream.reconfigure(errors="backslashreplace")  # é in an ASCII terminal
+        except (AttributeError, OSError):  # replaced by a test, or a pipe that nobody reads
+            continue
 
 
 def _flush_output():

@@ -56,6 +56,8 @@ class RunFolder:
         pictures = [*self._pictures(), self.loss_curves]
         if found and not self.images.is_symlink() and not set(pictures) & set(found):
             found += [path for path in pictures if path.is_file()]
+        if self.gif.exists() and is_own_file(self.gif):
+            found.append(self.gif)
         return found
 
     def mark_pictures(self):
@@ -144,6 +146,9 @@ class RunFolder:
 
     def _acquire(self):
         path = self.path / LOCK
+        if path.exists() and not _is_lock(path):
+            raise UserError(f"{path}: train_gan.py did not write this and would get in its way; "
+                            "move it, or choose another --outdir")
         while True:
             try:
                 lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -188,11 +193,8 @@ class RunFolder:
         Raises:
             UserError: naming what cannot be removed.
         """
-        files = self.own_files()
-        if self.gif.is_file() and is_own_file(self.gif):
-            files.append(self.gif)
         try:
-            for path in files:
+            for path in self.own_files():
                 path.unlink()
             if self._is_export() and foreign_in_export(self.export) is None:
                 shutil.rmtree(self.export.resolve())
@@ -200,3 +202,12 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"--overwrite: cannot remove {error.filename}: "
                             f"{describe_os_error(error)}") from error
+
+
+def _is_lock(path):
+    """Whether a file holds nothing, or the number of a process."""
+    try:
+        return path.is_file() and path.read_bytes()[:32].strip().decode().isdigit() or (
+            path.is_file() and path.stat().st_size == 0)
+    except (OSError, UnicodeDecodeError):
+        return False

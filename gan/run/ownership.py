@@ -76,10 +76,15 @@ def foreign_in_export(folder):
         folder: an existing folder. Damaged files of an export are its own.
     """
     folder = Path(folder)
+    metadata = folder / METADATA
+    if metadata.exists() and not metadata.is_file():  # a FIFO would never end
+        return metadata
     try:
-        about = json.loads((folder / METADATA).read_text())
+        about = json.loads(metadata.read_text())
         known = set(about["sha256"]) | {METADATA}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        if metadata.exists():
+            return metadata
         known = set()
     return next((folder / name for name in checksums(folder) if name not in known), None)
 
