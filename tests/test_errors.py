@@ -196,7 +196,7 @@ def test_an_error_that_nobody_can_read_keeps_its_exit_code(tmp_path, arguments):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has this file")
-def test_a_full_standard_output_is_one_line(tiny_run, tmp_path):
+def test_an_output_that_fills_while_it_is_printed_to_is_one_line(tiny_run, tmp_path):
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, str(ROOT / "generate.py"), "--model",
                                str(tiny_run[0]), "--grid", "2x2"], stdout=full,
