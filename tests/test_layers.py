@@ -125,3 +125,17 @@ def test_augmentation_shifts_by_an_eighth_at_most(tensorflow):
     _, rows, columns, _ = np.nonzero(found)
     assert len(rows) == 200
     assert set(rows) == set(columns) == {6, 7, 8, 9, 10}
+
+
+def test_spectral_layers_within_layers_are_found(tensorflow):
+    import keras
+
+    from gan.layers import SpectralDense, iterate_spectral
+
+    inner = SpectralDense(3)
+    block = keras.Sequential([keras.layers.Dense(4), inner])
+    network = keras.Sequential([keras.Input((5,)), keras.Sequential([block])])
+    before, matrix = inner.v.numpy(), inner.kernel.numpy()
+    iterate_spectral(network)
+    u = matrix @ before / np.linalg.norm(matrix @ before)
+    np.testing.assert_allclose(inner.u.numpy(), u, rtol=1e-4, atol=1e-6)
