@@ -47,9 +47,9 @@ def is_own_file(path):
             return is_archive(path)
         if path.suffix in (".png", ".gif"):
             return bears_mark(path)
+        return path.name.endswith(EVENTS) and _is_events(path)
     except OSError:
         return False
-    return path.parent.name == "tensorboard" and path.name.endswith(EVENTS)
 
 
 def is_archive(path):
@@ -87,6 +87,12 @@ def foreign_in_export(folder):
             return metadata
         known = set()
     return next((folder / name for name in checksums(folder) if name not in known), None)
+
+
+def _is_events(path):
+    """Whether a file begins as TensorFlow begins its event files."""
+    with open(path, "rb") as file:
+        return b"brain.Event:" in file.read(64)
 
 
 def _has_keys(path, names):
