@@ -39,7 +39,7 @@ def main():
     durations = [1 / options.fps] * (len(pictures) - 1) + [1 / options.fps + options.hold]
     write_gif(output, frames(pictures, options), durations, options.loop)
     size = output.stat().st_size / 2**20
-    print(f"{printable(output)}: {len(pictures)} frames, {sum(durations):.1f} s, {size:.1f} MB")
+    print(f"{printable(output)}: {len(pictures)} frames, {sum(durations):.1f} s, {size:.1f} MiB")
     return 0
 
 

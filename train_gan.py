@@ -33,6 +33,9 @@ def main():
     from gan.run.folder import RunFolder
 
     folder = RunFolder(config.outdir)
+    if config.resume and not folder.path.is_dir():
+        raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "
+                        "(no such folder)")
     with contextlib.nullcontext() if config.dry_run else folder.locked():
         return train(config, given, folder, phases)
 
@@ -210,7 +213,7 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
     folder.write_config(config, history.changes)
     pictures = sampler.kind.pictures(dataset, sampler, state.discriminator, config.num_samples)
     images.write_png(folder.real_samples, pictures.real())
-    return Loop(
+    loop = Loop(
         trainer, sampler, dataset, folder,
         history=history,
         progress=Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
@@ -221,6 +224,9 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
             dataset, "classifier" if config.metrics_interval else "auto"),
         phases=phases,
     )
+    if checkpoint and checkpoint.config != dataclasses.asdict(config):
+        loop.save()  # so that what was changed is in force when this process is killed
+    return loop
 
 
 def finish(loop, finished, device):
@@ -233,7 +239,7 @@ def finish(loop, finished, device):
 
     config, folder, rows = loop.config, loop.folder, loop.history.rows
     export(loop)
-    metrics = loop.metrics()
+    metrics = loop.metrics(finished)
     verdict = None
     if rows:
         now = rows[-1] | metrics | {"step": int(loop.state.step)}

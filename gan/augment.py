@@ -1,9 +1,9 @@
 """Differentiable augmentation, for data sets so small that the discriminator learns them by heart.
 
 Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training":
-the discriminator sees what is real after the same random changes as what is generated, so
-they do not leak into the generated images, and the generator's gradient flows
-back through them.
+the discriminator sees real and generated images after the same kind of random
+changes, so these do not leak into the generated images, and the generator's
+gradient flows back through them.
 """
 
 import tensorflow as tf

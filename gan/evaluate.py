@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 from gan.common.errors import UserError, run_script
-from gan.common.files import write_text
-from gan.common.options import OptionParser, one_of, whole_number
+from gan.common.files import refuse_existing, write_text
+from gan.common.options import OptionParser, file, folder, one_of, whole_number
 from gan.data.datasets import load_dataset
 from gan.data.names import NAMES, STACKED
 from gan.data.pictures import holds_pictures
@@ -23,6 +23,8 @@ from gan.saved_generator import SavedGenerator
 def main():
     """Evaluate from the command line; returns the exit code."""
     options = make_parser().parse_args()
+    if options.json:
+        refuse_existing(options.json, options.force, "--json")
     options.model = find_export(options.model)
     metadata = read_metadata(options.model)
     dataset, same = load_data(options.dataset, metadata)
@@ -59,7 +61,7 @@ def make_parser():
     """Return the parser of the command line."""
     parser = OptionParser(prog="python -m gan.evaluate", description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--model", type=Path, default=Path("exported_model"), metavar="FOLDER",
+    add("--model", type=folder, default="exported_model", metavar="FOLDER",
         help="the exported SavedModel, or the folder of the run that exported it "
              "(default: exported_model)")
     add("--dataset", metavar="NAME|PATH", help="the data (default: what it was trained on)")
@@ -71,7 +73,8 @@ def make_parser():
         help="images or points to generate (default: 10000, of stacked_mnist 25600)")
     add("--seed", type=whole_number(0, 2**62), default=0, metavar="N",
         help="seed of the first of them (default: 0)")
-    add("--json", type=Path, metavar="FILE", help="also write the metrics to this file")
+    add("--json", type=file, metavar="FILE", help="also write the metrics to this file")
+    add("--force", action="store_true", help="overwrite a file that exists")
     return parser
 
 

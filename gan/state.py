@@ -6,7 +6,7 @@ import tensorflow as tf
 from gan import models
 from gan.optimizer import ConstantThenLinear, FusedAdam
 
-EMA_RAMP = 10.0  # the average is at least so many times younger than the run
+EMA_RAMP = 10.0  # the average spans at most a tenth of the steps so far
 
 
 class TrainState:

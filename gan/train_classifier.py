@@ -3,11 +3,11 @@
     python -m gan.train_classifier --dataset mnist --output gan/assets/mnist_classifier.npz
 """
 
-from pathlib import Path
 
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, run_script
-from gan.common.options import OptionParser, whole_number
+from gan.common.files import refuse_existing
+from gan.common.options import OptionParser, file, whole_number
 from gan.data.datasets import load_dataset
 from gan.measure.classifier import save_classifier
 from gan.measure.classifier_training import EPOCHS, train_classifier
@@ -18,10 +18,12 @@ def main():
     parser = OptionParser(prog="python -m gan.train_classifier",
                           description="Train the classifier of a data set.")
     parser.add_argument("--dataset", default="mnist", help="as for train_gan.py")
-    parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
+    parser.add_argument("--output", type=file, required=True, help="the .npz file to write")
+    parser.add_argument("--force", action="store_true", help="overwrite a file that exists")
     parser.add_argument("--epochs", type=whole_number(1, 1000), default=EPOCHS)
     parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0)
     options = parser.parse_args()
+    refuse_existing(options.output, options.force, "--output")
     dataset = load_dataset(options.dataset)
     if dataset.labels is None:
         raise UserError(f"--dataset needs labelled data, got: {options.dataset} without labels")

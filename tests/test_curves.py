@@ -3,6 +3,7 @@ import math
 import matplotlib.figure
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan.config import TrainConfig
 from gan.kinds import Images, Points
@@ -99,3 +100,9 @@ def test_the_line_of_an_epoch_names_what_is_learned(kind, text, capsys):
     progress = Progress(1, 1, 1, 0, unit=kind.unit)
     progress.epoch_line({"epoch": 1, "seconds": 1.0, "images_per_second": 1000.0, **ROW})
     assert text in capsys.readouterr().out
+
+
+def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
+    config = TrainConfig(dataset="price_$_a_$")
+    curves.draw_curves(tmp_path / "curves.png", [{"epoch": 1, **ROW}], config)
+    assert Image.open(tmp_path / "curves.png").size[0] > 500

@@ -103,3 +103,40 @@ def test_the_best_epoch_is_exported(tmp_path):
 def test_best_needs_a_metric(tmp_path):
     done = run_script("train_gan.py", "--keep-best", *TINY, cwd=tmp_path)
     assert done.returncode == 2 and "--keep-best needs --metrics-interval" in done.stderr
+
+
+def test_best_that_was_not_kept_is_told_and_the_last_one_exported(tmp_path):
+    ring = ["--dataset", "ring", "--base-channels", 4]
+    begun = run_script("train_gan.py", *ring, "--epochs", 3, cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    done = run_script("train_gan.py", "--resume", "--keep-best", "--epochs", 4, "--lr", 0.9,
+                      cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    good = [float(row["good"]) for row in rows_of(tmp_path)]
+    best = int(np.argmax(good)) + 1
+    about = json.loads((tmp_path / "exported_model/assets.extra/gan.json").read_text())
+    if best == 3:  # the last of the first run is kept when the second one starts
+        assert about["epochs"] == 3 and "exported    epoch 3" in done.stdout
+    else:
+        assert f"warning: epoch {best} was the best, but --keep-best was not" in done.stderr
+        assert about["epochs"] == 4
+
+
+def test_metrics_in_other_features_are_not_mixed():
+    history = History()
+    for epoch, distance in ((1, 0.9), (2, 0.8)):
+        history.add_steps(np.ones((5, 7), np.float32), 1.0)
+        history.compare_in("pixels")
+        history.finish_epoch(epoch, 5 * epoch, 16)["frechet"] = distance
+    history = History(json.loads(json.dumps(history.to_dict())))
+    history.compare_in("pixels")
+    assert [row.get("frechet") for row in history.rows] == [0.9, 0.8]
+    history.compare_in("classifier")
+    assert [row.get("frechet") for row in history.rows] == [None, None]
+    assert history.rows[1]["epoch"] == 2 and history.rows[1]["generator_loss"] == 1
+
+
+def test_a_run_folder_that_is_not_there_is_not_made(tmp_path):
+    done = run_script("train_gan.py", "--resume", "--outdir", "typo", cwd=tmp_path)
+    assert done.returncode == 2 and "got: typo (no such folder)" in done.stderr
+    assert list(tmp_path.iterdir()) == []

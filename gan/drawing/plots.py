@@ -42,7 +42,8 @@ def plot_losses(path, rows, title, *, samples="images", unit="", ideal=None, dis
         draw(losses, column, label, color)
     _draw_ideal(losses, {label: (ideal[column], color) for column, (label, color)
                          in networks.items() if column in (ideal or {})})
-    losses.set(ylabel=f"loss ({unit + ', ' if unit else ''}mean of the epoch)", title=title)
+    losses.set(ylabel=f"loss ({unit + ', ' if unit else ''}mean of the epoch)")
+    losses.set_title(title, parse_math=False)  # a name may hold a $
     draw(scores, "real_score", f"real {samples}", DISCRIMINATOR)
     draw(scores, "fake_score", f"generated {samples}", GENERATOR)
     scores.axhline(0.5, color="grey", lw=0.8, ls="--", zorder=0)

@@ -19,7 +19,6 @@ from gan.measure import metrics
 from gan.measure.classifier import shipped_classifier
 from gan.measure.classifier_training import LEAST_HELD_OUT, classifier_of, held_out_count
 
-KINDS = ("auto", "classifier", "pixels")  # what can be asked for
 REFERENCE_COUNT = 20_000  # training images whose statistics stand for all, where it takes long
 COMPONENTS = 50  # principal components that stand in for features
 MOST_VALUES = 1200  # of an image, before its principal components are taken

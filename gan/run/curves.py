@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gan.common.errors import printable
 from gan.drawing import plots
 from gan.measure.equilibrium import CROSS_ENTROPY, ideal_losses
 from gan.measure.table import distance_metric
@@ -16,7 +17,7 @@ def draw_curves(path, rows, config):
         config: the run's `TrainConfig`.
     """
     metric = distance_metric(rows)
-    data = Path(config.dataset).name
+    data = printable(Path(config.dataset).name)
     plots.plot_losses(
         path, rows, f"{data}, {config.arch}, {config.loss}, seed {config.seed}",
         samples="points" if config.simulated else "images",

@@ -49,13 +49,13 @@ class RunFolder:
     def own_files(self):
         """Return the existing files that a run wrote here, by name and content.
 
-        Pictures of version 1.0 bear no mark; where none does, beside other files
-        of a run and not behind a link, their names are enough.
+        Pictures of version 1.0 bear no mark; where the real samples bear none,
+        beside other files of a run and not behind a link, their names are enough.
         """
         found = [path for path in self._candidates() if is_own_file(path)]
         pictures = [*self._pictures(), self.loss_curves]
-        if found and not self.images.is_symlink() and not set(pictures) & set(found):
-            found += [path for path in pictures if path.is_file()]
+        if found and not self.images.is_symlink() and self.real_samples not in found:
+            found += [path for path in pictures if path.is_file() and path not in found]
         if self.gif.exists() and is_own_file(self.gif):
             found.append(self.gif)
         return found
@@ -63,8 +63,11 @@ class RunFolder:
     def mark_pictures(self):
         """Give the pictures of a run of version 1.0 the mark, so that it can be continued."""
         for path in self.own_files():
-            if path.suffix == ".png" and not is_own_file(path):
+            if path.suffix == ".png" and path != self.real_samples and not is_own_file(path):
                 write_png(path, read_png(path))
+        # The last one: until it bears the mark, the others need none.
+        if self.real_samples.is_file() and self.real_samples in self.own_files():
+            write_png(self.real_samples, read_png(self.real_samples))
 
     def holds_run(self):
         """Whether anything lies here that a run would be missed for.
@@ -136,7 +139,8 @@ class RunFolder:
         make_folder(self.path, "--outdir")
         lock = self._acquire()
         try:
-            for folder in (self.path, self.images, self.checkpoints):
+            export = Path(os.path.realpath(self.export))  # written beside it, if it is a link
+            for folder in {self.path, self.images, self.checkpoints, export.parent}:
                 finish_replacements(folder)
             yield
         finally:
@@ -170,11 +174,12 @@ class RunFolder:
                     f"(process {owner} is training there)"
                 ) from error
             # The former owner may have removed the file between the two calls.
-            if path.exists() and os.fstat(lock).st_ino == path.stat().st_ino:
-                with contextlib.suppress(OSError):  # full: the lock holds without the number
-                    os.ftruncate(lock, 0)
-                    os.write(lock, str(os.getpid()).encode())
-                return lock
+            with contextlib.suppress(FileNotFoundError):
+                if os.fstat(lock).st_ino == path.stat().st_ino:
+                    with contextlib.suppress(OSError):  # full: the lock holds without the number
+                        os.ftruncate(lock, 0)
+                        os.write(lock, str(os.getpid()).encode())
+                    return lock
             os.close(lock)
 
     def write_config(self, config, changes):
@@ -197,8 +202,10 @@ class RunFolder:
             for path in self.own_files():
                 path.unlink()
             if self._is_export() and foreign_in_export(self.export) is None:
-                shutil.rmtree(self.export.resolve())
-                self.export.unlink(missing_ok=True)  # the link to it
+                target = self.export.resolve()
+                shutil.rmtree(target)
+                if self.export.is_symlink():  # a link stays one
+                    target.mkdir()
         except OSError as error:
             raise UserError(f"--overwrite: cannot remove {error.filename}: "
                             f"{describe_os_error(error)}") from error

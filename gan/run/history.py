@@ -20,6 +20,7 @@ class History:
     Attributes:
         rows: list of dict with `COLUMNS` as keys (and metrics, where measured).
         seconds: training time so far, that before a resumption included.
+        features: kind of features that the metrics were measured in, or None.
         changes: list of dict with "step", "option", "before" and "now", the
             options that were changed on resuming.
     """
@@ -40,6 +41,18 @@ class History:
         self._steps = saved["steps"]
         self._epoch_seconds = saved["epoch_seconds"]
         self.changes = list(saved.get("changes", []))
+        self.features = saved.get("features")
+
+    def compare_in(self, features):
+        """Note the features of the metrics; drop metrics that were measured in others.
+
+        Args:
+            features: kind of features, such as "classifier".
+        """
+        if self.features not in (None, features):  # their numbers cannot be compared
+            self.rows = [{name: row[name] for name in row if name in (*COLUMNS, CHANGED)}
+                         for row in self.rows]
+        self.features = features
 
     def note_changes(self, step, changes):
         """Note options that are changed from a step on: dict of name → (before, now)."""
@@ -74,7 +87,7 @@ class History:
         """Everything as a dict for JSON."""
         return {"rows": self.rows, "sums": self._sums.tolist(), "steps": self._steps,
                 "seconds": self.seconds, "epoch_seconds": self._epoch_seconds,
-                "changes": self.changes}
+                "changes": self.changes, "features": self.features}
 
     def write_csv(self, path):
         """Write the rows as CSV, whole or not at all."""
@@ -115,4 +128,5 @@ def _is_history(saved):
         and numbers([saved.get(name) for name in ("steps", "seconds", "epoch_seconds")], 3)
         and isinstance(saved.get("changes", []), list)
         and all(map(is_change, saved.get("changes", [])))
+        and isinstance(saved.get("features"), str | None)
     )

@@ -2,11 +2,13 @@
 
 import contextlib
 import gc
+import sys
 import time
 
 import numpy as np
 
 from gan.common.device import hidden_messages
+from gan.common.errors import UserError
 from gan.drawing import images
 from gan.measure.evaluators import draw_samples
 from gan.measure.table import distance_of
@@ -71,6 +73,8 @@ class Loop:
         if step == 0:
             self._picture(0)
             self.save()
+        elif self.history.rows and self.history.rows[-1]["step"] == step:
+            self._keep_best()  # --keep-best may be new
         gc.freeze()  # what is there stays, and need not be searched again below
         for epoch in range(step // per_epoch + 1, self.config.epochs + 1):
             done = int(self.state.step) - (epoch - 1) * per_epoch
@@ -92,51 +96,63 @@ class Loop:
     def save(self):
         """Write a checkpoint of the run as it is now."""
         with self.phases("checkpoints"):
-            take_checkpoint(self.state, self.sampler.conditioning, self.config,
-                            self.dataset.fingerprint, self.history).save(self.folder.checkpoints)
+            self._checkpoint().save(self.folder.checkpoints)
 
-    def metrics(self):
-        """Measure the generator as it is now, and add that to the history's last row.
+    def _checkpoint(self):
+        return take_checkpoint(self.state, self.sampler.conditioning, self.config,
+                               self.dataset.fingerprint, self.history)
 
-        What was measured before, by this process or the one that it continues,
-        is not measured again.
+    def metrics(self, finished):
+        """Measure the generator as it is now.
+
+        At the end of a run that becomes part of the history's last row; what a
+        process measured that this one continues is not measured again.
+
+        Args:
+            finished: whether the last epoch is done.
 
         Returns:
             dict of name → number, without those that could not be computed.
         """
-        last = self.history.rows[-1] if self.history.rows else {}
-        current = last.get("step") == int(self.state.step)
-        if current and metrics_in(last):
-            return metrics_in(last)
-        found = self._measure()
-        if current and found:
-            last |= found
-            self.board.scalars(found, last["epoch"])
+        if not finished:  # an uninterrupted run would not measure here
+            return self._measure()
+        last = self.history.rows[-1]
+        self.history.compare_in(self.evaluator.features()["kind"])
+        if not metrics_in(last):
+            last |= self._measure()
+            self.board.scalars(metrics_in(last), last["epoch"])
+            self._keep_best()
             self._write_history()
             self.save()
-            self._keep_best()
-        return found
+        return metrics_in(last)
 
     def restore_best(self):
         """Set the EMA generator to the best measured epoch's, with `--keep-best`.
 
         Returns:
-            That epoch's row of the history, or None if it is the last one.
+            That epoch's row of the history; None if it is as it is now, or if
+            the best one was not kept.
         """
         row = best_row(self.history.rows)
-        if not self.config.keep_best or row is None or row is self.history.rows[-1]:
+        if not self.config.keep_best or row is None or row["step"] == int(self.state.step):
             return None
-        arrays = load_checkpoint(self.folder.best).variables
+        try:
+            saved = load_checkpoint(self.folder.best)
+        except UserError:
+            saved = None
+        if saved is None or saved.step != row["step"]:
+            print(f"warning: epoch {row['epoch']} was the best, but --keep-best was not in force "
+                  "then; exporting the last one", file=sys.stderr)
+            return None
         average = {name: variable for name, variable in self.state.variables().items()
                    if name.startswith("average/")}
-        assign_variables(average, {name: arrays[name] for name in average})
+        assign_variables(average, {name: saved.variables[name] for name in average})
         return row
 
     def _keep_best(self):
         rows = self.history.rows
-        if self.config.keep_best and best_row(rows) is rows[-1]:
-            take_checkpoint(self.state, self.sampler.conditioning, self.config,
-                            self.dataset.fingerprint, self.history).write(self.folder.best)
+        if self.config.keep_best and rows and best_row(rows) is rows[-1]:
+            self._checkpoint().write(self.folder.best)
 
     def _train(self, epoch, batches):
         began = time.perf_counter()
@@ -187,6 +203,7 @@ class Loop:
 
     def _measure(self):
         with self.phases("metrics"):
+            self.history.compare_in(self.evaluator.features()["kind"])
             samples = draw_samples(self.sampler.draw, self.evaluator.count)
             return self.evaluator.measure(samples)
 

@@ -51,7 +51,7 @@ def summary_of(loop, metrics, verdict, finished, device):
 
 def write_summary(path, summary):
     """Write a summary as JSON, whole or not at all."""
-    write_text(path, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(summary, indent=2) + "\n")
 
 
 def print_summary(summary, quality, config, folder):
