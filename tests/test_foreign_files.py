@@ -164,10 +164,11 @@ def test_what_should_be_a_folder_and_is_none_is_refused(tmp_path, name, kind):
         RunFolder(tmp_path).check()
 
 
-def test_a_file_added_to_an_export_keeps_it(tiny_run, tmp_path):
+@pytest.mark.parametrize("name", ["thesis.txt", "saved_model.pb"])
+def test_a_file_put_into_an_export_keeps_it(tiny_run, tmp_path, name):
     shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    write(tmp_path, "exported_model/thesis.txt")
-    with pytest.raises(UserError, match="exported_model/thesis.txt"):
+    write(tmp_path, f"exported_model/{name}")
+    with pytest.raises(UserError, match=f"exported_model/{name}"):
         RunFolder(tmp_path).check()
 
 

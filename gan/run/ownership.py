@@ -70,23 +70,23 @@ def bears_mark(path):
 
 
 def foreign_in_export(folder):
-    """Return the first file in an export's folder that is not the export's, or None.
+    """Return the first file in an export's folder that is not as exported, or None.
 
     Args:
-        folder: an existing folder. Damaged files of an export are its own.
+        folder: an existing folder.
     """
     folder = Path(folder)
     metadata = folder / METADATA
     if metadata.exists() and not metadata.is_file():  # a FIFO would never end
         return metadata
     try:
-        about = json.loads(metadata.read_text())
-        known = set(about["sha256"]) | {METADATA}
+        known = dict(json.loads(metadata.read_text())["sha256"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         if metadata.exists():
             return metadata
-        known = set()
-    return next((folder / name for name in checksums(folder) if name not in known), None)
+        known = {}
+    return next((folder / name for name, checksum in checksums(folder).items()
+                 if known.get(name) != checksum), None)
 
 
 def _is_events(path):
