@@ -117,8 +117,6 @@ def begin_or_continue(config, given, folder):
     from gan.run.checkpoint import load_newest
 
     checkpoint = load_newest(folder.checkpoints, warn)
-    if not config.dry_run:
-        folder.mark_pictures()
     config, changes = continued(config, checkpoint.config, given)
     for name, (before, now) in changes.items():
         print(f"changed     {name} from {before} to {now}, from step {checkpoint.step:,} on")
@@ -210,6 +208,7 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
     config, state = trainer.config, trainer.state
     history = History(checkpoint.history if checkpoint else None)
     history.note_changes(int(state.step), changes)
+    folder.mark_pictures()
     folder.write_config(config, history.changes)
     pictures = sampler.kind.pictures(dataset, sampler, state.discriminator, config.num_samples)
     images.write_png(folder.real_samples, pictures.real())

@@ -208,3 +208,19 @@ def test_a_run_may_be_named_like_its_data(tmp_path):
     again = run_script("train_gan.py", "--dry-run", "--dataset", "mnist", "--outdir", "mnist",
                        cwd=tmp_path)
     assert (done.returncode, again.returncode) == (0, 0), again.stderr
+
+
+def test_a_refused_resumption_changes_nothing(tiny_run, tmp_path):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    before = contents(tmp_path)
+    states = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    done = run_script("train_gan.py", "--resume", "--dataset", "ring", cwd=tmp_path)
+    assert done.returncode == 2
+    assert contents(tmp_path) == before
+    assert {path: path.stat().st_mtime_ns for path in states} == states
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    done = run_script("train_gan.py", "--outdir", b"caf\xe9".decode(errors="surrogateescape"),
+                      cwd=tmp_path)
+    assert done.returncode == 2 and "expected the name of a folder in UTF-8" in done.stderr

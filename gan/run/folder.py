@@ -62,12 +62,11 @@ class RunFolder:
 
     def mark_pictures(self):
         """Give the pictures of a run of version 1.0 the mark, so that it can be continued."""
-        for path in self.own_files():
-            if path.suffix == ".png" and path != self.real_samples and not is_own_file(path):
-                write_png(path, read_png(path))
-        # The last one: until it bears the mark, the others need none.
-        if self.real_samples.is_file() and self.real_samples in self.own_files():
-            write_png(self.real_samples, read_png(self.real_samples))
+        unmarked = [path for path in self.own_files()
+                    if path.suffix == ".png" and not is_own_file(path)]
+        # The real samples last: until they bear the mark, the others need none.
+        for path in sorted(unmarked, key=lambda path: path == self.real_samples):
+            write_png(path, read_png(path))
 
     def holds_run(self):
         """Whether anything lies here that a run would be missed for.
