@@ -141,3 +141,12 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make, expected,
     with pytest.raises(UserError) as caught:
         load_dataset(str(tmp_path / name.partition("/")[0]))
     assert expected in str(caught.value)
+
+
+def test_a_header_that_is_no_python_is_named(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.zeros((3, 16, 16), np.uint8))
+    # A bracket that is not closed: NumPy's parser ends in an error of Python's tokenizer.
+    path.write_bytes(path.read_bytes().replace(b"(3, 16, 16), }", b"(3L, 16, 16  }"))
+    with pytest.raises(UserError, match="x.npy: expected a NumPy array, got: "):
+        load_dataset(str(path))

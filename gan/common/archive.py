@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import tempfile
+import tokenize
 import zipfile
 import zlib
 
@@ -62,7 +63,8 @@ def read_archive(path):
     except OSError as error:
         raise UserError(f"cannot be read: {describe_os_error(error)}") from error
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, MemoryError,
-            NotImplementedError, RuntimeError, RecursionError) as error:
+            NotImplementedError, RuntimeError, RecursionError, SyntaxError,
+            tokenize.TokenError) as error:
         raise UserError(f"damaged: {error}") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError("not in this version's format")

@@ -5,6 +5,7 @@ import gzip
 import math
 import os
 import stat
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -105,7 +106,7 @@ def _check_header(file, file_size, where):
         read_header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
                        else np.lib.format.read_array_header_2_0)
         shape, _, dtype = read_header(file)
-    except ValueError as error:
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:  # NumPy parses it as Python
         raise UserError(f"{where}: expected a NumPy array, got: {error}") from error
     if dtype.kind not in "buifUS":
         got = "Python objects" if dtype.hasobject else str(dtype)
