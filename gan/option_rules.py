@@ -30,6 +30,11 @@ def check_combination(config, given):
     Raises:
         UserError: naming the options.
     """
+    try:
+        config.outdir.encode()
+    except UnicodeEncodeError as error:  # TensorFlow could not write the export there
+        raise UserError("--outdir: expected the name of a folder in UTF-8, "
+                        f"got: {config.outdir!r}") from error
     if config.resume and config.overwrite:
         raise UserError("--resume and --overwrite contradict each other: expected one of them")
     if (config.image_size or 0) % 4:

@@ -92,11 +92,6 @@ def file(text):
 
 def _path(text, kind):
     path = os.path.expanduser(text)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:  # TensorFlow takes no other names
-        raise argparse.ArgumentTypeError(
-            f"expected the name of {kind} in UTF-8, got: {text!r}") from error
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"expected the name of {kind}, got: {text!r}")
     if path.startswith("~"):  # of no user of this machine; a folder ~x is named ./~x
