@@ -114,6 +114,7 @@ def begin_or_continue(config, given, folder):
             )
         return config, {}, None
 
+    from gan.data.messages import warn
     from gan.run.checkpoint import load_newest
 
     checkpoint = load_newest(folder.checkpoints, warn)
@@ -298,11 +299,6 @@ def report_interrupt(loop):
 
     print(f"interrupted at step {int(loop.state.step):,}; saved. "
           f"To continue: {command('train_gan.py', loop.folder, '--outdir')} --resume")
-
-
-def warn(text):
-    """Print a warning."""
-    print(f"warning: {printable(text)}", file=sys.stderr)
 
 
 if __name__ == "__main__":
