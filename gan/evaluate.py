@@ -9,6 +9,8 @@ not trained on stand beside them: no generator need be nearer than those.
 import json
 from pathlib import Path
 
+import numpy as np
+
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.common.options import OptionParser, file, folder, one_of, whole_number
@@ -29,6 +31,9 @@ def main():
     metadata = read_metadata(options.model)
     dataset, same = load_data(options.dataset, metadata)
 
+    if options.two_sample and kind_of(dataset.sample_shape) is Points:
+        raise UserError("--two-sample needs a generator of images, got one of points")
+
     from gan.common.device import import_tensorflow
 
     import_tensorflow(verbose=False)
@@ -38,19 +43,19 @@ def main():
     wanted, why = wanted_features(options.features, metadata, dataset)
     evaluator = kind_of(dataset.sample_shape).evaluator(dataset, wanted, why)
     count = options.num_images or evaluator.count
-    samples = draw_samples(SavedGenerator(options.model).sample, count, options.seed)
+    generator = SavedGenerator(options.model)
+    samples = draw_samples(generator.sample, count, options.seed)
     found = evaluator.measure(samples)
-    reference = evaluator.reference()
+    reference, split = evaluator.reference(), evaluator.split()
     found |= evaluator.memorisation(samples)
-    if reference.get("frechet") and "frechet" in found:
-        found["frechet_ratio"] = found["frechet"] / reference["frechet"]
-        reference["frechet_ratio"] = 1.0
-    by_definition = {"nearest_ratio": 1.0, "copies": 0.01}
-    reference |= {name: value for name, value in by_definition.items() if name in found}
-    show(found, reference, evaluator, count, options.seed)
+    add_ratios(found, reference, split)
+    if options.two_sample:
+        found["auc"], split["auc"] = two_sample(dataset, generator, options.seed)
+    show(found, {"test images": reference, "training": split}, evaluator, count, options.seed)
     if options.json:
         write_text(options.json, json.dumps({
-            "generated": found, "test_images": reference, "left_out": evaluator.left_out,
+            "generated": found, "test_images": reference, "training_split": split,
+            "left_out": evaluator.left_out,
             "images": count, "seed": options.seed, "features": evaluator.features(),
             "trained_on_this_data": same,
         }, indent=2) + "\n")
@@ -71,6 +76,9 @@ def make_parser():
              "none, or principal components of the pixels (auto: as in the run)")
     add("--num-images", type=whole_number(100, 10**6), metavar="N",
         help="images or points to generate (default: 10000, of stacked_mnist 25600)")
+    add("--two-sample", action="store_true",
+        help="also train fresh classifiers to tell generated from training images "
+             "(Lopez-Paz 2017), which takes minutes")
     add("--seed", type=whole_number(0, 2**62), default=0, metavar="N",
         help="seed of the first of them (default: 0)")
     add("--json", type=file, metavar="FILE", help="also write the metrics to this file")
@@ -141,13 +149,58 @@ def wanted_features(option, metadata, dataset):
     return "classifier" if metadata["config"].get("metrics_interval") else "auto", "as in the run"
 
 
-def show(found, reference, evaluator, count, seed):
-    """Print generated and real metrics side by side."""
+def add_ratios(found, reference, split):
+    """Add the Fréchet distance as multiples of the real images', and what else is known of those.
+
+    Args:
+        found, reference, split: dict of metric → number, of generated, test and
+            training images; changed in place.
+    """
+    for name, real in (("frechet_ratio", reference), ("frechet_split_ratio", split)):
+        if real.get("frechet") and "frechet" in found:
+            found[name] = found["frechet"] / real["frechet"]
+            real[name] = 1.0
+    by_definition = {"nearest_ratio": 1.0, "copies": 0.01}
+    reference |= {name: value for name, value in by_definition.items() if name in found}
+
+
+def two_sample(dataset, generator, seed):
+    """Train classifiers to tell generated from training images.
+
+    Returns:
+        `(auc, real_auc)`: of generated images, and of two halves of the training
+        images; see `two_sample_test`.
+
+    Raises:
+        UserError: for too few images.
+    """
+    from gan.measure.evaluators import draw_samples
+    from gan.measure.two_sample import LEAST, split_sizes, two_sample_test
+
+    images = dataset.images[np.random.default_rng(seed).permutation(len(dataset.images))]
+    half = len(images) // 2
+    if half < LEAST:
+        raise UserError(f"--two-sample needs at least {2 * LEAST} training images, got "
+                        f"{len(images)}")
+    # Of one size, or the one with more images to learn from would tell more.
+    count = sum(split_sizes(half))
+    generated = draw_samples(generator.sample, count, seed)
+    results = [two_sample_test(images[:count], generated, seed, text="generated against real"),
+               two_sample_test(images[:count], images[half:], seed, text="real against real")]
+    sizes = results[0].sizes
+    print("two-sample test: {:,} images of each kind to train on, {:,} to stop by, {:,} to rank; "
+          "AUC of each training {}".format(
+              *sizes, ", ".join(f"{auc:.3f}" for auc in results[0].aucs)), flush=True)
+    return tuple(result.auc for result in results)
+
+
+def show(found, columns, evaluator, count, seed):
+    """Print generated and real metrics side by side: see `metrics_table`."""
     from gan.measure.summary import left_out_texts, metrics_table
 
     print(f"{count:,} {evaluator.samples}, seeds from {seed}, compared in "
           f"{evaluator.features()['description']}")
-    for line in metrics_table(found, reference):
+    for line in metrics_table(found, {name: column for name, column in columns.items() if column}):
         print(line)
     for text in left_out_texts(evaluator.left_out):
         print(f"left out: {text}")

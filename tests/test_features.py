@@ -34,7 +34,9 @@ def evaluate(model, *arguments):
 def test_what_cannot_be_measured_is_left_out_with_its_reason(training, test, generated, reference):
     evaluator = image_evaluator(Dataset("few", training, test_images=test))
     found = evaluator.measure(images_of(50, 2))
-    assert found.keys() == {"frechet", "kid", "precision", "recall"} - generated
+    in_features = {"frechet", "kid", "precision", "recall"}
+    assert found.keys() & in_features == in_features - generated
+    assert "patches" in found  # which needs no features
     assert all(np.isfinite(value) for value in found.values())
     assert np.isfinite(list(evaluator.reference().values())).all()
     assert evaluator.left_out["generated"].keys() == generated
@@ -145,14 +147,15 @@ def test_the_accuracy_is_measured_on_images_held_out(shapes, tensorflow, monkeyp
 
 def test_every_metric_is_in_the_table():
     random = np.random.default_rng(0)
-    dataset = Dataset("some", images_of(50), test_images=images_of(50, 1))
-    evaluator = image_evaluator(dataset)
-    found = evaluator.measure(images_of(50, 2)) | evaluator.memorisation(images_of(50, 2))
+    images, test, generated = (
+        np.pad(images_of(50, seed), ((0, 0), (7, 7), (7, 7), (0, 0))) for seed in range(3))
+    evaluator = image_evaluator(Dataset("some", images, test_images=test))
+    found = evaluator.measure(generated) | evaluator.memorisation(generated)
     found |= coverage.class_metrics(random.uniform(size=(9, 2)), [0.5, 0.5])
     found |= coverage.histogram_metrics(np.arange(4), np.full(4, 0.25))
     skeleton, mode_of = np.zeros((1, 2)), np.zeros(1, int)
     found |= coverage.mode_metrics(random.normal(size=(9, 2)), skeleton, mode_of, 1)
-    assert set(found) | {"frechet_ratio"} == set(METRICS)
+    assert set(found) | {"frechet_ratio", "frechet_split_ratio", "auc"} == set(METRICS)
 
 
 def test_the_line_of_an_epoch_reads_the_table():

@@ -2,8 +2,8 @@
 
 All evaluators have the same face: `count`, how many samples they want;
 `samples`, what these are called; `features()`, what they are compared in;
-`measure(samples)`, `reference()`, `memorisation(samples)`, and `left_out`, the
-metrics that had no value and why. They cost nothing until the first of these
+`measure(samples)`, `reference()`, `split()`, `memorisation(samples)`, and
+`left_out`, the metrics that had no value and why. They cost nothing until the first of these
 is called.
 """
 
@@ -15,15 +15,14 @@ import numpy as np
 from gan.data.datasets import load_dataset
 from gan.data.names import STACKED
 from gan.measure import coverage, metrics
+from gan.measure.comparison import Comparison
 from gan.measure.features import extractor_for
 from gan.measure.metrics import NotMeasurableError
 
 COUNT = 10_000  # samples generated
 STACKED_COUNT = 25_600  # stacked digits, as the field has it (Metz et al. 2017)
-NEIGHBOUR_COUNT = 5_000  # of them, and of real ones, for precision and recall
 COPY_COUNT = 2_000  # of them, compared with every training image
 DRAW_BATCH = 500
-CLASS_METRICS = ("classes", "smallest_class", "largest_class", "imbalance", "confident")
 
 
 class Evaluator:
@@ -31,7 +30,7 @@ class Evaluator:
 
     Attributes:
         dataset: a `Dataset` or a `PointDataset`.
-        left_out: dict of "generated" or "reference" → dict of metric → reason.
+        left_out: dict of "generated", "reference" or "split" → dict of metric → reason.
     """
 
     count, samples = COUNT, "images"
@@ -42,7 +41,7 @@ class Evaluator:
             dataset: a `Dataset` or a `PointDataset`.
         """
         self.dataset = dataset
-        self.left_out = {"generated": {}, "reference": {}}
+        self.left_out = {"generated": {}, "reference": {}, "split": {}}
         self._reference = None
 
     def measure(self, samples):
@@ -62,6 +61,13 @@ class Evaluator:
             self._reference = {} if samples is None else self._collect(
                 "reference", self._groups(samples))
         return dict(self._reference)
+
+    def split(self):
+        """Return the metrics of some training samples, compared with the others.
+
+        Empty for points, whose test points are drawn as the training points are.
+        """
+        return {}
 
     def memorisation(self, samples):
         """Return how near samples come to training samples; empty where it has no meaning."""
@@ -132,42 +138,41 @@ class ImageEvaluator(Evaluator):
     def _unseen(self):
         return self.dataset.test_images
 
-    @functools.cached_property
-    def _real(self):
-        """The features of some training images."""
-        chosen = np.random.default_rng(0).permutation(len(self.dataset.images))[:NEIGHBOUR_COUNT]
-        return self.extractor.extract(self.dataset.images[np.sort(chosen)]).features
+    def split(self):
+        """Return the metrics of some training images, compared with the others.
 
-    def _refuse(self):
-        raise self.extractor
+        Test images can be by other writers or of another year, and are then
+        farther from the training images than these from each other. A sixth of
+        them, at most 10,000, is compared with at most 50,000 others.
+
+        Returns:
+            dict of name → number.
+        """
+        images = self.dataset.images
+        order = np.random.default_rng(0).permutation(len(images))[: 6 * COUNT]
+        count = len(order) // 6
+        part, others = (images[np.sort(chosen)] for chosen in (order[:count], order[count:]))
+        comparison = Comparison(self.extractor, others, self._frequencies())
+        return self._collect("split", comparison.groups(part))
 
     def _groups(self, images):
-        if isinstance(self.extractor, NotMeasurableError):
-            return [(("frechet", "kid", "precision", "recall"), self._refuse)]
-        extracted = self.extractor.extract(images)
-        features, near = extracted.features, extracted.features[:NEIGHBOUR_COUNT]
-        return [
-            (("frechet",), lambda: {"frechet": metrics.frechet_distance(
-                metrics.statistics(features), self.extractor.statistics)}),
-            (("kid",), lambda: {"kid": metrics.kernel_distance(self._real, near)}),
-            (("precision", "recall"), lambda: dict(zip(
-                ("precision", "recall"), metrics.precision_recall(self._real, near),
-                strict=True))),
-            *self._coverage(extracted),
-        ]
+        return self._comparison.groups(images)
 
-    def _coverage(self, extracted):
-        """The groups of metrics that count classes or modes."""
-        if extracted.probabilities is not None:
-            counts = np.bincount(self.dataset.labels, minlength=extracted.probabilities.shape[1])
-            return [(CLASS_METRICS, lambda: coverage.class_metrics(
-                extracted.probabilities, counts / counts.sum()))]
-        if extracted.modes is not None:
-            frequencies = np.bincount(load_dataset("mnist").labels) / 60_000
-            expected = np.einsum("i,j,k->ijk", frequencies, frequencies, frequencies).ravel()
-            return [(("modes", "kl"), lambda: coverage.histogram_metrics(
-                extracted.modes, expected))]
-        return []
+    @functools.cached_property
+    def _comparison(self):
+        """The training images, to compare others with."""
+        statistics = getattr(self.extractor, "statistics", None)
+        return Comparison(self.extractor, self.dataset.images, self._frequencies(), statistics)
+
+    def _frequencies(self):
+        """The frequencies of the classes or modes in the data, or None without any."""
+        if self.dataset.name == STACKED:
+            digits = np.bincount(load_dataset("mnist").labels) / 60_000
+            return np.einsum("i,j,k->ijk", digits, digits, digits).ravel()
+        if self.dataset.labels is None:
+            return None
+        counts = np.bincount(self.dataset.labels, minlength=len(self.dataset.class_names))
+        return counts / counts.sum()
 
 
 class PointEvaluator(Evaluator):

@@ -28,7 +28,8 @@ def left_out_texts(left_out):
         list of str, such as "precision, recall of real test samples: needs at
         least 4 samples, got 3".
     """
-    whose = {"generated": "", "reference": " of real test samples"}
+    whose = {"generated": "", "reference": " of real test samples",
+             "split": " of training samples"}
     names = {}
     for key, reasons in left_out.items():
         for name, reason in reasons.items():
@@ -54,14 +55,16 @@ def summary_lines(found, evaluator):
             *(("left out", text) for text in left_out_texts(evaluator.left_out))]
 
 
-def metrics_table(found, reference):
+def metrics_table(found, columns):
     """Return generated and real metrics side by side, a line each.
 
     Args:
-        found, reference: dict of metric → number.
+        found: dict of metric → number, of generated samples.
+        columns: dict of heading → dict of metric → number, of real samples.
     """
-    yield f"{'':16}{'generated':>10}{'real test':>11}"
+    yield f"{'':19}{'generated':>10}" + "".join(f"{heading:>11}" for heading in columns)
     for name, metric in METRICS.items():
         if name in found:
-            real = metric.show(reference[name]) if name in reference else ""
-            yield f"{name:16}{metric.show(found[name]):>10}{real:>11}  {metric.explanation}"
+            real = "".join(f"{metric.show(column[name]) if name in column else '':>11}"
+                           for column in columns.values())
+            yield f"{name:19}{metric.show(found[name]):>10}{real}  {metric.explanation}"

@@ -1,0 +1,95 @@
+"""Images compared with a set of real ones, in features and in pixels."""
+
+import functools
+
+import numpy as np
+
+from gan.measure import coverage, metrics
+from gan.measure.background import background_metrics, background_of
+from gan.measure.metrics import NotMeasurableError
+from gan.measure.patches import PatchDistance
+
+CLASS_METRICS = ("classes", "smallest_class", "largest_class", "imbalance", "confident")
+NEIGHBOUR_COUNT = 5_000  # images of either side, for precision and recall
+
+
+class Comparison:
+    """Real images that others are compared with; nothing is computed before it is needed.
+
+    Attributes:
+        extractor: what turns images into features, or the `NotMeasurableError`
+            why nothing can.
+    """
+
+    def __init__(self, extractor, images, frequencies=None, statistics=None):
+        """
+        Args:
+            extractor: see the attribute.
+            images: uint8 [N, H, W, C], the real ones.
+            frequencies: [K], of the classes or modes in the data, if there are any.
+            statistics: of the images' features, where they are known already.
+        """
+        self.extractor, self._images = extractor, images
+        self._frequencies, self._given = frequencies, statistics
+
+    def groups(self, images):
+        """Return what can be measured of images: list of (names of metrics, function).
+
+        Each function returns a dict of name → number or raises a `NotMeasurableError`.
+        """
+        return [*self._features(images), *self._pixels(images)]
+
+    def _features(self, images):
+        if isinstance(self.extractor, NotMeasurableError):
+            return [(("frechet", "kid", "precision", "recall"), self._refuse)]
+        extracted = self.extractor.extract(images)
+        features, near = extracted.features, extracted.features[:NEIGHBOUR_COUNT]
+        return [
+            (("frechet",), lambda: {"frechet": metrics.frechet_distance(
+                metrics.statistics(features), self._statistics)}),
+            (("kid",), lambda: {"kid": metrics.kernel_distance(self._near, near)}),
+            (("precision", "recall"), lambda: dict(zip(
+                ("precision", "recall"), metrics.precision_recall(self._near, near),
+                strict=True))),
+            *self._coverage(extracted),
+        ]
+
+    def _coverage(self, extracted):
+        """The groups of metrics that count classes or modes."""
+        if extracted.probabilities is not None:
+            return [(CLASS_METRICS, lambda: coverage.class_metrics(
+                extracted.probabilities, self._frequencies))]
+        if extracted.modes is not None:
+            return [(("modes", "kl"), lambda: coverage.histogram_metrics(
+                extracted.modes, self._frequencies))]
+        return []
+
+    def _pixels(self, images):
+        found = [(("patches", "coarse_patches"), lambda: self._patches.measure(images))]
+        if self._background is not None:
+            found.append((("background", "specks"),
+                          lambda: background_metrics(images, self._background)))
+        return found
+
+    def _refuse(self):
+        raise self.extractor
+
+    @functools.cached_property
+    def _statistics(self):
+        if self._given is not None:
+            return self._given
+        return metrics.statistics(self.extractor.extract(self._images).features)
+
+    @functools.cached_property
+    def _near(self):
+        """The features of some of the images."""
+        chosen = np.random.default_rng(0).permutation(len(self._images))[:NEIGHBOUR_COUNT]
+        return self.extractor.extract(self._images[np.sort(chosen)]).features
+
+    @functools.cached_property
+    def _patches(self):
+        return PatchDistance(self._images)
+
+    @functools.cached_property
+    def _background(self):
+        return background_of(self._images)

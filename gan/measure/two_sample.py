@@ -1,0 +1,138 @@
+"""Whether a fresh classifier can tell generated images from real ones.
+
+The classifier two-sample test of Lopez-Paz & Oquab 2017: a small convolutional
+network is trained on half real and half generated images, and what counts is how
+well it ranks others. 0.5 is guessing. It sees what no feature of meaning does:
+the exact grey of a background, a stray pixel.
+"""
+
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+TRAINED, STOPPING, RANKED = 20_000, 2_000, 5_000  # images of each kind, at most
+LEAST = 100  # images of each kind: fewer say nothing
+TRAININGS = 3  # one alone can fail to find the difference; the largest result counts
+PATIENCE, MOST_EPOCHS = 3, 20  # epochs without a better ranking of the images for stopping
+BATCH = 128
+
+
+class TwoSampleResult(NamedTuple):
+    """What came out.
+
+    Attributes:
+        auc: area under the ROC curve, the largest of all trainings.
+        aucs: of each training.
+        sizes: images of each kind to train on, to stop by and to rank.
+    """
+
+    auc: float
+    aucs: list
+    sizes: tuple
+
+
+def two_sample_test(real, generated, seed=0, trainings=TRAININGS, text="two-sample test"):
+    """Train networks to tell two sets of images apart, and rank images they did not see.
+
+    Args:
+        real, generated: uint8 [N, H, W, C] and [M, H, W, C], of one shape, in
+            random order; at most the first 27,000 of each are used.
+        seed: of weights, order and dropout.
+        trainings: how many networks.
+        text: on the progress bar.
+
+    Returns:
+        A `TwoSampleResult`.
+
+    Raises:
+        ValueError: for fewer than 100 images of a kind.
+    """
+    from tqdm import tqdm
+
+    sizes = split_sizes(min(len(real), len(generated)))
+    parts = [_join(*(images[first : first + size] for images in (real, generated)))
+             for first, size in zip(np.cumsum([0, *sizes[:2]]), sizes, strict=True)]
+    with tqdm(total=trainings * MOST_EPOCHS, desc=text, unit="epoch", leave=False,
+              disable=not sys.stderr.isatty()) as bar:
+        aucs = [_train_and_rank(*parts, seed + number, bar) for number in range(trainings)]
+    return TwoSampleResult(max(aucs), aucs, sizes)
+
+
+def split_sizes(count):
+    """Divide a number of images into those to train on, to stop by and to rank.
+
+    Raises:
+        ValueError: for fewer than 100.
+    """
+    if count < LEAST:
+        raise ValueError(f"needs at least {LEAST} images of each kind, got {count}")
+    whole = TRAINED + STOPPING + RANKED
+    part = min(1.0, count / whole)
+    return tuple(int(size * part) for size in (TRAINED, STOPPING, RANKED))
+
+
+def area_under_curve(positive, negative):
+    """Return the probability that a positive's score is above a negative's; half for a tie.
+
+    The area under the ROC curve, as the rank statistic of Mann & Whitney 1947.
+
+    Args:
+        positive, negative: [N] and [M], scores.
+    """
+    values, places = np.unique(np.concatenate([positive, negative]), return_inverse=True)
+    above = np.bincount(places[: len(positive)], minlength=len(values)).astype(np.float64)
+    below = np.bincount(places[len(positive) :], minlength=len(values)).astype(np.float64)
+    wins = above * (np.cumsum(below) - below / 2)
+    return float(wins.sum() / (len(positive) * len(negative)))
+
+
+def _join(real, generated):
+    labels = np.repeat(np.float32([1, 0]), [len(real), len(generated)])
+    return np.concatenate([real, generated]), labels
+
+
+def _train_and_rank(train, stop, rank, seed, bar):
+    """Train one network; returns the AUC of its best epoch on the images to rank."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    network = _build_network(train[0].shape[1:])
+    network.compile(keras.optimizers.Adam(1e-3),
+                    keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    best, result, waited = -1.0, 0.5, 0
+    for epoch in range(MOST_EPOCHS):
+        network.fit(*train, batch_size=BATCH, verbose=0)
+        reached = _auc(network, stop)
+        if reached > best:
+            best, result, waited = reached, _auc(network, rank), 0
+        else:
+            waited += 1
+        bar.set_postfix_str(f"AUC {result:.3f}", refresh=False)
+        bar.update()
+        if waited == PATIENCE:
+            bar.update(MOST_EPOCHS - epoch - 1)
+            break
+    return result
+
+
+def _auc(network, part):
+    images, labels = part
+    scores = network.predict(images, batch_size=500, verbose=0)[:, 0]
+    return area_under_curve(scores[labels == 1], scores[labels == 0])
+
+
+def _build_network(shape):
+    """Build the network: Sequential, uint8 [N, H, W, C] → logits float32 [N, 1]."""
+    import keras
+    from keras import layers
+
+    from gan.common.device import find_device
+
+    policy = find_device("auto").policy
+    body = [keras.Input(shape), layers.Rescaling(1 / 127.5, -1, dtype="float32")]
+    for filters, kernel, strides in ((32, 3, 1), (64, 4, 2), (128, 4, 2)):
+        body += [layers.Conv2D(filters, kernel, strides, padding="same", dtype=policy),
+                 layers.BatchNormalization(dtype=policy), layers.LeakyReLU(0.1, dtype=policy),
+                 layers.Dropout(0.3, dtype=policy)]
+    return keras.Sequential([*body, layers.Flatten(dtype=policy), layers.Dense(1, dtype="float32")])
