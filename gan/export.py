@@ -37,7 +37,6 @@ def export_generator(folder, generator, sampler, metadata):
             "sample_shape" and "class_names" among others.
     """
     archive = keras.export.ExportArchive()
-    archive.track(generator)
     endpoints = _endpoints(sampler, metadata["latent_dim"])
     for name, (function, signature) in endpoints.items():
         archive.add_endpoint(name, function, input_signature=signature)

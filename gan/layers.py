@@ -58,6 +58,30 @@ class FusedBatchNorm(keras.layers.Layer):
         return super().get_config() | {"momentum": self.momentum}
 
 
+@keras.saving.register_keras_serializable("gan")
+class Clip(keras.layers.Layer):
+    """Values cut off at -1 and 1, as those of stored images are.
+
+    Black and white are within reach of a linear layer, where tanh only comes
+    near them. Beyond the bounds the gradient is passed while it moves a value
+    back inside, and stopped otherwise: values neither get stuck nor run away.
+    """
+
+    def call(self, inputs, training=False):
+        """[N, ...] → the same shape in [-1, 1]."""
+        return _clip(inputs) if training else tf.clip_by_value(inputs, -1.0, 1.0)
+
+
+@tf.custom_gradient
+def _clip(values):
+    def gradient(upstream):
+        # A step of descent moves values against the gradient.
+        inwards = tf.where(values > 1, upstream > 0, tf.where(values < -1, upstream < 0, True))
+        return tf.where(inwards, upstream, tf.zeros_like(upstream))
+
+    return tf.clip_by_value(values, -1.0, 1.0), gradient
+
+
 class SpectralLayer(keras.layers.Layer):
     """A weight divided by its largest singular value (Miyato et al. 2018, algorithm 1).
 

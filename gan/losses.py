@@ -13,11 +13,21 @@ from typing import NamedTuple
 import tensorflow as tf
 
 
+STEEPEST = 60.0  # logits of pairs further apart have slopes that float32 tells from 0 no more
+
+
 class Loss(NamedTuple):
-    """What each of the two networks minimises."""
+    """What each of the two networks minimises.
+
+    Where every generated sample's logit has a slope in the discriminator's loss
+    that is never 0, the generator's slope is a multiple of it, which `slopes` gives:
+    function of real and fake logits → float32 [N]. One pass backwards through the
+    discriminator is then enough for both networks.
+    """
 
     discriminator: Callable
     generator: Callable
+    slopes: Callable | None = None
 
 
 def cross_entropy_discriminator(real, fake, smoothing=0.0):
@@ -37,9 +47,19 @@ def nonsaturating_generator(real, fake):
     return tf.reduce_mean(tf.nn.softplus(-fake))  # -log sigmoid(fake)
 
 
+def nonsaturating_slopes(real, fake):
+    """-sigmoid(-fake) / sigmoid(fake), which is -exp(-fake)."""
+    return -tf.exp(-tf.maximum(fake, -STEEPEST))
+
+
 def minimax_generator(real, fake):
     """log(1 - D(G(z))), the generator's side of equation 1; flat where D is sure."""
     return -tf.reduce_mean(tf.nn.softplus(fake))
+
+
+def opposite_slopes(real, fake):
+    """-1: the generator maximises what the discriminator minimises."""
+    return -tf.ones_like(fake)
 
 
 def least_squares_discriminator(real, fake):
@@ -81,13 +101,20 @@ def relativistic_generator(real, fake):
     return tf.reduce_mean(tf.nn.softplus(real - fake))
 
 
+def relativistic_slopes(real, fake):
+    """-sigmoid(real - fake) / sigmoid(fake - real), which is -exp(real - fake)."""
+    return -tf.exp(tf.minimum(real - fake, STEEPEST))
+
+
 LOSSES = {
-    "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator),
-    "minimax": Loss(cross_entropy_discriminator, minimax_generator),
+    "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator,
+                          nonsaturating_slopes),
+    "minimax": Loss(cross_entropy_discriminator, minimax_generator, opposite_slopes),
     "lsgan": Loss(least_squares_discriminator, least_squares_generator),
     "hinge": Loss(hinge_discriminator, critic_generator),
-    "wgan": Loss(wasserstein_discriminator, critic_generator),
-    "relativistic": Loss(relativistic_discriminator, relativistic_generator),
+    "wgan": Loss(wasserstein_discriminator, critic_generator, opposite_slopes),
+    "relativistic": Loss(relativistic_discriminator, relativistic_generator,
+                         relativistic_slopes),
 }
 
 

@@ -15,7 +15,7 @@ from gan.networks import Blocks, network_of
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0):
+                    extent=1.0, output="clip"):
     """Build the generator.
 
     Args:
@@ -23,9 +23,12 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         shape: (H, W, C) of an image, H = W; (2,) of a point.
         latent_dim: length of the latent vector.
         code_width: places W of a condition's code, see `Conditioning.codes`.
-        base_channels: channels of the layer before the image.
+        base_channels: channels of the layer before the last doubling of the side.
         policy: Keras dtype policy of the layers.
         extent: the unit of points, see `PointDataset`.
+        output: how images are drawn: "tanh" after the last transposed
+            convolution, as Radford et al. 2015 do it, or "clip", see `Clip`, in the
+            dcgan after one more convolution at full resolution.
 
     Returns:
         Sequential: float32 [N, latent_dim + code_width] ([N, latent_dim] for a
@@ -36,7 +39,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         ValueError: for an architecture that does not exist for such samples.
     """
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    body = network_of(arch, shape).generator(Blocks(policy), shape, base_channels, extent)
+    body = network_of(arch, shape).generator(Blocks(policy, output), shape, base_channels, extent)
     return keras.Sequential([inputs, *body], name="generator")
 
 
@@ -57,7 +60,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
     Raises:
         ValueError: for an architecture that does not exist for such samples.
     """
-    blocks = Blocks(policy, spectral, dropout)
+    blocks = Blocks(policy, spectral=spectral, dropout=dropout)
     body = network_of(arch, shape).discriminator(blocks, shape, base_channels, extent)
     outputs = SpectralDense(code_width, dtype=policy) if spectral else blocks.dense(code_width)
     last = layers.Activation("linear", dtype="float32", name="logits")

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from gan.kinds import kind_of
-from gan.layers import FusedBatchNorm, SpectralConv2D, SpectralDense
+from gan.layers import Clip, FusedBatchNorm, SpectralConv2D, SpectralDense
 
 LEAK = 0.2  # slope of LeakyReLU below zero (Radford et al. 2015)
 WEIGHTS = 0.02  # standard deviation of the initial weights, likewise
@@ -66,13 +66,15 @@ def padded_size(size):
 class Blocks:
     """The layers that the architectures are put together from, under one dtype policy."""
 
-    def __init__(self, policy, spectral=False, dropout=0.0):
+    def __init__(self, policy, output="clip", spectral=False, dropout=0.0):
         """
         Args:
             policy: Keras dtype policy.
+            output: see `build_generator`.
             spectral, dropout: see `build_discriminator`.
         """
-        self.policy, self.spectral, self.dropout = policy, spectral, dropout
+        self.policy, self.output = policy, output
+        self.spectral, self.dropout = spectral, dropout
 
     def dense(self, units, **settings):
         """A fully connected layer with the textbook's initial weights."""
@@ -88,6 +90,26 @@ class Blocks:
         # A kernel of 4 at stride 2 covers every pixel equally often; 5 would not.
         return layers.Conv2DTranspose(filters, 4, strides=2, padding="same", dtype=self.policy,
                                       kernel_initializer=_normal(), **settings)
+
+    def draw(self, channels, base_channels):
+        """The layers that double the side for the last time and draw the image.
+
+        A transposed convolution gives each pixel a sum of its own, and stray
+        pixels with it. Where nothing asks for the textbook's tanh, a convolution
+        follows it that sees what is around.
+        """
+        if self.output == "tanh":
+            return [self.upsample(channels)]
+        return [self.upsample(max(1, base_channels // 2), use_bias=False), *self.normalise(),
+                layers.Conv2D(channels, 3, padding="same", dtype=self.policy,
+                              kernel_initializer=_normal())]
+
+    def images(self):
+        """What brings the last layer's values into [-1, 1]."""
+        # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
+        if self.output == "tanh":
+            return layers.Activation("tanh", dtype="float32", name="images")
+        return Clip(dtype="float32", name="images")
 
     def normalise(self):
         """Batch normalisation with ReLU."""
@@ -122,7 +144,8 @@ def _dcgan_generator(blocks, shape, base_channels, extent):
     for filters in widths[1:]:
         body += [blocks.upsample(filters, use_bias=False), *blocks.normalise()]
     cropping = [layers.Cropping2D(_margins(work - size), dtype=blocks.policy)]
-    return [*body, blocks.upsample(channels), *(cropping if work != size else []), _images()]
+    return [*body, *blocks.draw(channels, base_channels), *(cropping if work != size else []),
+            blocks.images()]
 
 
 def _dcgan_discriminator(blocks, shape, base_channels, extent):
@@ -140,7 +163,7 @@ def _mlp_generator(blocks, shape, base_channels, extent):
     height, width, channels = shape
     body = [layer for widening in (8, 16, 32) for layer in blocks.hidden(widening * base_channels)]
     return [*body, layers.Dense(height * width * channels, dtype=blocks.policy),
-            layers.Reshape(shape, dtype=blocks.policy), _images()]
+            layers.Reshape(shape, dtype=blocks.policy), blocks.images()]
 
 
 def _mlp_discriminator(blocks, shape, base_channels, extent):
@@ -157,11 +180,6 @@ def _points_generator(blocks, shape, base_channels, extent):
 def _points_discriminator(blocks, shape, base_channels, extent):
     body = [layer for _ in range(POINT_LAYERS) for layer in blocks.leaky_hidden(8 * base_channels)]
     return [layers.Rescaling(1 / extent, dtype="float32", name="unit"), *body]
-
-
-def _images():
-    # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
-    return layers.Activation("tanh", dtype="float32", name="images")
 
 
 def _margins(pixels):

@@ -77,8 +77,12 @@ class Sampler:
             latent_dim: length of a latent vector.
         """
         self.conditioning, self.kind = conditioning, kind_of(generator.output_shape[1:])
-        self._generator, self._latent_dim = generator, latent_dim
+        self._latent_dim = latent_dim
         self._codes = tf.constant(conditioning.codes)
+        # Traced once for all that draw through it, the export's signatures among them.
+        self._network = tf.function(
+            lambda inputs: generator(inputs, training=False), autograph=False,
+            input_signature=[tf.TensorSpec([None, generator.input_shape[1]], tf.float32)])
         self.sample = tf.function(self._sample, autograph=False, reduce_retracing=True)
         self.draw = tf.function(self._draw, autograph=False, reduce_retracing=True)
 
@@ -93,7 +97,7 @@ class Sampler:
 
     def generate_from_codes(self, latents, codes):
         """Return the same for codes that need be no condition's, float32 [N, W]."""
-        return self._generator(generator_inputs(latents, codes), training=False)
+        return self._network(generator_inputs(latents, codes))
 
     def codes_of(self, conditions):
         """Return the codes of conditions, in a graph: int32 [N] → float32 [N, W]."""

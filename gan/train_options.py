@@ -87,6 +87,12 @@ class TrainOptions:
         "the mlp has 8 times as many units a layer",
         whole_number(1, 1024), metavar="N", fixed=True, points=16,
     )
+    output: str = choice(
+        "clip", "model",
+        "how images are drawn: clip: one more convolution at full resolution (dcgan), and values "
+        "cut off at black and white, which are met exactly; tanh: as in Radford 2015",
+        ("clip", "tanh"), fixed=True, earlier="tanh",
+    )
     spectral_norm: bool = option(
         False, "model",
         "spectral normalisation of the discriminator's weights (Miyato 2018)",

@@ -58,13 +58,19 @@ def train_step(config, state, real, codes):
         scaled_generator_loss = state.generator_optimizer.scale_loss(generator_loss)
 
     variables = discriminator.trainable_variables
-    gradients = tape.gradient(scaled_discriminator_loss, variables)
+    *gradients, fake_gradient = tape.gradient(scaled_discriminator_loss, [*variables, fake])
+    # In float16 the slopes of samples that the discriminator is sure of come out as 0.
+    if loss.slopes and state.policy != "mixed_float16":
+        slopes = loss.slopes(real_logits, fake_logits)
+        fake_gradient *= tf.reshape(slopes, [-1] + [1] * (len(fake.shape) - 1))
+    else:
+        fake_gradient = tape.gradient(scaled_generator_loss, fake)
     gradients = add_penalty(config, state, gradients, real, tf.stop_gradient(fake), codes)
     state.discriminator_optimizer.apply(gradients, variables)
 
     def update_generator():
         variables = generator.trainable_variables
-        gradients = tape.gradient(scaled_generator_loss, variables)
+        gradients = tape.gradient(fake, variables, fake_gradient)
         norm = gradient_norm(gradients, state.generator_optimizer)
         state.generator_optimizer.apply(gradients, variables)
         state.update_average(config.ema)

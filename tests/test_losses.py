@@ -138,3 +138,21 @@ def test_formulas_hold_under_every_policy(losses, tensorflow, policy, tolerance)
         exact = game.discriminator(*np.float32([real, -real])), game.generator(
             *np.float32([real, -real]))
         np.testing.assert_allclose(found, exact, rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["nonsaturating", "minimax", "wgan", "relativistic"])
+def test_slopes_turn_the_discriminators_gradient_into_the_generators(name, losses, tensorflow):
+    tf, loss = tensorflow, losses.LOSSES[name]
+    real, fake = tf.constant([0.3, -2.0, 5.0, 0.0]), tf.constant([1.5, -4.0, 30.0, 0.0])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(fake)
+        discriminator, generator = loss.discriminator(real, fake), loss.generator(real, fake)
+    found = tape.gradient(discriminator, fake) * loss.slopes(real, fake)
+    np.testing.assert_allclose(found, tape.gradient(generator, fake), rtol=1e-5)
+    sure = tf.constant([200.0, -200.0])
+    assert np.isfinite(loss.slopes(sure, -sure)).all()
+
+
+def test_a_loss_whose_slope_can_vanish_has_none_to_share(losses):
+    assert losses.LOSSES["hinge"].slopes is None  # 0 for logits below -1
+    assert losses.LOSSES["lsgan"].slopes is None  # 0 at a logit of 0
