@@ -66,7 +66,8 @@ def read_signature(signature, arguments):
         arguments: dict of name → array of one row, each input of the signature.
 
     Returns:
-        The output `Tensor`, whose `inputs` lead to all others.
+        `(output, frozen)`: the output `Tensor`, whose `inputs` lead to all
+        others, and the frozen function of one row.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
@@ -87,7 +88,39 @@ def read_signature(signature, arguments):
         depends = one.op.type == "Placeholder" or (
             one.op.type not in OF_SHAPES and any(other.depends for other in inputs))
         tensors[id(one)] = Tensor(one.op, one.value_index, value.numpy(), inputs, depends)
-    return tensors[id(end)]
+    return tensors[id(end)], frozen
+
+
+def with_constants(frozen, output, change):
+    """Return the frozen function with other constants.
+
+    Args:
+        frozen, output: see `read_signature`.
+        change: function of a constant that the inputs meet, float32 array →
+            float32 array.
+
+    Returns:
+        A function of a dict of name → array of one row, that returns the output.
+    """
+    import tensorflow as tf
+
+    met, seen, stack = {}, set(), [output]
+    while stack:
+        tensor = stack.pop()
+        if tensor.depends and id(tensor) not in seen:
+            seen.add(id(tensor))
+            stack += tensor.inputs
+            met |= {id(one): one for one in tensor.inputs
+                    if not one.depends and one.value.dtype == np.float32}
+    fed = [one.operation.outputs[one.index] for one in met.values()]
+    run = frozen.prune(frozen.inputs + fed, frozen.outputs[0])
+    constants = [tf.constant(change(one.value)) for one in met.values()]
+
+    def compute(arguments):
+        given = [tf.constant(arguments[tensor.op.name]) for tensor in frozen.inputs]
+        return run(*given, *constants).numpy()
+
+    return compute
 
 
 def _from_inputs(end):

@@ -132,7 +132,7 @@ def _softmax(network, tensor):
 LOWERINGS = {
     **dict.fromkeys(SAME_NUMBERS, _same), **dict.fromkeys(UNARY, _unary),
     **dict.fromkeys(BINARY, _binary), **dict.fromkeys(REDUCTIONS, _reduce),
-    **CONVOLUTIONS, **MOVING, "IdentityN": _same_of_several, "LeakyRelu": _leaky_relu, "AddN": _add_all,
-    "ClipByValue": _clip, "MatMul": _matmul, "FusedBatchNormV3": _batch_norm,
+    **CONVOLUTIONS, **MOVING, "IdentityN": _same_of_several, "LeakyRelu": _leaky_relu,
+    "AddN": _add_all, "ClipByValue": _clip, "MatMul": _matmul, "FusedBatchNormV3": _batch_norm,
     "ConcatV2": _concat, "Softmax": _softmax,
 }

@@ -6,9 +6,7 @@ from gan.common.errors import UserError
 from gan.web.frozen import UnsupportedError
 from gan.web.lowering import LOWERINGS
 
-# Vectors stay float32: they are few, and a scale of batch normalisation may be
-# small or large where a weight is not.
-LEAST_AXES_OF_FLOAT16 = 2
+LEAST_AXES_OF_FLOAT16 = 2  # vectors, few as they are, stay float32
 
 
 class Network:
@@ -94,6 +92,13 @@ class Network:
 def _unknown(what, tensor):
     return UserError(f"the page knows no operation {what}, which the generator uses at "
                      f"{tensor.operation.name}")
+
+
+def rounded(array):
+    """Return a constant as it is after having been stored as float16: float32."""
+    with np.errstate(over="ignore"):  # infinity where it is too large, which a check will see
+        return (array.astype(np.float16).astype(np.float32)
+                if array.ndim >= LEAST_AXES_OF_FLOAT16 else array)
 
 
 def pack(network, half):
