@@ -31,13 +31,17 @@ def main():
     import_tensorflow(verbose=False)
 
     from gan.saved_generator import SavedGenerator
-    from gan.web.generator import WebGenerator
     from gan.web.network import pack
     from gan.web.page import write_page
 
-    generator = WebGenerator(SavedGenerator(model))
+    saved = SavedGenerator(model)
     images = kind_of(metadata["sample_shape"]) is Images
-    half = images and options.precision == "float16" and _half_is_enough(generator)
+    half = images and options.precision == "float16"  # a few kilobytes for points
+    generator, moved = _read(saved, half)
+    if half and not moved <= MOST_DIFFERENCE:  # nor is NaN
+        print(f"note: float16 weights would change a pixel by {moved:.1f} grey levels; the page "
+              "has float32")
+        half = False
     page = write_page(generator.description(), *pack(generator.network, half))
     if len(page) > MOST_BYTES:
         raise UserError(f"--model: expected a generator whose page has at most "
@@ -46,6 +50,21 @@ def main():
     print(f"{output}: {len(page) / 1e6:.2f} MB, {'float16' if half else 'float32'} weights; "
           "open it in a browser")
     return 0
+
+
+def _read(saved, half):
+    """Return the `WebGenerator` and how far rounded weights move it, if that is asked for."""
+    from gan.common.device import hidden_messages
+    from gan.web.generator import WebGenerator
+
+    failure = None
+    with hidden_messages():  # of the freezing
+        try:
+            generator = WebGenerator(saved)
+            return generator, generator.half_difference(COMPARED) if half else 0.0
+        except UserError as error:
+            failure = error
+    raise failure
 
 
 def make_parser():
@@ -65,15 +84,6 @@ def make_parser():
         "would change a pixel by more than a grey level (default: float16)")
     add("--force", action="store_true", help="overwrite a file that exists")
     return parser
-
-
-def _half_is_enough(generator):
-    """Whether weights in float16 give the same images within one grey level."""
-    moved = generator.half_difference(COMPARED)
-    if moved <= MOST_DIFFERENCE:
-        return True
-    print(f"note: float16 weights would change a pixel by {moved:.1f} grey levels; float32 it is")
-    return False
 
 
 if __name__ == "__main__":
