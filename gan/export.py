@@ -45,9 +45,11 @@ def export_generator(folder, generator, sampler, metadata):
             archive.write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:  # TensorFlow's own file system layer
             raise UserError(f"cannot write {folder}: {error.message}") from error
+        conditions = {"probabilities": sampler.conditioning.probabilities.tolist()}
         if sampler.conditioning.class_of is not None:  # those that there are images of
-            classes = sorted(set(map(int, sampler.conditioning.class_of)))
-            metadata = metadata | {"classes": classes}
+            conditions["class_of"] = sampler.conditioning.class_of.tolist()
+            metadata = metadata | {"classes": sorted(set(conditions["class_of"]))}
+        metadata = metadata | {"conditions": conditions}
         text = json.dumps({"version": __version__, "endpoints": list(endpoints), **metadata,
                            "sha256": checksums(temporary)}, indent=2)
         write_text(temporary / METADATA, text + "\n")

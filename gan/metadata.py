@@ -119,6 +119,17 @@ def _are_words(value):
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
+def _are_conditions(value):
+    """Whether it holds the probability of each condition, and the class of each or none."""
+    if not isinstance(value, dict) or not isinstance(value.get("probabilities"), list):
+        return False
+    probabilities = value["probabilities"]
+    class_of = value.get("class_of", [0] * len(probabilities))
+    return (bool(probabilities) and _whole_numbers(class_of, least=0)
+            and len(class_of) == len(probabilities)
+            and all(type(one) in (int, float) and 0 <= one <= 1 for one in probabilities))
+
+
 CHECKS = {  # what gan.json must hold for the code here
     "sample_shape": _is_shape,
     "latent_dim": lambda value: _whole_numbers([value]),
@@ -130,4 +141,5 @@ LATER_CHECKS = {  # what exports of version 1.0 lack
     "endpoints": _are_words,
     "classes": lambda value: _whole_numbers(value, least=0) and bool(value),
     "extent": lambda value: type(value) in (int, float) and 0 < value <= MOST,
+    "conditions": _are_conditions,
 }

@@ -48,6 +48,11 @@ class SavedGenerator:
             raise UserError(f"{Path(path) / METADATA}: expected the sample_shape of the model, "
                             f"{served.shape.as_list()[1:]}, got: {list(self.sample_shape)}")
 
+    @property
+    def signatures(self):
+        """dict of name → the SavedModel's function; see `gan.export`."""
+        return self._signatures
+
     def sample(self, seeds, labels=None):
         """Draw one image per seed.
 

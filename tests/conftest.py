@@ -45,6 +45,12 @@ def run_script(name, *arguments, cwd, **settings):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **settings)
 
 
+def run_module(name, *arguments):
+    """Run one of the package's commands, such as gan.cache; returns the completed process."""
+    command = [sys.executable, "-m", name, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tiny_npz, tmp_path_factory):
     """The folder and the output of a finished run of two epochs."""

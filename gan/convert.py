@@ -1,0 +1,237 @@
+"""Convert an exported generator for programs that do not run TensorFlow.
+
+    python -m gan.convert --to litert --precision float16
+    python -m gan.convert --to onnx
+
+A conversion is loaded again and compared with the SavedModel before it is
+written. It takes latents and conditions; those of seeds are written beside it,
+so that a seed still names an image.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gan.common.errors import UserError, run_script
+from gan.common.files import atomic_file, refuse_existing
+from gan.common.options import OptionParser, file, folder, one_of, whole_number
+from gan.kinds import Images, kind_of
+from gan.metadata import find_export, read_metadata
+from gan.request import parse_seeds
+
+SIGNATURE = "serving_default"
+COMPARED = 64  # latents, those of the seeds from 0 on
+GREY_LEVEL = 1 / 255  # what a conversion may move a pixel, or a point in shares of the plane
+OPSET = 17  # of ONNX; what runtimes since 2022 read
+MOST_SEEDS = 10**6  # in the file beside the model
+
+
+class Format(NamedTuple):
+    """A format that a generator can be converted to.
+
+    Attributes:
+        ending: of the file.
+        precisions: of the weights, that it can have.
+        packages: that it needs beside the run-time packages.
+        convert: function of the SavedModel's folder, its signature and the
+            precision → bytes.
+        load: function of those bytes → a function of a dict of arrays → the images.
+    """
+
+    ending: str
+    precisions: tuple
+    packages: tuple
+    convert: Callable
+    load: Callable
+
+
+def main():
+    """Convert from the command line; returns the exit code."""
+    options = make_parser().parse_args()
+    chosen, model = FORMATS[options.to], find_export(options.model)
+    output = Path(options.output or f"generator{chosen.ending}")
+    beside = output.with_name(f"{output.stem}_seeds.npz")
+    _refuse(options, chosen)
+    for path in (output, beside):
+        refuse_existing(path, options.force, "--output")
+    metadata = read_metadata(model)
+
+    from gan.common.device import import_tensorflow
+
+    import_tensorflow(verbose=False)
+
+    from gan.saved_generator import SavedGenerator
+
+    generator = SavedGenerator(model)
+    converted, difference = _convert(chosen, options, model, generator)
+    with atomic_file(output) as target:
+        target.write(converted)
+    latents, conditions = generator.latents(options.seeds)
+    with atomic_file(beside) as target:
+        np.savez_compressed(target, seeds=np.asarray(options.seeds, np.int64), latents=latents,
+                            conditions=conditions)
+    images = kind_of(metadata["sample_shape"]) is Images
+    differs = f"{difference / GREY_LEVEL:.2g} grey levels" if images else f"{difference:.2g}"
+    print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "
+          f"{differs} on {options.compare:,} latents")
+    print(f"{beside}: latents and conditions of {len(options.seeds):,} seeds")
+    return 0
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    parser = OptionParser(prog="python -m gan.convert", description="Convert an exported "
+                          "generator to LiteRT (TensorFlow Lite) or ONNX, and compare it with the "
+                          "SavedModel before it is written.")
+    add = parser.add_argument
+    add("--to", type=one_of(tuple(FORMATS)), required=True, metavar="{" + ",".join(FORMATS) + "}",
+        help="the format; onnx needs pip install -r requirements-export.txt")
+    add("--model", type=folder, default="exported_model", metavar="FOLDER",
+        help="the exported SavedModel, or the folder of the run that wrote it "
+        "(default: exported_model)")
+    add("--output", type=file, metavar="FILE",
+        help="the converted model (default: generator.tflite or generator.onnx); latents and "
+        "conditions are written beside it, with the ending _seeds.npz")
+    add("--precision", type=one_of(("float32", "float16")), default="float32",
+        metavar="{float32,float16}",
+        help="of the weights; float16 is half the size, for litert (default: float32)")
+    add("--seeds", type=parse_seeds, default=range(1000), metavar="LIST",
+        help="whose latents and conditions are written, such as 0,3,8-15 (default: 0-999)")
+    add("--compare", type=whole_number(1, MOST_SEEDS), default=COMPARED, metavar="N",
+        help="latents on which it is compared with the SavedModel (default: 64)")
+    add("--force", action="store_true", help="overwrite files that exist")
+    return parser
+
+
+def _refuse(options, chosen):
+    """Refuse what a format cannot be, before anything slow is loaded."""
+    if options.precision not in chosen.precisions:
+        raise UserError(f"--precision: expected {' or '.join(chosen.precisions)} with --to "
+                        f"{options.to}, got: {options.precision}")
+    if len(options.seeds) > MOST_SEEDS:
+        raise UserError(f"--seeds: expected at most {MOST_SEEDS:,}, got: {len(options.seeds):,}")
+    missing = [name for name in chosen.packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"--to {options.to} needs {', '.join(missing)}; expected: "
+                        "pip install -r requirements-export.txt")
+
+
+def _convert(chosen, options, model, generator):
+    """Return the converted generator as bytes, and how far it is from the SavedModel.
+
+    Raises:
+        UserError: when it cannot be converted or loaded, or draws something else.
+    """
+    failure = None
+    with _quiet():
+        try:
+            converted = chosen.convert(model, generator.signatures[SIGNATURE], options.precision)
+            difference = compare(chosen.load(converted), generator, range(options.compare))
+        except Exception as error:  # the converters and runtimes have dozens of their own
+            failure = error
+    if failure:
+        raise UserError(f"--to {options.to}: expected a generator that can be converted and "
+                        f"loaded, got {type(failure).__name__}: {str(failure)[:300]}")
+    if not difference <= GREY_LEVEL * generator.metadata.get("extent", 1):  # nor is NaN
+        raise UserError(f"--to {options.to}: expected what the SavedModel draws within a grey "
+                        f"level, got up to {difference / GREY_LEVEL:.2g}; nothing is written")
+    return converted, difference
+
+
+def compare(draw, generator, seeds):
+    """Return how far a converted generator's samples are from the SavedModel's.
+
+    Args:
+        draw: function of a dict of arrays → samples.
+        generator: the `SavedGenerator`.
+        seeds: whose latents and conditions are compared.
+
+    Returns:
+        The largest difference of a number: a pixel in [0, 1], or a coordinate.
+    """
+    import tensorflow as tf
+
+    latents, conditions = generator.latents(seeds)
+    signature = generator.signatures[SIGNATURE]
+    named = {"latents": latents, "conditions": conditions}
+    given = {name: named[name] for name in signature.structured_input_signature[1]}
+    (expected,) = signature(**{name: tf.constant(array) for name, array in given.items()}).values()
+    found = np.asarray(draw(given))
+    if found.shape != expected.shape:
+        return np.inf
+    return float(np.abs(found - expected.numpy()).max())
+
+
+def _to_litert(model, signature, precision):
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(model), signature_keys=[SIGNATURE])
+    if precision == "float16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def _load_litert(converted):
+    if importlib.util.find_spec("ai_edge_litert"):
+        from ai_edge_litert.interpreter import Interpreter
+    else:  # TensorFlow's own copy, which it means to give up
+        import tensorflow as tf
+
+        Interpreter = tf.lite.Interpreter  # noqa: N806 - a class
+    run = Interpreter(model_content=converted).get_signature_runner(SIGNATURE)
+    return lambda given: next(iter(run(**given).values()))
+
+
+def _to_onnx(model, signature, precision):
+    import tf2onnx
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    frozen = convert_variables_to_constants_v2(signature)
+    ends = [tensor.name for tensor in frozen.outputs]
+    names = {tensor.name: tensor.op.name for tensor in frozen.inputs}  # "latents:0" is "latents"
+    names |= dict(zip(ends, signature.structured_outputs, strict=True))
+    converted, _ = tf2onnx.convert.from_graph_def(
+        frozen.graph.as_graph_def(), name="generator", opset=OPSET, output_names=ends,
+        input_names=[tensor.name for tensor in frozen.inputs], tensors_to_rename=names)
+    return converted.SerializeToString()
+
+
+def _load_onnx(converted):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(converted, providers=["CPUExecutionProvider"])
+    return lambda given: session.run(None, given)[0]
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hide what the converters say of their progress; errors are raised, not said."""
+    from gan.common.device import hidden_messages
+
+    with warnings.catch_warnings(), hidden_messages():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+FORMATS = {
+    "litert": Format(".tflite", ("float32", "float16"), (), _to_litert, _load_litert),
+    "onnx": Format(".onnx", ("float32",), ("tf2onnx", "onnx", "onnxruntime"), _to_onnx,
+                   _load_onnx),
+}
+
+
+if __name__ == "__main__":
+    run_script("gan.convert", main)

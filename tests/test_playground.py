@@ -1,0 +1,346 @@
+"""The page of an exported generator: what is written, and what Chromium draws of it."""
+
+import base64
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.browser import chromium, needs_chromium
+from tests.conftest import run_module
+
+IMAGE = (1, 6, 5, 4)  # of what the operations below are given
+DRAWN = "document.body.dataset.drawn !== undefined && !artist.busy && !artist.jobs.length"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def write_playground(model, output, *options):
+    done = run_module("gan.playground", "--model", model, "--output", output, *options)
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+@pytest.fixture(scope="module")
+def tiny_page(tiny_run, tmp_path_factory):
+    return write_playground(tiny_run[0], tmp_path_factory.mktemp("page") / "page.html")
+
+
+def layers(tf):
+    """Functions of an image that together use every operation that the page knows."""
+    random = np.random.default_rng(0)
+
+    def weights(*shape):
+        return tf.constant(random.normal(size=shape), tf.float32)
+
+    def transposed(kernel, stride, shape, padding="SAME"):
+        return lambda x: tf.nn.conv2d_transpose(
+            x, weights(kernel, kernel, 3, 4), [1, *shape, 3], stride, padding)
+
+    def normalised(x, axes):
+        mean, variance = tf.nn.moments(x, axes, keepdims=True)
+        return (x - mean) * tf.math.rsqrt(variance + 1e-5)
+
+    def batch_norm(x):
+        scale, offset, mean = weights(4), weights(4), weights(4)
+        return tf.raw_ops.FusedBatchNormV3(x=x, scale=scale, offset=offset, mean=mean,
+                                           variance=tf.exp(weights(4)), is_training=False)[0]
+
+    return {
+        "dense": lambda x: tf.reshape(x, [1, -1]) @ weights(120, 7) + weights(7),
+        "dense of pixels": lambda x: tf.linalg.matmul(
+            tf.reshape(x, [30, 4]), weights(5, 4), transpose_b=True),
+        "conv same": lambda x: tf.nn.conv2d(x, weights(3, 3, 4, 5), 1, "SAME"),
+        "conv stride": lambda x: tf.nn.conv2d(x, weights(4, 4, 4, 3), 2, "SAME"),
+        "conv valid": lambda x: tf.nn.conv2d(x, weights(3, 2, 4, 8), [2, 1], "VALID"),
+        "conv explicit": lambda x: tf.nn.conv2d(
+            x, weights(3, 3, 4, 1), 1, [[0, 0], [2, 1], [0, 1], [0, 0]]),
+        "transposed 4 by 2": transposed(4, 2, (12, 10)),
+        "transposed 5 by 2": transposed(5, 2, (12, 10)),
+        "transposed 3 by 1": transposed(3, 1, (6, 5)),
+        "transposed 2 by 3": transposed(2, 3, (18, 15)),
+        "transposed valid": transposed(5, 3, (20, 17), "VALID"),
+        "depthwise": lambda x: tf.nn.depthwise_conv2d(x, weights(3, 3, 4, 2), [1, 2, 2, 1], "SAME"),
+        "average": lambda x: tf.nn.avg_pool2d(x, 2, 1, "VALID"),
+        "batch norm": batch_norm,
+        "instance norm": lambda x: normalised(x, [1, 2]),
+        "layer norm": lambda x: normalised(x, [1, 2, 3]),
+        "pixel norm": lambda x: x * tf.math.rsqrt(tf.reduce_mean(x**2, -1, keepdims=True) + 1e-8),
+        "pads": lambda x: tf.pad(tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], constant_values=2.5),
+                                 [[0, 0], [2, 1], [1, 1], [0, 0]], "REFLECT"),
+        "slices": lambda x: x[:, 4:0:-2, ::2, 1:] + tf.slice(x, [0, 1, 0, 0], [1, 2, 3, 3]),
+        "lost axis": lambda x: x[:, 2, :, None, 3] * 2.0,
+        "parts": lambda x: tf.concat(tf.split(x, 2, 3)[::-1] + [x], 3),
+        "unequal parts": lambda x: tf.split(x, [2, 3], 2)[1],
+        "gather, tile, reverse": lambda x: tf.tile(
+            tf.reverse(tf.gather(x, [3, 0], axis=3), [1]), [1, 1, 2, 1]),
+        "transpose": lambda x: tf.transpose(x, [0, 3, 1, 2]),
+        "depth to space": lambda x: tf.nn.depth_to_space(x, 2),
+        "space to depth": lambda x: tf.nn.space_to_depth(x[:, :, :4], 2),
+        "nearest": lambda x: tf.image.resize(x, (12, 10), "nearest"),
+        "bilinear": lambda x: tf.image.resize(x, (12, 15), "bilinear"),
+        "bicubic": lambda x: tf.image.resize(x, (9, 5), "bicubic"),
+        "broadcast": lambda x: x[:, :1] + tf.broadcast_to(x[:, :, :1], [1, 6, 5, 4]),
+        "reductions": lambda x: tf.reduce_max(x, 1) - tf.reduce_min(x, 1) + tf.reduce_sum(x, 1),
+        "attention": lambda x: tf.nn.softmax(tf.nn.relu(x) / 0.5),
+        "clip": lambda x: tf.clip_by_value(x, -0.5, 0.25),
+        "bounds": lambda x: tf.minimum(tf.maximum(x, -1.0), tf.abs(x) - 0.5),
+        "relus": lambda x: tf.nn.leaky_relu(x, 0.2) + tf.nn.relu6(3 * x) + tf.nn.elu(x),
+        "swish": lambda x: tf.nn.silu(x) + tf.nn.gelu(x, approximate=True) + tf.nn.selu(x),
+        "smooth": lambda x: tf.nn.softplus(x) + tf.nn.softsign(x) + tf.sin(x) * tf.cos(x),
+        "powers": lambda x: tf.sqrt(tf.exp(x)) + tf.math.log(1 + x**2) - 1 / (1 + tf.abs(x)),
+        "sums": lambda x: tf.add_n([x, -x, tf.tanh(x)]) + tf.math.squared_difference(x, 1.0),
+        "spectral": lambda x: tf.nn.bias_add(tf.nn.conv2d(  # weights that are computed
+            x, weights(3, 3, 4, 4) / tf.norm(weights(8)), 1, "SAME"), weights(4)),
+    }
+
+
+@needs_chromium
+def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path):
+    from gan.web.frozen import read_signature
+    from gan.web.network import Network, pack
+    from gan.web.page import ASSETS
+    blank = tmp_path / "blank.html"
+    blank.write_text("<!doctype html>")
+    page.open(blank)
+    page.run((ASSETS / "engine.js").read_text().replace("const ", "var "))
+    image = np.random.default_rng(1).normal(size=IMAGE).astype(np.float32)
+    for name, layer in layers(tensorflow).items():
+        output, _ = read_signature(lambda latents, layer=layer: {"y": layer(latents)},
+                                   {"latents": image})
+        description, weights = pack(Network(output), half=False)
+        weights = base64.b64encode(weights).decode()
+        numbers = page.run(f"""Array.from(makeNetwork({json.dumps(description)},
+            Uint8Array.from(atob("{weights}"), (letter) => letter.charCodeAt(0)).buffer
+            )({{ latents: Float32Array.from({image.ravel().tolist()}) }}))""")
+        np.testing.assert_allclose(numbers, output.value.ravel(), rtol=2e-4, atol=2e-5,
+                                   err_msg=name)
+
+
+@pytest.mark.parametrize(("layer", "expected"), [
+    ("lambda x: tf.math.erf(x)", "Erf of float32"),
+    ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 1]), 1, 'SAME', dilations=2)", "dilation"),
+    ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 2, 2]), 1, 'SAME')", "Conv2D in groups"),
+    ("lambda x: tf.reshape(x, [30, 4]) @ tf.reshape(x, [4, 30])", "MatMul with computed weights"),
+    ("lambda x: tf.cast(x > 0, tf.float32)", "of bool"),
+])
+def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, expected):
+    from gan.common.errors import UserError
+    from gan.web.frozen import read_signature
+    from gan.web.network import Network
+    function = eval(layer, {"tf": tensorflow})
+    output, _ = read_signature(lambda latents: {"y": function(latents)},
+                               {"latents": np.ones(IMAGE, np.float32)})
+    with pytest.raises(UserError, match="the page knows no operation .*" + expected):
+        Network(output)
+
+
+def test_weights_of_float16_are_half_as_long(tensorflow):
+    from gan.web.frozen import read_signature
+    from gan.web.network import Network, pack
+    weights = tensorflow.constant(np.arange(12).reshape(4, 3) / 7, tensorflow.float32)
+    output, _ = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
+                               {"latents": np.ones([1, 4], np.float32)})
+    (description, half), (_, whole) = (pack(Network(output), narrow) for narrow in (True, False))
+    assert (len(half), len(whole)) == (12 * 2 + 3 * 4, 12 * 4 + 3 * 4)
+    (matrix,) = [one for one in description["constants"] if one["half"]]
+    np.testing.assert_array_equal(
+        np.frombuffer(half, "<f2", matrix["count"], matrix["start"]),
+        (np.arange(12) / 7).astype(np.float16))
+
+
+def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
+    from gan.web.frozen import read_signature
+    from gan.web.generator import directions
+    from gan.web.network import Network
+    # The third number of the latent counts most, then the first; the code comes before both.
+    matrix = tensorflow.constant(np.diag([9.0, 2.0, 1.0, 5.0]), tensorflow.float32)
+    output, _ = read_signature(
+        lambda latents, codes: {"y": tensorflow.concat([codes, latents], 1) @ matrix},
+        {"latents": np.ones([1, 3], np.float32), "codes": np.ones([1, 1], np.float32)})
+    assert directions(Network(output), 3) == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+
+
+@needs_chromium
+def test_the_page_draws_what_generate_draws(tiny_run, tiny_page, page):
+    from gan.saved_generator import SavedGenerator
+    page.open(tiny_page)
+    page.wait(DRAWN)
+    saved = SavedGenerator(tiny_run[0] / "exported_model")
+    for seed, label in ((0, None), (1, None), (77, 1), (2**40 + 3, 0), (2**62, None)):
+        expected = saved.sample([seed], None if label is None else [label])[0]
+        drawn = picture(page, f"choose({{seed: {seed}n, label: {-1 if label is None else label}}})")
+        assert np.abs(drawn - expected[..., 0]).max() <= 1, seed
+        assert len(np.unique(drawn)) > 10
+    latents = np.concatenate([saved.latents([seed])[0] for seed in (5, 2**50)])
+    np.testing.assert_allclose(
+        page.run("[5n, 2n ** 50n].map((seed) => Array.from(latentOf(seed, about.latent_dim)))"),
+        latents, atol=1e-6)
+    assert page.errors == []
+
+
+def picture(page, action=""):
+    """Do something and return the grey levels that the large canvas then shows."""
+    page.run(f"{action}; 0")
+    page.wait(DRAWN)
+    return np.array(page.run("""(() => {
+        const canvas = document.getElementById("picture");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return Array.from({ length: canvas.height }, (_, row) => Array.from(
+            { length: canvas.width }, (_, column) => data[4 * (row * canvas.width + column)]));
+    })()"""), int)
+
+
+@needs_chromium
+def test_conditions_are_drawn_as_in_the_export(tiny_run, tiny_page, page):
+    from gan.saved_generator import SavedGenerator
+    page.open(tiny_page)
+    saved, seeds = SavedGenerator(tiny_run[0] / "exported_model"), list(range(200))
+    for label in (None, 0, 1):
+        _, expected = saved.latents(seeds, None if label is None else [label] * 200)
+        drawn = page.run(f"{seeds}.map((seed) => chosenCondition(BigInt(seed), "
+                         f"{-1 if label is None else label}))")
+        assert drawn == expected.tolist() and len(set(drawn)) > 1
+
+
+@needs_chromium
+def test_what_is_chosen_changes_the_picture(tiny_page, page):
+    page.open(tiny_page)
+    page.wait(DRAWN)
+    first = picture(page)
+
+    def moved(selector, value, event="input"):
+        return picture(page, f"""{{const field = document.querySelector({json.dumps(selector)});
+            field.value = {value}; field.dispatchEvent(new Event("{event}"))}}""")
+
+    assert (moved("#directions input", 3) != first).any()
+    assert (picture(page, "document.querySelector('#reset').click()") == first).all()
+    assert (moved("#truncation", 0.3) != first).any()
+    assert (moved("#truncation", 1) == first).all()
+    assert (moved("#style", 0, "change") != moved("#style", 3, "change")).any()
+    assert (moved("#style", -1, "change") == first).all()
+    other = picture(page, "document.querySelector('#next').click()")
+    assert (other != first).any() and page.run("document.querySelector('#seed').value") == "1"
+    tile = picture(page, "document.querySelectorAll('#sheet button')[2].click()")
+    assert page.run("document.querySelector('#seed').value") == "3"
+    assert (moved("#seed", 3) == tile).all()
+    assert (moved("#seed", "'3x'") == tile).all()
+    assert page.run("document.querySelector('#seed').getAttribute('aria-invalid')") == "true"
+    assert page.run("document.querySelectorAll('#sheet button').length") == 64
+    moved("#rows", "'classes'", "change")
+    assert page.run("document.querySelectorAll('#sheet button').length") == 2 * 8
+    assert page.errors == []
+
+
+@needs_chromium
+def test_a_walk_passes_seeds(tiny_page, page):
+    page.open(tiny_page)
+    page.wait(DRAWN)
+    first = picture(page)
+    page.run("document.querySelector('#walk').click()")
+    page.wait("state.seed >= 1n")
+    page.run("document.querySelector('#walk').click()")
+    assert (picture(page) != first).any()
+    assert page.run("document.querySelector('#walk').textContent") == "Walk"
+    assert (picture(page, "choose({seed: 0n})") == first).all() and page.errors == []
+
+
+@needs_chromium
+def test_the_page_draws_without_a_worker(tiny_page, page, tmp_path):
+    page.open(tiny_page)
+    page.wait(DRAWN)
+    first, without = picture(page), tmp_path / "without.html"
+    without.write_text(tiny_page.read_text().replace("worker-src blob:", "worker-src 'none'"))
+    errors = len(page.errors)
+    page.open(without)
+    assert (picture(page) == first).all()
+    del page.errors[errors:]  # Chromium says what the policy refused
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
+        tiny_page, page, width):
+    page.look(width)
+    before = len(page.requests)
+    page.open(tiny_page)
+    page.wait(DRAWN)
+    assert page.run("document.documentElement.scrollWidth") <= width
+    assert all(address.startswith(("file:", "blob:")) for address in page.requests[before:])
+    page.run("fetch('https://example.org/').catch(() => 0)")
+    assert "Content Security Policy" in page.errors.pop(-2) + page.errors.pop()
+    unnamed = page.run("""[...document.querySelectorAll("input, select, button, canvas")].filter(
+        (one) => !one.labels?.length && !one.getAttribute("aria-label") && !one.textContent
+            && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
+    assert unnamed == []
+
+
+@needs_chromium
+def test_points_are_a_scatter_over_the_plane(tensorflow, tmp_path, page):
+    from gan.saved_generator import SavedGenerator
+    page.open(write_playground(export_points(tensorflow, tmp_path), tmp_path / "page.html"))
+    page.wait(DRAWN)
+    expected = SavedGenerator(tmp_path / "exported_model").sample(range(2000))
+    assert np.ptp(expected, axis=0).min() > 0.1
+    np.testing.assert_allclose(page.run("cloud.places.map((place) => Array.from(place))"),
+                               expected, atol=1e-4)
+    place = page.run("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
+                     "resolve(Array.from(cloud.chosen)), 500))")
+    np.testing.assert_allclose(
+        place, SavedGenerator(tmp_path / "exported_model").sample([70000])[0], atol=1e-4)
+    assert page.run("document.querySelector('#sheet-card').hidden")
+    assert page.errors == []
+
+
+def export_points(tf, folder):
+    """Export an untrained generator of points of some spread; returns the folder."""
+    from gan.data.conditioning import Conditioning
+    from gan.export import export_generator
+    from gan.models import build_generator
+    from gan.sampling import Sampler
+    tf.keras.utils.set_random_seed(3)
+    generator = build_generator("mlp", (2,), 4, 1, 4, extent=3.0)
+    one = Conditioning(np.zeros(4, np.int32), np.ones(1, np.float32), np.array([[0]]), "none")
+    export_generator(folder / "exported_model", generator, Sampler(generator, one, 4), {
+        "sample_shape": [2], "latent_dim": 4, "class_names": [], "dataset": "ring", "extent": 3.0,
+        "config": {"dataset": "ring", "image_size": None, "channels": None, "skip_broken": False}})
+    return folder
+
+
+def test_strings_from_data_cannot_leave_their_place(tmp_path):
+    from gan.web.page import in_script, write_page
+    evil = "</script><script>alert(1)</script><!--&__STYLE__"
+    assert not re.search("[<>&]", in_script({"name": evil}))
+    assert json.loads(in_script({"name": evil})) == {"name": evil}
+    page = write_page({"dataset": evil, "class_names": [evil]}, {}, b"")
+    assert "alert(1)</script" not in page and "__STYLE__" in page
+    assert page.count("<script") == 3 + 4 and page.count("</script>") == 3 + 4
+
+
+def test_errors_are_one_line(tiny_run, tmp_path):
+    def refused(expected, *options):
+        done = run_module("gan.playground", *options)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert expected in done.stderr
+
+    output = tmp_path / "page.html"
+    refused("expected a folder with an exported generator", "--model", tmp_path,
+            "--output", output)
+    output.write_text("mine")
+    refused("--force", "--model", tiny_run[0], "--output", output)
+    assert output.read_text() == "mine"
+    export = tmp_path / "old"
+    shutil.copytree(tiny_run[0] / "exported_model", export)
+    path = export / "assets.extra" / "gan.json"
+    about = json.loads(path.read_text())
+    del about["conditions"]
+    path.write_text(json.dumps(about))
+    refused("train_gan.py --resume writes it again", "--model", export,
+            "--output", tmp_path / "other.html")
+    assert not (tmp_path / "other.html").exists()
