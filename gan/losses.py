@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-
 STEEPEST = 60.0  # logits of pairs further apart have slopes that float32 tells from 0 no more
 
 

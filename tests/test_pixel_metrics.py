@@ -59,11 +59,11 @@ def test_a_pyramid_adds_up_to_the_images():
     images = noise(3, size=57).astype(np.float32)
     scales = laplacian_pyramid(images)
     assert [scale.shape[1] for scale in scales] == [57, 29, 15]
+    weights = np.array([1, 4, 6, 4, 1]) / 16
     rest = scales[-1]
     for scale in scales[-2::-1]:
         larger = np.zeros_like(scale)
         larger[:, ::2, ::2] = 4 * rest
-        weights = np.array([1, 4, 6, 4, 1]) / 16
         for axis in (1, 2):
             larger = np.apply_along_axis(
                 lambda row: np.convolve(np.pad(row, 2, mode="reflect"), weights, "valid"),
