@@ -75,7 +75,7 @@ class RunFolder:
         """
         begun = {self.config, self.real_samples, self.images / "epoch_0000.png",
                  self.checkpoints / "step_000000000.npz"}
-        begun |= set(self._events())
+        begun |= {*self._events(), *self.images.glob("epoch_0000_step_*.png")}
         return self._is_export() or any(path not in begun for path in self.own_files())
 
     def check(self):
