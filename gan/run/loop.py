@@ -36,7 +36,7 @@ class Loop:
     """Advances a run to its last epoch and writes what each epoch leaves."""
 
     def __init__(self, trainer, sampler, dataset, folder, history, progress, board, pictures,
-                 evaluator, phases):
+                 evaluator, phases, report):
         """
         Args:
             trainer: `Trainer`.
@@ -49,11 +49,13 @@ class Loop:
             pictures: what draws the epoch pictures, see `gan.gallery`.
             evaluator: what measures the samples, see `gan.measure.evaluators`.
             phases: `Phases`.
+            report: `LiveReport`.
         """
         self.config, self.trainer, self.state = trainer.config, trainer, trainer.state
         self.sampler, self.dataset, self.folder = sampler, dataset, folder
         self.history, self.progress, self.board = history, progress, board
-        self.pictures, self.evaluator, self.phases = pictures, evaluator, phases
+        self.pictures, self.evaluator = pictures, evaluator
+        self.phases, self.report = phases, report
         self._picture_steps = PictureSteps(self.config.sample_interval,
                                            trainer.feed.steps_per_epoch)
         self._tracing = True  # until the first call of the train step
@@ -78,6 +80,7 @@ class Loop:
             self.save()
         elif self.history.rows and self.history.rows[-1]["step"] == step:
             self._keep_best()  # --keep-best may be new
+        self.report.write()
         gc.freeze()  # what is there stays, and need not be searched again below
         for epoch in range(step // per_epoch + 1, self.config.epochs + 1):
             begun = int(self.state.step)
@@ -217,6 +220,7 @@ class Loop:
         if self._picture_steps.after_epoch(epoch) or last:
             self._picture(epoch)
         self._write_history()
+        self.report.write(at_once=last)
 
     def _write_history(self):
         with self.phases("pictures"):
