@@ -4,6 +4,7 @@
     python -m gan.report RUN OTHER_RUN        # comparison.html
 """
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def main():
         raise UserError(f"RUN: expected at most {MOST_RUNS} runs, got: {len(options.run)}")
     output = choose_output(options)
     runs = [read_run(path) for path in options.run]
+    if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
+        runs = [dataclasses.replace(run, name=run.folder) for run in runs]
     page = page_of(runs[0], Embedded()) if len(runs) == 1 else comparison_of(runs, Embedded())
     remove_leftovers(output.parent)
     write_text(output, page)

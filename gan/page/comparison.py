@@ -46,7 +46,7 @@ def outcomes(runs):
         seconds = duration(run.rows[-1]["seconds"]) if run.rows else "–"
         found = (run.summary.get("verdict") or {}).get("finding") or run.note or "no verdict"
         rows.append([heading, escape(sections.state_text(run)), seconds, escape(found)])
-    shown = table(["run", "state", "training", "verdict"], rows)
+    shown = table(["run", "state", "training", "verdict"], rows, "outcome")
     return f"<section><h2>Outcome</h2>{shown}</section>"
 
 
@@ -60,7 +60,7 @@ def differences(runs):
         if any(value != values[0] for value in values):
             rows.append([f"<code>{escape('--' + name.replace('_', '-'))}</code>",
                          *map(sections.shown_value, values)])
-    shown = table(["option", *headings(runs)], rows) if rows else (
+    shown = table(["option", *headings(runs)], rows, "cell") if rows else (
         "<p>They have the same options.</p>")
     return f"<section><h2>Options that differ</h2>{shown}</section>"
 

@@ -56,6 +56,8 @@ class Embedded:
 
 
 def _key(path):
+    if path is None:
+        return None
     try:
         state = os.stat(path)
     except OSError:

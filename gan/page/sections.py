@@ -91,6 +91,7 @@ def metrics(run):
     for name, metric in METRICS.items():
         if name in run.generated:
             meaning = metric.explanation.removesuffix("; lower is better")
+            meaning = meaning[0].upper() + meaning[1:]
             better = f'<span class="quiet">{BETTER[metric.better]}</span>'
             rows.append([escape(metric.label), metric.show(run.generated[name]),
                          metric.show(real[name]) if name in real else "–",
@@ -204,7 +205,10 @@ def commands(run):
 
 def repeat_command(run):
     """Return the command that began the run, or one with its options where that is not known."""
-    typed = shlex.split(str(run.summary.get("command", "")))
+    try:
+        typed = shlex.split(str(run.summary.get("command", "")))
+    except ValueError:  # somebody changed it
+        typed = []
     if len(typed) > 1 and "--resume" not in typed and typed[1].endswith("train_gan.py"):
         return shlex.join(["python", "train_gan.py", *typed[2:]])
     words = ["python", "train_gan.py"]
