@@ -51,7 +51,7 @@ def write_mp4(path, frames, durations, loop=0):
         film = Path(folder) / "film.mp4"
         try:
             with imageio.get_writer(film, format="FFMPEG", fps=1 / shortest, codec="libx264",
-                                    quality=8, macro_block_size=1, pixelformat="yuv420p",
+                                    quality=6, macro_block_size=1, pixelformat="yuv420p",
                                     ffmpeg_log_level="error") as writer:
                 for frame, seconds in zip(frames, durations, strict=True):
                     for _ in range(round(seconds / shortest)):
