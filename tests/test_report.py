@@ -352,6 +352,32 @@ def test_wrong_input_is_told_in_one_line(tmp_path, arguments, expected):
     assert expected in done.stderr
 
 
+def test_a_finished_run_that_is_made_longer_is_unfinished(tiny_run, tmp_path):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    assert read_run(tmp_path).state == "finished"
+    options = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**options, "epochs": 5}))
+    assert read_run(tmp_path).state == "unfinished"
+
+
+def test_a_name_that_is_no_text_is_shown_escaped():
+    page = page_of(content(folder="run\udcff", dataset={"name": "caf\udce9"}), Embedded())
+    assert "caf\\udce9" in Elements(page).text and page.encode()
+
+
+@pytest.mark.parametrize(("name", "changed"), [
+    ("config.json", {"epochs": "many"}), ("config.json", {"loss": "none"}),
+    ("summary.json", {"metrics": 1}), ("summary.json", {"verdict": "good"}),
+    ("summary.json", {"seconds": {"training": "long"}}),
+])
+def test_a_changed_file_of_the_run_is_named(tiny_run, tmp_path, name, changed):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    saved = json.loads((tmp_path / name).read_text())
+    (tmp_path / name).write_text(json.dumps({**saved, **changed}))
+    with pytest.raises(UserError, match=f"{name}: expected"):
+        read_run(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["config.json", "history.csv", "summary.json"])
 def test_a_broken_file_of_the_run_is_named(tiny_run, tmp_path, name):
     shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)

@@ -27,7 +27,7 @@ def document(title, body, data):
     script, style = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     policy = (f"default-src 'none'; img-src data:; style-src '{_checksum(style)}'; "
               f"script-src '{_checksum(script)}'; base-uri 'none'; form-action 'none'")
-    return f"""{START}<meta charset="utf-8">
+    page = f"""{START}<meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
@@ -41,6 +41,7 @@ def document(title, body, data):
 </body>
 </html>
 """
+    return page.encode("utf-8", "backslashreplace").decode()  # names of files may be no text
 
 
 def _checksum(text):

@@ -13,14 +13,18 @@ from pathlib import Path
 from gan.common.errors import UserError, describe_os_error
 from gan.common.files import write_text
 from gan.common.leftovers import is_alive
+from gan.common.options import check_saved
+from gan.config import TrainConfig
 from gan.metadata import read_metadata
 from gan.page.content import RUNNING, RunContent
+from gan.page.curves import NETWORKS, SCORES
 from gan.page.pictures import Embedded
 from gan.page.single import page_of
 from gan.run.folder import LOCK, RunFolder
-from gan.run.ownership import OPTIONS
+from gan.run.ownership import OPTIONS, SUMMARY
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
+COLUMNS = {"epoch", "step", "seconds", "images_per_second", *NETWORKS, *SCORES}
 PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 
 
@@ -98,14 +102,21 @@ def read_run(path):
     """
     folder = RunFolder(path)
     config = _read_json(folder.config, OPTIONS)
+    changes = config.pop("changes", [])
+    try:
+        config = check_saved(TrainConfig, config)
+    except UserError as error:
+        raise UserError(f"{folder.config}: expected the options of a run ({error})") from error
     rows, summary = read_history(folder.history), {}
     if folder.summary.exists():
-        summary = _read_json(folder.summary, {"verdict", "metrics", "seconds", "command"})
+        summary = _read_json(folder.summary, SUMMARY)
+        if not _is_summary(summary):
+            raise UserError(f"{folder.summary}: expected the summary of a run, got another file")
     if summary and summary.get("epochs") != len(rows):  # the run was continued since
         summary = {}
     return RunContent(
-        name=name_of(path), folder=str(path), config=config, changes=config.pop("changes", []),
-        rows=rows, summary=summary, dataset=_dataset_of(folder.export),
+        name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
+        summary=summary, dataset=_dataset_of(folder.export),
         pictures=pictures_in(folder.images), real=_existing(folder.real_samples),
         state=_state(folder, summary, len(rows), config["epochs"]),
     )
@@ -124,7 +135,10 @@ def read_history(path):
         return []
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            return [_numbers(row) for row in csv.DictReader(file)]
+            rows = [_numbers(row) for row in csv.DictReader(file)]
+        if not all(row.keys() >= COLUMNS and row["epoch"] > 0 for row in rows):
+            raise ValueError("columns are missing")
+        return rows
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{path}: expected the history of a run, got a broken file "
                         f"({error})") from error
@@ -169,6 +183,19 @@ def _read_json(path, names):
     return content
 
 
+def _is_summary(summary):
+    """Whether `gan.run.summary.summary_of` could have written this, as far as a page needs it."""
+    metrics, verdict = summary["metrics"], summary["verdict"]
+    numbers = [summary["seconds"]]
+    if isinstance(metrics, dict):
+        numbers += [metrics.get("generated"), metrics.get("real")]
+    return (len(numbers) == 3 and isinstance(verdict, dict | None)
+            and isinstance(metrics.get("features", {}), dict)
+            and isinstance(summary.get("versions", {}), dict)
+            and all(isinstance(each, dict) for each in numbers)
+            and all(type(value) in (int, float) for each in numbers for value in each.values()))
+
+
 def _dataset_of(export):
     """What an export says of its data; nothing where there is none."""
     try:
@@ -189,6 +216,6 @@ def _state(folder, summary, done, epochs):
             return RUNNING
     except (OSError, ValueError):
         pass  # nobody is training there
-    if not summary or (done == epochs) > summary["finished"]:
+    if not summary or summary.get("finished") != (done == epochs):  # more epochs were begun
         return "unfinished"
     return "finished" if done == epochs else "stopped"
