@@ -74,11 +74,11 @@ def train(config, given, folder, phases):
         folder.clear()
     deadline = phases.began + 60 * config.max_minutes if config.max_minutes else None
     with StopRequest(deadline) as stop:
-        loop = prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
+        loop = prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes, device)
         try:
             finished = loop.run(stop)
         except DivergedError as error:
-            return report_divergence(error, config)
+            return report_divergence(error, loop)
         finally:
             loop.progress.close()
     if stop.signal and not finished:
@@ -86,6 +86,7 @@ def train(config, given, folder, phases):
         return 128 + stop.signal
     try:
         finish(loop, finished, device)
+        loop.report.write(state=None)
     except KeyboardInterrupt:  # Ctrl-C, and any other request to stop
         report_interrupt(loop)
         raise
@@ -198,13 +199,15 @@ def build_networks(config, dataset, conditioning, device, checkpoint):
     return trainer, sampler
 
 
-def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes):
+def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes, device):
     """Put together what the epochs write to, and write what is known before the first."""
     from gan.drawing import images
     from gan.run.board import Board
     from gan.run.history import History
     from gan.run.loop import Loop
     from gan.run.progress import Progress
+    from gan.run.report import LiveReport
+    from gan.run.summary import circumstances
 
     config, state = trainer.config, trainer.state
     history = History(checkpoint.history if checkpoint else None)
@@ -223,6 +226,10 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes)
         evaluator=sampler.kind.evaluator(
             dataset, "classifier" if config.metrics_interval else "auto"),
         phases=phases,
+        report=LiveReport(folder, config, history, phases, {
+            **circumstances(device), "dataset": {
+                "name": dataset.name, "samples": len(dataset.samples),
+                "shape": dataset.sample_shape, "classes": dataset.class_names}}),
     )
     if checkpoint and checkpoint.config != dataclasses.asdict(config):
         loop.save()  # so that what was changed is in force when this process is killed
@@ -284,12 +291,13 @@ def export(loop, row=None):
         })
 
 
-def report_divergence(error, config):
+def report_divergence(error, loop):
     """Say what became of a run that was stopped by itself; returns the exit code."""
     from gan.run.verdict import diverged
 
-    print(f"train_gan.py: stopped, the last checkpoint is kept; {diverged(error, config)}",
-          file=sys.stderr)
+    verdict = diverged(error, loop.config)
+    print(f"train_gan.py: stopped, the last checkpoint is kept; {verdict}", file=sys.stderr)
+    loop.report.write("diverged", str(verdict))
     return EXIT_DIVERGED
 
 
@@ -297,6 +305,7 @@ def report_interrupt(loop):
     """Say that a run was interrupted and how to go on."""
     from gan.run.summary import command
 
+    loop.report.write("interrupted")
     print(f"interrupted at step {int(loop.state.step):,}; saved. "
           f"To continue: {command('train_gan.py', loop.folder, '--outdir')} --resume")
 

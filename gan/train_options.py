@@ -13,6 +13,7 @@ from gan.common.options import (
     folder,
     one_of,
     option,
+    picture_interval,
     real_number,
     whole_number,
 )
@@ -221,8 +222,12 @@ class TrainOptions:
         fixed=True,
         points=2000,
     )
-    sample_interval: int = option(
-        1, "output", "epochs between two pictures", whole_number(1, 10**6), metavar="N",
+    sample_interval: int | str = option(
+        "auto", "output",
+        "epochs between two pictures, or with an s (500s) the steps between pictures within the "
+        "epochs, besides those after each; auto: after each epoch, and at steps 4, 6, 8, 11, … of "
+        "the first one, each √2 times the one before, so that the film shows how it begins",
+        picture_interval, metavar="N|Ns|auto", points=1,
     )
     metrics_interval: int = option(
         0, "output",

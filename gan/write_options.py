@@ -14,8 +14,8 @@ from gan.config import POINTS, TrainConfig
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 # Each has a function make_parser(). They are imported by name, as no module may
 # depend on a command.
-COMMANDS = ("gan.config", "generate", "make_gif", "gan.playground", "gan.convert", "gan.evaluate",
-            "gan.cache")
+COMMANDS = ("gan.config", "generate", "make_gif", "gan.evaluate", "gan.report", "gan.playground",
+            "gan.convert", "gan.cache")
 LONGEST_DEFAULT = 16  # characters; a longer one stays in the text, so that columns are narrow
 ONE_CALL = {"resume", "overwrite", "outdir", "dry_run", "verbose"}  # never part of a run
 HEAD = """# Options
@@ -66,12 +66,13 @@ def _actions(group):
 
 def _cells(action):
     """The option with its placeholder, its default, and what it does."""
-    option, meaning, default = action.option_strings[-1], (action.help or ""), ""
+    meaning, default = action.help or "", ""
+    option = (action.option_strings or [""])[-1]
     if (action.metavar or "").startswith("{"):
         words = ", ".join(f"`{word}`" for word in action.metavar.strip("{}").split(","))
         meaning = f"{words}: {meaning}"
     elif action.metavar:
-        option += f" {action.metavar}"
+        option = f"{option} {action.metavar}".lstrip()  # without a name: one by its place
     found = re.fullmatch(r"(.*) \(default: (.*?)(; points: .*)?\)", meaning)
     if found and len(found[2]) <= LONGEST_DEFAULT:
         meaning, default = found[1], f"`{found[2]}`"

@@ -1,4 +1,11 @@
-"""A headless Chromium, driven through its debugging pipe with the standard library alone."""
+"""Drives headless Chromium over its debugging pipe, with the standard library only.
+
+    with open_page(path, width=390, dark=True) as page:
+        page.evaluate("document.title")
+
+The DevTools protocol speaks JSON messages that end with a zero byte, read from
+file descriptor 3 and written to 4.
+"""
 
 import base64
 import contextlib
@@ -7,129 +14,174 @@ import os
 import select
 import shutil
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-needs_chromium = pytest.mark.skipif(
-    not CHROMIUM, reason="needs Chromium (Debian: apt-get install chromium)")
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-         "--hide-scrollbars", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--force-color-profile=srgb", "--remote-debugging-pipe")
-PATIENCE = 60  # seconds for one answer
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+                None)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+SECONDS = 60  # to wait for an answer
 
 
 class Page:
-    """One tab.
+    """A page in a browser.
 
     Attributes:
-        errors: list of str: what the console was told of errors, and uncaught exceptions.
-        requests: list of str: every address that was asked for.
+        errors: list of str, what the console was told of errors, and exceptions.
+        requests: list of str, addresses that were asked for, without those of data.
     """
 
-    def __init__(self, pipes):
-        self._from, self._to = pipes
-        self._number, self._left, self._session = 0, b"", None
+    def __init__(self, to_browser, from_browser):
         self.errors, self.requests = [], []
+        self._to, self._from, self._buffer = to_browser, from_browser, b""
+        self._number, self._session = 0, None
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target,
                                    flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def open(self, path):
-        """Open a file, and wait until it is loaded."""
-        self._call("Page.navigate", url=path.resolve().as_uri())
-        self.wait("document.readyState === 'complete'")
+    def look(self, width=1100, height=800, dark=False):
+        """Set the size of the window in pixels, and whether the reader prefers dark pages.
 
-    def look(self, width=1280, height=900, dark=False, scale=1):
-        """Set the size of the window, in CSS pixels, and the colours that are preferred."""
+        Below 600 pixels it is a phone with touch.
+        """
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                   deviceScaleFactor=scale, mobile=width < 600)
-        self._call("Emulation.setEmulatedMedia", features=[
-            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+                   deviceScaleFactor=1, mobile=width < 600)
+        self._call("Emulation.setTouchEmulationEnabled", enabled=width < 600)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def run(self, code):
-        """Return the value of a JavaScript expression; a promise is awaited."""
-        answer = self._call("Runtime.evaluate", expression=code, awaitPromise=True,
-                            returnByValue=True)
+    def open(self, path):
+        """Load a file and wait until that is done."""
+        self._call("Page.navigate", url=Path(path).resolve().as_uri())
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def evaluate(self, script):
+        """Return the value of a JavaScript expression; a promise is waited for."""
+        answer = self._call("Runtime.evaluate", expression=script, returnByValue=True,
+                            awaitPromise=True, userGesture=True)
         if "exceptionDetails" in answer:
-            raise AssertionError(f"{code}: {answer['exceptionDetails']}")
+            details = answer["exceptionDetails"]
+            raise AssertionError(details.get("exception", {}).get("description", details["text"]))
         return answer["result"].get("value")
 
-    def wait(self, condition, seconds=30):
+    def wait_for(self, script, seconds=SECONDS):
         """Wait until a JavaScript expression is true."""
-        end = time.monotonic() + seconds
-        while not self.run(condition):
-            assert time.monotonic() < end, f"never true: {condition}"
-            time.sleep(0.02)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with contextlib.suppress(AssertionError):  # asked while the page was replaced
+                if self.evaluate(script):
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"not within {seconds} s: {script}")
 
-    def screenshot(self, path):
-        """Write the whole page as PNG."""
+    def mouse(self, kind, x, y):
+        """Send a "mouseMoved", "mousePressed" or "mouseReleased" at pixels of the window."""
+        self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def touch(self, kind, x=0, y=0):
+        """Send a "touchStart", "touchMove" or "touchEnd" at pixels of the window."""
+        points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
+        self._call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
+    def press(self, key):
+        """Press and release a key such as "ArrowRight"."""
+        code = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36,
+                "End": 35, "Enter": 13, " ": 32, "Tab": 9}.get(key, 0)
+        for kind in ("rawKeyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                       windowsVirtualKeyCode=code)
+
+    def screenshot(self, path, whole=True):
+        """Write a PNG of the whole page, or of the window."""
         size = self._call("Page.getLayoutMetrics")["cssContentSize"]
-        picture = self._call("Page.captureScreenshot", captureBeyondViewport=True,
-                             clip={**size, "scale": 1})["data"]
-        path.write_bytes(base64.b64decode(picture))
+        clip = {"clip": {**size, "scale": 1}} if whole else {}
+        picture = self._call("Page.captureScreenshot", captureBeyondViewport=whole, **clip)
+        Path(path).write_bytes(base64.b64decode(picture["data"]))
 
     def _call(self, method, **parameters):
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
-        os.write(self._to, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._receive()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, (method, answer["error"])
-                return answer["result"]
-            self._notice(answer.get("method"), answer.get("params", {}))
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._to, data):]
+        until = time.monotonic() + SECONDS
+        while (answer := self._read(until)).get("id") != self._number:
+            self._note(answer)
+        if "error" in answer:
+            raise AssertionError(f"{method}: {answer['error']['message']}")
+        return answer["result"]
 
-    def _receive(self):
-        while b"\0" not in self._left:
-            assert select.select([self._from], [], [], PATIENCE)[0], "Chromium does not answer"
-            part = os.read(self._from, 1 << 20)
-            assert part, "Chromium has ended"
-            self._left += part
-        message, _, self._left = self._left.partition(b"\0")
+    def _read(self, until):
+        while b"\0" not in self._buffer:
+            if not select.select([self._from], [], [], max(0, until - time.monotonic()))[0]:
+                raise AssertionError(f"Chromium did not answer within {SECONDS} s")
+            part = os.read(self._from, 2**20)
+            if not part:
+                raise AssertionError("Chromium ended")
+            self._buffer += part
+        message, self._buffer = self._buffer.split(b"\0", 1)
         return json.loads(message)
 
-    def _notice(self, event, about):
-        if event == "Runtime.exceptionThrown":
-            self.errors.append(str(about["exceptionDetails"]))
-        elif event == "Runtime.consoleAPICalled" and about["type"] in ("error", "assert"):
-            self.errors.append(str(about["args"]))
-        elif event == "Log.entryAdded" and about["entry"]["level"] == "error":
-            self.errors.append(about["entry"]["text"])
-        elif event == "Network.requestWillBeSent":
-            self.requests.append(about["request"]["url"])
+    def _note(self, event):
+        told = event.get("params", {})
+        if event.get("method") == "Runtime.exceptionThrown":
+            details = told["exceptionDetails"]
+            self.errors.append(details.get("exception", {}).get("description", details["text"]))
+        elif event.get("method") == "Runtime.consoleAPICalled" and told["type"] == "error":
+            self.errors.append(" ".join(str(each.get("value", each.get("description")))
+                                        for each in told["args"]))
+        elif event.get("method") == "Log.entryAdded" and told["entry"]["level"] == "error":
+            self.errors.append(told["entry"]["text"])
+        elif event.get("method") == "Network.requestWillBeSent":
+            address = told["request"]["url"]
+            if not address.startswith(("data:", "about:", "blob:")):
+                self.requests.append(address)
 
 
 @contextlib.contextmanager
-def chromium(folder):
-    """Start Chromium with a profile in a folder and yield a `Page`; it is ended afterwards."""
-    its_in, our_out = os.pipe()
-    our_in, its_out = os.pipe()
+def open_page(path, **settings):
+    """Open an HTML file in a browser of its own; yields a `Page`.
 
-    def take_places():  # Chromium reads from descriptor 3 and writes to 4
-        first, second = os.dup(its_in), os.dup(its_out)
-        os.dup2(first, 3)
-        os.dup2(second, 4)
+    Args:
+        path: the file.
+        **settings: of `Page.look`.
+    """
+    with chromium() as page:
+        page.look(**settings)
+        page.open(path)
+        yield page
 
-    process = subprocess.Popen(
-        [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"], preexec_fn=take_places,
-        close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
-    os.close(its_in)
-    os.close(its_out)
-    try:
-        yield Page((our_in, our_out))
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        process.kill()
-        process.wait()
-        os.close(our_in)
-        os.close(our_out)
+
+@contextlib.contextmanager
+def chromium():
+    """Start a browser with a profile of its own; yields an empty `Page`."""
+    ours_in, theirs_out = os.pipe()
+    theirs_in, ours_out = os.pipe()
+
+    def give_pipes():  # in the child, before it becomes Chromium
+        spare_in, spare_out = os.dup(theirs_in), os.dup(theirs_out)  # neither is 3 or 4
+        os.dup2(spare_in, 3)
+        os.dup2(spare_out, 4)
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+                   "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe",
+                   f"--user-data-dir={profile}", "about:blank"]
+        process = subprocess.Popen(command, preexec_fn=give_pipes, close_fds=False,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        try:
+            yield Page(ours_out, ours_in)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours_in)
+            os.close(ours_out)

@@ -15,7 +15,8 @@ FOREIGN = ["checkpoints/my_resnet.pt", "checkpoints/step_000001000.npz",
            "exported_model/saved_model.pb", "exported_model/assets.extra/gan.json",
            "tensorboard/events.mine", "tensorboard/events.out.tfevents.1.gan", "config.json",
            "history.csv", "summary.json", "loss_curves.png", "generated_images/epoch_final.png",
-           "generated_images/epoch_0001.png", "generated_images/real_samples.png"]
+           "generated_images/epoch_0001.png", "generated_images/real_samples.png",
+           "generated_images/epoch_0000_step_000000004.png", "report.html"]
 UNTOUCHED = ["training.gif", ".partial-thesis", ".gan-partial-notes", "checkpoints.txt",
              "generated_images/holiday.png", "notes/epoch_0001.png"]
 

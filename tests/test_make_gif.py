@@ -19,12 +19,13 @@ def test_make_gif_shows_the_epochs_in_order(tiny_run, tmp_path):
     done = run_script("make_gif.py", "--images", folder / "generated_images", "--fps", 5,
                       "--hold", 1, "--scale", 1, "--no-caption", "--output", "training.gif",
                       cwd=tmp_path)
-    assert done.returncode == 0 and "3 frames" in done.stdout, done.stderr
+    assert done.returncode == 0 and "8 frames" in done.stdout, done.stderr
     gif = Image.open(tmp_path / "training.gif")
-    for epoch in range(3):
-        gif.seek(epoch)
-        assert gif.info["duration"] == (1200 if epoch == 2 else 200)
-        expected = np.asarray(Image.open(folder / f"generated_images/epoch_{epoch:04d}.png"))
+    names = ["0000", *(f"0000_step_{step:09d}" for step in (4, 6, 8, 11, 16)), "0001", "0002"]
+    for index, name in enumerate(names):
+        gif.seek(index)
+        assert gif.info["duration"] == (1200 if name == "0002" else 200)
+        expected = np.asarray(Image.open(folder / f"generated_images/epoch_{name}.png"))
         np.testing.assert_array_equal(np.asarray(gif.convert("L")), expected)
 
 
@@ -92,7 +93,7 @@ def test_make_gif_asks_before_it_overwrites(tmp_path):
     assert refusal(tmp_path) == ("training.gif exists; expected --force to overwrite it, or "
                                  "another --output")
     assert make_gif(tmp_path, "--force").returncode == 0
-    assert "ends in .gif" in refusal(tmp_path, "--output", "epoch_0001.png")
+    assert "ends in .gif" in refusal(tmp_path, "--output", "epoch_0001.jpg")
     assert refusal(tmp_path, "--output=") == "--output: expected the name of a file, got: ''"
     assert refusal(tmp_path, "--images=") == "--images: expected the name of a folder, got: ''"
     assert make_gif(tmp_path, "--output=-a.gif").returncode == 0

@@ -17,7 +17,7 @@ DRAWN = "document.body.dataset.drawn !== undefined && !artist.busy && !artist.jo
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile")) as opened:
+    with chromium() as opened:
         yield opened
 
 
@@ -109,14 +109,14 @@ def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path)
     blank = tmp_path / "blank.html"
     blank.write_text("<!doctype html>")
     page.open(blank)
-    page.run((ASSETS / "engine.js").read_text().replace("const ", "var "))
+    page.evaluate((ASSETS / "engine.js").read_text().replace("const ", "var "))
     image = np.random.default_rng(1).normal(size=IMAGE).astype(np.float32)
     for name, layer in layers(tensorflow).items():
         output, _ = read_signature(lambda latents, layer=layer: {"y": layer(latents)},
                                    {"latents": image})
         description, weights = pack(Network(output), half=False)
         weights = base64.b64encode(weights).decode()
-        numbers = page.run(f"""Array.from(makeNetwork({json.dumps(description)},
+        numbers = page.evaluate(f"""Array.from(makeNetwork({json.dumps(description)},
             Uint8Array.from(atob("{weights}"), (letter) => letter.charCodeAt(0)).buffer
             )({{ latents: Float32Array.from({image.ravel().tolist()}) }}))""")
         np.testing.assert_allclose(numbers, output.value.ravel(), rtol=2e-4, atol=2e-5,
@@ -171,7 +171,7 @@ def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
 def test_the_page_draws_what_generate_draws(tiny_run, tiny_page, page):
     from gan.saved_generator import SavedGenerator
     page.open(tiny_page)
-    page.wait(DRAWN)
+    page.wait_for(DRAWN)
     saved = SavedGenerator(tiny_run[0] / "exported_model")
     for seed, label in ((0, None), (1, None), (77, 1), (2**40 + 3, 0), (2**62, None)):
         expected = saved.sample([seed], None if label is None else [label])[0]
@@ -180,16 +180,16 @@ def test_the_page_draws_what_generate_draws(tiny_run, tiny_page, page):
         assert len(np.unique(drawn)) > 10
     latents = np.concatenate([saved.latents([seed])[0] for seed in (5, 2**50)])
     np.testing.assert_allclose(
-        page.run("[5n, 2n ** 50n].map((seed) => Array.from(latentOf(seed, about.latent_dim)))"),
+        page.evaluate("[5n, 2n ** 50n].map((seed) => Array.from(latentOf(seed, about.latent_dim)))"),
         latents, atol=1e-6)
     assert page.errors == []
 
 
 def picture(page, action=""):
     """Do something and return the grey levels that the large canvas then shows."""
-    page.run(f"{action}; 0")
-    page.wait(DRAWN)
-    return np.array(page.run("""(() => {
+    page.evaluate(f"{action}; 0")
+    page.wait_for(DRAWN)
+    return np.array(page.evaluate("""(() => {
         const canvas = document.getElementById("picture");
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
         return Array.from({ length: canvas.height }, (_, row) => Array.from(
@@ -204,7 +204,7 @@ def test_conditions_are_drawn_as_in_the_export(tiny_run, tiny_page, page):
     saved, seeds = SavedGenerator(tiny_run[0] / "exported_model"), list(range(200))
     for label in (None, 0, 1):
         _, expected = saved.latents(seeds, None if label is None else [label] * 200)
-        drawn = page.run(f"{seeds}.map((seed) => chosenCondition(BigInt(seed), "
+        drawn = page.evaluate(f"{seeds}.map((seed) => chosenCondition(BigInt(seed), "
                          f"{-1 if label is None else label}))")
         assert drawn == expected.tolist() and len(set(drawn)) > 1
 
@@ -212,7 +212,7 @@ def test_conditions_are_drawn_as_in_the_export(tiny_run, tiny_page, page):
 @needs_chromium
 def test_what_is_chosen_changes_the_picture(tiny_page, page):
     page.open(tiny_page)
-    page.wait(DRAWN)
+    page.wait_for(DRAWN)
     first = picture(page)
 
     def moved(selector, value, event="input"):
@@ -226,35 +226,35 @@ def test_what_is_chosen_changes_the_picture(tiny_page, page):
     assert (moved("#style", 0, "change") != moved("#style", 3, "change")).any()
     assert (moved("#style", -1, "change") == first).all()
     other = picture(page, "document.querySelector('#next').click()")
-    assert (other != first).any() and page.run("document.querySelector('#seed').value") == "1"
+    assert (other != first).any() and page.evaluate("document.querySelector('#seed').value") == "1"
     tile = picture(page, "document.querySelectorAll('#sheet button')[2].click()")
-    assert page.run("document.querySelector('#seed').value") == "3"
+    assert page.evaluate("document.querySelector('#seed').value") == "3"
     assert (moved("#seed", 3) == tile).all()
     assert (moved("#seed", "'3x'") == tile).all()
-    assert page.run("document.querySelector('#seed').getAttribute('aria-invalid')") == "true"
-    assert page.run("document.querySelectorAll('#sheet button').length") == 64
+    assert page.evaluate("document.querySelector('#seed').getAttribute('aria-invalid')") == "true"
+    assert page.evaluate("document.querySelectorAll('#sheet button').length") == 64
     moved("#rows", "'classes'", "change")
-    assert page.run("document.querySelectorAll('#sheet button').length") == 2 * 8
+    assert page.evaluate("document.querySelectorAll('#sheet button').length") == 2 * 8
     assert page.errors == []
 
 
 @needs_chromium
 def test_a_walk_passes_seeds(tiny_page, page):
     page.open(tiny_page)
-    page.wait(DRAWN)
+    page.wait_for(DRAWN)
     first = picture(page)
-    page.run("document.querySelector('#walk').click()")
-    page.wait("state.seed >= 1n")
-    page.run("document.querySelector('#walk').click()")
+    page.evaluate("document.querySelector('#walk').click()")
+    page.wait_for("state.seed >= 1n")
+    page.evaluate("document.querySelector('#walk').click()")
     assert (picture(page) != first).any()
-    assert page.run("document.querySelector('#walk').textContent") == "Walk"
+    assert page.evaluate("document.querySelector('#walk').textContent") == "Walk"
     assert (picture(page, "choose({seed: 0n})") == first).all() and page.errors == []
 
 
 @needs_chromium
 def test_the_page_draws_without_a_worker(tiny_page, page, tmp_path):
     page.open(tiny_page)
-    page.wait(DRAWN)
+    page.wait_for(DRAWN)
     first, without = picture(page), tmp_path / "without.html"
     without.write_text(tiny_page.read_text().replace("worker-src blob:", "worker-src 'none'"))
     errors = len(page.errors)
@@ -270,12 +270,12 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
     page.look(width)
     before = len(page.requests)
     page.open(tiny_page)
-    page.wait(DRAWN)
-    assert page.run("document.documentElement.scrollWidth") <= width
+    page.wait_for(DRAWN)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert all(address.startswith(("file:", "blob:")) for address in page.requests[before:])
-    page.run("fetch('https://example.org/').catch(() => 0)")
+    page.evaluate("fetch('https://example.org/').catch(() => 0)")
     assert "Content Security Policy" in page.errors.pop(-2) + page.errors.pop()
-    unnamed = page.run("""[...document.querySelectorAll("input, select, button, canvas")].filter(
+    unnamed = page.evaluate("""[...document.querySelectorAll("input, select, button, canvas")].filter(
         (one) => !one.labels?.length && !one.getAttribute("aria-label") && !one.textContent
             && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
     assert unnamed == []
@@ -285,16 +285,16 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
 def test_points_are_a_scatter_over_the_plane(tensorflow, tmp_path, page):
     from gan.saved_generator import SavedGenerator
     page.open(write_playground(export_points(tensorflow, tmp_path), tmp_path / "page.html"))
-    page.wait(DRAWN)
+    page.wait_for(DRAWN)
     expected = SavedGenerator(tmp_path / "exported_model").sample(range(2000))
     assert np.ptp(expected, axis=0).min() > 0.1
-    np.testing.assert_allclose(page.run("cloud.places.map((place) => Array.from(place))"),
+    np.testing.assert_allclose(page.evaluate("cloud.places.map((place) => Array.from(place))"),
                                expected, atol=1e-4)
-    place = page.run("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
+    place = page.evaluate("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
                      "resolve(Array.from(cloud.chosen)), 500))")
     np.testing.assert_allclose(
         place, SavedGenerator(tmp_path / "exported_model").sample([70000])[0], atol=1e-4)
-    assert page.run("document.querySelector('#sheet-card').hidden")
+    assert page.evaluate("document.querySelector('#sheet-card').hidden")
     assert page.errors == []
 
 

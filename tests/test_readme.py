@@ -15,6 +15,7 @@ from gan.write_options import COMMANDS, PAGE, page
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+OTHERS = {"--logdir"}  # options of other programs: TensorBoard's
 MODULES = {"train_gan.py": "gan.config", "generate.py": "generate", "make_gif.py": "make_gif"}
 
 
@@ -55,7 +56,7 @@ def known_options():
 
 @names(PAGES)
 def test_every_option_that_is_named_exists(path):
-    known = known_options()
+    known = known_options() | OTHERS
     own = re.sub(r"saved_model_cli (.*\\\n)*.*", "", path.read_text())  # TensorFlow's command
     for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", own)):
         assert name.replace("_", "-") in known, name

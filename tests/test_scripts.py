@@ -58,13 +58,14 @@ def test_a_run_leaves_what_the_readme_says(tiny_run):
     folder, done = tiny_run
     left = {path.name for path in folder.iterdir()}
     assert left == {"generated_images", "history.csv", "loss_curves.png", "config.json",
-                    "checkpoints", "exported_model", "tensorboard", "summary.json"}
+                    "checkpoints", "exported_model", "tensorboard", "summary.json", "report.html"}
+    within = {f"epoch_0000_step_{step:09d}.png" for step in (4, 6, 8, 11, 16)}
     assert set(pictures(folder)) == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png",
-                                     "real_samples.png"}
+                                     "real_samples.png", *within}
     for path in (folder / "generated_images").glob("*.png"):
         sheet = np.asarray(Image.open(path))
         assert sheet.shape[0] == sheet.shape[1] >= 500
-    assert len({*pictures(folder).values()}) == 4
+    assert len({*pictures(folder).values()}) == 4 + len(within)
     rows = history(folder)
     assert [row["epoch"] for row in rows] == ["1", "2"] and rows[1]["step"] == "40"
     config = json.loads((folder / "config.json").read_text())

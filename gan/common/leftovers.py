@@ -62,7 +62,7 @@ def _leftovers(folder):
 def _is_abandoned(path):
     """Whether nobody writes a temporary file any more: its process ended, or it is a day old."""
     _, machine, process = TEMPORARY.fullmatch(path.name).groups()
-    if machine == _machine() and not _is_alive(int(process)):
+    if machine == _machine() and not is_alive(int(process)):
         return True
     try:
         return path.lstat().st_mtime < time.time() - DAY
@@ -70,7 +70,7 @@ def _is_abandoned(path):
         return False
 
 
-def _is_alive(process):
+def is_alive(process):
     if process == os.getpid():  # the number was another's before, as 1 is in every container
         return False
     if os.name == "nt":  # where signal 0 would end it

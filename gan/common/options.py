@@ -120,6 +120,17 @@ def device_name(text):
     return text
 
 
+def picture_interval(text):
+    """An argparse type for "auto", a number of epochs, or a number of steps such as "500s"."""
+    if text == "auto":
+        return text
+    if not re.fullmatch(r"0*[1-9]\d{0,6}s?", text):
+        raise argparse.ArgumentTypeError("expected auto, a number of epochs such as 5, or of steps "
+                                         f"such as 500s, got: {text!r}")
+    number = int(text.removesuffix("s"))
+    return f"{number}s" if text.endswith("s") else number
+
+
 def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None,
            earlier=None):
     """Declare one option.

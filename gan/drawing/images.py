@@ -110,6 +110,16 @@ def read_png(path):
     return image
 
 
-def epoch_picture(folder, epoch):
-    """The path of an epoch's picture: FOLDER/epoch_0012.png."""
-    return Path(folder) / f"epoch_{epoch:04d}.png"
+def epoch_picture(folder, epoch, step=None):
+    """The path of a picture, such that names sort as the run went on.
+
+    Args:
+        folder: of the pictures.
+        epoch: the number of the last epoch that was done.
+        step: of the run, for a picture within the next epoch; None: after the epoch.
+
+    Returns:
+        FOLDER/epoch_0012.png, or FOLDER/epoch_0012_step_000011500.png.
+    """
+    within = "" if step is None else f"_step_{step:09d}"
+    return Path(folder) / f"epoch_{epoch:04d}{within}.png"

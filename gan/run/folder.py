@@ -38,6 +38,7 @@ class RunFolder:
         self.real_samples = self.images / "real_samples.png"
         self.history = self.path / "history.csv"
         self.loss_curves = self.path / "loss_curves.png"
+        self.report = self.path / "report.html"
         self.config = self.path / "config.json"
         self.summary = self.path / "summary.json"
         self.checkpoints = self.path / "checkpoints"
@@ -73,10 +74,13 @@ class RunFolder:
 
         What is written before the first step is not: it is made again.
         """
-        begun = {self.config, self.real_samples, self.images / "epoch_0000.png",
+        begun = {self.config, self.report, self.real_samples, self.images / "epoch_0000.png",
                  self.checkpoints / "step_000000000.npz"}
-        begun |= set(self._events())
-        return self._is_export() or any(path not in begun for path in self.own_files())
+        begun |= {*self._events(), *self.images.glob("epoch_0000_step_*.png")}
+        own = self.own_files()
+        # A report alone is of a run elsewhere.
+        return (self._is_export() or own == [self.report]
+                or any(path not in begun for path in own))
 
     def check(self):
         """Refuse a folder in which a run would get in the way of somebody else's files.
@@ -116,8 +120,8 @@ class RunFolder:
         Args:
             everything: also other files in the folders that are a run's alone.
         """
-        names = [self.config, self.summary, self.history, self.loss_curves, *self._pictures(),
-                 *list_checkpoints(self.checkpoints), self.best, *self._events()]
+        names = [self.config, self.summary, self.history, self.loss_curves, self.report,
+                 *self._pictures(), *list_checkpoints(self.checkpoints), self.best, *self._events()]
         if everything:
             names += self.images.glob("epoch_*.png")
             names += [path for folder in (self.checkpoints, self.tensorboard)

@@ -15,6 +15,7 @@ from gan.measure.table import distance_of
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.curves import draw_curves
 from gan.run.history import CHANGED, metrics_in
+from gan.run.picture_steps import PictureSteps
 from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
 
@@ -35,7 +36,7 @@ class Loop:
     """Advances a run to its last epoch and writes what each epoch leaves."""
 
     def __init__(self, trainer, sampler, dataset, folder, history, progress, board, pictures,
-                 evaluator, phases):
+                 evaluator, phases, report):
         """
         Args:
             trainer: `Trainer`.
@@ -48,11 +49,15 @@ class Loop:
             pictures: what draws the epoch pictures, see `gan.gallery`.
             evaluator: what measures the samples, see `gan.measure.evaluators`.
             phases: `Phases`.
+            report: `LiveReport`.
         """
         self.config, self.trainer, self.state = trainer.config, trainer, trainer.state
         self.sampler, self.dataset, self.folder = sampler, dataset, folder
         self.history, self.progress, self.board = history, progress, board
-        self.pictures, self.evaluator, self.phases = pictures, evaluator, phases
+        self.pictures, self.evaluator = pictures, evaluator
+        self.phases, self.report = phases, report
+        self._picture_steps = PictureSteps(self.config.sample_interval,
+                                           trainer.feed.steps_per_epoch)
         self._tracing = True  # until the first call of the train step
 
     def run(self, stop):
@@ -75,13 +80,14 @@ class Loop:
             self.save()
         elif self.history.rows and self.history.rows[-1]["step"] == step:
             self._keep_best()  # --keep-best may be new
+        self.report.write()
         gc.freeze()  # what is there stays, and need not be searched again below
         for epoch in range(step // per_epoch + 1, self.config.epochs + 1):
-            done = int(self.state.step) - (epoch - 1) * per_epoch
-            for batches in in_calls(feed.epoch_batches(epoch)[done:]):
-                self._train(epoch, batches)
-                if stop.requested and int(self.state.step) < epoch * per_epoch:
-                    self.save()
+            begun = int(self.state.step)
+            drawn = [at for at in self._picture_steps.within(epoch) if at > begun]
+            batches = feed.epoch_batches(epoch)[begun - (epoch - 1) * per_epoch :]
+            for part in np.split(batches, [at - begun for at in drawn]):
+                if not self._train_part(epoch, part, drawn, stop):
                     return False
             last = epoch == self.config.epochs
             self._finish_epoch(epoch, last)
@@ -154,6 +160,25 @@ class Loop:
         if self.config.keep_best and rows and best_row(rows) is rows[-1]:
             self._checkpoint().write(self.folder.best)
 
+    def _train_part(self, epoch, batches, drawn, stop):
+        """Train on a part of an epoch; returns False if the run was stopped in it.
+
+        Args:
+            epoch: its number.
+            batches: array [steps, batch], up to a picture or the epoch's end.
+            drawn: list of the steps at which there is a picture within the epoch.
+            stop: `StopRequest`.
+        """
+        for call in in_calls(batches):
+            self._train(epoch, call)
+            step = int(self.state.step)
+            if step in drawn:  # before a checkpoint of this step, which would pass it over
+                self._picture(epoch - 1, step)
+            if stop.requested and step < epoch * self.trainer.feed.steps_per_epoch:
+                self.save()
+                return False
+        return True
+
     def _train(self, epoch, batches):
         began = time.perf_counter()
         # While it traces the first call, TensorFlow before 2.21 writes that its remapper failed.
@@ -192,9 +217,10 @@ class Loop:
         self.progress.epoch_line(row)
         self.board.scalars({name: row[name] for name in row if name not in ("epoch", CHANGED)},
                            epoch)
-        if epoch % config.sample_interval == 0 or last:
+        if self._picture_steps.after_epoch(epoch) or last:
             self._picture(epoch)
         self._write_history()
+        self.report.write(at_once=last)
 
     def _write_history(self):
         with self.phases("pictures"):
@@ -207,8 +233,9 @@ class Loop:
             samples = draw_samples(self.sampler.draw, self.evaluator.count)
             return self.evaluator.measure(samples)
 
-    def _picture(self, epoch):
+    def _picture(self, epoch, step=None):
         with self.phases("pictures"):
             picture = self.pictures.draw()
-            images.write_png(images.epoch_picture(self.folder.images, epoch), picture)
-            self.board.image("generated", picture, epoch)
+            images.write_png(images.epoch_picture(self.folder.images, epoch, step), picture)
+            if step is None:  # what TensorBoard shows is counted in epochs
+                self.board.image("generated", picture, epoch)

@@ -2,7 +2,7 @@
 
 Each kind of file that a run leaves can be told from somebody else's file of the
 same name by its content: the layout of a checkpoint, the columns of a history,
-the checksums of an export, a text that PNG and GIF files carry unseen.
+the checksums of an export, a text that PNG and GIF files carry unseen, the first line of a report.
 """
 
 import json
@@ -13,12 +13,13 @@ from PIL import Image
 
 from gan.drawing.images import SOFTWARE
 from gan.metadata import METADATA, checksums
+from gan.page.document import START
 
 OPTIONS = {"dataset", "latent_dim", "base_channels", "gp_interval", "num_samples"}  # in config.json
 SUMMARY = {"verdict", "metrics", "seconds", "command"}  # in summary.json
 HISTORY = b"epoch,step,seconds,images_per_second,"  # how history.csv begins
 EVENTS = ".gan"  # how the names of event files end
-EPOCH_PICTURE = re.compile(r"epoch_\d{4,}\.png")
+EPOCH_PICTURE = re.compile(r"epoch_\d{4,}(_step_\d{9,})?\.png")
 CHECKPOINT = re.compile(r"step_\d{9,}\.npz|best\.npz")
 
 
@@ -41,6 +42,8 @@ def is_own_file(path):
             return _has_keys(path, OPTIONS)
         if path.name == "summary.json":
             return _has_keys(path, SUMMARY)
+        if path.suffix == ".html":
+            return _starts_with(path, START.encode())
         if path.name == "history.csv":
             return _starts_with(path, HISTORY)
         if CHECKPOINT.fullmatch(path.name):

@@ -22,9 +22,6 @@ def summary_of(loop, metrics, verdict, finished, device):
         finished: whether the last epoch is done.
         device: `Device` that the run computed with.
     """
-    import keras
-    import tensorflow as tf
-
     rows = loop.history.rows
     seconds = {name: round(value, 2) for name, value in loop.phases.seconds.items()}
     return {
@@ -41,6 +38,20 @@ def summary_of(loop, metrics, verdict, finished, device):
         # Of this process, except for the last, which a resumed run adds up.
         "seconds": {**seconds, "whole process": round(loop.phases.total(), 2),
                     "training of the whole run": round(loop.history.seconds, 2)},
+        **circumstances(device),
+    }
+
+
+def circumstances(device):
+    """Return what a process computes with and how it was started, as a dict for JSON.
+
+    Args:
+        device: `Device` that the run computes with.
+    """
+    import keras
+    import tensorflow as tf
+
+    return {
         "device": device.name,
         "precision": device.policy,
         "versions": {"gan": __version__, "python": platform.python_version(),
@@ -74,6 +85,7 @@ def print_summary(summary, quality, config, folder):
         print(f"verdict     {summary['verdict']['text']}")
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("summary", folder.summary),
+               ("report", folder.report),
                ("checkpoint", folder.checkpoints), ("generator", folder.export)]
     for name, path in written:
         if path.exists():

@@ -1,0 +1,49 @@
+"""What gan.run.board writes is what TensorBoard's own reader reads."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.test_scripts import history
+
+
+def read_events(folder):
+    """An `EventAccumulator` of TensorBoard, loaded; the test is skipped without TensorBoard."""
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
+                                 reason="needs tensorboard")
+    events = reader.EventAccumulator(str(folder), size_guidance={reader.TENSORS: 0})
+    return events.Reload()
+
+
+def plugin_of(events, tag):
+    return events.SummaryMetadata(tag).plugin_data.plugin_name
+
+
+def test_scalars_are_read_back(tiny_run):
+    folder, _ = tiny_run
+    events = read_events(folder / "tensorboard")
+    from tensorboard.util import tensor_util
+
+    rows = history(folder)
+    for tag in ("discriminator_loss", "generator_loss", "real_score", "separation"):
+        assert plugin_of(events, tag) == "scalars"
+        found = events.Tensors(tag)
+        assert [event.step for event in found] == [1, 2]
+        values = [tensor_util.make_ndarray(event.tensor_proto).item() for event in found]
+        assert values == pytest.approx([float(row[tag]) for row in rows], rel=1e-6)
+
+
+def test_pictures_are_read_back(tiny_run):
+    folder, _ = tiny_run
+    events = read_events(folder / "tensorboard")
+    assert plugin_of(events, "generated") == "images"
+    found = events.Tensors("generated")
+    assert [event.step for event in found] == [0, 1, 2]
+    for event in found:
+        width, height, encoded = event.tensor_proto.string_val
+        picture = Image.open(folder / f"generated_images/epoch_{event.step:04d}.png")
+        assert (int(width), int(height)) == picture.size
+        shown = Image.open(io.BytesIO(encoded))
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(picture))

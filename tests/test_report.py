@@ -1,0 +1,386 @@
+"""report.html: what it says, whose it is, how large it gets, what it does with hostile names."""
+
+import base64
+import csv
+import dataclasses
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan.common.errors import UserError
+from gan.config import TrainConfig
+from gan.drawing.images import enlarge, epoch_picture, write_png
+from gan.page.comparison import comparison_of
+from gan.page.content import RunContent
+from gan.page.curves import thin
+from gan.page.pictures import MOST_BYTES, MOST_FRAMES, Embedded, choose, reduce
+from gan.page.single import page_of
+from gan.run.folder import RunFolder
+from gan.run.history import History
+from gan.run.ownership import is_own_file
+from gan.run.phases import Phases
+from gan.run.report import LiveReport, pictures_in, read_history, read_run
+from tests.conftest import ROOT, TINY, run_script
+
+EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
+
+
+def report(*arguments, cwd):
+    return subprocess.run([sys.executable, "-m", "gan.report", *map(str, arguments)], cwd=cwd,
+                          capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def config(*options):
+    return dataclasses.asdict(TrainConfig.from_arguments(list(options))[0])
+
+
+def row(epoch, **values):
+    return {"epoch": epoch, "step": 100 * epoch, "seconds": 2.0 * epoch,
+            "images_per_second": 900.0, "discriminator_loss": 1.3, "generator_loss": 0.8,
+            "real_score": 0.6, "fake_score": 0.4, "separation": 0.6, **values}
+
+
+def content(**values):
+    return RunContent(**{"name": "run", "folder": "run", "config": config(),
+                         "rows": [row(1), row(2)], **values})
+
+
+def data_of(page):
+    """The data that a page's script draws."""
+    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+class Elements(HTMLParser):
+    """Names and attributes of a page's elements, and its text outside of scripts."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.text, self._inside = [], "", None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        self._inside = tag
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, text):
+        if self._inside not in ("script", "style"):
+            self.text += text
+
+
+def test_the_report_of_a_run_says_what_came_out(tiny_run):
+    folder, _ = tiny_run
+    page = (folder / "report.html").read_text()
+    text, data = Elements(page).text, data_of(page)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert "finished, 2 epochs" in text and data["reload"] == 0
+    assert summary["verdict"]["finding"][1:] in text
+    for name in ("recall", "precision"):
+        assert f"{summary['metrics']['generated'][name]:.4g}" in text
+        assert f"{summary['metrics']['real'][name]:.4g}" in text
+    assert "Fraction of images that lie among real ones" in text
+    assert summary["device"] in text and summary["versions"]["tensorflow"] in text
+    assert "training" in text and "--base-channels" in text and "320 images" in text
+    for command in ("python train_gan.py --dataset", "--resume --epochs 4", "python generate.py",
+                    "python make_gif.py", "python -m gan.report"):
+        assert command in text
+    with open(folder / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    losses = data["panels"][0]["lines"][0]
+    assert losses["y"] == pytest.approx([float(each["discriminator_loss"]) for each in rows],
+                                        rel=1e-4)
+    labels = [frame["label"] for frame in data["films"][0]["frames"]]
+    assert labels == ["epoch 0", *(f"step {step}" for step in (4, 6, 8, 11, 16)), "epoch 1",
+                      "epoch 2"]
+
+
+def test_the_pictures_of_a_report_are_the_runs(tiny_run):
+    folder, _ = tiny_run
+    film = data_of((folder / "report.html").read_text())["films"][0]
+    for source, name in ((film["frames"][-1]["src"], "epoch_0002"), (film["real"], "real_samples")):
+        kind, encoded = source.split(",")
+        assert kind == "data:image/webp;base64"
+        shown = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("L")
+        picture = Image.open(folder / f"generated_images/{name}.png")
+        picture = picture.resize(shown.size, Image.Resampling.NEAREST)
+        error = np.abs(np.asarray(shown).astype(int) - np.asarray(picture))
+        assert error.mean() < 6  # of 255 grey levels; noise is the hardest to keep
+
+
+def test_making_the_report_again_changes_little(tiny_run, tmp_path):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    before = data_of((tmp_path / "report.html").read_text())
+    done = report(cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith("report.html: "), done.stderr
+    after = data_of((tmp_path / "report.html").read_text())
+    assert before["films"][0]["frames"] == after["films"][0]["frames"]
+    assert before["panels"] == after["panels"]
+
+
+@pytest.mark.parametrize("state", ["running", "finished", "diverged"])
+def test_only_a_run_that_goes_on_reloads(state):
+    assert (data_of(page_of(content(state=state), Embedded()))["reload"] > 0) == (
+        state == "running")
+
+
+def test_no_text_of_the_data_becomes_html():
+    changes = [{"step": 1, "option": EVIL, "before": EVIL, "now": EVIL}]
+    evil = content(
+        name=EVIL, folder=EVIL, config=config("--dataset", f"/tmp/{EVIL}", "--outdir", EVIL),
+        dataset={"name": EVIL, "samples": 9, "shape": [8, 8, 1], "classes": [EVIL, "b"]},
+        changes=changes, note=EVIL, state="diverged",
+        summary={"device": EVIL, "precision": EVIL, "versions": {EVIL: EVIL}, "command": EVIL,
+                 "verdict": {"kind": EVIL, "finding": EVIL, "text": EVIL + EVIL},
+                 "seconds": {EVIL: 1.0}, "metrics": {"generated": {"recall": 0.5},
+                                                     "features": {"description": EVIL}}})
+    plain = content(dataset={"name": "x"}, summary={"metrics": {"generated": {"recall": 0.5}}})
+    for page, expected in ((page_of(evil, Embedded()), page_of(plain, Embedded())),
+                           (comparison_of([evil, evil], Embedded()),
+                            comparison_of([plain, plain], Embedded()))):
+        assert "<script>alert" not in page and "\u2028" not in data_script_of(page)
+        count = [sum(tag == "script" for tag, _ in Elements(each).found)
+                 for each in (page, expected)]
+        assert count == [2, 2]  # the data and the page's own
+        assert EVIL in Elements(page).text
+        assert data_of(page)["runs"][0]["name"] == EVIL
+        assert not any(name.startswith("on") or "javascript:" in (value or "")
+                       for _, attributes in Elements(page).found
+                       for name, value in attributes.items())
+
+
+def data_script_of(page):
+    return re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+
+
+def test_a_report_asks_no_address(tiny_run):
+    page = (tiny_run[0] / "report.html").read_text()
+    for tag, attributes in Elements(page).found:
+        assert tag not in ("link", "iframe", "object", "base")
+        for name in ("src", "href", "action"):
+            assert attributes.get(name, "data:").startswith("data:")
+    (policy,) = [attributes["content"] for tag, attributes in Elements(page).found
+                 if attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;") and "unsafe" not in policy
+
+
+def test_a_broken_number_leaves_a_gap():
+    page = page_of(content(rows=[row(1), row(2, generator_loss=float("nan"))]), Embedded())
+    assert data_of(page)["panels"][0]["lines"][1]["y"] == [0.8, None]
+
+
+def test_curves_are_thinned_and_keep_their_extremes():
+    rows = [row(epoch, generator_loss=1 + epoch * 1e-6) for epoch in range(1, 10_001)]
+    rows[4567]["generator_loss"] = 99.0
+    kept = thin(rows)
+    assert 400 <= len(kept) <= 420 and rows[4567] in kept
+    assert kept[0] is rows[0] and kept[-1] is rows[-1]
+    assert kept == sorted(kept, key=lambda each: each["epoch"])
+    assert thin(rows[:300]) == rows[:300]
+
+
+def test_chosen_pictures_are_few_and_evenly_spaced():
+    for count in (0, 1, 2, 31, 32, 33, 64, 1000, 10_001):
+        chosen = choose(list(range(count)))
+        assert len(chosen) == min(count, len(chosen)) <= MOST_FRAMES
+        assert count < 2 or (chosen[0] == 0 and chosen[-1] == count - 1)
+        assert count > MOST_FRAMES or len(chosen) == count
+        assert count < MOST_FRAMES or len(chosen) > MOST_FRAMES / 2
+    for count in range(2, 300):  # what is chosen now was chosen before, or is new
+        assert set(choose(list(range(count + 1)))[:-1]) <= {*choose(list(range(count))), count}
+
+
+def test_a_picture_is_read_once(tmp_path, monkeypatch):
+    import gan.page.pictures as room
+
+    read = []
+    monkeypatch.setattr(room, "read_png", lambda path: read.append(path) or np.zeros((9, 9)))
+    monkeypatch.setattr(room, "reduce", lambda image: np.zeros((9, 9), np.uint8))
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths[:2]:
+        path.write_bytes(b"x")
+    embedded = Embedded()
+    first = embedded.uris(paths)
+    assert first[0].startswith("data:image/") and first[2] is None and len(read) == 2
+    assert embedded.uris(paths) == first and len(read) == 2
+    paths[0].write_bytes(b"other")
+    embedded.uris(paths)
+    assert len(read) == 3
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
+def test_enlarged_pictures_are_reduced(shape):
+    small = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for factor in (1, 2, 3, 16):
+        np.testing.assert_array_equal(reduce(enlarge(small, factor)), small)
+
+
+def test_ten_thousand_epochs_make_a_file_of_bounded_size(tmp_path):
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (700, 700, 3), np.uint8)  # the worst to compress
+    for number in range(40):
+        write_png(epoch_picture(tmp_path, number), noise)
+    rows = [row(epoch, good=random.random(), modes=8, generator_loss=random.random())
+            for epoch in range(1, 10_001)]
+    page = page_of(content(rows=rows, pictures=pictures_in(tmp_path)), Embedded())
+    assert len(data_of(page)["films"][0]["frames"]) > MOST_FRAMES / 2
+    assert len(page) < MOST_FRAMES * MOST_BYTES * 4 / 3 + 300_000
+
+
+def test_pictures_within_epochs_come_in_their_order(tmp_path):
+    for epoch, step in ((1, None), (0, 100), (0, None), (0, 4), (10_000, None)):
+        write_png(epoch_picture(tmp_path, epoch, step), np.zeros((4, 4), np.uint8))
+    (tmp_path / "epoch_final.png").touch()
+    assert [found[:2] for found in pictures_in(tmp_path)] == [
+        (0, 0), (0, 4), (0, 100), (1, 0), (10_000, 0)]
+    names = sorted(path.name for path in tmp_path.glob("epoch_0*.png"))
+    assert names == [path.name for _, _, path in pictures_in(tmp_path)[:-1]]
+
+
+def test_history_is_read_as_it_was(tmp_path):
+    history = History({"rows": [row(1, generator_gradient=1.0, discriminator_gradient=2.0),
+                                row(2, generator_gradient=1.0, discriminator_gradient=2.0,
+                                    frechet=1.5, changed="lr 1 to 2")],
+                       "sums": [0.0] * 7, "steps": 0, "seconds": 0.0, "epoch_seconds": 0.0})
+    history.write_csv(tmp_path / "history.csv")
+    assert read_history(tmp_path / "history.csv") == history.rows
+
+
+def live(folder, **settings):
+    about = {"dataset": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
+             "command": "python train_gan.py"}
+    return LiveReport(RunFolder(folder), TrainConfig.from_arguments([])[0], History(), Phases(),
+                      about, **settings)
+
+
+def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path, capsys):
+    (tmp_path / "report.html").mkdir()
+    writer = live(tmp_path)
+    writer.write(at_once=True)
+    writer.write(at_once=True)
+    told = capsys.readouterr().err
+    assert told.count("warning: report.html could not be written") == 1
+    assert "Is a directory" in told and "Traceback" not in told
+
+
+def test_a_defect_of_the_report_ends_nothing_and_shows_where(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("gan.run.report.page_of", lambda *_: 1 // 0)
+    live(tmp_path).write()
+    told = capsys.readouterr().err
+    assert "warning: report.html could not be written: " in told and "Traceback" in told
+
+
+def test_a_report_is_written_once_a_second_at_most(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("gan.run.report.time.monotonic", lambda: now[0])
+    writer, written = live(tmp_path), []
+    monkeypatch.setattr("gan.run.report.write_text", lambda *_: written.append(now[0]))
+    for now[0] in (100.0, 100.4, 101.1, 101.2):
+        writer.write()
+    writer.write("interrupted")
+    assert written == [100.0, 101.1, 101.2]
+
+
+def test_a_users_report_is_never_overwritten(tiny_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run[0], run)
+    (run / "report.html").write_text("<!doctype html>\n<p>mine")
+    done = report("run", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "report.html exists; expected --force" in done.stderr
+    with pytest.raises(UserError, match="report.html: train_gan.py did not write this"):
+        RunFolder(run).check()
+    (tmp_path / "page.html").write_text("mine")
+    assert report("run", "--output", "page.html", cwd=tmp_path).returncode == 2
+    assert (tmp_path / "page.html").read_text() == "mine"
+    assert report("run", "--output", "page.html", "--force", cwd=tmp_path).returncode == 0
+    assert is_own_file(tmp_path / "page.html")
+
+
+def test_a_report_is_removed_with_its_run_and_kept_alone(tiny_run, tmp_path):
+    shutil.copytree(tiny_run[0], tmp_path / "run")
+    RunFolder(tmp_path / "run").clear()
+    assert not (tmp_path / "run/report.html").exists()
+    shutil.copy(tiny_run[0] / "report.html", tmp_path)  # of a run elsewhere
+    assert RunFolder(tmp_path).holds_run()
+
+
+def test_several_runs_are_compared(tiny_npz, tiny_run, tmp_path):
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1, "--clusters", 1,
+                      "--lr", 0.001, "--outdir", "other", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = report(tiny_run[0], "other", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith("comparison.html: "), done.stderr
+    page = (tmp_path / "comparison.html").read_text()
+    table = page.partition("Options that differ")[2].partition("</table>")[0]
+    assert set(re.findall(r"<code>(--[\w-]+)</code>", table)) == {
+        "--clusters", "--epochs", "--lr", "--lr-g", "--lr-d", "--tensorboard"}
+    data = data_of(page)
+    assert [line["label"] for line in data["panels"][0]["lines"]] == [tiny_run[0].name, "other"]
+    assert [film["frames"][-1]["label"] for film in data["films"]] == ["epoch 2", "epoch 1"]
+    assert report(tiny_run[0], "other", cwd=tmp_path).returncode == 0  # its own page
+
+
+def test_a_run_that_was_killed_is_unfinished(tiny_run, tmp_path):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "summary.json").unlink()
+    (tmp_path / ".train_gan.lock").write_text("999999999")
+    run = read_run(tmp_path)
+    assert run.state == "unfinished" and run.summary == {} and run.epochs == 2
+    assert "not finished, so not judged yet" in Elements(page_of(run, Embedded())).text.lower()
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (["nowhere"], "nowhere: expected the folder of a run, got one without config.json"),
+    ([*"abcdefghi"], "RUN: expected at most 8 runs, got: 9"),
+    (["--output", ""], "--output: expected the name of a file"),
+])
+def test_wrong_input_is_told_in_one_line(tmp_path, arguments, expected):
+    done = report(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert expected in done.stderr
+
+
+def test_a_finished_run_that_is_made_longer_is_unfinished(tiny_run, tmp_path):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    assert read_run(tmp_path).state == "finished"
+    options = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**options, "epochs": 5}))
+    assert read_run(tmp_path).state == "unfinished"
+
+
+def test_a_name_that_is_no_text_is_shown_escaped():
+    page = page_of(content(folder="run\udcff", dataset={"name": "caf\udce9"}), Embedded())
+    assert "caf\\udce9" in Elements(page).text and page.encode()
+
+
+@pytest.mark.parametrize(("name", "changed"), [
+    ("config.json", {"epochs": "many"}), ("config.json", {"loss": "none"}),
+    ("summary.json", {"metrics": 1}), ("summary.json", {"verdict": "good"}),
+    ("summary.json", {"seconds": {"training": "long"}}),
+])
+def test_a_changed_file_of_the_run_is_named(tiny_run, tmp_path, name, changed):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    saved = json.loads((tmp_path / name).read_text())
+    (tmp_path / name).write_text(json.dumps({**saved, **changed}))
+    with pytest.raises(UserError, match=f"{name}: expected"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.csv", "summary.json"])
+def test_a_broken_file_of_the_run_is_named(tiny_run, tmp_path, name):
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).write_text("epoch,step\nx,y\n")
+    done = report(cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and name in done.stderr

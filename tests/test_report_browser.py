@@ -1,0 +1,177 @@
+"""report.html in a real browser: the slider moves, values appear, it follows a run."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gan.drawing.images import epoch_picture, write_png
+from gan.page.comparison import comparison_of
+from gan.page.pictures import Embedded
+from gan.page.single import page_of
+from gan.run.report import pictures_in
+from tests.browser import needs_chromium, open_page
+from tests.test_report import EVIL, config, content, data_of, row
+
+pytestmark = needs_chromium
+READY = "document.documentElement.dataset.ready === 'yes'"
+SOURCE = "document.querySelector('#film .frame').src"
+FRAME = "document.getElementById('frame').textContent"
+CHART = ("(box => [box.x, box.y, box.width, box.height])"
+         "(document.querySelector('.area svg').getBoundingClientRect())")
+
+
+def quiet(page, path):
+    """Assert that the console has no error and that nothing but the file was asked for."""
+    assert page.errors == []
+    assert set(page.requests) == {path.resolve().as_uri()}
+
+
+@pytest.fixture
+def page_file(tmp_path):
+    """A function that writes the report of a run with given rows and state."""
+    random = np.random.default_rng(0)
+
+    def write(epochs, **values):
+        for epoch in range(epochs + 1):
+            path = epoch_picture(tmp_path, epoch)
+            if not path.exists():
+                write_png(path, random.integers(0, 256, (40, 40), np.uint8))
+        run = content(rows=[row(epoch + 1) for epoch in range(epochs)],
+                      pictures=pictures_in(tmp_path), **values)
+        (tmp_path / "report.html").write_text(page_of(run, Embedded()))
+        return tmp_path / "report.html"
+
+    return write
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
+def test_the_slider_moves_and_the_picture_changes(tiny_run, width, dark):
+    path = tiny_run[0] / "report.html"
+    frames = data_of(path.read_text())["films"][0]["frames"]
+    with open_page(path, width, dark=dark) as page:
+        assert page.evaluate(READY) and page.evaluate(SOURCE) == frames[-1]["src"]
+        page.evaluate("document.getElementById('slider').focus()")
+        for frame in frames[-2::-1]:
+            page.press("ArrowLeft")
+            assert page.evaluate(SOURCE) == frame["src"]
+            assert page.evaluate(FRAME) == frame["label"]
+        page.wait_for("[...document.images].every(image => image.naturalWidth > 0)")
+        page.evaluate("document.getElementById('play').click()")
+        page.wait_for(f"{FRAME} === 'epoch 2'")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        quiet(page, path)
+
+
+def test_dark_and_light_differ_and_can_be_read(page_file):
+    """The contrast of text to its background is at least 4.5, as WCAG 2 asks (level AA)."""
+    script = """['body', '.quiet', '.over', '.state', 'dt'].map(name => {
+        const text = document.querySelector(name);
+        let below = text;
+        const clear = each => getComputedStyle(each).backgroundColor === 'rgba(0, 0, 0, 0)';
+        while (clear(below)) below = below.parentElement;
+        return [getComputedStyle(text).color, getComputedStyle(below).backgroundColor]
+            .map(color => color.match(/\\d+/g).slice(0, 3).map(Number));
+    })"""
+    found = {}
+    for dark in (False, True):
+        with open_page(page_file(2), dark=dark) as page:
+            found[dark] = page.evaluate(script)
+    assert found[False] != found[True]
+    for text, background in found[False] + found[True]:
+        lighter, darker = sorted([luminance(text), luminance(background)], reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, (text, background)
+
+
+def luminance(color):
+    """Relative luminance of an sRGB colour, as WCAG 2 defines it."""
+    parts = np.array(color) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_values_appear_under_pointer_finger_and_keys(page_file):
+    path = page_file(3)
+    tip = "document.querySelector('.tip').textContent"
+    hidden = "document.querySelector('.tip').hidden"
+    with open_page(path) as page:
+        page.evaluate("document.getElementById('curves').scrollIntoView()")
+        x, y, width, height = page.evaluate(CHART)
+        assert page.evaluate(hidden)
+        page.mouse("mouseMoved", x + width / 2, y + height / 2)
+        assert page.evaluate(tip) == "epoch 2discriminator 1.3generator 0.8"
+        page.mouse("mouseMoved", 1, 1)
+        assert page.evaluate(hidden)
+        page.evaluate("document.querySelector('.area svg').focus()")
+        page.press("ArrowRight")
+        assert page.evaluate(tip).startswith("epoch 1")
+        page.press("ArrowRight")
+        page.press("ArrowRight")
+        assert page.evaluate(tip).startswith("epoch 3")
+        page.evaluate("(s => { s.value = 'step'; s.dispatchEvent(new Event('change')) })"
+                      "(document.getElementById('axis'))")
+        page.mouse("mouseMoved", x + width - 5, y + height / 2)
+        assert page.evaluate(tip).startswith("step 300")
+        quiet(page, path)
+    with open_page(path, 390) as page:
+        page.evaluate("document.getElementById('curves').scrollIntoView()")
+        x, y, width, height = page.evaluate(CHART)
+        page.touch("touchStart", x + width - 20, y + height / 2)
+        assert page.evaluate(tip).startswith("epoch 3")
+        page.touch("touchEnd")
+        quiet(page, path)
+
+
+def test_a_page_follows_its_run_and_keeps_its_place(page_file):
+    path = page_file(1, state="running", config=config("--epochs", "3"))
+    with open_page(path, 390, 500) as page:
+        assert page.evaluate(FRAME) == "epoch 1"
+        page.evaluate("scrollTo(0, 150)")
+        page_file(2, state="running", config=config("--epochs", "3"))
+        page.wait_for(f"data.reload && {FRAME} === 'epoch 2'")  # the newest, as before
+        assert page.evaluate("Math.abs(scrollY - 150)") <= 1
+        page.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('input')) })"
+                      "(document.getElementById('slider'))")
+        page_file(3, state="finished", config=config("--epochs", "3"))
+        page.wait_for("data.reload === 0")
+        assert page.evaluate(FRAME) == "epoch 1"  # the one that was looked at
+        assert "finished" in page.evaluate("document.querySelector('.state').textContent")
+        quiet(page, path)
+
+
+def test_nothing_in_the_data_is_run(page_file, tmp_path):
+    image = "<img src=x onerror=\"document.body.dataset.run='yes'\">"
+    evil = content(name=image, config=config("--dataset", EVIL), note=image,
+                   dataset={"name": image, "classes": [EVIL]}, pictures=pictures_in(tmp_path))
+    path = tmp_path / "evil.html"
+    for text in (page_of(evil, Embedded()), comparison_of([evil, evil], Embedded())):
+        path.write_text(text)
+        with open_page(path) as page:
+            assert page.evaluate(READY)
+            assert page.evaluate("document.body.dataset.run") is None
+            assert image in page.evaluate("document.body.textContent")
+            quiet(page, path)
+    # Were it to slip in, the page's policy would stop it.
+    path.write_text(page_of(content(), Embedded()).replace("</main>", f"{image}</main>"))
+    with open_page(path) as page:
+        page.wait_for("document.querySelector('main > img').complete")
+        assert page.evaluate("document.body.dataset.run") is None
+        assert "Content Security Policy" in json.dumps(page.errors)
+
+
+def test_runs_are_compared_side_by_side(page_file, tmp_path):
+    page_file(3)
+    pictures = pictures_in(tmp_path)
+    short = content(name="short", rows=[row(1)], pictures=pictures[:2])
+    long = content(name="long", rows=[row(1), row(2), row(3)], pictures=pictures)
+    path = tmp_path / "comparison.html"
+    path.write_text(comparison_of([short, long], Embedded()))
+    captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
+    with open_page(path, 390) as page:
+        assert page.evaluate(captions) == ["epoch 1", "epoch 3"]
+        page.evaluate("document.getElementById('slider').focus()")
+        page.press("Home")
+        assert page.evaluate(captions) == ["epoch 0", "epoch 0"]
+        assert page.evaluate("document.querySelectorAll('.area').length") == 4
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        quiet(page, path)
