@@ -96,8 +96,7 @@ class TrainOptions:
     )
     spectral_norm: bool = option(
         False, "model",
-        "spectral normalisation of the discriminator's weights (Miyato 2018)",
-        bool, fixed=True,
+        "spectral normalisation of the discriminator's weights (Miyato 2018)", bool, fixed=True,
     )
     dropout: float = option(
         0.0, "model", "dropout rate of the discriminator's hidden layers",
@@ -134,14 +133,13 @@ class TrainOptions:
         whole_number(1, 1000), metavar="N",
     )
     n_critic: int = option(
-        1, "objective", "discriminator steps per generator step",
-        whole_number(1, 100), metavar="N", fixed=True,
+        1, "objective", "discriminator steps per generator step", whole_number(1, 100),
+        metavar="N", fixed=True,
     )
     augment: bool = option(
         False, "objective",
         "shift and partly blank the images that the discriminator sees, real and generated "
-        "alike (Zhao 2020): for small data sets",
-        bool, fixed=True,
+        "alike (Zhao 2020): for small data sets", bool, fixed=True,
     )
     lr: float = option(
         1.5e-3, "objective", "Adam's learning rate, for both networks", real_number(POSITIVE, 1),

@@ -44,7 +44,7 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def look(self, width=1100, height=800, dark=False):
+    def look(self, width, height=800, dark=False):
         """Set the size of the window in pixels, and whether the reader prefers dark pages.
 
         Below 600 pixels it is a phone with touch.
@@ -146,15 +146,15 @@ class Page:
 
 
 @contextlib.contextmanager
-def open_page(path, **settings):
+def open_page(path, width=1100, height=800, dark=False):
     """Open an HTML file in a browser of its own; yields a `Page`.
 
     Args:
         path: the file.
-        **settings: of `Page.look`.
+        width, height, dark: see `Page.look`.
     """
     with chromium() as page:
-        page.look(**settings)
+        page.look(width, height, dark)
         page.open(path)
         yield page
 

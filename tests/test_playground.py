@@ -16,7 +16,7 @@ DRAWN = "document.body.dataset.drawn !== undefined && !artist.busy && !artist.jo
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page():
     with chromium() as opened:
         yield opened
 
@@ -180,7 +180,8 @@ def test_the_page_draws_what_generate_draws(tiny_run, tiny_page, page):
         assert len(np.unique(drawn)) > 10
     latents = np.concatenate([saved.latents([seed])[0] for seed in (5, 2**50)])
     np.testing.assert_allclose(
-        page.evaluate("[5n, 2n ** 50n].map((seed) => Array.from(latentOf(seed, about.latent_dim)))"),
+        page.evaluate("[5n, 2n ** 50n].map("
+                      "(seed) => Array.from(latentOf(seed, about.latent_dim)))"),
         latents, atol=1e-6)
     assert page.errors == []
 
@@ -205,7 +206,7 @@ def test_conditions_are_drawn_as_in_the_export(tiny_run, tiny_page, page):
     for label in (None, 0, 1):
         _, expected = saved.latents(seeds, None if label is None else [label] * 200)
         drawn = page.evaluate(f"{seeds}.map((seed) => chosenCondition(BigInt(seed), "
-                         f"{-1 if label is None else label}))")
+                              f"{-1 if label is None else label}))")
         assert drawn == expected.tolist() and len(set(drawn)) > 1
 
 
@@ -275,9 +276,9 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
     assert all(address.startswith(("file:", "blob:")) for address in page.requests[before:])
     page.evaluate("fetch('https://example.org/').catch(() => 0)")
     assert "Content Security Policy" in page.errors.pop(-2) + page.errors.pop()
-    unnamed = page.evaluate("""[...document.querySelectorAll("input, select, button, canvas")].filter(
-        (one) => !one.labels?.length && !one.getAttribute("aria-label") && !one.textContent
-            && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
+    unnamed = page.evaluate("""[...document.querySelectorAll(
+        "input, select, button, canvas")].filter((one) => !one.labels?.length
+            && !one.getAttribute("aria-label") && !one.textContent && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
     assert unnamed == []
 
 
