@@ -15,20 +15,17 @@ from gan.networks import Blocks, network_of
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0, output="clip"):
+                    extent=1.0):
     """Build the generator.
 
     Args:
-        arch: "dcgan" or "mlp", see `NETWORKS`.
+        arch: "conv", "dcgan" or "mlp", see `NETWORKS`.
         shape: (H, W, C) of an image, H = W; (2,) of a point.
         latent_dim: length of the latent vector.
         code_width: places W of a condition's code, see `Conditioning.codes`.
-        base_channels: channels of the layer before the last doubling of the side.
+        base_channels: channels before the last doubling of the side.
         policy: Keras dtype policy of the layers.
         extent: the unit of points, see `PointDataset`.
-        output: how images are drawn: "tanh" after the last transposed
-            convolution, as Radford et al. 2015 do it, or "clip", see `Clip`, in the
-            dcgan after one more convolution at full resolution.
 
     Returns:
         Sequential: float32 [N, latent_dim + code_width] ([N, latent_dim] for a
@@ -39,7 +36,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         ValueError: for an architecture that does not exist for such samples.
     """
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    body = network_of(arch, shape).generator(Blocks(policy, output), shape, base_channels, extent)
+    body = network_of(arch, shape).generator(Blocks(policy), shape, base_channels, extent)
     return keras.Sequential([inputs, *body], name="generator")
 
 
@@ -49,7 +46,8 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
 
     Args:
         arch, shape, code_width, base_channels, policy, extent: as for
-            `build_generator`; base_channels are those of the first layer.
+            `build_generator`; base_channels are those of the first layer, or
+            the most that it has.
         spectral: divide each weight by its largest singular value.
         dropout: rate of the hidden layers.
 
@@ -60,7 +58,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
     Raises:
         ValueError: for an architecture that does not exist for such samples.
     """
-    blocks = Blocks(policy, spectral=spectral, dropout=dropout)
+    blocks = Blocks(policy, spectral, dropout)
     body = network_of(arch, shape).discriminator(blocks, shape, base_channels, extent)
     outputs = SpectralDense(code_width, dtype=policy) if spectral else blocks.dense(code_width)
     last = layers.Activation("linear", dtype="float32", name="logits")

@@ -66,15 +66,13 @@ def padded_size(size):
 class Blocks:
     """The layers that the architectures are put together from, under one dtype policy."""
 
-    def __init__(self, policy, output="clip", spectral=False, dropout=0.0):
+    def __init__(self, policy, spectral=False, dropout=0.0):
         """
         Args:
             policy: Keras dtype policy.
-            output: see `build_generator`.
             spectral, dropout: see `build_discriminator`.
         """
-        self.policy, self.output = policy, output
-        self.spectral, self.dropout = spectral, dropout
+        self.policy, self.spectral, self.dropout = policy, spectral, dropout
 
     def dense(self, units, **settings):
         """A fully connected layer with the textbook's initial weights."""
@@ -90,26 +88,6 @@ class Blocks:
         # A kernel of 4 at stride 2 covers every pixel equally often; 5 would not.
         return layers.Conv2DTranspose(filters, 4, strides=2, padding="same", dtype=self.policy,
                                       kernel_initializer=_normal(), **settings)
-
-    def draw(self, channels, base_channels):
-        """The layers that double the side for the last time and draw the image.
-
-        A transposed convolution gives each pixel a sum of its own, and stray
-        pixels with it. Where nothing asks for the textbook's tanh, a convolution
-        follows it that sees what is around.
-        """
-        if self.output == "tanh":
-            return [self.upsample(channels)]
-        return [self.upsample(max(1, base_channels // 2), use_bias=False), *self.normalise(),
-                layers.Conv2D(channels, 3, padding="same", dtype=self.policy,
-                              kernel_initializer=_normal())]
-
-    def images(self):
-        """What brings the last layer's values into [-1, 1]."""
-        # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
-        if self.output == "tanh":
-            return layers.Activation("tanh", dtype="float32", name="images")
-        return Clip(dtype="float32", name="images")
 
     def normalise(self):
         """Batch normalisation with ReLU."""
@@ -134,28 +112,56 @@ class Blocks:
 
 
 def _dcgan_generator(blocks, shape, base_channels, extent):
-    """Dense, then transposed convolutions (Radford et al. 2015)."""
-    size, _, channels = shape
-    work = padded_size(size)
+    """Dense, then transposed convolutions, then tanh (Radford et al. 2015)."""
+    return [*_growing(blocks, shape, base_channels), blocks.upsample(shape[-1]),
+            *_cropping(blocks, shape), _tanh()]
+
+
+def _conv_generator(blocks, shape, base_channels, extent):
+    """The same, with a convolution at full size and a clipped output.
+
+    A transposed convolution draws each pixel without regard to its neighbours,
+    and leaves stray ones; the convolution after it sees what is around.
+    """
+    return [*_growing(blocks, shape, base_channels),
+            blocks.upsample(max(1, base_channels // 2), use_bias=False), *blocks.normalise(),
+            layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=_normal(),
+                          dtype=blocks.policy),
+            *_cropping(blocks, shape), Clip(dtype="float32", name="images")]
+
+
+def _growing(blocks, shape, base_channels):
+    """The layers from the input to half of the image's size."""
+    work = padded_size(shape[0])
     count = halvings(work)
     start, widths = work >> count, _widths(base_channels, count)[::-1]
     body = [blocks.dense(start * start * widths[0], use_bias=False),
             layers.Reshape((start, start, widths[0]), dtype=blocks.policy), *blocks.normalise()]
     for filters in widths[1:]:
         body += [blocks.upsample(filters, use_bias=False), *blocks.normalise()]
-    cropping = [layers.Cropping2D(_margins(work - size), dtype=blocks.policy)]
-    return [*body, *blocks.draw(channels, base_channels), *(cropping if work != size else []),
-            blocks.images()]
+    return body
+
+
+def _cropping(blocks, shape):
+    more = padded_size(shape[0]) - shape[0]
+    return [layers.Cropping2D(_margins(more), dtype=blocks.policy)] if more else []
 
 
 def _dcgan_discriminator(blocks, shape, base_channels, extent):
-    size = shape[0]
-    work = padded_size(size)
-    padding = [layers.ZeroPadding2D(_margins(work - size), dtype=blocks.policy)]
-    body = padding if work != size else []
-    for filters in _widths(base_channels, halvings(work)):
-        body += blocks.downsample(filters)
-    return body
+    return _shrinking(blocks, shape, _widths(base_channels, halvings(padded_size(shape[0]))))
+
+
+def _conv_discriminator(blocks, shape, base_channels, extent):
+    # A kernel of 4 x 4 x C values has no more independent filters than values.
+    _, *widths = _widths(base_channels, halvings(padded_size(shape[0])))
+    return _shrinking(blocks, shape, [min(base_channels, 16 * shape[-1]), *widths])
+
+
+def _shrinking(blocks, shape, widths):
+    """Convolutions that halve the image, padded first if it does not halve well."""
+    more = padded_size(shape[0]) - shape[0]
+    body = [layers.ZeroPadding2D(_margins(more), dtype=blocks.policy)] if more else []
+    return body + [layer for filters in widths for layer in blocks.downsample(filters)]
 
 
 def _mlp_generator(blocks, shape, base_channels, extent):
@@ -163,7 +169,7 @@ def _mlp_generator(blocks, shape, base_channels, extent):
     height, width, channels = shape
     body = [layer for widening in (8, 16, 32) for layer in blocks.hidden(widening * base_channels)]
     return [*body, layers.Dense(height * width * channels, dtype=blocks.policy),
-            layers.Reshape(shape, dtype=blocks.policy), blocks.images()]
+            layers.Reshape(shape, dtype=blocks.policy), _tanh()]
 
 
 def _mlp_discriminator(blocks, shape, base_channels, extent):
@@ -182,6 +188,11 @@ def _points_discriminator(blocks, shape, base_channels, extent):
     return [layers.Rescaling(1 / extent, dtype="float32", name="unit"), *body]
 
 
+def _tanh():
+    # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
+    return layers.Activation("tanh", dtype="float32", name="images")
+
+
 def _margins(pixels):
     """Pixels to add or remove on each side, the larger half at the end."""
     return ((pixels // 2, pixels - pixels // 2),) * 2
@@ -197,6 +208,7 @@ def _normal():
 
 
 NETWORKS = {  # (name, kind of sample) → how it is built
+    ("conv", "images"): Network(_conv_generator, _conv_discriminator),
     ("dcgan", "images"): Network(_dcgan_generator, _dcgan_discriminator),
     ("mlp", "images"): Network(_mlp_generator, _mlp_discriminator),
     ("mlp", "points"): Network(_points_generator, _points_discriminator),

@@ -54,8 +54,6 @@ def check_combination(config, given):
         if name in given and config.gradient_penalty == "none" and not config.resume:
             raise UserError(f"{flag(name)} needs a --gradient-penalty, "
                             "got: --gradient-penalty none")
-    if "output" in given and config.simulated:
-        raise UserError("--output needs images, got simulated points")
     for name, value in SIMULATED.items() if config.simulated else ():
         if getattr(config, name) != value:
             expected = "leave it out" if value is False else value

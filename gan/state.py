@@ -34,8 +34,8 @@ class TrainState:
         keras.utils.set_random_seed(config.seed)  # of the initial weights
         self.policy = policy
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
-        self.generator = models.build_generator(*generator, policy, extent, config.output)
-        self.average = models.build_generator(*generator, extent=extent, output=config.output)
+        self.generator = models.build_generator(*generator, policy, extent)
+        self.average = models.build_generator(*generator, extent=extent)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
             config.arch, shape, code_width, config.base_channels, policy, extent,

@@ -74,9 +74,11 @@ class TrainOptions:
     )
 
     arch: str = choice(
-        "dcgan", "model",
-        "transposed convolutions (Radford 2015) or fully connected layers (Goodfellow 2014)",
-        ("dcgan", "mlp"), fixed=True, points="mlp",
+        "conv", "model",
+        "dcgan: transposed convolutions and tanh (Radford 2015); conv: the same with one more "
+        "convolution at full size and a clipped output, without stray pixels and with exact "
+        "blacks; mlp: fully connected layers (Goodfellow 2014)",
+        ("conv", "dcgan", "mlp"), fixed=True, points="mlp",
     )
     latent_dim: int = option(
         64, "model", "length of the latent vector z", whole_number(1, 4096),
@@ -87,12 +89,6 @@ class TrainOptions:
         "channels of the layer nearest the image, doubled at each halving of the size; "
         "the mlp has 8 times as many units a layer",
         whole_number(1, 1024), metavar="N", fixed=True, points=16,
-    )
-    output: str = choice(
-        "clip", "model",
-        "how images are drawn: clip: one more convolution at full resolution (dcgan), and values "
-        "cut off at black and white, which are met exactly; tanh: as in Radford 2015",
-        ("clip", "tanh"), fixed=True, earlier="tanh",
     )
     spectral_norm: bool = option(
         False, "model",
@@ -129,8 +125,8 @@ class TrainOptions:
         real_number(0, 1e4), metavar="X",
     )
     gp_interval: int = option(
-        4, "objective", "compute the gradient penalty every N steps, with N times the weight",
-        whole_number(1, 1000), metavar="N",
+        8, "objective", "compute the gradient penalty every N steps, with N times the weight",
+        whole_number(1, 1000), metavar="N", points=4,
     )
     n_critic: int = option(
         1, "objective", "discriminator steps per generator step", whole_number(1, 100),
@@ -168,7 +164,7 @@ class TrainOptions:
     )
 
     epochs: int = option(
-        6, "training", "passes over the data", whole_number(1, 10**6), metavar="N",
+        4, "training", "passes over the data", whole_number(1, 10**6), metavar="N",
         points=30,
     )
     batch_size: int = option(

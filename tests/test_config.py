@@ -17,4 +17,4 @@ def test_the_penalty_weighs_more_for_larger_images(arguments, shape, weight):
 def test_points_have_defaults_of_their_own_that_give_way():
     config, given = TrainConfig.from_arguments(["--dataset", "ring", "--epochs", "3"])
     assert config.arch == "mlp" and config.epochs == 3 and given == {"dataset", "epochs"}
-    assert TrainConfig.from_arguments([])[0].arch == "dcgan"
+    assert TrainConfig.from_arguments([])[0].arch == "conv"

@@ -8,7 +8,7 @@ def models(tensorflow):
     return models
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "mlp"])
+@pytest.mark.parametrize("arch", ["conv", "dcgan", "mlp"])
 @pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 1), (36, 36, 3), (64, 64, 3),
                                    (100, 100, 3), (128, 128, 3)])
 def test_networks_fit_every_image_shape(models, arch, shape):
@@ -41,13 +41,30 @@ def test_100_pixels_do_not_cost_three_times_as_many_weights_as_96(models):
 
 
 @pytest.mark.parametrize(("arch", "shape", "known"), [
-    ("resnet", (28, 28, 1), "dcgan, mlp"), ("dcgan", (2,), "mlp")])
+    ("resnet", (28, 28, 1), "conv, dcgan, mlp"), ("conv", (2,), "mlp")])
 def test_an_architecture_that_does_not_exist_is_an_error(models, arch, shape, known):
     expected = rf"architecture for \w+ \({known}\), got: {arch}"
     with pytest.raises(ValueError, match=expected):
         models.build_generator(arch, shape, 5, 3, 2)
     with pytest.raises(ValueError, match=expected):
         models.build_discriminator(arch, shape, 3, 2)
+
+
+def test_only_conv_draws_with_a_convolution_at_full_size(models):
+    drawn = {arch: [type(layer).__name__ for layer in
+                    models.build_generator(arch, (100, 100, 1), 5, 1, 4).layers[-3:]]
+             for arch in ("conv", "dcgan")}
+    assert drawn == {"conv": ["Conv2D", "Cropping2D", "Clip"],
+                     "dcgan": ["Conv2DTranspose", "Cropping2D", "Activation"]}
+
+
+def test_the_first_convolution_has_no_more_filters_than_its_kernel_has_values(models):
+    def filters(arch, channels):
+        network = models.build_discriminator(arch, (28, 28, channels), 1, 32)
+        return [layer.filters for layer in network.layers if hasattr(layer, "filters")]
+
+    assert filters("conv", 1) == [16, 64] and filters("conv", 3) == [32, 64]
+    assert filters("dcgan", 1) == [32, 64]
 
 
 def test_one_condition_is_the_textbook_gan(models, tensorflow):
@@ -71,8 +88,8 @@ def test_each_sample_has_the_logit_of_its_own_condition(models, tensorflow):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_ends_in_float32(models, policy):
-    generator = models.build_generator("dcgan", (16, 16, 1), 5, 1, 4, policy)
-    discriminator = models.build_discriminator("dcgan", (16, 16, 1), 1, 4, policy)
+    generator = models.build_generator("conv", (16, 16, 1), 5, 1, 4, policy)
+    discriminator = models.build_discriminator("conv", (16, 16, 1), 1, 4, policy)
     images = generator(np.ones((2, 5), np.float32))
     assert images.dtype == "float32" and discriminator(images).dtype == "float32"
     assert {variable.dtype for variable in generator.variables} == {"float32"}

@@ -278,7 +278,8 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
     assert "Content Security Policy" in page.errors.pop(-2) + page.errors.pop()
     unnamed = page.evaluate("""[...document.querySelectorAll(
         "input, select, button, canvas")].filter((one) => !one.labels?.length
-            && !one.getAttribute("aria-label") && !one.textContent && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
+            && !one.getAttribute("aria-label") && !one.textContent
+            && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
     assert unnamed == []
 
 

@@ -29,9 +29,9 @@ def test_the_page_of_options_is_current():
 
 def test_the_page_of_options_has_rows_as_declared():
     text = PAGE.read_text()
-    for row in ("| `--epochs N` | `6` | passes over the data |",
+    for row in ("| `--epochs N` | `4` | passes over the data |",
                 "| `--dataset NAME\\|PATH` | `mnist` | mnist, fashion_mnist",
-                "| `--arch` | `dcgan` | `dcgan`, `mlp`: ",
+                "| `--arch` | `conv` | `conv`, `dcgan`, `mlp`: ",
                 "| `--dry-run` |  | check everything",
                 "| `--model FOLDER` | `exported_model` | ",
                 "| `--fps X` | `4` | frames a second |"):

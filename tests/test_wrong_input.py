@@ -47,7 +47,7 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--label-smoothing", "0.7"], "expected a number from 0 to 0.5, got: '0.7'"),
     (["--ema", "1"], "--ema: expected"),
     (["--loss", "wasser"], "--loss: expected one of nonsaturating, minimax, lsgan"),
-    (["--arch", "transformer"], "--arch: expected one of dcgan, mlp, got: 'transformer'"),
+    (["--arch", "transformer"], "--arch: expected one of conv, dcgan, mlp, got: 'transformer'"),
     (["--mixed-precision", "int8"], "expected one of auto, float16, bfloat16, off"),
     (["--max-minutes", "-1"], "--max-minutes: expected"),
     (["--seed", "-1"], "--seed: expected"),
@@ -120,7 +120,7 @@ def test_a_run_is_not_overwritten_unasked(refused, finished):
 
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["--latent-dim", "9"], "--latent-dim: the run to resume has 8, got: 9"),
-    (["--arch", "mlp"], "--arch: the run to resume has dcgan, got: mlp"),
+    (["--arch", "mlp"], "--arch: the run to resume has conv, got: mlp"),
     (["--seed", "5"], "--seed: the run to resume has 0, got: 5"),
     (["--batch-size", "32"], "--batch-size: the run to resume has 16, got: 32"),
     (["--dataset", "mnist"], "--dataset: mnist does not hold the samples"),

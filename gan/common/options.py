@@ -131,8 +131,7 @@ def picture_interval(text):
     return f"{number}s" if text.endswith("s") else number
 
 
-def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None,
-           earlier=None):
+def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None):
     """Declare one option.
 
     Args:
@@ -145,10 +144,9 @@ def option(default, group, help, parse=str, *, metavar=None, fixed=False, points
             `bool` makes a switch.
         metavar: the placeholder in `--help`.
         fixed: whether a run keeps it for life: `--resume` refuses another value.
-        earlier: what versions without the option did, if that is not the default.
     """
     metadata = {"group": group, "help": help, "parse": parse, "metavar": metavar, "fixed": fixed,
-                "points": points, "earlier": default if earlier is None else earlier}
+                "points": points}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -201,8 +199,8 @@ def check_saved(kind, saved):
         saved: dict of name → value, read from a checkpoint.
 
     Returns:
-        dict of every name → value; what an earlier version did not have is what
-        that version did.
+        dict of every name → value; what an earlier version did not have is at
+        its default, which stands for what that version did.
 
     Raises:
         UserError: for an option that no command line could have given.
@@ -213,7 +211,7 @@ def check_saved(kind, saved):
             raise UserError(f"--resume: the checkpoint has an unknown option {name}")
         if not _could_be(fields[name], value):
             raise UserError(f"--resume: the checkpoint has no usable {name}, got: {value!r:.60}")
-    return {name: saved.get(name, field.metadata["earlier"]) for name, field in fields.items()}
+    return {name: saved.get(name, field.default) for name, field in fields.items()}
 
 
 def _could_be(field, value):
