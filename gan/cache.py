@@ -1,4 +1,4 @@
-"""List or empty the cache of decoded pictures and trained classifiers.
+"""List or empty the cache of decoded pictures, trained classifiers and real images' metrics.
 
     python -m gan.cache
     python -m gan.cache --clear
@@ -19,6 +19,8 @@ from gan.data.picture_cache import (
     own_caches,
     remove_cache,
 )
+from gan.measure.reference_cache import NAME as REFERENCE
+from gan.measure.reference_cache import read_reference
 from gan.run.ownership import is_archive
 
 CLASSIFIER = re.compile(r"classifier_[0-9a-f]{16}\.npz")
@@ -73,11 +75,14 @@ def cached_files():
     for path in sorted(cache_folder().glob("classifier_*.npz")):
         if CLASSIFIER.fullmatch(path.name) and path.is_file() and is_archive(path):
             yield path, path.stat().st_size, "classifier"
+    for path in sorted(cache_folder().glob("reference_*.json")):
+        if REFERENCE.fullmatch(path.name) and read_reference(path):
+            yield path, path.stat().st_size, "metrics of test images"
 
 
 def _remove(path):
     try:
-        if CLASSIFIER.fullmatch(path.name):
+        if CLASSIFIER.fullmatch(path.name) or REFERENCE.fullmatch(path.name):
             path.unlink(missing_ok=True)
         else:
             remove_cache(path)

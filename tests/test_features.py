@@ -208,3 +208,21 @@ def test_a_run_on_three_images_ends_whole(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "left out    precision, recall: needs at least 4 samples, got 3" in done.stdout
     assert (tmp_path / "exported_model/saved_model.pb").exists()
+
+
+def test_the_metrics_of_test_images_are_kept_in_the_cache(monkeypatch, tmp_path):
+    from gan.cache import cached_files
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    data = [Dataset("some", images_of(50), test_images=images_of(50, seed)) for seed in (1, 1, 2)]
+    measured = image_evaluator(data[0]).reference()
+    path, = (tmp_path / "gan").glob("reference_*.json")
+    (listed, _, what), = cached_files()
+    assert (listed, what) == (path, "metrics of test images")
+    kept = json.loads(path.read_text())
+    kept["metrics"]["recall"] = 0.125  # as nothing measured it
+    path.write_text(json.dumps(kept))
+    assert image_evaluator(data[1]).reference()["recall"] == 0.125
+    assert image_evaluator(data[2]).reference()["recall"] != 0.125  # other test images
+    for damaged in ("", "[]", '{"metrics": {"recall": NaN}, "left_out": {}}', '{"metrics": {}}'):
+        path.write_text(damaged)
+        assert image_evaluator(data[1]).reference() == measured

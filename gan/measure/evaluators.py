@@ -13,11 +13,13 @@ import math
 import numpy as np
 
 from gan.data.datasets import load_dataset
+from gan.data.fingerprint import digest_images
 from gan.data.names import STACKED
 from gan.measure import coverage, metrics
 from gan.measure.comparison import Comparison
 from gan.measure.features import extractor_for
 from gan.measure.metrics import NotMeasurableError
+from gan.measure.reference_cache import cached_reference
 
 COUNT = 10_000  # samples generated
 STACKED_COUNT = 25_600  # stacked digits, as the field has it (Metz et al. 2017)
@@ -58,9 +60,11 @@ class Evaluator:
         """Return the metrics of the real test samples; empty without any."""
         if self._reference is None:
             samples = self._unseen()
-            self._reference = {} if samples is None else self._collect(
-                "reference", self._groups(samples))
+            self._reference = {} if samples is None else self._measure_reference(samples)
         return dict(self._reference)
+
+    def _measure_reference(self, samples):
+        return self._collect("reference", self._groups(samples))
 
     def split(self):
         """Return the metrics of some training samples, compared with the others.
@@ -137,6 +141,15 @@ class ImageEvaluator(Evaluator):
 
     def _unseen(self):
         return self.dataset.test_images
+
+    def _measure_reference(self, samples):
+        def compute():
+            found = self._collect("reference", self._groups(samples))
+            return found, self.left_out["reference"]
+
+        data = [self.dataset.fingerprint, digest_images(samples).hexdigest()]
+        found, self.left_out["reference"] = cached_reference(data, self.features(), compute)
+        return found
 
     def split(self):
         """Return the metrics of some training images, compared with the others.
