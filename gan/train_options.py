@@ -164,7 +164,7 @@ class TrainOptions:
     )
 
     epochs: int = option(
-        4, "training", "passes over the data", whole_number(1, 10**6), metavar="N",
+        5, "training", "passes over the data", whole_number(1, 10**6), metavar="N",
         points=30,
     )
     batch_size: int = option(

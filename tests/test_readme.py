@@ -29,7 +29,7 @@ def test_the_page_of_options_is_current():
 
 def test_the_page_of_options_has_rows_as_declared():
     text = PAGE.read_text()
-    for row in ("| `--epochs N` | `4` | passes over the data |",
+    for row in ("| `--epochs N` | `5` | passes over the data |",
                 "| `--dataset NAME\\|PATH` | `mnist` | mnist, fashion_mnist",
                 "| `--arch` | `conv` | `conv`, `dcgan`, `mlp`: ",
                 "| `--dry-run` |  | check everything",
