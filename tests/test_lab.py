@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -31,6 +32,14 @@ def test_the_notebook_is_kept_without_outputs():
     for cell in code_cells():
         assert cell.outputs == [] and cell.execution_count is None, (
             f"clear the outputs before you commit, see CONTRIBUTING.md: {cell.source[:60]}")
+
+
+def test_every_linked_page_exists():
+    text = "".join(cell.source for cell in read().cells if cell.cell_type == "markdown")
+    found = re.findall(r"\]\((?!http)([^)]+)\)", text)
+    assert "reading_a_run.md" in found
+    for target in found:
+        assert (NOTEBOOK.parent / target).exists(), target
 
 
 def test_the_first_cell_finds_the_project_or_clones_it(tmp_path):
