@@ -1,0 +1,131 @@
+"""The notebook docs/lab.ipynb: every cell runs, and its figures come out as its text says."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import ROOT
+
+NOTEBOOK = ROOT / "docs" / "lab.ipynb"
+FIGURES = ("value_of_guessing", "distance_to_best", "value_of_hill", "value_in_theory",
+           "value_at_equilibrium", "ring_value", "ring_quality", "collapsed_modes",
+           "collapsed_values", "cured_modes", "cured_values", "real_distance", "first_distance",
+           "last_distance", "plain_distance", "my_quality")
+
+
+def read():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def code_cells():
+    return [cell for cell in read().cells if cell.cell_type == "code"]
+
+
+def test_the_notebook_is_kept_without_outputs():
+    nbformat.validate(read())
+    for cell in code_cells():
+        assert cell.outputs == [] and cell.execution_count is None, (
+            f"clear the outputs before you commit, see CONTRIBUTING.md: {cell.source[:60]}")
+
+
+def test_every_linked_page_exists():
+    text = "".join(cell.source for cell in read().cells if cell.cell_type == "markdown")
+    found = re.findall(r"\]\((?!http)([^)]+)\)", text)
+    assert "reading_a_run.md" in found
+    for target in found:
+        assert (NOTEBOOK.parent / target).exists(), target
+
+
+def test_the_first_cell_finds_the_project_or_clones_it(tmp_path):
+    first = code_cells()[0].source
+
+    def run(source, folder):
+        return subprocess.run([sys.executable, "-c", source], cwd=folder, capture_output=True,
+                              text=True, timeout=120)
+
+    for folder in (ROOT, ROOT / "docs"):
+        assert run(first, folder).stdout == f"The project is in {ROOT}\n"
+    refused = run(first, tmp_path)
+    assert refused.returncode == 1 and "address into REPOSITORY" in refused.stderr
+
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "train_gan.py").touch()
+    (source / "requirements.txt").touch()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]):
+        subprocess.run([*git, *arguments], cwd=source, check=True)
+    done = run(first.replace('REPOSITORY = ""', f'REPOSITORY = "{source}"'), tmp_path)
+    assert done.stdout == f"The project is in {tmp_path / 'gan_lab'}\n", done.stderr
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The cells after a run of the notebook, and its figures: (list, dict).
+
+    Over ten seconds and not marked as slow: the notebook is executed wherever
+    the tests run. A cell that raises fails here, with its traceback.
+    """
+    notebook = read()
+    names = f"{{name: globals()[name] for name in {FIGURES}}}"
+    notebook.cells.append(nbformat.v4.new_code_cell(
+        f"import json\nprint(json.dumps({names}, default=float))"))
+    with pytest.MonkeyPatch.context() as patch:  # nothing is left in the home folder
+        for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        NotebookClient(notebook, timeout=600, kernel_name="python3",
+                       resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return cells, json.loads(last.outputs[0].text)
+
+
+def test_pictures_come_out(executed):
+    pictures = [output for cell in executed[0] for output in cell.outputs
+                if "image/png" in output.get("data", {})]
+    assert len(pictures) == 10
+
+
+def test_nothing_is_written_to_the_error_stream(executed):
+    for cell in executed[0]:
+        for output in cell.outputs:
+            assert output.get("name") != "stderr", output.text
+
+
+def test_the_best_discriminator_is_that_of_proposition_1(executed):
+    _, figures = executed
+    assert figures["distance_to_best"] < 0.02
+    assert figures["value_of_hill"] == pytest.approx(figures["value_in_theory"], abs=0.01)
+    assert -math.log(4) < figures["value_in_theory"] < 0
+
+
+def test_the_game_is_worth_minus_log_4_at_its_end(executed):
+    _, figures = executed
+    assert figures["value_of_guessing"] == pytest.approx(-math.log(4), abs=1e-6)
+    assert figures["value_at_equilibrium"] == pytest.approx(-math.log(4), abs=0.005)
+    assert figures["ring_value"] == pytest.approx(-math.log(4), abs=0.03)
+    assert figures["ring_quality"]["modes"] == 8 and figures["ring_quality"]["good"] > 0.7
+
+
+def test_the_collapse_is_made_and_cured_with_every_seed(executed):
+    _, figures = executed
+    assert len(figures["collapsed_modes"]) == 3 and max(figures["collapsed_modes"]) < 8
+    assert figures["cured_modes"] == [8, 8, 8]
+    # The value tells the two apart as well, by far more than it varies between seeds.
+    assert max(figures["cured_values"]) < -1.3 < -1.15 < min(figures["collapsed_values"])
+
+
+def test_digits_come_nearer_and_labels_and_clusters_help(executed):
+    _, figures = executed
+    assert figures["real_distance"] < 20 < figures["last_distance"]
+    assert figures["last_distance"] < figures["first_distance"] / 5
+    assert figures["last_distance"] < figures["plain_distance"] / 2
+
+
+def test_the_loss_to_play_with_learns_the_ring(executed):
+    assert executed[1]["my_quality"]["modes"] >= 7
