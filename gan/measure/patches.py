@@ -6,8 +6,8 @@ from gan.measure.metrics import need
 
 PATCH = 7  # pixels a side (Karras et al. 2018)
 SMALLEST = 2 * PATCH  # pixels of the coarsest scale
-IMAGES, PER_IMAGE = 2048, 32  # images compared, and patches taken from each
-DIRECTIONS = 128  # that patches are projected to
+IMAGES, PER_IMAGE = 1024, 32  # images compared, and patches taken from each
+DIRECTIONS = 64  # that patches are projected to
 VALUES = 20_000_000  # numbers of a pyramid held at a time
 KERNEL = np.array([1, 4, 6, 4, 1], np.float32) / 16  # Burt & Adelson 1983, with a = 3/8
 
@@ -41,7 +41,7 @@ class PatchDistance:
         """Return the distances of images from the real ones.
 
         Args:
-            images: uint8 [N, H, W, C]; the first 2,048 are compared.
+            images: uint8 [N, H, W, C]; the first 1,024 are compared.
 
         Returns:
             dict, in thousandths of a standard deviation: "patches", at the
@@ -69,7 +69,7 @@ class PatchDistance:
         return [np.concatenate(scale) for scale in zip(*parts, strict=True)]
 
     def _projections(self, patches):
-        """Return sorted float32 [N * 32, 128] of each scale."""
+        """Return sorted float32 [N * 32, 64] of each scale."""
         return [np.sort((part - mean) / deviation @ self._directions, axis=0)
                 for part, (mean, deviation) in zip(patches, self._scales, strict=True)]
 

@@ -62,9 +62,9 @@ def metrics_table(found, columns):
         found: dict of metric → number, of generated samples.
         columns: dict of heading → dict of metric → number, of real samples.
     """
-    yield f"{'':19}{'generated':>10}" + "".join(f"{heading:>11}" for heading in columns)
+    yield f"{'':19}{'generated':>10}" + "".join(f"{heading:>13}" for heading in columns)
     for name, metric in METRICS.items():
         if name in found:
-            real = "".join(f"{metric.show(column[name]) if name in column else '':>11}"
+            real = "".join(f"{metric.show(column[name]) if name in column else '':>13}"
                            for column in columns.values())
             yield f"{name:19}{metric.show(found[name]):>10}{real}  {metric.explanation}"
