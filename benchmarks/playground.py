@@ -30,12 +30,12 @@ def main():
     parser.add_argument("--seeds", type=int, default=1000, metavar="N")
     options = parser.parse_args()
     model = find_export(options.model)
-    with tempfile.TemporaryDirectory() as folder, chromium(Path(folder) / "profile") as page:
+    with tempfile.TemporaryDirectory() as folder, chromium() as page:
         path = Path(folder) / "page.html"
         subprocess.run([sys.executable, "-m", "gan.playground", "--model", model.resolve(),
                         "--output", path], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         page.open(path)
-        page.wait(IDLE)
+        page.wait_for(IDLE)
         generator, worst, times = SavedGenerator(model), 0, []
         for start in range(0, options.seeds, STEP):
             seeds = range(start, min(start + STEP, options.seeds))
@@ -49,7 +49,7 @@ def main():
 
 def draw(page, seeds):
     """Return what the page draws of seeds, as float64, and the milliseconds of each."""
-    numbers, milliseconds = page.run(f"""new Promise((resolve) => artist.draw("measured",
+    numbers, milliseconds = page.evaluate(f"""new Promise((resolve) => artist.draw("measured",
         {list(seeds)}.map((seed) => sampleOf(BigInt(seed))), (results) => resolve([
             results.map((numbers) => points ? Array.from(numbers)
                 : Array.from(numbers, (number) => Math.round(255 * number))),

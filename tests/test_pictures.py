@@ -205,12 +205,12 @@ def test_a_colour_folder_is_trained_exported_and_drawn(tmp_path):
     for number in range(48):
         image = random.integers(0, 256, (24, 20, 3)).astype(np.uint8)
         write(tmp_path / "data" / f"{number}.jpg", image)
-    done = run_script("train_gan.py", "--dataset", "data", "--image-size", 20, *TINY, "--epochs", 12,
-                      "--sample-interval", 12, cwd=tmp_path)
+    done = run_script("train_gan.py", "--dataset", "data", "--image-size", 20, *TINY,
+                      "--epochs", 12, "--sample-interval", 12, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "data: 48 images of 20 x 20 x 3, no labels" in done.stdout
-    again = run_script("train_gan.py", "--dataset", "data", "--image-size", 20, *TINY, "--epochs",
-                       12, "--outdir", "streamed", "--memory-share", 0, cwd=tmp_path)
+    again = run_script("train_gan.py", "--dataset", "data", "--image-size", 20, *TINY,
+                       "--epochs", 12, "--outdir", "streamed", "--memory-share", 0, cwd=tmp_path)
     assert "read from the disk while training" in again.stdout
     for name in ("generated_images/epoch_0012.png", "generated_images/real_samples.png"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "streamed" / name).read_bytes(), name
