@@ -15,6 +15,7 @@ class SavedGenerator:
         metadata: dict, the content of its `gan.json`.
         sample_shape: (H, W, C) of an image, (2,) of a point.
         class_names: list of str, empty for data without labels.
+        signatures: dict of name → the SavedModel's function, see `gan.export`.
     """
 
     def __init__(self, path):
@@ -35,23 +36,18 @@ class SavedGenerator:
         try:
             # Kept, as the signatures do not hold the variables alive.
             self._model = tf.saved_model.load(str(path))
-            self._signatures = dict(self._model.signatures)
+            self.signatures = dict(self._model.signatures)
         except Exception as error:  # every part of the loader has errors of its own
             raise UserError(
                 f"{path}: expected a whole SavedModel, got a damaged one ({error})"
             ) from error
-        if not {"serving_default", "latents", "sample"} <= self._signatures.keys():
+        if not {"serving_default", "latents", "sample"} <= self.signatures.keys():
             raise UserError(f"{path}: expected the signatures serving_default, latents and "
-                            f"sample, got: {', '.join(sorted(self._signatures)) or 'none'}")
-        (served,) = self._signatures["serving_default"].structured_outputs.values()
+                            f"sample, got: {', '.join(sorted(self.signatures)) or 'none'}")
+        (served,) = self.signatures["serving_default"].structured_outputs.values()
         if served.shape.as_list()[1:] != list(self.sample_shape):
             raise UserError(f"{Path(path) / METADATA}: expected the sample_shape of the model, "
                             f"{served.shape.as_list()[1:]}, got: {list(self.sample_shape)}")
-
-    @property
-    def signatures(self):
-        """dict of name → the SavedModel's function; see `gan.export`."""
-        return self._signatures
 
     def sample(self, seeds, labels=None):
         """Draw one image per seed.
@@ -91,7 +87,7 @@ class SavedGenerator:
             uint8 [N, H, W, C], or float32 [N, 2] of points.
         """
         arguments = {"latents": self._tf.constant(latents, self._tf.float32)}
-        serve = self._signatures["serving_default"]
+        serve = self.signatures["serving_default"]
         if "conditions" in serve.structured_input_signature[1]:
             arguments["conditions"] = self._tf.constant(conditions, self._tf.int32)
         with self._classes_that_occur():
@@ -109,11 +105,11 @@ class SavedGenerator:
             float32 [N, W]; None for a generator with one condition, and for an
             export of version 1.0, which does not tell.
         """
-        if not {"codes", "images_from_codes"} <= self._signatures.keys():
+        if not {"codes", "images_from_codes"} <= self.signatures.keys():
             return None
         conditions = self._tf.constant(conditions, self._tf.int32)
         with self._classes_that_occur():
-            return self._signatures["codes"](conditions=conditions)["codes"].numpy()
+            return self.signatures["codes"](conditions=conditions)["codes"].numpy()
 
     def images_from_codes(self, latents, codes):
         """Draw the images of latent vectors under codes, which may lie between conditions.
@@ -125,7 +121,7 @@ class SavedGenerator:
         Returns:
             uint8 [N, H, W, C].
         """
-        drawn = self._signatures["images_from_codes"](
+        drawn = self.signatures["images_from_codes"](
             latents=self._tf.constant(latents, self._tf.float32),
             codes=self._tf.constant(codes, self._tf.float32))
         return Images.served_to_stored(drawn["images"].numpy())
@@ -134,12 +130,12 @@ class SavedGenerator:
         """Call a signature that takes seeds, or its sibling that takes labels as well."""
         arguments = {"seeds": self._tf.constant(seeds, self._tf.int64)}
         if labels is None:
-            return self._signatures[name](**arguments)
-        if f"{name}_labels" not in self._signatures:
+            return self.signatures[name](**arguments)
+        if f"{name}_labels" not in self.signatures:
             raise UserError(without_labels(self.metadata))
         arguments["labels"] = self._tf.constant(labels, self._tf.int32)
         with self._classes_that_occur():
-            return self._signatures[f"{name}_labels"](**arguments)
+            return self.signatures[f"{name}_labels"](**arguments)
 
     @contextlib.contextmanager
     def _classes_that_occur(self):

@@ -316,10 +316,11 @@ def export_points(tf, folder):
 
 
 def test_strings_from_data_cannot_leave_their_place(tmp_path):
-    from gan.web.page import in_script, write_page
+    from gan.common.html import json_in_script
+    from gan.web.page import write_page
     evil = "</script><script>alert(1)</script><!--&__STYLE__"
-    assert not re.search("[<>&]", in_script({"name": evil}))
-    assert json.loads(in_script({"name": evil})) == {"name": evil}
+    assert not re.search("[<>&]", json_in_script({"name": evil}))
+    assert json.loads(json_in_script({"name": evil})) == {"name": evil}
     page = write_page({"dataset": evil, "class_names": [evil]}, {}, b"")
     assert "alert(1)</script" not in page and "__STYLE__" in page
     assert page.count("<script") == 3 + 4 and page.count("</script>") == 3 + 4

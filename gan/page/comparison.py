@@ -3,6 +3,7 @@
 import time
 
 from gan.measure.table import METRICS
+from gan.option_rules import flag
 from gan.page import sections
 from gan.page.curves import axes_of, compared_panels, thin
 from gan.page.document import document
@@ -58,7 +59,7 @@ def differences(runs):
     for name in dict.fromkeys(names):
         values = [run.config.get(name) for run in runs]
         if any(value != values[0] for value in values):
-            rows.append([f"<code>{escape('--' + name.replace('_', '-'))}</code>",
+            rows.append([f"<code>{escape(flag(name))}</code>",
                          *map(sections.shown_value, values)])
     shown = table(["option", *headings(runs)], rows, "cell") if rows else (
         "<p>They have the same options.</p>")

@@ -1,9 +1,8 @@
 """An HTML file that needs nothing but itself: no address is asked, no text in it can act."""
 
-import base64
-import hashlib
 from pathlib import Path
 
+from gan.common.html import source_hash
 from gan.drawing.images import SOFTWARE
 from gan.page.words import data_script, escape
 
@@ -25,8 +24,8 @@ def document(title, body, data):
         data: what the script draws: dict for JSON.
     """
     script, style = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
-    policy = (f"default-src 'none'; img-src data:; style-src '{_checksum(style)}'; "
-              f"script-src '{_checksum(script)}'; base-uri 'none'; form-action 'none'")
+    policy = (f"default-src 'none'; img-src data:; style-src {source_hash(style)}; "
+              f"script-src {source_hash(script)}; base-uri 'none'; form-action 'none'")
     page = f"""{START}<meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -42,7 +41,3 @@ def document(title, body, data):
 </html>
 """
     return page.encode("utf-8", "backslashreplace").decode()  # names of files may be no text
-
-
-def _checksum(text):
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

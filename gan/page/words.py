@@ -1,8 +1,9 @@
 """Numbers and commands in words, and text that is safe in HTML."""
 
 import html
-import json
 import math
+
+from gan.common.html import json_in_script
 
 
 def escape(text):
@@ -12,8 +13,7 @@ def escape(text):
 
 def data_script(data):
     """Return a value as the JSON of a `<script>` element, which no text in it can end."""
-    text = json.dumps(_finite(data), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return json_in_script(_finite(data))
 
 
 def number(value, digits=4):

@@ -19,7 +19,7 @@ OPTIONS = {"dataset", "latent_dim", "base_channels", "gp_interval", "num_samples
 SUMMARY = {"verdict", "metrics", "seconds", "command"}  # in summary.json
 HISTORY = b"epoch,step,seconds,images_per_second,"  # how history.csv begins
 EVENTS = ".gan"  # how the names of event files end
-EPOCH_PICTURE = re.compile(r"epoch_\d{4,}(_step_\d{9,})?\.png")
+EPOCH_PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 CHECKPOINT = re.compile(r"step_\d{9,}\.npz|best\.npz")
 
 

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import json
 import os
-import re
 import sys
 import time
 import traceback
@@ -21,11 +20,10 @@ from gan.page.curves import NETWORKS, SCORES
 from gan.page.pictures import Embedded
 from gan.page.single import page_of
 from gan.run.folder import LOCK, RunFolder
-from gan.run.ownership import OPTIONS, SUMMARY
+from gan.run.ownership import EPOCH_PICTURE, OPTIONS, SUMMARY
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
 COLUMNS = {"epoch", "step", "seconds", "images_per_second", *NETWORKS, *SCORES}
-PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 
 
 class LiveReport:
@@ -152,7 +150,7 @@ def pictures_in(folder):
     """
     found = []
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        if match := PICTURE.fullmatch(name):
+        if match := EPOCH_PICTURE.fullmatch(name):
             found.append((int(match[1]), int(match[2] or 0), Path(folder) / name))
     return sorted(found)
 

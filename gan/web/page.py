@@ -1,10 +1,10 @@
 """The HTML file: text, style, scripts and weights in one, and nothing from outside."""
 
 import base64
-import hashlib
 import html
-import json
 from pathlib import Path
+
+from gan.common.html import json_in_script, source_hash
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("engine.js", "seeds.js", "artist.js", "playground.js")
@@ -24,8 +24,8 @@ def write_page(description, network, weights):
         "TITLE": html.escape(f"Generator of {description['dataset'] or 'samples'}"),
         "POLICY": _policy(style, scripts.values()),
         "STYLE": f"<style>{style}</style>",
-        "ABOUT": in_script(description),
-        "NETWORK": in_script(network),
+        "ABOUT": json_in_script(description),
+        "NETWORK": json_in_script(network),
         "WEIGHTS": base64.b64encode(weights).decode(),
         "SCRIPTS": "".join(f'<script id="{name}">{text}</script>\n'
                            for name, text in scripts.items()),
@@ -33,12 +33,6 @@ def write_page(description, network, weights):
     page = _asset("playground.html")
     pieces = page.split("__")  # text, name, text, name, …
     return "".join(parts[piece] if index % 2 else piece for index, piece in enumerate(pieces))
-
-
-def in_script(value):
-    """Return a value as JSON that may stand in a script element, whatever its strings hold."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _asset(name):
@@ -51,11 +45,8 @@ def _policy(style, scripts):
     Scripts and style are named by their checksums, so that no text that came with
     the data could ever be one.
     """
-    def checksums(texts):
-        digests = (hashlib.sha256(text.encode()).digest() for text in texts)
-        return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-
+    allowed = " ".join(map(source_hash, scripts))
     return "; ".join([
-        "default-src 'none'", f"script-src {checksums(scripts)}", "worker-src blob:",
-        f"style-src {checksums([style])}", "img-src data: blob:", "base-uri 'none'",
+        "default-src 'none'", f"script-src {allowed}", "worker-src blob:",
+        f"style-src {source_hash(style)}", "img-src data: blob:", "base-uri 'none'",
         "form-action 'none'"])
