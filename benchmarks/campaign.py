@@ -33,6 +33,9 @@ def preload():
 
     sys.path.insert(0, str(ROOT))
     import_tensorflow(verbose=False)
+    import gan.convert  # noqa: F401
+    import gan.playground  # noqa: F401
+    import gan.report  # noqa: F401
     import gan.run.loop  # noqa: F401 - with Keras and matplotlib
     import generate  # noqa: F401
     import make_gif  # noqa: F401
@@ -43,7 +46,7 @@ def start(script, arguments, folder, log=os.devnull, before=None, environment=No
     """Start a script's `main` in a fork; returns the process id.
 
     Args:
-        script: "train_gan", "generate" or "make_gif".
+        script: a module with a `main`: "train_gan", "generate", "gan.report", …
         arguments: of the command line.
         folder: the working folder.
         log: file for what it prints, appended to.
@@ -62,7 +65,7 @@ def start(script, arguments, folder, log=os.devnull, before=None, environment=No
         os.dup2(file, 1)
         os.dup2(file, 2)
         os.close(file)
-        sys.argv = [f"{script}.py", *map(str, arguments)]
+        sys.argv = [_file_of(script), *map(str, arguments)]
         from gan.common.errors import run_script
 
         if before:
@@ -70,7 +73,7 @@ def start(script, arguments, folder, log=os.devnull, before=None, environment=No
         if environment is not None:
             command = [sys.executable, str(ROOT / sys.argv[0]), *sys.argv[1:]]
             os.execve(sys.executable, command, os.environ | environment)
-        run_script(f"{script}.py", sys.modules[script].main)
+        run_script(script if "." in script else f"{script}.py", sys.modules[script].main)
     except SystemExit as done:
         code = done.code or 0
     except BaseException:
@@ -84,6 +87,10 @@ def start(script, arguments, folder, log=os.devnull, before=None, environment=No
         with contextlib.suppress(Exception):  # it may be closed, or nobody reads it
             sys.stdout.flush()
         os._exit(code if isinstance(code, int) else 1)
+
+
+def _file_of(script):
+    return script.replace(".", "/") + ".py"
 
 
 def finish(process):

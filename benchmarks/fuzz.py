@@ -86,6 +86,7 @@ KINDS = {
     "bomb": Kind(damage.bomb_input, 2),
     "checkpoint, config.json": Kind(damage.resumed_input, 3),
     "export, gan.json": Kind(damage.export_input, 3),
+    "report": Kind(damage.report_input, 2),
     "epoch picture": Kind(damage.gif_input, 2),
     "command line": Kind(damage.command_line, 3),
     "other people's files": Kind(folders.foreign_input, 4),

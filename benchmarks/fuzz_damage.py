@@ -206,7 +206,30 @@ def export_input(folder, chance, made):
         files = [path for path in (folder / "exported_model").rglob("*") if path.is_file()]
         path = chance.choice(files)
         path.write_bytes(flipped(path.read_bytes(), chance))
-    return Trial("generate", ["--grid", "2x2"])
+    script, *arguments = chance.choice((
+        ("generate", "--grid", "2x2"), ("generate", "--npz"), ("gan.playground",),
+        ("gan.convert", "--to", "litert")))
+    return Trial(script, arguments)
+
+
+def report_input(folder, chance, made):
+    """Runs of which some files are damaged or say something else."""
+    runs = [folder / name for name in ("first", "second")[: chance.choice((1, 1, 2))]]
+    for run in runs:
+        shutil.copytree(made / "run", run)
+    run = chance.choice(runs)
+    described = ["config.json", "summary.json", "exported_model/assets.extra/gan.json"]
+    files = [*described, "history.csv", "generated_images/real_samples.png",
+             "generated_images/epoch_0001.png"]
+    for name in chance.sample(files, chance.choice((1, 1, 2))):
+        path = run / name
+        if name in described and chance.random() < 0.6:
+            path.write_text(json.dumps(odd_json(json.loads(path.read_text()), chance)))
+        elif chance.random() < 0.1:
+            path.unlink()
+        else:
+            path.write_bytes(flipped(path.read_bytes(), chance))
+    return Trial("gan.report", runs)
 
 
 def gif_input(folder, chance, made):

@@ -20,7 +20,7 @@ CAPABILITIES_3 = 0x20080522  # version of the structure of capset(2)
 class Trial(NamedTuple):
     """A command to run on an input that was made, and what must hold afterwards."""
 
-    script: str  # "train_gan", "generate" or "make_gif"
+    script: str  # a module with a `main`: "train_gan", "generate", "gan.report", …
     arguments: list
     then: tuple = ()  # (script, arguments) run after it while all end with 0
     place: str = "work"  # working folder, beside the input's own
