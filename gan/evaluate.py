@@ -16,7 +16,7 @@ from gan.common.files import refuse_existing, write_text
 from gan.common.options import OptionParser, file, folder, one_of, whole_number
 from gan.data.datasets import load_dataset
 from gan.data.names import NAMES, STACKED
-from gan.data.pictures import holds_pictures
+from gan.data.picture_files import holds_pictures
 from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata
 from gan.saved_generator import SavedGenerator
@@ -110,9 +110,10 @@ def load_data(name, metadata):
     how = {}
     if name == recorded:
         how = {key: config.get(key) for key in ("image_size", "channels", "skip_broken")}
+        how["fit"] = config.get("fit", "crop")
     elif name not in NAMES and holds_pictures(Path(name)):
         how = {"image_size": shape[0], "channels": shape[-1],
-               "skip_broken": config.get("skip_broken")}
+               "skip_broken": config.get("skip_broken"), "fit": config.get("fit", "crop")}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
         raise UserError(f"--dataset: expected samples of {shape}, "
