@@ -126,7 +126,7 @@ def _square(picture, size, fit):
         box = (left, top, left + side, top + side)
     if fit == "pad":
         shape = tuple(max(1, round(length * size / side)) for length in (width, height))
-    kind = Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC
+    kind = Image.Resampling.BOX if side >= size else Image.Resampling.BICUBIC
     picture = picture.resize(shape, kind, box)
     if shape == (size, size):
         return picture
