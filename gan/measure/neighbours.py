@@ -114,7 +114,7 @@ def find_neighbours(samples, training, test=None, seed=0):
     ratios = [distance / median if median else None for median in medians]
     first, nearest = ((samples[rows], Nearest(found.places[rows], found.distances[rows]))
                       for rows in (np.arange(len(samples))[:ROWS], order))
-    return Neighbours(first, nearest, distance, ratios[0], ratios[1] if ratios[1:] else None)
+    return Neighbours(first, nearest, distance, ratios[0], ratios[1] if len(ratios) > 1 else None)
 
 
 def in_words(found):
