@@ -1,10 +1,9 @@
 """The training images that generated ones come nearest to: does the generator copy?
 
 Images are compared pixel by pixel, after squares of pixels were averaged so that
-at most 1,200 values are left. A copy that was shifted by a pixel, blurred or is
-noisy is then still nearest to its original, and of an exact copy the distance is
-0. Features of a classifier would not do: to them all good images of a class are
-near each other.
+at most 1,200 values are left. A copy that is blurred, noisy or paler is then
+still nearest to its original, and of an exact copy the distance is 0. Features
+of a classifier would not do: they tell what an image is of, not which one it is.
 """
 
 from typing import NamedTuple
