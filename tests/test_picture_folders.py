@@ -1,5 +1,6 @@
 """Folders of pictures as people have them: any depth, any spelling, any shape, and changing."""
 
+import json
 import os
 import shutil
 
@@ -241,6 +242,31 @@ def test_a_damaged_former_cache_is_not_copied(folder, tmp_path, decoded, capsys)
     decoded.clear()
     assert shades(load_dataset(str(folder)).images) == [0, 1, 100]
     assert len(decoded) == 3 and "its checksum does not fit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["gone", "no files", "too many files"])
+def test_a_former_cache_that_another_process_removes_or_damages(folder, tmp_path, decoded,
+                                                                monkeypatch, damage):
+    write_all(folder, ["1.png", "2.png"])
+    load_dataset(str(folder))
+    (path,) = cached(tmp_path)
+    about = json.loads(path.with_suffix(".json").read_text())
+    siblings = picture_cache._siblings
+
+    def damage_after(*arguments):
+        found = siblings(*arguments)
+        if damage == "gone":
+            path.unlink()
+            path.with_suffix(".json").unlink()
+        else:
+            about["files"] = None if damage == "no files" else about["files"] * 2
+            path.with_suffix(".json").write_text(json.dumps(about))
+        return found
+
+    monkeypatch.setattr(picture_cache, "_siblings", damage_after)
+    write(folder / "3.png", SHADES)
+    decoded.clear()
+    assert shades(load_dataset(str(folder)).images) == [0, 1, 100] and len(decoded) == 3
 
 
 def test_caches_of_other_folders_stay(folder, tmp_path, decoded, monkeypatch):

@@ -161,17 +161,25 @@ def _siblings(path, about):
 
 def _earlier(former, about):
     """Return `Earlier` from the last used of some caches that is whole, or None."""
-    for path in sorted(former, key=os.path.getmtime, reverse=True):
-        found = _load(path, about)
-        if found is None:
+    for path in sorted(former, key=_last_use, reverse=True):
+        found, known = _load(path, about), describe_cache(path)
+        try:
+            files = [tuple(file) for file in known["files"]]
+            rows = iter(range(len(found.images)))
+            results = {file: found.left_out[place] if place in found.left_out else next(rows)
+                       for place, file in enumerate(files)}
+            headers = dict(zip(files, known["headers"], strict=False))
+            return Earlier(headers, results, found.images)
+        except (AttributeError, KeyError, TypeError, StopIteration):  # damaged, or gone by now
             continue
-        known = describe_cache(path)
-        files = [tuple(file) for file in known["files"]]
-        rows = iter(range(len(found.images)))
-        results = {file: found.left_out[place] if place in found.left_out else next(rows)
-                   for place, file in enumerate(files)}
-        return Earlier(dict(zip(files, known["headers"], strict=False)), results, found.images)
     return None
+
+
+def _last_use(path):
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process removed it
+        return 0.0
 
 
 def _headers(files, earlier):
