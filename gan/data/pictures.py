@@ -7,7 +7,7 @@ import numpy as np
 
 from gan.common.errors import UserError
 from gan.data.decode import FORMATS_IN_WORDS, OTHER_SUFFIXES, Form, is_picture
-from gan.data.layout import arrange
+from gan.data.layout import Found, arrange
 from gan.data.messages import listed, one_line, warn
 from gan.data.picture_cache import cached_pictures
 from gan.data.picture_files import files_below
@@ -36,7 +36,7 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     Returns:
         dict for a data set: images uint8 [N, H, W, C], a memory map of the cache
         where there could be one, and their images_digest; and if there are any,
-        labels, str [N], test_images and test_labels.
+        labels, str [N], test_images and test_labels, these two in a random order.
 
     Raises:
         UserError: naming the pictures that cannot be used, or a folder without any.
@@ -51,8 +51,19 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     if test:
         size, channels = images.shape[2:]
         arrays["test_images"], arrays["test_labels"], _ = _decoded(
-            folder, test, Form(size, channels, fit), skip_broken, "test")
+            folder, shuffled(test), Form(size, channels, fit), skip_broken, "test")
     return {name: value for name, value in arrays.items() if value is not None}
+
+
+def shuffled(found):
+    """Return the same `Found` pictures in a random order, each time the same.
+
+    Some metrics look at the first thousand test images, which must not be all
+    of one class.
+    """
+    order = np.random.default_rng(0).permutation(len(found.files))
+    return Found([found.files[place] for place in order],
+                 [found.labels[place] for place in order] if found.labels else [])
 
 
 def _name_others(names):
