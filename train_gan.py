@@ -138,7 +138,8 @@ def load_data(config, checkpoint):
     if inside and not config.named:
         raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
                         f"the next run would take its pictures for data, got: {config.outdir}")
-    dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken)
+    dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken,
+                           config.fit)
     count = len(dataset.samples)
     shape = " x ".join(map(str, dataset.sample_shape))
     what = "points" if config.simulated else f"images of {shape}"

@@ -10,8 +10,7 @@ from gan.common.errors import UserError, describe_os_error, run_script
 from gan.common.files import cache_folder
 from gan.common.leftovers import remove_leftovers
 from gan.common.options import OptionParser
-from gan.data.messages import one_line
-from gan.data.picture_cache import (
+from gan.data.cache_space import (
     DEFAULT_LIMIT,
     LIMIT_VARIABLE,
     describe_cache,
@@ -19,6 +18,7 @@ from gan.data.picture_cache import (
     own_caches,
     remove_cache,
 )
+from gan.data.messages import one_line
 from gan.measure.reference_cache import NAME as REFERENCE
 from gan.measure.reference_cache import read_reference
 from gan.run.ownership import is_archive

@@ -15,8 +15,9 @@ from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.common.options import OptionParser, file, folder, one_of, whole_number
 from gan.data.datasets import load_dataset
+from gan.data.messages import one_line
 from gan.data.names import NAMES, STACKED
-from gan.data.pictures import holds_pictures
+from gan.data.picture_files import holds_pictures
 from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata
 from gan.saved_generator import SavedGenerator
@@ -27,12 +28,16 @@ def main():
     options = make_parser().parse_args()
     if options.json:
         refuse_existing(options.json, options.force, "--json")
+    if options.neighbours:
+        refuse_existing(options.neighbours, options.force, "--neighbours")
     options.model = find_export(options.model)
     metadata = read_metadata(options.model)
     dataset, same = load_data(options.dataset, metadata)
 
-    if options.two_sample and kind_of(dataset.sample_shape) is Points:
-        raise UserError("--two-sample needs a generator of images, got one of points")
+    for name in ("two_sample", "neighbours"):
+        if getattr(options, name) and kind_of(dataset.sample_shape) is Points:
+            raise UserError(f"--{name.replace('_', '-')} needs a generator of images, got one of "
+                            "points")
 
     from gan.common.device import import_tensorflow
 
@@ -51,13 +56,14 @@ def main():
     add_ratios(found, reference, split)
     if options.two_sample:
         found["auc"], split["auc"] = two_sample(dataset, generator, options.seed)
+    beside = write_neighbours(options.neighbours, dataset, samples) if options.neighbours else {}
     show(found, {"test images": reference, "training": split}, evaluator, count, options.seed)
     if options.json:
         write_text(options.json, json.dumps({
             "generated": found, "test_images": reference, "training_split": split,
             "left_out": evaluator.left_out,
             "images": count, "seed": options.seed, "features": evaluator.features(),
-            "trained_on_this_data": same,
+            "trained_on_this_data": same, **beside,
         }, indent=2) + "\n")
     return 0
 
@@ -79,6 +85,9 @@ def make_parser():
     add("--two-sample", action="store_true",
         help="also train fresh classifiers to tell generated from training images "
              "(Lopez-Paz 2017), which takes minutes")
+    add("--neighbours", type=file, nargs="?", const="neighbours.png", metavar="FILE",
+        help="also draw generated images with the training images nearest to them, to this file "
+             "or neighbours.png, and say how near they come")
     add("--seed", type=whole_number(0, 2**62), default=0, metavar="N",
         help="seed of the first of them (default: 0)")
     add("--json", type=file, metavar="FILE", help="also write the metrics to this file")
@@ -110,9 +119,10 @@ def load_data(name, metadata):
     how = {}
     if name == recorded:
         how = {key: config.get(key) for key in ("image_size", "channels", "skip_broken")}
+        how["fit"] = config.get("fit", "crop")
     elif name not in NAMES and holds_pictures(Path(name)):
         how = {"image_size": shape[0], "channels": shape[-1],
-               "skip_broken": config.get("skip_broken")}
+               "skip_broken": config.get("skip_broken"), "fit": config.get("fit", "crop")}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
         raise UserError(f"--dataset: expected samples of {shape}, "
@@ -192,6 +202,31 @@ def two_sample(dataset, generator, seed):
           "AUC of each training {}".format(
               *sizes, ", ".join(f"{auc:.3f}" for auc in results[0].aucs)), flush=True)
     return tuple(result.auc for result in results)
+
+
+def write_neighbours(path, dataset, samples):
+    """Draw generated images beside their nearest training images, and print how near they come.
+
+    Args:
+        path: of the PNG file.
+        dataset: `Dataset`.
+        samples: uint8 [N, H, W, C], generated.
+
+    Returns:
+        dict for JSON: "nearest", with the median distance and its multiples.
+    """
+    from gan.drawing.images import write_png
+    from gan.drawing.neighbours import neighbour_sheet
+    from gan.measure.neighbours import find_neighbours, in_words
+
+    found = find_neighbours(samples, dataset.images, dataset.test_images)
+    write_png(path, neighbour_sheet([
+        (images, dataset.images[nearest.places.ravel()].reshape(
+            *nearest.places.shape, *dataset.sample_shape))
+        for images, nearest in (found.typical, found.nearest)]))
+    print(f"neighbours  {one_line(path)}: {in_words(found)}", flush=True)
+    return {"nearest": {"median_distance": found.distance,
+                        "times_training": found.training_ratio, "times_test": found.test_ratio}}
 
 
 def show(found, columns, evaluator, count, seed):

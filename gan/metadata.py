@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
+from gan.train_options import FITS
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
 MOST = 10_000  # of any number in it
@@ -108,7 +109,8 @@ def _is_config(value):
     return (isinstance(value, dict) and isinstance(value.get("dataset"), str)
             and _none_or_in(SIDES, value.get("image_size", 0))
             and _none_or_in((1, 3), value.get("channels", 0))
-            and type(value.get("skip_broken")) is bool)
+            and type(value.get("skip_broken")) is bool
+            and value.get("fit", FITS[0]) in FITS)
 
 
 def _none_or_in(choices, value):

@@ -26,6 +26,7 @@ GROUPS = {
     "output": "what is written, and where",
 }
 POSITIVE = 1e-12  # the smallest number that counts as such
+FITS = ("crop", "pad", "squash")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TrainOptions:
     )
     image_size: int = option(
         None, "data",
-        "side in pixels, a multiple of 4, that pictures of a folder are cropped and shrunk to "
+        "side in pixels, a multiple of 4, that pictures of a folder are brought to "
         "(default: theirs if all are square and alike, otherwise 64)",
         whole_number(16, 128), metavar="N", fixed=True,
     )
@@ -49,6 +50,10 @@ class TrainOptions:
         None, "data",
         "1 for grey, 3 for colour, for a folder of pictures (default: 3 if any has colour)",
         one_of(("1", "3"), int), metavar="{1,3}", fixed=True,
+    )
+    fit: str = choice(
+        "crop", "data", "how wide and tall pictures of a folder become square: the middle is cut "
+        "out, white is put beside them, or their proportions change", FITS, fixed=True,
     )
     skip_broken: bool = option(
         False, "data", "leave out the pictures of a folder that cannot be used", bool, fixed=True,
@@ -164,13 +169,11 @@ class TrainOptions:
     )
 
     epochs: int = option(
-        5, "training", "passes over the data", whole_number(1, 10**6), metavar="N",
-        points=30,
+        5, "training", "passes over the data", whole_number(1, 10**6), metavar="N", points=30,
     )
     batch_size: int = option(
         64, "training", "real images per step, and as many generated ones", whole_number(2, 65536),
-        metavar="N", fixed=True,
-        points=256,
+        metavar="N", fixed=True, points=256,
     )
     ema: float = option(
         0.998, "training",
@@ -213,8 +216,7 @@ class TrainOptions:
     )
     num_samples: int = option(
         100, "output", "images in each epoch's picture", whole_number(1, 4096), metavar="N",
-        fixed=True,
-        points=2000,
+        fixed=True, points=2000,
     )
     sample_interval: int | str = option(
         "auto", "output",

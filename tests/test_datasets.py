@@ -214,8 +214,20 @@ def test_examples_show_the_classes_of_class_rows():
     shades = np.arange(61, dtype=np.uint8).reshape(-1, 1, 1, 1)
     images = np.broadcast_to(shades, (61, 16, 16, 1))
     data = Dataset("a", images, labels, ("a", "b", "c", "d"))
-    shown = data.examples(25)[:, 0, 0, 0]  # five rows of five, two of the first class
-    assert shown[:10].tolist() == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]
-    assert shown[10:15].tolist() == [1, 4, 7, 10, 13]
-    assert shown[20:].tolist() == [60] * 5  # the only one of its class
-    assert Dataset("b", images).examples(3)[:, 0, 0, 0].tolist() == [0, 1, 2]
+    shown = data.examples(25)[:, 0, 0, 0].tolist()  # five rows of five, two of the first class
+    assert [labels[shade] for shade in shown] == [0] * 10 + [1] * 5 + [2] * 5 + [3] * 5
+    assert len(set(shown[:20])) == 20  # none twice where there are enough
+    assert shown[20:] == [60] * 5  # the only one of its class
+
+
+def test_examples_are_a_random_choice_and_each_time_the_same():
+    images = np.broadcast_to(np.arange(200, dtype=np.uint8).reshape(-1, 1, 1, 1), (200, 16, 16, 1))
+    labels = np.repeat(np.arange(2, dtype=np.int32), 100)
+    for data in (Dataset("a", images), Dataset("a", images, labels, ("a", "b"))):
+        shown = data.examples(100)[:, 0, 0, 0].tolist()
+        assert shown == data.examples(100)[:, 0, 0, 0].tolist()
+        # Of the first half and of the second, as of a hundred tosses of a coin.
+        for part in (shown,) if data.labels is None else (shown[:50], shown[50:]):
+            early = sum(shade % 100 < 50 for shade in part) / len(part)
+            assert 0.3 < early < 0.7
+    assert sorted(Dataset("a", images[:9]).examples(100)[:, 0, 0, 0].tolist()) == list(range(9))

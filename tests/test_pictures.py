@@ -50,7 +50,10 @@ def test_train_and_test_folders_are_two_sets(tmp_path):
         write(tmp_path / "data" / part / name / f"{number}.png", image)
     data = load_dataset(str(tmp_path / "data"))
     assert len(data.images) == len(data.test_images) == 4
-    assert data.test_labels.tolist() == [0, 0, 1, 1]
+    np.testing.assert_array_equal(data.images[..., 0], images[[0, 2, 1, 3]])
+    classes = {images[4 + number].tobytes(): number % 2 for number in range(4)}
+    found = [classes.pop(image.tobytes()) for image in data.test_images]
+    assert found == data.test_labels.tolist() and not classes
 
 
 def test_the_middle_square_is_shrunk_by_averaging_areas(tmp_path):

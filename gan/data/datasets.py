@@ -15,7 +15,8 @@ from gan.data.class_rows import class_rows
 from gan.data.fingerprint import digest_images, fingerprint_of
 from gan.data.labels import number_labels, number_test_labels
 from gan.data.names import NAMES, SIMULATED, STACKED
-from gan.data.pictures import holds_pictures, read_pictures
+from gan.data.picture_files import holds_pictures
+from gan.data.pictures import read_pictures
 from gan.data.pixels import to_pixels
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -62,15 +63,16 @@ class Dataset:
     def examples(self, count):
         """Return images for a sheet: [count, H, W, C], the classes as in `class_rows`.
 
-        A class with too few images repeats them; without labels there are at
-        most N.
+        They are chosen at random, each time the same. A class with too few
+        images repeats them; without labels there are at most N.
         """
+        order = np.random.default_rng(0).permutation(len(self.images))
         if self.labels is None:
-            return self.images[:count]
+            return self.images[order[:count]]
         chosen = class_rows(self.labels, count)
         places = np.zeros(count, np.int64)
         for number in np.unique(chosen):
-            places[chosen == number] = np.resize(np.flatnonzero(self.labels == number),
+            places[chosen == number] = np.resize(order[self.labels[order] == number],
                                                  np.count_nonzero(chosen == number))
         return self.images[places]
 
@@ -83,7 +85,7 @@ class Dataset:
         return fingerprint_of(self.images_digest or digest_images(self.images), self.labels)
 
 
-def load_dataset(name, image_size=None, channels=None, skip_broken=False):
+def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop"):
     """Load a data set.
 
     Args:
@@ -94,7 +96,7 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False):
             and `number_labels` for what is understood), of a folder with IDX
             files under the names of the MNIST distribution, plain or gzipped, or
             of a folder of pictures, see `read_pictures`.
-        image_size, channels, skip_broken: for a folder of pictures.
+        image_size, channels, skip_broken, fit: for a folder of pictures.
 
     Returns:
         A checked `Dataset`, or a `PointDataset`.
@@ -105,7 +107,7 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False):
     path = Path(name)
     pictures = name not in NAMES and holds_pictures(path)
     for option, value in (("image-size", image_size), ("channels", channels),
-                          ("skip-broken", skip_broken)):
+                          ("skip-broken", skip_broken), ("fit", fit != "crop")):
         if value and not pictures:
             raise UserError(f"--{option}: expected a --dataset folder of pictures with it, "
                             f"got: {name}")
@@ -118,7 +120,7 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False):
     if name == "fashion_mnist":
         return _dataset(name, name, _download_fashion_mnist())
     if pictures:
-        arrays = read_pictures(path, image_size, channels, skip_broken)
+        arrays = read_pictures(path, image_size, channels, skip_broken, fit)
         return _dataset(path.resolve().name, path, arrays)
     if os.path.isdir(path):
         return _dataset(path.resolve().name, path, read_idx_folder(path))

@@ -1,8 +1,10 @@
 """Decoded pictures, kept in the cache folder as one file of pixels.
 
 `pictures_KEY.bin` holds the pixels and ends in a mark, `pictures_KEY.json` says
-what they are. The key stands for the folder, the options as they were given and
-the state of every file, so that a later start opens no picture at all.
+what they are. The first digits of the key stand for the folder and the options
+as they were given, the others for the state of every file. So a later start
+opens no picture at all, and when files were added, changed or removed, the
+pixels of the others are copied from the cache of the same first digits.
 """
 
 import contextlib
@@ -10,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -20,18 +21,22 @@ from tqdm import tqdm
 from gan.common.errors import UserError
 from gan.common.files import atomic_file, cache_folder, write_text
 from gan.common.leftovers import remove_leftovers
-from gan.data.decode import decode, read_header
+from gan.data.cache_space import (
+    MARK,
+    NAME,
+    describe_cache,
+    limit_bytes,
+    make_space,
+    remove_cache,
+)
+from gan.data.decode import Form, decode, read_header
 from gan.data.fingerprint import digest_images
 from gan.data.messages import note, warn
 
-VERSION = 2  # of what is done to pictures; another one makes caches anew
-MARK = b"\n\0gan pictures\0\n"  # how a file of pixels ends
-NAME = re.compile(r"pictures_[0-9a-f]{16}\.bin")
-KEYS = {"count", "left_out", "sha256"}  # that every version has written beside the pixels
+VERSION = 3  # of what is done to pictures; another one makes caches anew
+FAMILY = 6  # digits of the key that stand for the folder and the options
 PART = 1024  # pictures decoded before they are written
 DEFAULT_SIZE = 64
-DEFAULT_LIMIT = 10.0  # GiB that the pictures in the cache may take
-LIMIT_VARIABLE = "GAN_CACHE_GIB"
 _in_use = set()  # paths that this process reads
 
 
@@ -43,46 +48,49 @@ class Decoded(NamedTuple):
     digest: object  # `digest_images` of the images
 
 
-def cached_pictures(folder, paths, size=None, channels=None):
-    """Decode pictures, or take them from the cache if no file has changed.
+class Earlier(NamedTuple):
+    """What the cache holds of pictures of the same folder."""
+
+    headers: dict  # file → what `read_header` said of it; empty where the form was given
+    results: dict  # file → its row among the images, or why it cannot be used
+    images: np.ndarray  # uint8 [N, H, W, C]
+
+
+def cached_pictures(folder, files, form, part="train"):
+    """Decode pictures, or take them from the cache as far as no file has changed.
 
     Args:
         folder: that they lie in.
-        paths: of the pictures.
-        size: side of the result in pixels; None: the pictures' own if all are
+        files: list of `File`.
+        form: the `Form` wanted. A size of None: the pictures' own if all are
             square, alike and can be trained on, otherwise 64.
-        channels: 1 or 3; None: 3 if any picture has colour.
+        part: of the data, "train" or "test".
 
     Returns:
         `Decoded`.
     """
-    path = cache_folder() / f"pictures_{_key(folder, paths, size, channels)}.bin"
-    found = _load(path, len(paths)) or _make(path, folder, paths, size, channels)
+    about = json.dumps([VERSION, str(folder.resolve()), part, *form])
+    family = hashlib.sha256(about.encode()).hexdigest()[:FAMILY]
+    state = hashlib.sha256(json.dumps([_identity(file) for file in files]).encode()).hexdigest()
+    path = cache_folder() / f"pictures_{family}{state[: 16 - FAMILY]}.bin"
+    found = _load(path, about, len(files)) or _make(path, about, folder, files, form)
     _in_use.add(path)
     return found
 
 
-def _key(folder, paths, size, channels):
-    """A name for what these files, as they are now, become."""
-    digest = hashlib.sha256(repr((VERSION, str(folder.resolve()), size, channels)).encode(
-        errors="surrogateescape"))
-    for path in paths:
-        try:
-            state = path.stat()
-        except OSError:  # a broken link, say
-            state = path.lstat()
-        digest.update(f"{path.relative_to(folder)}|{state.st_size}|{state.st_mtime_ns}\n".encode(
-            errors="surrogateescape"))
-    return digest.hexdigest()[:16]
+def _identity(file):
+    """What a file's pixels are found by."""
+    return file.name, file.size, file.modified
 
 
-def _load(path, count):
+def _load(path, about, count=None):
     """Return `Decoded` from the cache, or None if it is not there or damaged."""
     try:
         known = json.loads(path.with_suffix(".json").read_text())
         left_out = dict(known["left_out"])
         shape = tuple(known["shape"])
-        if len(shape) != 4 or shape[0] + len(left_out) != count:
+        if (known["about"] != about or len(shape) != 4
+                or shape[0] + len(left_out) != (known["count"] if count is None else count)):
             raise ValueError("it is of other pictures")
         images = _map(path, shape)
         digest = digest_images(images)
@@ -105,138 +113,131 @@ def _map(path, shape):
     return np.memmap(path, np.uint8, "c", shape=shape)
 
 
-def _make(path, folder, paths, size, channels):
+def _make(path, about, folder, files, form):
     """Decode pictures and write them to the cache, if it can be written."""
     limit = limit_bytes()
-    if size is None or channels is None:
-        own_size, own_channels = _own_shape(paths)
-        size, channels = size or own_size, channels or own_channels
-    shape = (size, size, channels)
+    former = _siblings(path, about)
+    earlier = _earlier(former, about)
+    headers = _headers(files, earlier) if None in form else {}
+    form = _own_form(headers, form)
+    results = _usable(files, earlier, form)
+    if results:
+        new = len(files) - len(results)
+        note(f"{folder}: {new:,} of {len(files):,} pictures are new or changed")
     try:
         remove_leftovers(path.parent)
         with atomic_file(path) as file:
-            left_out = _decode_all(paths, shape, file)
+            left_out = _decode_all(files, form, results, earlier, file)
             file.write(MARK)
-        images = _map(path, (len(paths) - len(left_out), *shape))
+        shape = (len(files) - len(left_out), form.size, form.size, form.channels)
+        images = _map(path, shape)
         digest = digest_images(images)
         write_text(path.with_suffix(".json"), json.dumps({
-            "folder": str(folder.resolve()), "count": len(paths), "shape": images.shape,
-            "left_out": list(left_out.items()), "sha256": digest.hexdigest()}))
+            "about": about, "folder": str(folder.resolve()), "count": len(files), "shape": shape,
+            "left_out": list(left_out.items()), "sha256": digest.hexdigest(),
+            "files": [_identity(file) for file in files],
+            "headers": [headers.get(_identity(file)) for file in files] if headers else []}))
     except UserError as error:
         warn(f"{error}; the pictures will be read again next time")
         memory = io.BytesIO()
-        left_out = _decode_all(paths, shape, memory)
-        images = np.frombuffer(memory.getbuffer(), np.uint8).reshape(-1, *shape)
+        left_out = _decode_all(files, form, results, earlier, memory)
+        images = np.frombuffer(memory.getbuffer(), np.uint8).reshape(
+            -1, form.size, form.size, form.channels)
         return Decoded(images, left_out, digest_images(images))
-    _make_space(limit, path)
+    for old in former - _in_use:
+        with contextlib.suppress(OSError):  # another process may hold it
+            remove_cache(old)
+    make_space(limit, {path, *_in_use})
     return Decoded(images, left_out, digest)
 
 
-def _own_shape(paths):
-    """Return the size and the channels that pictures ask for, from their headers."""
-    headers = [header for header in map(read_header, paths) if header]
-    sizes = {size for size, _ in headers}
+def _siblings(path, about):
+    """Return the caches of other states of the same folder, a set of paths."""
+    family = path.name[: len("pictures_") + FAMILY]
+    return {other for other in path.parent.glob(f"{family}*.bin")
+            if NAME.fullmatch(other.name) and describe_cache(other).get("about") == about
+            and other != path}
+
+
+def _earlier(former, about):
+    """Return `Earlier` from the last used of some caches that is whole, or None."""
+    for path in sorted(former, key=_last_use, reverse=True):
+        found, known = _load(path, about), describe_cache(path)
+        try:
+            files = [tuple(file) for file in known["files"]]
+            rows = iter(range(len(found.images)))
+            results = {file: found.left_out[place] if place in found.left_out else next(rows)
+                       for place, file in enumerate(files)}
+            headers = dict(zip(files, known["headers"], strict=False))
+            return Earlier(headers, results, found.images)
+        except (AttributeError, KeyError, TypeError, StopIteration):  # damaged, or gone by now
+            continue
+    return None
+
+
+def _last_use(path):
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process removed it
+        return 0.0
+
+
+def _headers(files, earlier):
+    """Return dict of file → what `read_header` says of it, for each that is whole."""
+    known = earlier.headers if earlier else {}
+    headers = {_identity(file): known.get(_identity(file)) or read_header(file.path)
+               for file in files}
+    return {file: header for file, header in headers.items() if header}
+
+
+def _own_form(headers, form):
+    """Return a form with the size and the channels that pictures ask for filled in."""
+    sizes = {(width, height) for width, height, _ in headers.values()}
     width, height = next(iter(sizes), (0, 0))
     alike = len(sizes) == 1 and width == height and width in range(16, 129, 4)
-    return width if alike else DEFAULT_SIZE, 3 if any(colour for _, colour in headers) else 1
+    colour = any(colour for _, _, colour in headers.values())
+    return Form(form.size or (width if alike else DEFAULT_SIZE),
+                form.channels or (3 if colour else 1), form.fit)
 
 
-def _decode_all(paths, shape, file):
-    """Decode pictures and write their pixels one after the other.
+def _usable(files, earlier, form):
+    """Return dict of place → row of `earlier.images` or why there is none, of unchanged files."""
+    if earlier is None or earlier.images.shape[1:] != (form.size, form.size, form.channels):
+        return {}
+    places = ((place, earlier.results.get(_identity(file))) for place, file in enumerate(files))
+    return {place: result for place, result in places if result is not None}
+
+
+def _decode_all(files, form, results, earlier, output):
+    """Decode pictures, or copy them, and write their pixels one after the other.
 
     Args:
-        paths: of the pictures.
-        shape: (H, W, C) of the result.
-        file: what the bytes are written to.
+        files: list of `File`.
+        form: `Form` of the result.
+        results: what is known already, see `_usable`.
+        earlier: `Earlier` that its rows are of.
+        output: what the bytes are written to.
 
     Returns:
-        dict of place in `paths` → why that picture cannot be used.
+        dict of place in `files` → why that picture cannot be used.
     """
     left_out = {}
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool, tqdm(
-        total=len(paths), desc="reading pictures", unit="img", leave=False, disable=None,
+        total=len(files) - len(results), desc="reading pictures", unit="img", leave=False,
+        disable=None,
     ) as bar:
         # A part at a time, or all would be decoded before the first is written.
-        for start in range(0, len(paths), PART):
-            part = paths[start : start + PART]
-            for place, result in enumerate(pool.map(lambda path: decode(path, shape), part), start):
+        for start in range(0, len(files), PART):
+            part = range(start, min(start + PART, len(files)))
+            new = [place for place in part if place not in results]
+            found = dict(zip(new, pool.map(
+                lambda place: decode(files[place].path, form), new), strict=True))
+            for place in part:
+                result = found[place] if place in found else results[place]
                 if isinstance(result, str):
                     left_out[place] = result
                 else:
-                    file.write(result)
-            bar.update(len(part))
+                    output.write(earlier.images[result] if isinstance(result, int) else result)
+            bar.update(len(new))
     return left_out
-
-
-def limit_bytes():
-    """The size that picture caches may have together: $GAN_CACHE_GIB, 10 GiB by default."""
-    text = os.environ.get(LIMIT_VARIABLE) or str(DEFAULT_LIMIT)
-    try:
-        limit = float(text)
-    except ValueError:
-        limit = -1.0
-    if not limit >= 0:
-        raise UserError(f"{LIMIT_VARIABLE}: expected a number of GiB from 0 up, got: {text}")
-    return limit * 2**30
-
-
-def own_caches():
-    """Return the picture caches, (path, bytes, seconds of the last use), the oldest first.
-
-    Only files count whose name and content this module has written.
-    """
-    found = []
-    for path in cache_folder().glob("pictures_*.bin"):
-        try:
-            if NAME.fullmatch(path.name) and path.is_file() and _is_own(path):
-                state = path.stat()
-                found.append((path, state.st_size, state.st_mtime))
-        except OSError:  # another process removed it
-            continue
-    return sorted(found, key=lambda cache: cache[2])
-
-
-def describe_cache(path):
-    """Return what is known of a picture cache, a dict, empty if nothing is."""
-    try:
-        known = json.loads(path.with_suffix(".json").read_text())
-        return known if isinstance(known, dict) and known.keys() >= KEYS else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
-def _is_own(path):
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - len(MARK)))
-        return file.read() == MARK or bool(describe_cache(path))  # version 1 had no mark
-
-
-def remove_cache(path):
-    """Remove a picture cache and what is known of it.
-
-    Raises:
-        OSError: when it cannot be removed.
-    """
-    known = describe_cache(path)
-    path.unlink(missing_ok=True)
-    if known:
-        path.with_suffix(".json").unlink(missing_ok=True)
-
-
-def _make_space(limit, new):
-    """Remove the picture caches that were not used for longest until the rest fits."""
-    caches = own_caches()
-    total = sum(size for _, size, _ in caches)
-    for path, size, _ in caches:
-        if total <= limit:
-            break
-        if path == new or path in _in_use:
-            continue
-        try:
-            remove_cache(path)
-        except OSError:
-            continue
-        total -= size
-        note(f"removed {path}, as the picture cache may take {limit / 2**30:g} GiB "
-             f"(see python -m gan.cache --help)")
