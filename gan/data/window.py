@@ -64,6 +64,10 @@ class Window:
             self._begin(*self._after(epoch, first), keep=(epoch, first))
         return found.reshape(-1, *self._images.shape[1:])
 
+    def close(self):
+        """End the threads; what is being read is not waited for longer than a block takes."""
+        self._pool.shutdown(cancel_futures=True)
+
     def _fetch(self, epoch, group):
         """Wait for a group; returns the half that it lies in."""
         self._begin(epoch, group, keep=(epoch, group - 1))
