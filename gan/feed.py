@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from gan.common.errors import UserError
 from gan.data.order import RandomOrder, StreamedOrder
 from gan.data.shards import ShardedImages
 from gan.data.window import Window
@@ -21,6 +22,7 @@ class Feed:
         batch_size: samples a batch.
         steps_per_epoch: whole batches in the data.
         signature: of the arguments that `arguments` returns, for `tf.function`.
+        failure: the `UserError` that ended the reading of samples, if one did.
     """
 
     def __init__(self, samples, conditioning, batch_size, seed, streamed=False):
@@ -34,7 +36,7 @@ class Feed:
             streamed: read the samples of each step when it comes, rather than
                 hold them all in TensorFlow's memory; the results are the same.
         """
-        self._stored, self._epoch = samples, 1
+        self._stored, self._epoch, self.failure = samples, 1, None
         if isinstance(samples, ShardedImages):
             self._order = StreamedOrder(len(samples), batch_size, seed, samples.block)
             self._window = Window(samples, self._order)
@@ -84,11 +86,17 @@ class Feed:
 
     def _stream(self, batches):
         """A `tf.data.Dataset` of the samples of each batch, read ahead of the steps."""
-        shape = [self.batch_size, *self._stored.shape[1:]]
+        shape, epoch = [self.batch_size, *self._stored.shape[1:]], self._epoch
 
-        epoch = self._epoch
-        if self._window:  # reads ahead in threads of its own
-            fetch, readers = lambda batch: self._window.read(batch, epoch), None
+        def read_window(batch):
+            try:
+                return self._window.read(batch, epoch)
+            except UserError as error:
+                self.failure = error
+                raise
+
+        if self._window:  # it reads ahead in threads of its own, and is asked by one at a time
+            fetch, readers = read_window, 1
         else:
             fetch, readers = self._stored.__getitem__, READERS
 
