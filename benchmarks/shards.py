@@ -20,7 +20,7 @@ from pathlib import Path
 from common import ROOT, machine, parser, report
 
 PART = 20_000  # images made at a time
-CALLS, STEPS = 7, 100  # of each kind in turn, and steps a call
+CALLS, STEPS = 6, 50  # of each kind in turn, and steps a call
 HELD_BYTES = 2 * 2**30  # data sets up to here are also held
 OPTIONS = ["--base-channels", "4", "--latent-dim", "16", "--batch-size", "64",
            "--mixed-precision", "off"]
@@ -137,7 +137,7 @@ def measure(folder, delay):
 def reading_rate(feed, folder):
     """Images a second that arrive when nothing is done with them, from a disk without caches."""
     forget(folder)
-    batches = feed.epoch_batches(2)[: 4_000_000 // feed.batch_size]
+    batches = feed.epoch_batches(2)[: 1_000_000 // feed.batch_size]
     clock, stream = Clock(), feed.arguments(batches)[1]
     for _ in range(len(batches)):
         stream.get_next()
