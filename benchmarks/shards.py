@@ -175,9 +175,9 @@ def main():
         if not folder.exists():
             write(folder, count)
         done = subprocess.run(
-            [sys.executable, __file__, "--one", str(folder), "--delay", str(options.delay)],
-            cwd=ROOT, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE,
-            text=True, check=True)
+            [sys.executable, __file__, "--folder", str(options.folder), "--one", str(folder),
+             "--delay", str(options.delay)], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, check=True)
         rows.append(row_of(count, json.loads(done.stdout.splitlines()[-1])))
         print(rows[-1], flush=True)
         if not options.keep:

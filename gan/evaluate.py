@@ -50,7 +50,7 @@ def main():
     found |= evaluator.memorisation(samples)
     add_ratios(found, reference, split)
     if options.two_sample:
-        found["auc"], split["auc"] = two_sample(dataset, generator, options.seed)
+        found["auc"], split["auc"] = two_sample(dataset.sample(), generator, options.seed)
     show(found, {"test images": reference, "training": split}, evaluator, count, options.seed)
     if options.json:
         write_text(options.json, json.dumps({

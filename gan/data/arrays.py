@@ -118,7 +118,7 @@ def _check_header(file, file_size, where, mapped=False):
         version = np.lib.format.read_magic(file)
         read_header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
                        else np.lib.format.read_array_header_2_0)
-        shape, _, dtype = read_header(file)
+        shape, by_columns, dtype = read_header(file)
     except (ValueError, SyntaxError, tokenize.TokenError) as error:  # NumPy parses it as Python
         raise UserError(f"{where}: expected a NumPy array, got: {error}") from error
     if dtype.kind not in "buifUS":
@@ -127,7 +127,7 @@ def _check_header(file, file_size, where, mapped=False):
                         "convert with x.astype('uint8') or y.astype(str) before saving")
     size, rest = dtype.itemsize * math.prod(shape), file_size - file.tell()
     large = size > _most_bytes()
-    if size != rest or (large and not mapped):
+    if size != rest or (large and (by_columns or not mapped)):
         raise UserError(f"{where}: expected {rest} bytes of data as in the file, "
                         f"got a header that promises {size}")
     return large
