@@ -81,12 +81,11 @@ class ShardedImages:
         try:
             file = self._open(number)
             while len(view):
-                part = os.pread(file.fileno(), len(view), place)
-                if not part:
+                size = os.preadv(file.fileno(), [view], place)
+                if not size:
                     raise UserError(f"{self._paths[number]}: expected more than {place} bytes, "
                                     "got a file that was cut off")
-                view[: len(part)] = part
-                view, place = view[len(part) :], place + len(part)
+                view, place = view[size:], place + size
         except OSError as error:
             raise UserError(f"{self._paths[number]}: cannot be read: "
                             f"{describe_os_error(error)}") from error
