@@ -130,8 +130,9 @@ def begin_or_continue(config, given, folder):
 
 def load_data(config, checkpoint):
     """Load the samples and give each its condition, or take that from the checkpoint."""
-    from gan.data.conditioning import Conditioning, condition_dataset
+    from gan.data.conditioning import Conditioning
     from gan.data.datasets import load_dataset
+    from gan.data.sharded_conditions import conditions_of
 
     source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
     inside = os.path.isdir(source) and source in (outdir, *outdir.parents)
@@ -149,7 +150,7 @@ def load_data(config, checkpoint):
         raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
                         f"got: {config.batch_size}")
     if checkpoint is None:
-        conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
+        conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed)
     elif checkpoint.dataset != dataset.fingerprint:
         raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run to "
                         "resume was trained on")
@@ -183,7 +184,7 @@ def build_networks(config, dataset, conditioning, device, checkpoint):
     from gan.training import build_trainer
 
     size = dataset.samples.nbytes
-    streamed = size > config.memory_share * memory_bytes()
+    streamed = dataset.streamed or size > config.memory_share * memory_bytes()
     trainer, sampler = build_trainer(config, dataset, conditioning, device.policy, streamed)
     state, steps = trainer.state, config.epochs * trainer.feed.steps_per_epoch
     if checkpoint:

@@ -55,8 +55,9 @@ def main():
     found |= evaluator.memorisation(samples)
     add_ratios(found, reference, split)
     if options.two_sample:
-        found["auc"], split["auc"] = two_sample(dataset, generator, options.seed)
-    beside = write_neighbours(options.neighbours, dataset, samples) if options.neighbours else {}
+        found["auc"], split["auc"] = two_sample(dataset.sample(), generator, options.seed)
+    beside = (write_neighbours(options.neighbours, dataset.sample(), samples)
+              if options.neighbours else {})
     show(found, {"test images": reference, "training": split}, evaluator, count, options.seed)
     if options.json:
         write_text(options.json, json.dumps({

@@ -3,9 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from gan.common.errors import UserError
+from gan.data.order import RandomOrder, StreamedOrder
+from gan.data.shards import ShardedImages
+from gan.data.window import Window
 from gan.kinds import kind_of
 
-DATA_ORDER = 2  # stream of NumPy's generator; 1 is k-means
 READERS, READ_AHEAD = 2, 4  # threads that read from the disk; batches read before they are needed
 
 
@@ -19,20 +22,27 @@ class Feed:
         batch_size: samples a batch.
         steps_per_epoch: whole batches in the data.
         signature: of the arguments that `arguments` returns, for `tf.function`.
+        failure: the `UserError` that ended the reading of samples, if one did.
     """
 
     def __init__(self, samples, conditioning, batch_size, seed, streamed=False):
         """
         Args:
-            samples: uint8 [N, H, W, C] or float32 [N, 2], at least one batch.
+            samples: uint8 [N, H, W, C] or float32 [N, 2], or `ShardedImages`; at
+                least one batch.
             conditioning: the `Conditioning` of the samples.
             batch_size: samples a batch.
             seed: of the order.
             streamed: read the samples of each step when it comes, rather than
                 hold them all in TensorFlow's memory; the results are the same.
         """
-        self.batch_size, self.steps_per_epoch = batch_size, len(samples) // batch_size
-        self._stored, self._seed = samples, seed
+        self._stored, self._epoch, self.failure = samples, 1, None
+        if isinstance(samples, ShardedImages):
+            self._order = StreamedOrder(len(samples), batch_size, seed, samples.block)
+            self._window = Window(samples, self._order)
+        else:
+            self._order, self._window = RandomOrder(len(samples), batch_size, seed), None
+        self.batch_size, self.steps_per_epoch = batch_size, self._order.steps
         self._kind = kind_of(samples.shape[1:])
         self._held = None if streamed else _hold(samples)
         self._conditions = tf.constant(conditioning.ids)
@@ -46,12 +56,10 @@ class Feed:
         """Return the batches of an epoch: int32 [steps, batch] indices of samples.
 
         Args:
-            epoch: counted from 1. Each sample comes at most once; the remainder
-                that fills no batch is another one in every epoch.
+            epoch: counted from 1.
         """
-        random = np.random.default_rng([self._seed, DATA_ORDER, epoch])
-        order = random.permutation(len(self._stored)).astype(np.int32)
-        return order[: self.steps_per_epoch * self.batch_size].reshape(-1, self.batch_size)
+        self._epoch = epoch
+        return self._order.batches(epoch)
 
     def arguments(self, batches):
         """Return what a traced function needs in order to call `batch`, as a tuple.
@@ -78,18 +86,32 @@ class Feed:
 
     def _stream(self, batches):
         """A `tf.data.Dataset` of the samples of each batch, read ahead of the steps."""
-        shape = [self.batch_size, *self._stored.shape[1:]]
+        shape, epoch = [self.batch_size, *self._stored.shape[1:]], self._epoch
+
+        def read_window(batch):
+            try:
+                return self._window.read(batch, epoch)
+            except UserError as error:
+                self.failure = error
+                raise
+
+        if self._window:  # it reads ahead in threads of its own, and is asked by one at a time
+            fetch, readers = read_window, 1
+        else:
+            fetch, readers = self._stored.__getitem__, READERS
 
         def read(batch):
-            samples = tf.numpy_function(self._stored.__getitem__, [batch], self._stored.dtype)
+            samples = tf.numpy_function(fetch, [batch], self._stored.dtype)
             return tf.ensure_shape(samples, shape)
 
         indices = tf.data.Dataset.from_tensor_slices(batches)
-        return indices.map(read, READERS, deterministic=True).prefetch(READ_AHEAD)
+        return indices.map(read, readers, deterministic=True).prefetch(READ_AHEAD)
 
 
 def _hold(samples):
     """Return samples as a tensor on the device that trains."""
+    if isinstance(samples, ShardedImages):
+        samples = samples[:]
     if not isinstance(samples, np.memmap):
         return tf.constant(samples)
     # `tf.constant` would need twice the memory for a moment; this shares the map.

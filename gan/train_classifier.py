@@ -24,7 +24,7 @@ def main():
     parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0)
     options = parser.parse_args()
     refuse_existing(options.output, options.force, "--output")
-    dataset = load_dataset(options.dataset)
+    dataset = load_dataset(options.dataset).sample()
     if dataset.labels is None:
         raise UserError(f"--dataset needs labelled data, got: {options.dataset} without labels")
     import_tensorflow(verbose=False)

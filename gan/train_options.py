@@ -37,7 +37,8 @@ class TrainOptions:
         "mnist", "data",
         "mnist, fashion_mnist, stacked_mnist; a folder of pictures, or of one folder a class; a "
         ".npz file (x_train [N,H,W] or [N,H,W,C] uint8, and optionally y_train); a .npy file of "
-        "images; a folder of IDX files; or simulated points: ring, grid, moons, swiss_roll, line",
+        "images; a folder of IDX files; a folder of shards (python -m gan.shards), which is read "
+        "while training; or simulated points: ring, grid, moons, swiss_roll, line",
         metavar="NAME|PATH",
     )
     image_size: int = option(

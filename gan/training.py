@@ -182,8 +182,16 @@ class Trainer:
 
         Returns:
             float32 [steps, len(MEASURES)], the measures of each step.
+
+        Raises:
+            UserError: when samples cannot be read from the disk any more.
         """
-        return self._run(*self.feed.arguments(batches))
+        try:
+            return self._run(*self.feed.arguments(batches))
+        except tf.errors.OpError as error:
+            if self.feed.failure:  # what TensorFlow made an error of its own of
+                raise self.feed.failure from error
+            raise
 
     def _steps(self, batches, stream=None):
         # Many steps in one call: no way through Python between two of them. The

@@ -15,7 +15,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 # Each has a function make_parser(). They are imported by name, as no module may
 # depend on a command.
 COMMANDS = ("gan.config", "generate", "make_gif", "gan.evaluate", "gan.report", "gan.playground",
-            "gan.convert", "gan.cache")
+            "gan.convert", "gan.cache", "gan.shards")
 LONGEST_DEFAULT = 16  # characters; a longer one stays in the text, so that columns are narrow
 ONE_CALL = {"resume", "overwrite", "outdir", "dry_run", "verbose"}  # never part of a run
 HEAD = """# Options

@@ -23,6 +23,19 @@ def load(tmp_path):
     return save_and_load
 
 
+def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", BYTES)
+    held = load_dataset(str(tmp_path / "a.npy"))
+    monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1e-9)
+    mapped = load_dataset(str(tmp_path / "a.npy"))
+    assert isinstance(mapped.images, np.memmap) and not isinstance(held.images, np.memmap)
+    np.testing.assert_array_equal(mapped.images, BYTES)
+    assert mapped.fingerprint == held.fingerprint
+    np.savez(tmp_path / "a.npz", x_train=BYTES)
+    with pytest.raises(UserError, match="promises 4608"):
+        load_dataset(str(tmp_path / "a.npz"))
+
+
 @pytest.mark.parametrize("images", [
     BYTES / 255, (BYTES / 255).astype(np.float32), BYTES / 127.5 - 1,
     (BYTES / 127.5 - 1).astype(np.float32), BYTES.astype(np.float64), BYTES.astype(np.int64),

@@ -71,12 +71,15 @@ def read_npz(path):
 def read_npy(path):
     """Read an .npy file, an array of images; returns dict of "images" → array.
 
+    One that is larger than the memory for it is mapped, and read when it is used.
+
     Raises:
-        UserError: for a missing, damaged or too large file.
+        UserError: for a missing or damaged file.
     """
     require_file(path)
     with _read_errors(path, "an .npy file"), open(path, "rb") as file:
-        _check_header(file, os.fstat(file.fileno()).st_size, path)
+        if _check_header(file, os.fstat(file.fileno()).st_size, path, mapped=True):
+            return {"images": np.load(path, mmap_mode="c", allow_pickle=False)}
         file.seek(0)
         return {"images": np.lib.format.read_array(file, allow_pickle=False)}
 
@@ -99,13 +102,23 @@ def _read_member(archive, info, where):
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _check_header(file, file_size, where):
-    """Raise a `UserError` unless the header of an array shows that it is worth reading."""
+def _check_header(file, file_size, where, mapped=False):
+    """Raise a `UserError` unless the header of an array shows that it is worth reading.
+
+    Args:
+        file: at the array's beginning.
+        file_size: bytes of the array with its header.
+        where: the array's place, for messages.
+        mapped: whether the array may be larger than the memory for it.
+
+    Returns:
+        Whether it is.
+    """
     try:
         version = np.lib.format.read_magic(file)
         read_header = (np.lib.format.read_array_header_1_0 if version == (1, 0)
                        else np.lib.format.read_array_header_2_0)
-        shape, _, dtype = read_header(file)
+        shape, by_columns, dtype = read_header(file)
     except (ValueError, SyntaxError, tokenize.TokenError) as error:  # NumPy parses it as Python
         raise UserError(f"{where}: expected a NumPy array, got: {error}") from error
     if dtype.kind not in "buifUS":
@@ -113,9 +126,11 @@ def _check_header(file, file_size, where):
         raise UserError(f"{where}: expected numbers, or strings for labels, got: {got}; "
                         "convert with x.astype('uint8') or y.astype(str) before saving")
     size, rest = dtype.itemsize * math.prod(shape), file_size - file.tell()
-    if size > _most_bytes() or size != rest:
+    large = size > _most_bytes()
+    if size != rest or (large and (by_columns or not mapped)):
         raise UserError(f"{where}: expected {rest} bytes of data as in the file, "
                         f"got a header that promises {size}")
+    return large
 
 
 def read_idx_folder(folder):

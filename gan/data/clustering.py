@@ -11,6 +11,22 @@ ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
 
 
+class EdgeFeatures:
+    """The principal components of the edges in images."""
+
+    def __init__(self, images):
+        """
+        Args:
+            images: uint8 [N, H, W, C], whose components they are.
+        """
+        sample = np.concatenate([orientation_histograms(part) for part in some_of(images)])
+        self._components = PrincipalComponents(sample, COMPONENTS)
+
+    def of(self, images):
+        """Return float32 [N, components] of uint8 [N, H, W, C], these or others like them."""
+        return self._components.project(orientation_histograms(images))
+
+
 def edge_features(images):
     """Describe images by the principal components of their edges.
 
@@ -20,12 +36,9 @@ def edge_features(images):
     Returns:
         float32 [N, components]; what is held besides does not grow with N.
     """
-    sample = np.concatenate([orientation_histograms(part) for part in some_of(images)])
-    components = PrincipalComponents(sample, COMPONENTS)
-    return np.concatenate([
-        components.project(orientation_histograms(images[start : start + PART]))
-        for start in range(0, len(images), PART)
-    ])
+    features = EdgeFeatures(images)
+    return np.concatenate([features.of(images[start : start + PART])
+                           for start in range(0, len(images), PART)])
 
 
 def some_of(images):

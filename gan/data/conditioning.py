@@ -131,10 +131,7 @@ def condition_dataset(dataset, kind, clusters, seed):
     Raises:
         UserError: for "labels" without labels, or more clusters than images.
     """
-    if kind == "auto":
-        kind = "clusters" if dataset.labels is None else "labels"
-        # Its planes show a digit each, which clusters of the whole would mix.
-        kind = "planes" if dataset.name == STACKED else kind
+    kind = kind_for(dataset, kind)
     if kind == "none":
         return Conditioning(np.zeros(len(dataset.samples), np.int32), np.ones(1, np.float32),
                             np.zeros((1, 1), np.int32), kind)
@@ -150,6 +147,15 @@ def condition_dataset(dataset, kind, clusters, seed):
         default = min(CLUSTERS_OF_PLANE, len(dataset.images))
         return _by_planes(dataset.images, clusters or default, random)
     return _by_clusters(dataset, kind == "labels", clusters, random)
+
+
+def kind_for(dataset, kind):
+    """Return the kind of conditions that a data set gets: what "auto" stands for."""
+    if kind != "auto":
+        return kind
+    if dataset.name == STACKED:  # its planes show a digit each, which clusters would mix
+        return "planes"
+    return "clusters" if dataset.labels is None else "labels"
 
 
 def _by_clusters(dataset, labelled, clusters, random):
@@ -173,13 +179,24 @@ def _by_clusters(dataset, labelled, clusters, random):
         present, found = np.unique(found, return_inverse=True)
         ids[members] = len(group_of) + found
         group_of += [group] * len(present)
-    count, kind = len(group_of), "labels" if labelled else "clusters"
-    probabilities = np.bincount(ids, minlength=count).astype(np.float32) / len(ids)
-    group_of = np.array(group_of, np.int32)
+    count, group_of = len(group_of), np.array(group_of, np.int32)
     if not labelled:
         centres = np.stack([features[ids == cluster].mean(axis=0) for cluster in range(count)])
         found = k_means(centres, min(GROUPS_OF_CLUSTERS, count), random)
         group_of = np.unique(found, return_inverse=True)[1]
+    return from_groups(ids, group_of, labelled)
+
+
+def from_groups(ids, group_of, labelled):
+    """Return the `Conditioning` of clusters that belong to groups.
+
+    Args:
+        ids: int32 [N] in [0, K), each image's cluster; each occurs.
+        group_of: int [K], each cluster's label, or its cluster of clusters.
+        labelled: whether the groups are labels.
+    """
+    count, kind = len(group_of), "labels" if labelled else "clusters"
+    probabilities = np.bincount(ids, minlength=count).astype(np.float32) / len(ids)
     if count == 1:
         return Conditioning(ids, probabilities, np.zeros((1, 1), np.int32), kind,
                             group_of if labelled else None)
@@ -200,6 +217,17 @@ def _by_planes(images, clusters, random):
         k_means(edge_features(images[..., plane : plane + 1]), clusters, random)
         for plane in range(planes)
     ], axis=1)
+    return from_planes(found, clusters)
+
+
+def from_planes(found, clusters):
+    """Return the `Conditioning` of clusters in colour planes.
+
+    Args:
+        found: int [N, planes] in [0, clusters), the cluster of each plane.
+        clusters: in a plane.
+    """
+    planes = found.shape[1]
     present, ids = np.unique(found, axis=0, return_inverse=True)
     probabilities = np.bincount(ids.ravel()).astype(np.float32) / len(ids)
     shared = np.full((len(present), 1), planes * clusters)

@@ -1,9 +1,6 @@
-"""A name or a path → a checked data set in memory."""
+"""A name or a path → a checked data set."""
 
-import dataclasses
-import functools
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +8,15 @@ import numpy as np
 from gan.common.errors import UserError
 from gan.data import toy
 from gan.data.arrays import read_idx_folder, read_npy, read_npz, require_file
-from gan.data.class_rows import class_rows
+from gan.data.dataset import Dataset, ShardedDataset
 from gan.data.fingerprint import digest_images, fingerprint_of
 from gan.data.labels import number_labels, number_test_labels
 from gan.data.names import NAMES, SIMULATED, STACKED
 from gan.data.picture_files import holds_pictures
 from gan.data.pictures import read_pictures
 from gan.data.pixels import to_pixels
+from gan.data.shard_index import is_sharded, map_labels, read_index
+from gan.data.shards import ShardedImages
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
@@ -25,64 +24,6 @@ FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "S
 FASHION_FINGERPRINT, FASHION_SHAPE = "76704e3cd579f182", (60_000, 28, 28, 1)
 READERS = {".npz": read_npz, ".npy": read_npy}
 STACKED_COUNT, STACKED_TEST_COUNT = 128_000, 25_600
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images to learn from, and if there are any, images to compare with.
-
-    Attributes:
-        name: short name, for titles.
-        images: uint8 [N, H, W, C], H = W, C 1 or 3.
-        labels: int32 [N] in [0, len(class_names)), or None.
-        class_names: tuple of str, empty without labels.
-        test_images: uint8 [M, H, W, C] that no part of training sees, or None.
-        test_labels: int32 [M], or None.
-        images_digest: of `digest_images`, where it is known already.
-    """
-
-    name: str
-    images: np.ndarray
-    labels: np.ndarray | None = None
-    class_names: tuple = ()
-    test_images: np.ndarray | None = None
-    test_labels: np.ndarray | None = None
-    images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
-    extent = 1.0  # the networks' unit; see `PointDataset`
-
-    @property
-    def samples(self):
-        """The images, under the name that `PointDataset` has for its points."""
-        return self.images
-
-    @property
-    def sample_shape(self):
-        """(H, W, C) of one image."""
-        return self.images.shape[1:]
-
-    def examples(self, count):
-        """Return images for a sheet: [count, H, W, C], the classes as in `class_rows`.
-
-        They are chosen at random, each time the same. A class with too few
-        images repeats them; without labels there are at most N.
-        """
-        order = np.random.default_rng(0).permutation(len(self.images))
-        if self.labels is None:
-            return self.images[order[:count]]
-        chosen = class_rows(self.labels, count)
-        places = np.zeros(count, np.int64)
-        for number in np.unique(chosen):
-            places[chosen == number] = np.resize(order[self.labels[order] == number],
-                                                 np.count_nonzero(chosen == number))
-        return self.images[places]
-
-    @functools.cached_property
-    def fingerprint(self):
-        """A short hash of the training images and labels: the data set's identity.
-
-        It does not depend on the data's path, file format or class names.
-        """
-        return fingerprint_of(self.images_digest or digest_images(self.images), self.labels)
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop"):
@@ -94,8 +35,9 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
             `SIMULATED`, the path of an .npz file with x_train and optionally
             y_train, x_test and y_test, of an .npy file of images (see `to_pixels`
             and `number_labels` for what is understood), of a folder with IDX
-            files under the names of the MNIST distribution, plain or gzipped, or
-            of a folder of pictures, see `read_pictures`.
+            files under the names of the MNIST distribution, plain or gzipped, of
+            a folder of shards, see `gan.data.shards`, or of a folder of pictures,
+            see `read_pictures`.
         image_size, channels, skip_broken, fit: for a folder of pictures.
 
     Returns:
@@ -105,7 +47,8 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
         UserError: naming the file, what was expected and what arrived.
     """
     path = Path(name)
-    pictures = name not in NAMES and holds_pictures(path)
+    sharded = name not in NAMES and is_sharded(path)
+    pictures = name not in NAMES and not sharded and holds_pictures(path)
     for option, value in (("image-size", image_size), ("channels", channels),
                           ("skip-broken", skip_broken), ("fit", fit != "crop")):
         if value and not pictures:
@@ -119,6 +62,8 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
         return _dataset("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
     if name == "fashion_mnist":
         return _dataset(name, name, _download_fashion_mnist())
+    if sharded:
+        return _sharded(path)
     if pictures:
         arrays = read_pictures(path, image_size, channels, skip_broken, fit)
         return _dataset(path.resolve().name, path, arrays)
@@ -131,8 +76,17 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
             return _dataset(path.stem, path, read(path))
     raise UserError(
         f"--dataset: expected {', '.join(NAMES)}, an existing .npz or .npy file or a folder "
-        f"of pictures or IDX files, got: {name}"
+        f"of pictures, shards or IDX files, got: {name}"
     )
+
+
+def _sharded(folder):
+    """The data set in a folder of shards; only its index is read, and what is mapped."""
+    index = read_index(folder)
+    return ShardedDataset(
+        index["name"], ShardedImages(folder, index), class_names=tuple(index["class_names"]),
+        original=index.get("source", {}).get("fingerprint"), folder=folder, index=index,
+        **map_labels(folder, index))
 
 
 def _stack(mnist):

@@ -39,11 +39,16 @@ class PointDataset:
     extent: float
     labels = None
     class_names = ()
+    streamed = False  # see `Dataset`
 
     @property
     def samples(self):
         """The points, under the name that `Dataset` has for its images."""
         return self.points
+
+    def sample(self):
+        """Return the data set to measure with: this one."""
+        return self
 
     @property
     def sample_shape(self):

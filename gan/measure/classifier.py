@@ -95,7 +95,8 @@ def scale(images):
 
 def shipped_classifier(dataset):
     """Return the `FeatureNetwork` that comes with the package, or None if of other data."""
-    return load_classifier(ASSETS / "mnist_classifier.npz", dataset.fingerprint)
+    return load_classifier(ASSETS / "mnist_classifier.npz",
+                           dataset.original or dataset.fingerprint)
 
 
 def cached_path(dataset):

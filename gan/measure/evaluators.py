@@ -31,7 +31,8 @@ class Evaluator:
     """What the evaluators share.
 
     Attributes:
-        dataset: a `Dataset` or a `PointDataset`.
+        dataset: what samples are compared with: a `Dataset` (of images in shards a
+            sample of fixed size) or a `PointDataset`.
         left_out: dict of "generated", "reference" or "split" → dict of metric → reason.
     """
 
@@ -42,9 +43,13 @@ class Evaluator:
         Args:
             dataset: a `Dataset` or a `PointDataset`.
         """
-        self.dataset = dataset
+        self._whole = dataset
         self.left_out = {"generated": {}, "reference": {}, "split": {}}
         self._reference = None
+
+    @functools.cached_property
+    def dataset(self):
+        return self._whole.sample()
 
     def measure(self, samples):
         """Return the metrics of generated samples, dict of name → finite number.

@@ -1,0 +1,116 @@
+"""Write a data set as shards, for data that are larger than one machine's memory.
+
+    python -m gan.shards photos photos_shards
+    python train_gan.py --dataset photos_shards
+    python -m gan.shards --check photos_shards
+"""
+
+import os
+from pathlib import Path
+
+from gan.common.errors import UserError, printable, run_script
+from gan.common.options import OptionParser, folder, one_of, real_number, whole_number
+from gan.data.messages import one_line
+
+MEGABYTE = 10**6
+CONDITIONS = ("auto", "labels", "clusters", "planes", "none")
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    parser = OptionParser(prog="python -m gan.shards", description="Write a data set as shards, "
+                          "which training reads from the disk while it goes on, or check them.")
+    add = parser.add_argument
+    add("source", nargs="?", metavar="SOURCE", help="what --dataset of train_gan.py takes")
+    add("target", nargs="?", type=folder, metavar="TARGET",
+        help="the folder to write; then train_gan.py --dataset TARGET")
+    add("--check", type=folder, metavar="FOLDER",
+        help="read all files of shards that were written, and compare their checksums")
+    add("--shard-size", type=real_number(0.001, 10**6), default=1000, metavar="MB",
+        help="largest size of a shard in megabytes (default: 1000)")
+    add("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N",
+        help="of the random order in which the images are written, and of their clusters "
+        "(default: 0)")
+    add("--condition", type=one_of(CONDITIONS), default="auto",
+        metavar="{" + ",".join(CONDITIONS) + "}",
+        help="the conditions that are found and stored, as of train_gan.py (default: auto)")
+    add("--clusters", type=whole_number(1, 4096), metavar="N",
+        help="number of k-means clusters, as of train_gan.py")
+    add("--image-size", type=whole_number(16, 128), metavar="N",
+        help="side in pixels, for a folder of pictures")
+    add("--channels", type=one_of(("1", "3"), int), metavar="{1,3}",
+        help="1 for grey, 3 for colour, for a folder of pictures")
+    add("--skip-broken", action="store_true",
+        help="leave out the pictures of a folder that cannot be used")
+    add("--force", action="store_true", help="replace shards that lie in TARGET")
+    return parser
+
+
+def main():
+    """Write or check shards from the command line; returns the exit code."""
+    options = make_parser().parse_args()
+    if options.check:
+        if options.source:
+            raise UserError(f"--check: expected one folder and nothing else, got: {options.source}")
+        return check(Path(options.check))
+    if not options.target:
+        raise UserError("expected SOURCE and TARGET, or --check FOLDER, got: "
+                        f"{options.source or 'nothing'}")
+    return write(options)
+
+
+def write(options):
+    """Write `options.source` to `options.target`."""
+    from gan.data.datasets import load_dataset
+    from gan.data.names import NAMES, SIMULATED
+    from gan.data.shard_check import refuse_foreign
+    from gan.data.shard_writer import write_shards
+
+    source, target = options.source, Path(options.target)
+    if source in SIMULATED:
+        raise UserError(f"expected images, got the simulated points of {source}")
+    if source not in NAMES:
+        source = os.path.expanduser(source)
+        inside, real = Path(source).resolve(), target.resolve()
+        if inside in (real, *real.parents) and inside.is_dir():
+            raise UserError(f"{target}: expected a folder outside of {source}, as it would become "
+                            "part of the data")
+    refuse_foreign(target, options.force)
+    if (options.image_size or 0) % 4:
+        raise UserError(f"--image-size: expected a multiple of 4, got: {options.image_size}")
+    dataset = load_dataset(source, options.image_size, options.channels, options.skip_broken)
+    index = write_shards(
+        dataset, target, options.shard_size * MEGABYTE, options.seed, options.condition,
+        options.clusters, admit=lambda: refuse_foreign(target, options.force))
+    show(target, index)
+    return 0
+
+
+def check(path):
+    """Check a folder of shards."""
+    from gan.data.shard_check import check_shards
+    from gan.data.shard_index import is_sharded
+
+    if not is_sharded(path):
+        raise UserError(f"--check: expected a folder of shards, got: {path}")
+    index = check_shards(path)
+    show(path, index)
+    print("all checksums fit")
+    return 0
+
+
+def show(path, index):
+    """Print a line about a folder of shards."""
+    shards, conditions = index["shards"], index.get("conditions")
+    size = sum(shard["bytes"] for shard in shards) / MEGABYTE
+    shape = " x ".join(map(str, index["shape"]))
+    classes = len(index["class_names"])
+    print(f"{one_line(path)}: {printable(index['name'])}, {index['count']:,} images of {shape} in "
+          f"{len(shards)} shard{'s' * (len(shards) != 1)} of {size:,.1f} MB together, "
+          f"{f'{classes} classes' if classes else 'no labels'}, "
+          f"conditions: {conditions['kind'] if conditions else 'not stored'}, "
+          f"fingerprint {index['fingerprint']}")
+
+
+if __name__ == "__main__":
+    run_script("gan.shards", main)

@@ -1,0 +1,468 @@
+"""Data sets in shards: written, checked, read in an order that knows no number of processes."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gan.common.errors import UserError, run_script
+from gan.data.conditioning import condition_dataset
+from gan.data.dataset import Dataset
+from gan.data.datasets import load_dataset
+from gan.data.order import STREAMS, StreamedOrder
+from gan.data.shard_check import check_shards
+from gan.data.shard_files import ShardWriter
+from gan.data.shard_writer import write_shards
+from gan.data.sharded_conditions import conditions_of, find_conditions
+from gan.data.window import Window
+from tests.conftest import ROOT, draw_shapes
+
+SHARD = 20_000  # bytes: 78 images of 16 pixels
+
+
+@pytest.fixture(scope="module")
+def shapes(tiny_npz):
+    return load_dataset(str(tiny_npz))
+
+
+@pytest.fixture(scope="module")
+def sharded(shapes, tmp_path_factory):
+    """A folder of five shards with 320 labelled images and 64 test images."""
+    target = tmp_path_factory.mktemp("shards") / "shapes"
+    write_shards(shapes, target, SHARD, clusters=2)
+    return target
+
+
+@pytest.fixture
+def copy(sharded, tmp_path):
+    """Shards that a test may damage."""
+    return shutil.copytree(sharded, tmp_path / "copy")
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """A function that runs `python -m gan.shards` and returns its code and its output."""
+    def run(*arguments):
+        from gan import shards
+
+        monkeypatch.setattr("sys.argv", ["shards", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            run_script("gan.shards", shards.main)
+        return caught.value.code, capsys.readouterr()
+
+    return run
+
+
+def rows(images):
+    return sorted(image.tobytes() for image in images)
+
+
+def write_plain(folder, images, labels=None, shard_bytes=SHARD):
+    """Write images in the order that they have, as another program would."""
+    folder.mkdir()
+    writer = ShardWriter(folder, images.shape[1:], len(images), shard_bytes)
+    writer.add(images)
+    if labels is not None:
+        writer.index["class_names"] = [str(number) for number in range(labels.max() + 1)]
+        writer.add_file("labels", labels.astype(np.int32))
+    writer.finish()
+    return load_dataset(str(folder))
+
+
+# What is written.
+
+
+def test_shards_hold_what_was_written_in_another_order(shapes, sharded):
+    found = load_dataset(str(sharded))
+    assert found.images.shape == (320, 16, 16, 1) and found.class_names == ("0", "1")
+    images = found.images[:]
+    assert rows(images) == rows(shapes.images) and (images != shapes.images).any()
+    label_of = {image.tobytes(): label
+                for image, label in zip(shapes.images, shapes.labels, strict=True)}
+    assert [label_of[image.tobytes()] for image in images] == found.labels.tolist()
+    np.testing.assert_array_equal(found.test_images, shapes.test_images)
+    np.testing.assert_array_equal(found.test_labels, shapes.test_labels)
+    assert [shard["count"] for shard in found.index["shards"]] == [64] * 5
+    assert found.original == shapes.fingerprint and found.streamed
+
+
+def test_the_index_says_what_numpy_and_sha256_find(sharded):
+    index = json.loads((sharded / "shards.json").read_text())
+    lines = ["[320, 16, 16, 1]"]
+    for entry in [*index["shards"], index["labels"]]:
+        content = (sharded / entry["file"]).read_bytes()
+        assert len(content) == entry["bytes"]
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+        lines.append(entry["sha256"])
+    first = np.load(sharded / index["shards"][0]["file"])
+    assert first.shape == (64, 16, 16, 1) and first.dtype == np.uint8
+    assert index["fingerprint"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def test_the_same_seed_writes_the_same_files(shapes, sharded, tmp_path):
+    write_shards(shapes, tmp_path / "again", SHARD, clusters=2)
+    write_shards(shapes, tmp_path / "other", SHARD, clusters=2, seed=1)
+    index, again, other = (json.loads((folder / "shards.json").read_text())
+                           for folder in (sharded, tmp_path / "again", tmp_path / "other"))
+    assert index == again and index["fingerprint"] != other["fingerprint"]
+
+
+def test_images_are_read_by_slice_and_by_index_across_shards(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (200, 16, 16, 3), np.uint8)
+    found = write_plain(tmp_path / "plain", images).images
+    assert found.nbytes == images.nbytes and len(found) == 200
+    for part in (slice(0, 5), slice(20, 60), slice(190, None), slice(7, 7), slice(None)):
+        np.testing.assert_array_equal(found[part], images[part])
+    chosen = np.array([199, 0, 26, 25, 26, 130])
+    np.testing.assert_array_equal(found[chosen], images[chosen])
+    with pytest.raises(TypeError):
+        found[3]
+
+
+def test_a_folder_of_pictures_and_shards_themselves_become_shards(command, sharded, tmp_path):
+    from tests.test_pictures import write
+
+    for number in range(70):
+        write(tmp_path / "photos" / f"{number:03d}.png", np.full((20, 20), number, np.uint8))
+    code, said = command(tmp_path / "photos", tmp_path / "one", "--image-size", 16)
+    assert not code and "70 images of 16 x 16 x 1 in 1 shard of 0.0 MB" in said.out
+    assert sorted(load_dataset(str(tmp_path / "one")).images[:][:, 0, 0, 0]) == list(range(70))
+    code, said = command(sharded, tmp_path / "two", "--condition", "none")
+    assert not code and "conditions: none" in said.out
+    assert rows(load_dataset(str(tmp_path / "two")).images[:]) == rows(
+        load_dataset(str(sharded)).images[:])
+
+
+# The order.
+
+
+@pytest.mark.parametrize(("count", "block"), [(640, 3), (703, 4), (5000, 7), (130, 100)])
+def test_every_sample_comes_at_most_once_and_from_its_stream(count, block):
+    order = StreamedOrder(count, 16, 5, block)
+    bounds = [stream * count // 64 for stream in range(65)]
+    for epoch in (1, 2):
+        flat = order.batches(epoch).ravel()
+        assert len(flat) == count // 64 * 64 // 16 * 16 == len(np.unique(flat))
+        for place, sample in enumerate(flat):
+            stream = place % 64
+            assert bounds[stream] <= sample < bounds[stream + 1]
+    assert (order.batches(1) != order.batches(2)).any()
+    np.testing.assert_array_equal(order.batches(2), StreamedOrder(count, 16, 5, block).batches(2))
+    assert (order.batches(1) != StreamedOrder(count, 16, 6, block).batches(1)).any()
+
+
+def test_an_epoch_goes_through_groups_of_blocks_of_neighbours():
+    block, count = 5, 64 * 100
+    order = StreamedOrder(count, 64, 0, block)
+    stream = order.batches(1)[:, 9]  # row 9 of each batch: stream 9
+    assert sorted(stream) == list(range(900, 1000))
+    begin = int(order.plan(1).offsets[9])
+    numbers = [(sample - 900 - begin) % 100 // block for sample in stream]
+    for start in range(0, 100, 20):  # four blocks at a time, each of them whole
+        group = numbers[start : start + 20]
+        assert len(set(group)) == 4 and all(group.count(number) == 5 for number in set(group))
+        assert group != sorted(group)
+
+
+def test_what_a_longer_stream_leaves_out_differs_from_epoch_to_epoch():
+    order = StreamedOrder(64 * 10 + 63, 64, 0, 4)
+    left_out = [set(range(703)) - set(order.batches(epoch).ravel().tolist())
+                for epoch in range(1, 20)]
+    assert all(len(left) == 63 for left in left_out)
+    assert len(set.union(*left_out)) > 400
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 8])
+def test_each_process_reads_its_own_streams_of_one_order(tmp_path, processes, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (1500, 16, 16, 1), np.uint8)
+    found = write_plain(tmp_path / "plain", images).images
+    order, seen = StreamedOrder(1500, 16, 3, 2), np.zeros(1500, int)
+    whole = np.concatenate([images[batch] for epoch in (1, 2) for batch in order.batches(epoch)])
+    pieces = []
+    reading, read = found.read_into, []
+
+    def note_and_read(start, stop, target):
+        read.append((start, stop))
+        reading(start, stop, target)
+
+    monkeypatch.setattr(found, "read_into", note_and_read)
+    monkeypatch.setattr(type(found), "__getitem__", None)  # nothing is read one by one
+    for index in range(processes):
+        window = Window(found, order, index, processes)
+        pieces.append(np.stack([window.read(batch[index::processes], epoch)
+                                for epoch in (1, 2) for batch in order.batches(epoch)]))
+        window.close()
+        streams = {(64 * (start + 1) - 1) // 1500 for start, _ in read}
+        assert streams == set(range(index, STREAMS, processes))
+        for start, stop in read:
+            seen[start:stop] += 1
+        read.clear()
+    together = np.stack(pieces, axis=2).reshape(whole.shape)
+    np.testing.assert_array_equal(together, whole)
+    assert seen.max() <= 3  # two epochs, and the beginning of the third that is read ahead
+
+
+def test_a_window_gives_any_samples_of_any_epoch(sharded):
+    found = load_dataset(str(sharded))
+    whole, order = found.images[:], StreamedOrder(320, 32, 0, 1)
+    window = Window(found.images, order)
+    for epoch, start in ((1, 7), (1, 2), (5, 0), (2, 3)):  # as resuming begins in the middle
+        for batch in order.batches(epoch)[start:]:
+            np.testing.assert_array_equal(window.read(batch, epoch), whole[batch])
+    strange = np.array([5, 300, 5, 17])
+    np.testing.assert_array_equal(window.read(strange, 1), whole[strange])
+    np.testing.assert_array_equal(window.read(order.batches(7)[3], 2), whole[order.batches(7)[3]])
+    window.close()
+
+
+def test_a_batch_larger_than_an_epoch_is_refused():
+    with pytest.raises(UserError, match="--batch-size: expected at most 64, .* got: 100"):
+        StreamedOrder(127, 100, 0, 4)
+
+
+# Conditions and measures.
+
+
+def test_conditions_are_stored_and_keep_to_the_labels(sharded):
+    found = load_dataset(str(sharded))
+    stored = conditions_of(found, "auto", 2, 99)  # the seed is that of writing
+    assert stored.kind == "labels" and stored.count == 4
+    np.testing.assert_array_equal(stored.class_of[stored.ids], found.labels)
+    expected = condition_dataset(found.sample(), "labels", 2, 0)
+    np.testing.assert_array_equal(stored.ids, expected.ids)
+    assert conditions_of(found, "none", None, 0).count == 1
+
+
+def test_other_conditions_than_were_stored_are_found_when_asked_for(sharded, capsys):
+    found = load_dataset(str(sharded))
+    other = conditions_of(found, "clusters", 3, 0)
+    assert other.kind == "clusters" and other.count == 3
+    assert "no such conditions were stored" in capsys.readouterr().out
+
+
+@pytest.fixture
+def small_sample(monkeypatch):
+    monkeypatch.setattr("gan.data.dataset.SAMPLE_IMAGES", 100)
+
+
+def groups_of_shades(count, labels=True):
+    """Bars (class 0, 1, 2) that lie across, upright or aslant; images 0 to 99 have no class 2."""
+    kinds = np.random.default_rng(0).integers(0, 2, count)
+    kinds[100:] = np.random.default_rng(1).integers(0, 3, count - 100)
+    images = np.zeros((count, 16, 16, 1), np.uint8)
+    images[kinds == 0, 6:10] = 200
+    images[kinds == 1, :, 6:10] = 200
+    for place in range(16):
+        images[kinds == 2, place, max(0, place - 2) : place + 2] = 200
+    return images, kinds
+
+
+def test_images_outside_of_the_sample_go_to_the_nearest_cluster(tmp_path, small_sample):
+    images, kinds = groups_of_shades(400)
+    found = write_plain(tmp_path / "plain", images[kinds < 2])
+    assert len(found.sample().images) == 100 and len(found.images) > 200
+    conditions = find_conditions(found, "clusters", 2, 0)
+    assert conditions.count == 2
+    same = conditions.ids == kinds[kinds < 2]
+    assert same.all() or not same.any()  # the two kinds, numbered either way
+    np.testing.assert_allclose(conditions.probabilities, np.bincount(conditions.ids) / len(same),
+                               rtol=1e-6)
+
+
+def test_a_class_that_the_sample_lacks_is_a_condition_of_its_own(tmp_path, small_sample):
+    images, kinds = groups_of_shades(400)
+    found = write_plain(tmp_path / "plain", images, kinds)
+    conditions = find_conditions(found, "labels", 1, 0)
+    assert conditions.class_of.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(conditions.class_of[conditions.ids], kinds)
+
+
+def test_planes_outside_of_the_sample(tmp_path, small_sample):
+    images, kinds = groups_of_shades(400)
+    planes = np.concatenate([images, images[::-1], images[np.arange(400) // 2]], axis=3)
+    kinds = np.stack([kinds, kinds[::-1], kinds[np.arange(400) // 2]], axis=1)
+    keep = (kinds < 2).all(axis=1)
+    found = write_plain(tmp_path / "plain", planes[keep])
+    conditions = find_conditions(found, "planes", 2, 0)
+    codes = conditions.code_indices[conditions.ids, :3] - 2 * np.arange(3)
+    for plane in range(3):
+        same = codes[:, plane] == kinds[keep][:, plane]
+        assert same.all() or not same.any()
+
+
+def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, small_sample):
+    images, kinds = groups_of_shades(300)
+    found = write_plain(tmp_path / "plain", images, kinds)
+    sample = found.sample()
+    assert type(sample) is Dataset and sample.original is None
+    np.testing.assert_array_equal(sample.images, images[:100])
+    np.testing.assert_array_equal(sample.labels, kinds[:100])
+
+
+def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, tensorflow):
+    from gan.measure.classifier import shipped_classifier
+
+    mnist = load_dataset("mnist")
+    write_shards(mnist, tmp_path / "mnist", condition="none")
+    found = load_dataset(str(tmp_path / "mnist"))
+    assert found.name == "mnist" and found.fingerprint != mnist.fingerprint
+    assert shipped_classifier(found.sample()) is not None
+    few = Dataset("mnist", mnist.images[:100], mnist.labels[:100], mnist.class_names)
+    assert shipped_classifier(few) is None
+
+
+# What goes wrong.
+
+
+def test_a_damaged_shard_is_named(command, copy):
+    assert command("--check", copy)[0] == 0
+    path = copy / "images-00003.npy"
+    content = bytearray(path.read_bytes())
+    content[5000] ^= 1
+    path.write_bytes(content)
+    code, said = command("--check", copy)
+    assert code == 2 and said.err.count("\n") == 1
+    assert "1 of 9 files are damaged: images-00003.npy (its checksum does not fit)" in said.err
+    load_dataset(str(copy))  # what is cheap to check is right
+
+
+@pytest.mark.parametrize("name", ["images-00002.npy", "labels.npy", "conditions.npz"])
+def test_a_file_that_is_missing_or_cut_off_is_one_line(copy, name):
+    path = copy / name
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    with pytest.raises(UserError, match=f"{name}: expected {len(content)} bytes as shards.json"):
+        load_dataset(str(copy))
+    path.unlink()
+    with pytest.raises(UserError, match=f"got a folder without {name}"):
+        load_dataset(str(copy))
+
+
+def change(**values):
+    return lambda index: json.dumps(index | values)
+
+
+@pytest.mark.parametrize(("damage", "expected"), [
+    (lambda index: "{", "expected the index of shards"),
+    (lambda index: "[]", "got another file"),
+    (change(format="other"), "got another file"),
+    (change(version=2), "expected version 1 of the format, got: 2"),
+    (change(count=321), "wrong shards"), (change(count=10), "wrong count"),
+    (change(shape=[16, 20, 1]), "wrong shape"), (change(shape=16), "wrong keys"),
+    (change(dtype="float32"), "wrong dtype"), (change(class_names=[]), "wrong class_names"),
+    (change(fingerprint="0" * 16), "wrong fingerprint"), (change(shards=[]), "wrong shards"),
+    (lambda index: json.dumps(index).replace("images-00001", "../images"), "wrong files"),
+    (lambda index: json.dumps(index).replace("images-00001", "images-00000"), "wrong files"),
+])
+def test_a_wrong_index_is_one_line(copy, damage, expected):
+    path = copy / "shards.json"
+    path.write_text(damage(json.loads(path.read_text())))
+    with pytest.raises(UserError, match=expected) as caught:
+        load_dataset(str(copy))
+    assert "\n" not in str(caught.value) and "shards.json" in str(caught.value)
+
+
+def test_labels_of_another_kind_are_refused(copy):
+    path = copy / "labels.npy"
+    labels = np.load(path)
+    index = json.loads((copy / "shards.json").read_text())
+    np.save(path, labels.view(np.float32))
+    index["labels"]["bytes"] = path.stat().st_size
+    (copy / "shards.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=r"expected int32 \[320\], got: float32 \[320\]"):
+        load_dataset(str(copy))
+
+
+def test_damaged_conditions_are_one_line(copy):
+    path = copy / "conditions.npz"
+    path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(UserError, match="conditions.npz: expected"):
+        conditions_of(load_dataset(str(copy)), "auto", 2, 0)
+
+
+def test_a_shard_that_goes_while_training_reads_it(copy):
+    found = load_dataset(str(copy))
+    window = Window(found.images, StreamedOrder(320, 32, 0, 5))
+    (copy / "images-00001.npy").unlink()
+    with pytest.raises(UserError, match="images-00001.npy: cannot be read: No such file"):
+        window.read(StreamedOrder(320, 32, 0, 5).batches(1)[0], 1)
+    window.close()
+
+
+def test_files_of_others_are_never_replaced(command, tiny_npz, copy, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("x")
+    code, said = command(tiny_npz, mine, "--force")
+    assert code == 2 and "expected nothing, an empty folder or shards there" in said.err
+    code, said = command(tiny_npz, copy)
+    assert code == 2 and "expected --force to replace them" in said.err
+    (copy / "notes.txt").write_text("x")
+    code, said = command(tiny_npz, copy, "--force")
+    assert code == 2 and "notes.txt: gan.shards did not write this" in said.err
+    assert (mine / "thesis.txt").read_text() == (copy / "notes.txt").read_text() == "x"
+    (copy / "notes.txt").unlink()
+    code, said = command(tiny_npz, copy, "--force", "--seed", 3, "--condition", "none")
+    assert not code and check_shards(copy)["source"]["seed"] == 3
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    ([], "expected SOURCE and TARGET"), (["mnist"], "expected SOURCE and TARGET"),
+    (["ring", "a"], "expected images, got the simulated points of ring"),
+    (["nothing", "a"], "--dataset: expected mnist"), (["--check", "nothing"], "a folder of shards"),
+    (["--check", "a", "b"], "expected one folder and nothing else"),
+    (["mnist", "a", "--image-size", "17"], "a multiple of 4"),
+    (["mnist", "a", "--image-size", "20"], "--image-size: expected a --dataset folder of pictures"),
+    (["mnist", "a", "--shard-size", "0"], "--shard-size: expected a number from 0.001"),
+    (["mnist", "a", "--condition", "planes"], "expected images of several colour planes"),
+])
+def test_wrong_input_is_one_line(command, monkeypatch, tmp_path, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    code, said = command(*arguments)
+    assert code == 2 and said.err.count("\n") == 1 and expected in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_images_and_too_little_space(tmp_path, monkeypatch):
+    images, _ = draw_shapes(70, 0)
+    few = Dataset("few", images[:63, ..., None])
+    with pytest.raises(UserError, match="expected at least 64 images, .* got: 63"):
+        write_shards(few, tmp_path / "few")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(UserError, match="GiB of free space, got: 0 GiB"):
+        write_shards(Dataset("many", images[..., None]), tmp_path / "many")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_source_is_refused(command, tmp_path):
+    from tests.test_pictures import write
+
+    write(tmp_path / "photos" / "a.png", np.zeros((16, 16), np.uint8))
+    code, said = command(tmp_path / "photos", tmp_path / "photos" / "shards")
+    assert code == 2 and "expected a folder outside of" in said.err
+
+
+def test_what_is_killed_leaves_nothing_half(tmp_path, tiny_npz):
+    target = tmp_path / "below" / "target"
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+            "import time, numpy\nfrom gan.data import shard_writer\n"
+            "real = shard_writer.ShardWriter.add\n"
+            "def slow(self, images):\n"
+            "    real(self, images[:200]); print('half', flush=True); time.sleep(60)\n"
+            "shard_writer.ShardWriter.add = slow\nfrom gan.data.datasets import load_dataset\n"
+            f"shard_writer.write_shards(load_dataset({str(tiny_npz)!r}), {str(target)!r}, {SHARD})")
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"half\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (left,) = target.parent.iterdir()
+    assert left.name.startswith(".gan-partial-") and not target.exists()
+    write_shards(load_dataset(str(tiny_npz)), target, SHARD, condition="none")
+    assert list(target.parent.iterdir()) == [target]
+    check_shards(target)
