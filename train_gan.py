@@ -35,14 +35,15 @@ def main():
     from gan.run.folder import RunFolder
     from gan.run.joining import joined
     from gan.run.launch import device_count, launch
-    from gan.run.summary import command
+    from gan.run.summary import continuation
 
     processes = device_count(config.devices)
     if processes > 1 and find_place() is None:
+        if not config.resume:
+            divisible(dataclasses.replace(config, devices=processes))
         return launch(processes)
     folder = RunFolder(config.outdir)
-    advice = f"To continue: {command('train_gan.py', folder, '--outdir')} --resume"
-    with joined(config, advice) as replicas:
+    with joined(config, continuation(folder, config.devices)) as replicas:
         config = dataclasses.replace(config, devices=replicas.count)
         if not replicas.chief:
             return follow(config, given, replicas, phases)
@@ -351,11 +352,11 @@ def report_divergence(error, loop):
 
 def report_interrupt(loop):
     """Say that a run was interrupted and how to go on."""
-    from gan.run.summary import command
+    from gan.run.summary import continuation
 
     loop.report.write("interrupted")
     print(f"interrupted at step {int(loop.state.step):,}; saved. "
-          f"To continue: {command('train_gan.py', loop.folder, '--outdir')} --resume")
+          f"To continue: {continuation(loop.folder, loop.config.devices)}")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,6 @@ def run_script(name, main):
         for number, handler in former.items():
             signal.signal(number, handler)
     if _abrupt:
-        sys.stdout.flush()
         os._exit(code or 0)
     raise SystemExit(code)
 

@@ -15,9 +15,10 @@ from gan.replicas import ALONE, DismissedError, LostPartnerError, PartnerError
 from gan.run.cluster import find_place
 from gan.run.meeting import meet, name_of
 
-HEARTBEAT_SECONDS = 15  # without a sign of life, after which a process counts as gone
+HEARTBEAT_SECONDS = 12  # without a sign of life, after which a process counts as gone
 FAREWELL_SECONDS = 10  # for telling the others why this process ends
 JOIN_SECONDS = 25  # for TensorFlow's own meeting, when all processes are known to be there
+CHIEFS_SERVICE = "CoordinationService"  # in the errors of those whom the chief does not answer
 WATCHDOG = """
 import os, select, sys
 if not select.select([0], [], [], float(sys.argv[1]))[0]:
@@ -27,12 +28,12 @@ if not select.select([0], [], [], float(sys.argv[1]))[0]:
 
 
 @contextlib.contextmanager
-def joined(config, advice):
+def joined(config, continuation):
     """Meet the other processes of the run for the time of a `with` block.
 
     Args:
         config: `TrainConfig` from the command line.
-        advice: what to type when a process is lost.
+        continuation: the command that continues the run when a process was lost.
 
     Yields:
         The `Several` of this process; `ALONE` if there are no others.
@@ -64,10 +65,10 @@ def joined(config, advice):
     except (PartnerError, DismissedError):
         raise
     except BaseException as error:
-        raise _farewell(replicas, error, hosts, advice) from error
+        raise _farewell(replicas, error, hosts, continuation) from error
 
 
-def _farewell(replicas, error, hosts, advice):
+def _farewell(replicas, error, hosts, continuation):
     """Tell the others why this process ends; returns the exception to raise."""
     import tensorflow as tf
 
@@ -75,9 +76,11 @@ def _farewell(replicas, error, hosts, advice):
                           tf.errors.DeadlineExceededError, tf.errors.CancelledError,
                           tf.errors.FailedPreconditionError, tf.errors.InternalError)):
         lost = [name_of(index, replicas.count, host) for index, host in enumerate(hosts)
-                if index != replicas.index and f"task:{index}" in str(error)]
+                if index != replicas.index and (
+                    f"task:{index}" in str(error) or index == 0 and CHIEFS_SERVICE in str(error))]
         return LostPartnerError(f"{(lost or ['another process'])[0]} is gone or does not answer; "
-                                f"what came after the last checkpoint is lost. {advice}")
+                                "what came after the last checkpoint is lost. To continue: "
+                                f"{continuation}")
     who = name_of(replicas.index, replicas.count, hosts[replicas.index])
     words = str(error) if isinstance(error, UserError) else f"ended by {type(error).__name__}"
 

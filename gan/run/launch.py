@@ -13,7 +13,7 @@ from gan.common.errors import STOP_SIGNALS
 from gan.run.meeting import name_of
 
 POLL_SECONDS = 0.1
-GRACE_SECONDS = 10  # for the others to end by themselves when one has died
+GRACE_SECONDS = 8  # for the others to end by themselves when one has died
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
 
 
