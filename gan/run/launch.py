@@ -43,7 +43,7 @@ def launch(count):
     Returns:
         The exit code: the chief's, or that of the first that failed before it.
     """
-    addresses = _free_addresses(count)
+    addresses = free_addresses(count)
     children = []
     former = {number: signal.signal(number, lambda number, _: _pass_on(children, number))
               for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
@@ -96,7 +96,8 @@ def _pass_on(children, number):
             child.send_signal(number)
 
 
-def _free_addresses(count):
+def free_addresses(count):
+    """Return so many "host:port" of this machine at which nobody listens."""
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
     for server in servers:
