@@ -13,13 +13,14 @@ if __name__ == "__main__":
 
 import contextlib
 import dataclasses
+import io
 import os
 import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, printable, run_script
 from gan.config import TrainConfig
-from gan.option_rules import complete_for, continued
+from gan.option_rules import complete_for, continued, divisible, follower_of
 from gan.run.phases import Phases
 
 EXIT_DIVERGED = 1
@@ -30,17 +31,32 @@ def main():
     phases = Phases()
     config, given = TrainConfig.from_arguments()
 
+    from gan.run.cluster import find_place
     from gan.run.folder import RunFolder
+    from gan.run.joining import joined
+    from gan.run.launch import device_count, launch
+    from gan.run.summary import continuation
 
+    processes = device_count(config.devices)
+    if processes > 1 and find_place() is None:
+        if not config.resume:
+            divisible(dataclasses.replace(config, devices=processes))
+        return launch(processes)
     folder = RunFolder(config.outdir)
-    if config.resume and not folder.path.is_dir():
-        raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "
-                        "(no such folder)")
-    with contextlib.nullcontext() if config.dry_run else folder.locked():
-        return train(config, given, folder, phases)
+    with joined(config, continuation(folder, config.devices)) as replicas:
+        config = dataclasses.replace(config, devices=replicas.count)
+        if not replicas.chief:
+            return follow(config, given, replicas, phases)
+        if config.resume and not folder.path.is_dir():
+            raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "
+                            "(no such folder)")
+        with contextlib.nullcontext() if config.dry_run else folder.locked():
+            code = train(config, given | {"devices"}, folder, phases, replicas)
+        replicas.dismiss(code)
+        return code
 
 
-def train(config, given, folder, phases):
+def train(config, given, folder, phases, replicas):
     """Load, build, train, export, measure, summarise.
 
     Args:
@@ -48,6 +64,7 @@ def train(config, given, folder, phases):
         given: names of the options that were given there.
         folder: `RunFolder`, locked unless this is a dry run.
         phases: `Phases`.
+        replicas: the processes that train together, see `gan.replicas`; this one leads.
 
     Returns:
         The exit code.
@@ -57,8 +74,9 @@ def train(config, given, folder, phases):
         dataset, conditioning = load_data(config, checkpoint)
     config = complete_for(config, dataset.sample_shape, conditioning.kind)
     with phases("networks"):
-        device = start_device(config, checkpoint)
-        trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint)
+        device = start_device(config, checkpoint, replicas)
+        trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,
+                                          replicas)
     where = "this folder" if str(folder.path) == "." else printable(folder.path)
     print(f"output      {where}", flush=True)
     if config.dry_run:
@@ -72,9 +90,9 @@ def train(config, given, folder, phases):
 
     if checkpoint is None:
         folder.clear()
-    deadline = phases.began + 60 * config.max_minutes if config.max_minutes else None
-    with StopRequest(deadline) as stop:
+    with StopRequest(phases.deadline(config.max_minutes)) as stop:
         loop = prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes, device)
+        replicas.hand_out(lambda: loop.checkpoint().to_bytes())
         try:
             finished = loop.run(stop)
         except DivergedError as error:
@@ -91,6 +109,36 @@ def train(config, given, folder, phases):
         report_interrupt(loop)
         raise
     return 0
+
+
+def follow(config, given, replicas, phases):
+    """Take part in the run that the chief leads, from the state that it hands out.
+
+    Nothing is written or printed, and nothing but the data need lie here.
+
+    Args:
+        config, given, replicas, phases: as for `train`; this process does not lead.
+
+    Returns:
+        The exit code that the chief gives.
+    """
+    from gan.replicas import DismissedError
+    from gan.run.checkpoint import load_checkpoint
+    from gan.run.orders import follow_orders
+    from gan.run.signals import StopRequest
+
+    try:
+        checkpoint = load_checkpoint(io.BytesIO(replicas.hand_out()))
+        config = follower_of(config, given, checkpoint.config)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            dataset, conditioning = load_data(config, checkpoint, "that the chief has")
+            device = start_device(config, checkpoint, replicas)
+            trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint,
+                                        replicas)
+        with StopRequest(phases.deadline(config.max_minutes)) as stop:
+            follow_orders(trainer, stop)
+    except DismissedError as end:
+        return end.args[0]
 
 
 def begin_or_continue(config, given, folder):
@@ -113,7 +161,7 @@ def begin_or_continue(config, given, folder):
                 f"--outdir: {folder.path} holds a run; expected --resume to continue it, "
                 "--overwrite to replace it, or another folder"
             )
-        return config, {}, None
+        return divisible(config), {}, None
 
     from gan.data.messages import warn
     from gan.run.checkpoint import load_newest
@@ -125,10 +173,10 @@ def begin_or_continue(config, given, folder):
     if "epochs" in changes and config.lr_decay > 0:
         print(f"note: the learning rates now fall towards epoch {config.epochs}, "
               f"not {changes['epochs'][0]}")
-    return config, changes, checkpoint
+    return divisible(config), changes, checkpoint
 
 
-def load_data(config, checkpoint):
+def load_data(config, checkpoint, whose="that the run to resume was trained on"):
     """Load the samples and give each its condition, or take that from the checkpoint."""
     from gan.data.conditioning import Conditioning
     from gan.data.datasets import load_dataset
@@ -152,15 +200,15 @@ def load_data(config, checkpoint):
     if checkpoint is None:
         conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed)
     elif checkpoint.dataset != dataset.fingerprint:
-        raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run to "
-                        "resume was trained on")
+        raise UserError(f"--dataset: {config.dataset} does not hold the samples {whose}: their "
+                        f"fingerprint is {dataset.fingerprint}, expected {checkpoint.dataset}")
     else:
         conditioning = Conditioning.from_arrays(checkpoint.conditions, count)
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
 
 
-def start_device(config, checkpoint):
+def start_device(config, checkpoint, replicas):
     """Start TensorFlow; returns the `Device` that the networks run on."""
     from gan.common.device import find_device, import_tensorflow
 
@@ -173,7 +221,7 @@ def start_device(config, checkpoint):
     return device
 
 
-def build_networks(config, dataset, conditioning, device, checkpoint):
+def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
     """Build the networks, with the checkpoint's state if there is one.
 
     Returns:
@@ -184,12 +232,14 @@ def build_networks(config, dataset, conditioning, device, checkpoint):
     from gan.training import build_trainer
 
     size = dataset.samples.nbytes
-    streamed = dataset.streamed or size > config.memory_share * memory_bytes()
-    trainer, sampler = build_trainer(config, dataset, conditioning, device.policy, streamed)
+    most = config.memory_share * memory_bytes() / replicas.local_count
+    streamed = dataset.streamed or size > most
+    trainer, sampler = build_trainer(config, dataset, conditioning, device.policy, streamed,
+                                     replicas)
     state, steps = trainer.state, config.epochs * trainer.feed.steps_per_epoch
     if checkpoint:
         assign_variables(state.variables(), checkpoint.variables)
-    print(f"device      {device.name}")
+    print(f"device      {device.name}{replicas.describe()}")
     print(f"precision   {device.policy} ({device.why})")
     if streamed:
         print(f"images      {size / 2**30:.2g} GiB, read from the disk while training")
@@ -305,11 +355,11 @@ def report_divergence(error, loop):
 
 def report_interrupt(loop):
     """Say that a run was interrupted and how to go on."""
-    from gan.run.summary import command
+    from gan.run.summary import continuation
 
     loop.report.write("interrupted")
     print(f"interrupted at step {int(loop.state.step):,}; saved. "
-          f"To continue: {command('train_gan.py', loop.folder, '--outdir')} --resume")
+          f"To continue: {continuation(loop.folder, loop.config.devices)}")
 
 
 if __name__ == "__main__":

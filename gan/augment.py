@@ -8,23 +8,21 @@ gradient flows back through them.
 
 import tensorflow as tf
 
-from gan.sampling import ALGORITHM
-
+DRAWS = 4  # random numbers that an image takes
 SHIFT = 1 / 8  # of the side, at most, each way
 CUTOUT = 1 / 2  # of the side
 
 
-def augment(images, seed):
+def augment(images, draws):
     """Shift each image at random and blank a square of it.
 
     Args:
         images: float32 [N, H, W, C] in [-1, 1], H = W.
-        seed: int64 [2], which decides all.
+        draws: float32 [N, DRAWS] in [0, 1), which decide all.
 
     Returns:
         float32 [N, H, W, C]; what was shifted in and what was cut out is 0.
     """
-    draws = tf.random.stateless_uniform([tf.shape(images)[0], 4], seed, alg=ALGORITHM)
     return _cut_out(_shift(images, draws[:, :2]), draws[:, 2:])
 
 

@@ -8,6 +8,7 @@ from gan.data.order import RandomOrder, StreamedOrder
 from gan.data.shards import ShardedImages
 from gan.data.window import Window
 from gan.kinds import kind_of
+from gan.replicas import ALONE
 
 READERS, READ_AHEAD = 2, 4  # threads that read from the disk; batches read before they are needed
 
@@ -19,13 +20,14 @@ class Feed:
     uninterrupted one would have seen.
 
     Attributes:
-        batch_size: samples a batch.
+        batch_size: samples a batch, of which each process takes its share.
         steps_per_epoch: whole batches in the data.
         signature: of the arguments that `arguments` returns, for `tf.function`.
         failure: the `UserError` that ended the reading of samples, if one did.
     """
 
-    def __init__(self, samples, conditioning, batch_size, seed, streamed=False):
+    def __init__(self, samples, conditioning, batch_size, seed, streamed=False,
+                 replicas=ALONE):
         """
         Args:
             samples: uint8 [N, H, W, C] or float32 [N, 2], or `ShardedImages`; at
@@ -35,11 +37,13 @@ class Feed:
             seed: of the order.
             streamed: read the samples of each step when it comes, rather than
                 hold them all in TensorFlow's memory; the results are the same.
+            replicas: the processes that train together, see `gan.replicas`.
         """
         self._stored, self._epoch, self.failure = samples, 1, None
+        self._replicas, self._share = replicas, batch_size // replicas.count
         if isinstance(samples, ShardedImages):
             self._order = StreamedOrder(len(samples), batch_size, seed, samples.block)
-            self._window = Window(samples, self._order)
+            self._window = Window(samples, self._order, replicas.index, replicas.count)
         else:
             self._order, self._window = RandomOrder(len(samples), batch_size, seed), None
         self.batch_size, self.steps_per_epoch = batch_size, self._order.steps
@@ -47,9 +51,9 @@ class Feed:
         self._held = None if streamed else _hold(samples)
         self._conditions = tf.constant(conditioning.ids)
         self._codes = tf.constant(conditioning.codes)
-        self.signature = [tf.TensorSpec([None, batch_size], tf.int32)]
+        self.signature = [tf.TensorSpec([None, self._share], tf.int32)]
         if streamed:
-            batch = tf.TensorSpec([batch_size, *samples.shape[1:]], samples.dtype)
+            batch = tf.TensorSpec([self._share, *samples.shape[1:]], samples.dtype)
             self.signature.append(tf.data.IteratorSpec(batch))
 
     def epoch_batches(self, epoch):
@@ -67,18 +71,19 @@ class Feed:
         Args:
             batches: int32 [steps, batch], indices of samples.
         """
+        batches = self._replicas.share(batches.T).T
         return (batches,) if self._held is not None else (batches, iter(self._stream(batches)))
 
     def batch(self, indices, stream=None):
         """Return a batch, in a graph.
 
         Args:
-            indices: int32 [batch], of samples.
+            indices: int32 [share], of samples.
             stream: the iterator that `arguments` returned, if it did.
 
         Returns:
-            `(samples, codes)`: float32 [batch, H, W, C] in [-1, 1] or [batch, 2],
-            and float32 [batch, W].
+            `(samples, codes)`: float32 [share, H, W, C] in [-1, 1] or [share, 2],
+            and float32 [share, W].
         """
         codes = tf.gather(self._codes, tf.gather(self._conditions, indices))
         stored = tf.gather(self._held, indices) if stream is None else stream.get_next()
@@ -86,7 +91,7 @@ class Feed:
 
     def _stream(self, batches):
         """A `tf.data.Dataset` of the samples of each batch, read ahead of the steps."""
-        shape, epoch = [self.batch_size, *self._stored.shape[1:]], self._epoch
+        shape, epoch = [self._share, *self._stored.shape[1:]], self._epoch
 
         def read_window(batch):
             try:

@@ -49,9 +49,13 @@ class FusedBatchNorm(keras.layers.Layer):
             variance=variance, epsilon=self.EPSILON, is_training=training,
         )
         if training:
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign_add((batch - moving.value) * (1 - self.momentum))
+            self.move(mean, variance)
         return outputs
+
+    def move(self, mean, variance):
+        """Move the moving statistics towards a batch's, float32 [C]."""
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign_add((batch - moving.value) * (1 - self.momentum))
 
     def get_config(self):
         """The arguments that make an equal layer."""

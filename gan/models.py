@@ -12,10 +12,11 @@ from keras import layers
 
 from gan.layers import SpectralDense
 from gan.networks import Blocks, network_of
+from gan.replicas import ALONE
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0):
+                    extent=1.0, replicas=ALONE):
     """Build the generator.
 
     Args:
@@ -26,6 +27,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         base_channels: channels before the last doubling of the side.
         policy: Keras dtype policy of the layers.
         extent: the unit of points, see `PointDataset`.
+        replicas: the processes that train together, see `gan.replicas`.
 
     Returns:
         Sequential: float32 [N, latent_dim + code_width] ([N, latent_dim] for a
@@ -36,12 +38,13 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         ValueError: for an architecture that does not exist for such samples.
     """
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    body = network_of(arch, shape).generator(Blocks(policy), shape, base_channels, extent)
+    body = network_of(arch, shape).generator(Blocks(policy, replicas), shape, base_channels,
+                                               extent)
     return keras.Sequential([inputs, *body], name="generator")
 
 
 def build_discriminator(arch, shape, code_width, base_channels, policy="float32", extent=1.0,
-                        spectral=False, dropout=0.0):
+                        spectral=False, dropout=0.0, replicas=ALONE):
     """Build the discriminator.
 
     Args:
@@ -50,6 +53,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
             the most that it has.
         spectral: divide each weight by its largest singular value.
         dropout: rate of the hidden layers.
+        replicas: as for `build_generator`.
 
     Returns:
         Sequential: float32 [N, H, W, C] in [-1, 1], or [N, 2], → float32 [N,
@@ -58,7 +62,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
     Raises:
         ValueError: for an architecture that does not exist for such samples.
     """
-    blocks = Blocks(policy, spectral, dropout)
+    blocks = Blocks(policy, replicas, spectral, dropout)
     body = network_of(arch, shape).discriminator(blocks, shape, base_channels, extent)
     outputs = SpectralDense(code_width, dtype=policy) if spectral else blocks.dense(code_width)
     last = layers.Activation("linear", dtype="float32", name="logits")

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from gan.kinds import kind_of
-from gan.layers import Clip, FusedBatchNorm, SpectralConv2D, SpectralDense
+from gan.layers import Clip, SpectralConv2D, SpectralDense
 
 LEAK = 0.2  # slope of LeakyReLU below zero (Radford et al. 2015)
 WEIGHTS = 0.02  # standard deviation of the initial weights, likewise
@@ -66,13 +66,15 @@ def padded_size(size):
 class Blocks:
     """The layers that the architectures are put together from, under one dtype policy."""
 
-    def __init__(self, policy, spectral=False, dropout=0.0):
+    def __init__(self, policy, replicas, spectral=False, dropout=0.0):
         """
         Args:
             policy: Keras dtype policy.
+            replicas: the processes that train together, see `gan.replicas`.
             spectral, dropout: see `build_discriminator`.
         """
-        self.policy, self.spectral, self.dropout = policy, spectral, dropout
+        self.policy, self.replicas = policy, replicas
+        self.spectral, self.dropout = spectral, dropout
 
     def dense(self, units, **settings):
         """A fully connected layer with the textbook's initial weights."""
@@ -91,7 +93,7 @@ class Blocks:
 
     def normalise(self):
         """Batch normalisation with ReLU."""
-        return [FusedBatchNorm(dtype=self.policy), layers.ReLU(dtype=self.policy)]
+        return [self.replicas.batch_norm(dtype=self.policy), layers.ReLU(dtype=self.policy)]
 
     def downsample(self, filters):
         """A convolution that halves the side, for discriminators."""
@@ -107,8 +109,9 @@ class Blocks:
         return self._leaky(layers.Dense(units, kernel_initializer="he_normal", dtype=self.policy))
 
     def _leaky(self, layer):
-        dropout = [layers.Dropout(self.dropout, dtype=self.policy)] if self.dropout else []
-        return [layer, layers.LeakyReLU(LEAK, dtype=self.policy), *dropout]
+        dropout = self.replicas.dropout(self.dropout, dtype=self.policy)
+        return [layer, layers.LeakyReLU(LEAK, dtype=self.policy),
+                *([dropout] if self.dropout else [])]
 
 
 def _dcgan_generator(blocks, shape, base_channels, extent):

@@ -16,8 +16,12 @@ SIMULATED = {"arch": "mlp", "condition": "none", "augment": False}  # what suits
 PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
 RATES = ("lr_g", "lr_d")
+# What may differ between the processes of a run: each one's own matter, or only the chief's.
+OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
+       "verbose"}
 # What was asked of an interrupted process is not asked of the one that continues.
-FOR_ONCE = {"max_minutes": None, "overwrite": False, "dry_run": False, "verbose": False}
+FOR_ONCE = {"max_minutes": None, "overwrite": False, "dry_run": False, "verbose": False,
+            "join_timeout": 25.0}
 
 
 def check_combination(config, given):
@@ -37,6 +41,9 @@ def check_combination(config, given):
                         f"got: {config.outdir!r}") from error
     if config.resume and config.overwrite:
         raise UserError("--resume and --overwrite contradict each other: expected one of them")
+    if config.devices != 1 and ":" in config.device:
+        raise UserError("--devices needs --device auto, cpu or gpu, "
+                        f"got: --device {config.device}")
     if (config.image_size or 0) % 4:
         raise UserError(f"--image-size: expected a multiple of 4, got: {config.image_size}")
     if config.clusters is not None and config.condition == "none":
@@ -129,6 +136,30 @@ def continued(config, saved, given):
                if name in now and name not in (*FOR_ONCE, "resume", "device")
                and now[name] != saved[name]}
     return result, changes
+
+
+def divisible(config):
+    """Return a `TrainConfig` whose batches every process gets an equal share of.
+
+    Raises:
+        UserError: when they cannot be shared.
+    """
+    if config.batch_size % config.devices:
+        raise UserError(f"--batch-size: expected a multiple of {config.devices}, the number of "
+                        f"processes, got: {config.batch_size}")
+    return config
+
+
+def follower_of(config, given, leading):
+    """Return the chief's configuration with what is this process' own matter.
+
+    Args:
+        config: `TrainConfig` from this process' command line.
+        given: set of the names of the options that were given there.
+        leading: dict, the chief's configuration.
+    """
+    own = {name: getattr(config, name) for name in OWN & given}
+    return dataclasses.replace(config, **{**leading, **own})
 
 
 def flag(name):

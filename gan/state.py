@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from gan import models
 from gan.optimizer import ConstantThenLinear, FusedAdam
+from gan.replicas import ALONE
 
 EMA_RAMP = 10.0  # the average spans at most a tenth of the steps so far
 
@@ -21,7 +22,8 @@ class TrainState:
         step: int64 variable, steps taken.
     """
 
-    def __init__(self, config, shape, code_width, steps, policy="float32", extent=1.0):
+    def __init__(self, config, shape, code_width, steps, policy="float32", extent=1.0,
+                 replicas=ALONE):
         """
         Args:
             config: a complete `TrainConfig`.
@@ -30,16 +32,17 @@ class TrainState:
             steps: of the whole run, for the learning rates' schedule.
             policy: Keras dtype policy of the two networks.
             extent: the unit of points, see `PointDataset`.
+            replicas: the processes that train together, see `gan.replicas`.
         """
         keras.utils.set_random_seed(config.seed)  # of the initial weights
         self.policy = policy
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
-        self.generator = models.build_generator(*generator, policy, extent)
+        self.generator = models.build_generator(*generator, policy, extent, replicas)
         self.average = models.build_generator(*generator, extent=extent)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
             config.arch, shape, code_width, config.base_channels, policy, extent,
-            config.spectral_norm, config.dropout,
+            config.spectral_norm, config.dropout, replicas,
         )
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.generator_optimizer = self._optimizer(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gan.common.options import (
     choice,
+    device_count,
     device_name,
     folder,
     one_of,
@@ -25,7 +26,7 @@ GROUPS = {
     "training": "how long and how fast",
     "output": "what is written, and where",
 }
-POSITIVE = 1e-12  # the smallest number that counts as such
+LEARNING_RATE = real_number(1e-12, 1)  # not 0
 FITS = ("crop", "pad", "squash")
 
 
@@ -57,13 +58,11 @@ class TrainOptions:
         "out, white is put beside them, or their proportions change", FITS, fixed=True,
     )
     skip_broken: bool = option(
-        False, "data", "leave out the pictures of a folder that cannot be used", bool, fixed=True,
-    )
+        False, "data", "leave out the pictures of a folder that cannot be used", bool, fixed=True)
     memory_share: float = option(
         0.5, "data",
         "largest part of this machine's memory for the images; if they need more, they are read "
-        "from the disk while training, with the same results",
-        real_number(0, 1), metavar="X",
+        "from the disk while training, with the same results", real_number(0, 1), metavar="X",
     )
     condition: str = choice(
         "auto", "data",
@@ -115,8 +114,7 @@ class TrainOptions:
     label_smoothing: float = option(
         0.0, "objective",
         "one-sided label smoothing: the discriminator's target for real images is 1 minus this "
-        "(nonsaturating and minimax only)",
-        real_number(0, 0.5), metavar="X", fixed=True,
+        "(nonsaturating and minimax only)", real_number(0, 0.5), metavar="X", fixed=True,
     )
     gradient_penalty: str = choice(
         "r1r2", "objective",
@@ -135,8 +133,8 @@ class TrainOptions:
         whole_number(1, 1000), metavar="N", points=4,
     )
     n_critic: int = option(
-        1, "objective", "discriminator steps per generator step", whole_number(1, 100),
-        metavar="N", fixed=True,
+        1, "objective", "discriminator steps per generator step", whole_number(1, 100), metavar="N",
+        fixed=True,
     )
     augment: bool = option(
         False, "objective",
@@ -144,17 +142,13 @@ class TrainOptions:
         "alike (Zhao 2020): for small data sets", bool, fixed=True,
     )
     lr: float = option(
-        1.5e-3, "objective", "Adam's learning rate, for both networks", real_number(POSITIVE, 1),
-        metavar="X",
-    )
+        1.5e-3, "objective", "Adam's learning rate, for both networks", LEARNING_RATE, metavar="X")
     lr_g: float = option(
-        None, "objective", "the generator's own learning rate (default: --lr)",
-        real_number(POSITIVE, 1), metavar="X",
-    )
+        None, "objective", "the generator's own learning rate (default: --lr)", LEARNING_RATE,
+        metavar="X")
     lr_d: float = option(
-        None, "objective", "the discriminator's own learning rate (default: --lr)",
-        real_number(POSITIVE, 1), metavar="X",
-    )
+        None, "objective", "the discriminator's own learning rate (default: --lr)", LEARNING_RATE,
+        metavar="X")
     lr_decay: float = option(
         0.5, "objective",
         "fraction of the run, at its end, over which the learning rates fall linearly to a tenth",
@@ -170,8 +164,7 @@ class TrainOptions:
     )
 
     epochs: int = option(
-        5, "training", "passes over the data", whole_number(1, 10**6), metavar="N", points=30,
-    )
+        5, "training", "passes over the data", whole_number(1, 10**6), metavar="N", points=30)
     batch_size: int = option(
         64, "training", "real images per step, and as many generated ones", whole_number(2, 65536),
         metavar="N", fixed=True, points=256,
@@ -179,19 +172,32 @@ class TrainOptions:
     ema: float = option(
         0.998, "training",
         "decay per step of the exponential moving average (EMA) of the generator's weights, which "
-        "draws the pictures and is exported; 0 disables it",
-        real_number(0, 0.999999), metavar="X",
+        "draws the pictures and is exported; 0 disables it", real_number(0, 0.999999), metavar="X",
     )
     mixed_precision: str = choice(
         "auto", "training",
         "number format of the layers; auto: float16 on a GPU with tensor cores, bfloat16 on a "
         "CPU that computes with it, float32 otherwise (off)",
-        ("auto", "float16", "bfloat16", "off"), fixed=True,
-        points="off",
+        ("auto", "float16", "bfloat16", "off"), fixed=True, points="off",
     )
     device: str = option(
         "auto", "training", "what to compute on; auto: the first GPU if there is one, else the CPU",
         device_name, metavar="{auto,cpu,gpu,gpu:N}",
+    )
+    devices: int | str = option(
+        1, "training",
+        "train in so many processes on this machine, each with its own GPU, or its part of the "
+        "processor's cores, and its share of every batch; auto: one for each GPU",
+        device_count, metavar="N|auto",
+    )
+    join_timeout: float = option(
+        25.0, "training", "seconds that the processes of a run wait for each other at the start",
+        real_number(1, 86400), metavar="SECONDS",
+    )
+    reduce_precision: str = choice(
+        "float32", "training",
+        "number format in which several processes send each other their gradients; 16 bits halve "
+        "the traffic and round the sum", ("float32", "bfloat16", "float16"),
     )
     max_minutes: float = option(
         None, "training",

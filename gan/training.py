@@ -1,12 +1,15 @@
 """The train step: how the discriminator and the generator learn from each other."""
 
+import functools
+
 import tensorflow as tf
 
-from gan.augment import augment
+from gan.augment import DRAWS, augment
 from gan.feed import Feed
 from gan.layers import iterate_spectral
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
 from gan.models import generator_inputs, select_logits
+from gan.replicas import ALONE
 from gan.sampling import ALGORITHM, Sampler
 from gan.state import TrainState
 
@@ -21,7 +24,7 @@ LATENTS, MIXTURE, REAL, FAKE = range(4)  # streams of random numbers in a step
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-def train_step(config, state, real, codes):
+def train_step(config, state, replicas, real, codes):
     """Update the discriminator, then the generator and its EMA.
 
     Every random number is a function of (seed, step, stream).
@@ -29,26 +32,28 @@ def train_step(config, state, real, codes):
     Args:
         config: a complete `TrainConfig`.
         state: `TrainState`; its variables are changed.
-        real: float32 [N, H, W, C] in [-1, 1] or [N, 2], real samples.
+        replicas: the processes that take the step together, see `gan.replicas`.
+        real: float32 [N, H, W, C] in [-1, 1] or [N, 2], this process' share of the
+            real samples.
         codes: float32 [N, W], the codes of their conditions. The generated
             samples take the same, so that each occurs as often as in the data.
 
     Returns:
-        float32 [len(MEASURES)].
+        float32 [len(MEASURES)], of the whole batch.
     """
+    draw = functools.partial(draw_share, config, state, replicas)
     generator, discriminator = state.generator, state.discriminator
     loss = LOSSES[config.loss]
     smoothing = {"smoothing": config.label_smoothing} if config.label_smoothing else {}
-    latents = tf.random.stateless_normal([real.shape[0], config.latent_dim],
-                                         stream_seed(config, state, LATENTS), alg=ALGORITHM)
+    latents = draw(tf.random.stateless_normal, [config.latent_dim], LATENTS)
     iterate_spectral(discriminator)
     if config.augment:  # the discriminator sees real and generated images changed alike
-        real = augment(real, stream_seed(config, state, REAL))
+        real = augment(real, draw(tf.random.stateless_uniform, [DRAWS], REAL))
 
     with tf.GradientTape(persistent=True) as tape:
         fake = generator(generator_inputs(latents, codes), training=True)
         if config.augment:
-            fake = augment(fake, stream_seed(config, state, FAKE))
+            fake = augment(fake, draw(tf.random.stateless_uniform, [DRAWS], FAKE))
         real_logits = select_logits(discriminator(real, training=True), codes)
         fake_logits = select_logits(discriminator(fake, training=True), codes)
         discriminator_loss = loss.discriminator(real_logits, fake_logits, **smoothing)
@@ -65,12 +70,14 @@ def train_step(config, state, real, codes):
         fake_gradient *= tf.reshape(slopes, [-1] + [1] * (len(fake.shape) - 1))
     else:
         fake_gradient = tape.gradient(scaled_generator_loss, fake)
-    gradients = add_penalty(config, state, gradients, real, tf.stop_gradient(fake), codes)
+    gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), codes)
+    gradients = replicas.mean(gradients, config.reduce_precision)
     state.discriminator_optimizer.apply(gradients, variables)
 
     def update_generator():
         variables = generator.trainable_variables
         gradients = tape.gradient(fake, variables, fake_gradient)
+        gradients = replicas.mean(gradients, config.reduce_precision)
         norm = gradient_norm(gradients, state.generator_optimizer)
         state.generator_optimizer.apply(gradients, variables)
         state.update_average(config.ema)
@@ -82,19 +89,20 @@ def train_step(config, state, real, codes):
         due = (state.step + 1) % config.n_critic == 0
         generator_norm = tf.cond(due, update_generator, lambda: tf.constant(0.0))
     state.step.assign_add(1)
-    return tf.stack([
+    return replicas.mean([tf.stack([
         discriminator_loss, generator_loss,
         tf.reduce_mean(tf.sigmoid(real_logits)), tf.reduce_mean(tf.sigmoid(fake_logits)),
         separation(real_logits, fake_logits),
         gradient_norm(gradients, state.discriminator_optimizer), generator_norm,
-    ])
+    ])])[0]
 
 
-def add_penalty(config, state, gradients, real, fake, codes):
+def add_penalty(config, state, draw, gradients, real, fake, codes):
     """Add the gradients of the gradient penalty, in every `gp_interval`-th step.
 
     Args:
         config, state, codes: as for `train_step`.
+        draw: function of a distribution, a shape and a stream, see `draw_share`.
         gradients: list of tensors, the discriminator's, of its scaled loss.
         real, fake: float32 [N, ...], what the discriminator was shown.
 
@@ -105,10 +113,8 @@ def add_penalty(config, state, gradients, real, fake, codes):
     if kind == "none":
         return gradients
     if kind == "wgan-gp":
-        share = tf.random.stateless_uniform(
-            [real.shape[0]] + [1] * (len(real.shape) - 1),
-            stream_seed(config, state, MIXTURE), alg=ALGORITHM)
-        points, penalty_of = [share * real + (1 - share) * fake], one_centred_penalty
+        part = draw(tf.random.stateless_uniform, [1] * (len(real.shape) - 1), MIXTURE)
+        points, penalty_of = [part * real + (1 - part) * fake], one_centred_penalty
     else:
         points = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}[kind]
         penalty_of = zero_centred_penalty
@@ -133,9 +139,17 @@ def add_penalty(config, state, gradients, real, fake, codes):
     return tf.cond(state.step % config.gp_interval == 0, penalised, lambda: gradients)
 
 
-def stream_seed(config, state, stream):
-    """Return the seed of one stream of random numbers in this step, int64 [2]."""
-    return tf.stack([state.step, tf.constant(config.seed + (stream << 32), tf.int64)])
+def draw_share(config, state, replicas, distribution, shape, stream):
+    """Return this process' share of random numbers that are drawn for the whole batch.
+
+    Args:
+        config, state, replicas: as for `train_step`.
+        distribution: `tf.random.stateless_uniform` or `stateless_normal`.
+        shape: list, of what one sample takes.
+        stream: number of the stream within the step.
+    """
+    seed = tf.stack([state.step, tf.constant(config.seed + (stream << 32), tf.int64)])
+    return replicas.share(distribution([config.batch_size, *shape], seed, alg=ALGORITHM))
 
 
 def separation(real, fake):
@@ -161,16 +175,19 @@ class Trainer:
 
     Attributes:
         config, state, feed: what the steps read and change.
+        replicas: the processes that take them.
     """
 
-    def __init__(self, config, state, feed):
+    def __init__(self, config, state, feed, replicas=ALONE):
         """
         Args:
             config: a complete `TrainConfig`.
             state: `TrainState`.
             feed: `Feed` of the training samples.
+            replicas: the processes that train together, see `gan.replicas`.
         """
         self.config, self.state, self.feed = config, state, feed
+        self.replicas = replicas
         # One signature for every number of steps: traced once.
         self._run = tf.function(self._steps, input_signature=feed.signature, autograph=False)
 
@@ -200,7 +217,7 @@ class Trainer:
 
         def advance(index, measures):
             real, codes = self.feed.batch(batches[index], stream)
-            measured = train_step(self.config, self.state, real, codes)
+            measured = train_step(self.config, self.state, self.replicas, real, codes)
             return index + 1, measures.write(index, measured)
 
         measures = tf.TensorArray(tf.float32, size=count)
@@ -208,7 +225,8 @@ class Trainer:
         return measures.stack()
 
 
-def build_trainer(config, dataset, conditioning, policy="float32", streamed=False):
+def build_trainer(config, dataset, conditioning, policy="float32", streamed=False,
+                  replicas=ALONE):
     """Build the networks of a run and what feeds them.
 
     Args:
@@ -217,12 +235,14 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
         conditioning: the `Conditioning` of its samples.
         policy: Keras dtype policy of the two networks.
         streamed: see `Feed`.
+        replicas: the processes that train together, see `gan.replicas`.
 
     Returns:
         `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
     """
-    feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed)
+    feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed, replicas)
     steps, width = config.epochs * feed.steps_per_epoch, conditioning.codes.shape[1]
-    state = TrainState(config, dataset.sample_shape, width, steps, policy, dataset.extent)
+    state = TrainState(config, dataset.sample_shape, width, steps, policy, dataset.extent,
+                       replicas)
     sampler = Sampler(state.average, conditioning, config.latent_dim)
-    return Trainer(config, state, feed), sampler
+    return Trainer(config, state, feed, replicas), sampler

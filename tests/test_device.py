@@ -17,7 +17,8 @@ def machine(tensorflow, monkeypatch):
     def pretend(capability, flags=()):
         gpus = [] if capability is None else [
             tensorflow.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
-        monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda *_: gpus)
+        for name in ("list_physical_devices", "get_visible_devices"):
+            monkeypatch.setattr(tensorflow.config, name, lambda *_: gpus)
         monkeypatch.setattr(
             tensorflow.config.experimental, "get_device_details",
             lambda _: {"device_name": "Tesla T4", "compute_capability": capability})

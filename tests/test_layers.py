@@ -97,10 +97,10 @@ def test_augmentation_shifts_and_blanks_and_lets_gradients_through(tensorflow):
     from gan.augment import augment
 
     images = np.ones((400, 16, 16, 1), np.float32)
-    seed = tensorflow.constant([3, 4], tensorflow.int64)
-    found = augment(tensorflow.constant(images), seed).numpy()[..., 0]
+    draws = tensorflow.random.stateless_uniform([400, 4], [3, 4])
+    found = augment(tensorflow.constant(images), draws).numpy()[..., 0]
     assert set(np.unique(found)) == {0, 1}
-    np.testing.assert_array_equal(found, augment(images, seed).numpy()[..., 0])
+    np.testing.assert_array_equal(found, augment(images, draws).numpy()[..., 0])
     blank = 1 - found.mean(axis=(1, 2))
     # A square of 8 x 8 that is whole, and at most 2 rows and 2 columns shifted in.
     assert blank.max() <= (64 + 2 * 16 + 2 * 14) / 256
@@ -109,7 +109,7 @@ def test_augmentation_shifts_and_blanks_and_lets_gradients_through(tensorflow):
     with tensorflow.GradientTape() as tape:
         inputs = tensorflow.constant(images)
         tape.watch(inputs)
-        total = tensorflow.reduce_sum(augment(inputs, seed))
+        total = tensorflow.reduce_sum(augment(inputs, draws))
     gradient = tape.gradient(total, inputs).numpy()
     # What is shown of an image counts once, what is hidden not at all.
     assert set(np.unique(gradient)) == {0, 1} and gradient.sum() == found.sum()

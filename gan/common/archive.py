@@ -32,7 +32,13 @@ def write_archive(path, arrays, about):
     Raises:
         UserError: when it cannot be written.
     """
-    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_file(path) as file:
+        put_archive(file, arrays, about)
+
+
+def put_archive(file, arrays, about):
+    """Write arrays and a description to an open file."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(ABOUT, json.dumps({"format": FORMAT, **about}))
         for name, array in arrays.items():
             buffer = io.BytesIO()
@@ -42,6 +48,9 @@ def write_archive(path, arrays, about):
 
 def read_archive(path):
     """Read what `write_archive` wrote.
+
+    Args:
+        path: the file, or one that is open.
 
     Returns:
         `(arrays, about)`.

@@ -78,6 +78,26 @@ def _scratch_file():
         return open(os.devnull, "w+b")
 
 
+def use_gpu(local_index):
+    """Hide all GPUs from TensorFlow but that of one of the processes on this machine.
+
+    Args:
+        local_index: which of them.
+
+    Raises:
+        UserError: when there is no such GPU.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    # Where a scheduler has given each process a GPU, it sees only that.
+    index = local_index if len(gpus) > 1 else 0
+    if index >= len(gpus):
+        raise UserError(f"--devices: expected at most the {len(gpus)} GPUs that TensorFlow finds "
+                        f"on this machine, got: {local_index + 1}")
+    tf.config.set_visible_devices(gpus[index], "GPU")
+
+
 def find_device(mixed_precision, wanted="auto"):
     """Choose the device that TensorFlow uses and the precision to use on it.
 
@@ -96,7 +116,7 @@ def find_device(mixed_precision, wanted="auto"):
     """
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = tf.config.get_visible_devices("GPU")
     index = int(wanted.partition(":")[2] or 0)
     if wanted.startswith("gpu") and index >= len(gpus):
         raise UserError(f"--device: expected one of the {len(gpus)} GPUs that TensorFlow finds, "
@@ -110,7 +130,7 @@ def find_device(mixed_precision, wanted="auto"):
         name = (f"GPU, {details.get('device_name', gpus[0].name)}{_gpu_memory(index)}, "
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
-        capability, name = None, f"CPU, {_cores()} cores"
+        capability, name = None, f"CPU, {cores()} cores"
     if mixed_precision != "auto":
         policy = "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
         return Device(name, policy, "as --mixed-precision says")
@@ -155,8 +175,8 @@ class _MemoryStatus(ctypes.Structure):
                 ("total", ctypes.c_uint64), ("rest", ctypes.c_uint64 * 6)]
 
 
-def _cores():
-    # What this process may use, where the system tells; containers give a part.
+def cores():
+    """The processor cores that this process may use, where the system tells."""
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count()
 

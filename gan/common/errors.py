@@ -17,11 +17,19 @@ STOP_SIGNALS = tuple(
 )
 
 
+_abrupt = []  # not empty: see `leave_abruptly`
+
+
 class UserError(Exception):
     """Wrong input or an environment that cannot serve it.
 
     The message is one line: what is wrong, what was expected, what arrived.
+
+    Attributes:
+        exit_code: of a script that ends with it.
     """
+
+    exit_code = EXIT_WRONG_INPUT
 
 
 def exit_on_interrupt(name):
@@ -43,7 +51,7 @@ def exit_on_interrupt(name):
 def run_script(name, main):
     """Run `main()` and turn its outcome into an exit code.
 
-    A `UserError` becomes one line on standard error and exit code 2. The first
+    A `UserError` becomes one line on standard error and its exit code, 2. The first
     SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt, so that temporary files
     are removed, and becomes exit code 128 plus its number; the second ends the
     process at once. Every other exception is a defect of this project and keeps
@@ -73,7 +81,14 @@ def run_script(name, main):
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+    if _abrupt:
+        os._exit(code or 0)
     raise SystemExit(code)
+
+
+def leave_abruptly():
+    """Let `run_script` end the process without what libraries do at the end of one."""
+    _abrupt.append(True)
 
 
 def _outcome(name, main, received):
@@ -101,7 +116,7 @@ def _outcome(name, main, received):
             raise
         message = printable(" ".join(str(error).split()))
         _complain(f"{name}: error: {message}")
-        return EXIT_WRONG_INPUT
+        return error.exit_code
 
 
 def printable(text):

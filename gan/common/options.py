@@ -120,6 +120,11 @@ def device_name(text):
     return text
 
 
+def device_count(text):
+    """An argparse type for "auto" or a number of devices."""
+    return text if text == "auto" else whole_number(1, 1024)(text)
+
+
 def picture_interval(text):
     """An argparse type for "auto", a number of epochs, or a number of steps such as "500s"."""
     if text == "auto":

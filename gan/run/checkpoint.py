@@ -1,13 +1,14 @@
 """The whole state of a run in one file that is either good or refused."""
 
 import dataclasses
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gan.common.archive import read_archive, write_archive
+from gan.common.archive import put_archive, read_archive, write_archive
 from gan.common.errors import UserError
 
 BEST = "best.npz"  # the checkpoint of the best epoch, with --keep-best
@@ -60,8 +61,17 @@ class Checkpoint:
 
     def write(self, path):
         """Write the checkpoint to a file, whole or not at all."""
-        description = {name: getattr(self, name) for name in CHECKS}
-        write_archive(path, self.variables | self.conditions, description)
+        write_archive(path, *self._content())
+
+    def to_bytes(self):
+        """Return what the file would hold, which `load_checkpoint` reads from a `BytesIO`."""
+        file = io.BytesIO()
+        put_archive(file, *self._content())
+        return file.getvalue()
+
+    def _content(self):
+        return (self.variables | self.conditions,
+                {name: getattr(self, name) for name in CHECKS})
 
 
 def list_checkpoints(folder):
@@ -96,7 +106,7 @@ def load_newest(folder, warn):
 
 
 def load_checkpoint(path):
-    """Read a checkpoint file.
+    """Read a checkpoint file, or one that is open.
 
     Raises:
         UserError: when it is damaged or no checkpoint.

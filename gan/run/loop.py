@@ -15,6 +15,7 @@ from gan.measure.table import distance_of
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.curves import draw_curves
 from gan.run.history import CHANGED, metrics_in
+from gan.run.orders import lead
 from gan.run.picture_steps import PictureSteps
 from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
@@ -102,9 +103,10 @@ class Loop:
     def save(self):
         """Write a checkpoint of the run as it is now."""
         with self.phases("checkpoints"):
-            self._checkpoint().save(self.folder.checkpoints)
+            self.checkpoint().save(self.folder.checkpoints)
 
-    def _checkpoint(self):
+    def checkpoint(self):
+        """Return the `Checkpoint` of the run as it is now."""
         return take_checkpoint(self.state, self.sampler.conditioning, self.config,
                                self.dataset.fingerprint, self.history)
 
@@ -158,7 +160,7 @@ class Loop:
     def _keep_best(self):
         rows = self.history.rows
         if self.config.keep_best and rows and best_row(rows) is rows[-1]:
-            self._checkpoint().write(self.folder.best)
+            self.checkpoint().write(self.folder.best)
 
     def _train_part(self, epoch, batches, drawn, stop):
         """Train on a part of an epoch; returns False if the run was stopped in it.
@@ -170,6 +172,7 @@ class Loop:
             stop: `StopRequest`.
         """
         for call in in_calls(batches):
+            lead(self.trainer.replicas, stop, len(call))
             self._train(epoch, call)
             step = int(self.state.step)
             if step in drawn:  # before a checkpoint of this step, which would pass it over

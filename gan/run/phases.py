@@ -26,6 +26,10 @@ class Phases:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
+    def deadline(self, minutes):
+        """Return the `time.monotonic()` so many minutes after the start; None without a limit."""
+        return self.began + 60 * minutes if minutes else None
+
     def total(self):
         """Return the seconds since the start."""
         return time.monotonic() - self.began

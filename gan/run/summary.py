@@ -38,6 +38,7 @@ def summary_of(loop, metrics, verdict, finished, device):
         # Of this process, except for the last, which a resumed run adds up.
         "seconds": {**seconds, "whole process": round(loop.phases.total(), 2),
                     "training of the whole run": round(loop.history.seconds, 2)},
+        "processes": loop.trainer.replicas.count,
         **circumstances(device),
     }
 
@@ -95,7 +96,18 @@ def print_summary(summary, quality, config, folder):
     print(f"  {command('generate.py', folder, '--model')}{grid}")
     print(f"  {command('make_gif.py', folder, '--images')}")
     if not summary["finished"]:
-        print(f"  {command('train_gan.py', folder, '--outdir')} --resume")
+        print(f"  {continuation(folder, config.devices)}")
+
+
+def continuation(folder, devices):
+    """Return the command to type that continues a run.
+
+    Args:
+        folder: `RunFolder`.
+        devices: number of processes.
+    """
+    share = f" --devices {devices}" if devices != 1 else ""
+    return f"{command('train_gan.py', folder, '--outdir')} --resume{share}"
 
 
 def command(script, folder, option):

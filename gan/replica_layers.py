@@ -1,0 +1,89 @@
+"""Layers whose result for a share of the batch depends on the whole batch."""
+
+import keras
+import tensorflow as tf
+
+from gan.layers import FusedBatchNorm
+
+
+class SharedBatchNorm(FusedBatchNorm):
+    """Batch normalisation with the statistics of all processes' shares together.
+
+    The weights are those of `FusedBatchNorm`. One message a layer forwards, with
+    the statistics of each share, and one backwards.
+    """
+
+    def __init__(self, replicas, **settings):
+        """
+        Args:
+            replicas: `Several`.
+            **settings: of `FusedBatchNorm`.
+        """
+        super().__init__(**settings)
+        self._replicas = replicas
+
+    def call(self, inputs, training=False):
+        """Normalise with the whole batch's statistics when training, else the moving ones."""
+        if not training:
+            return super().call(inputs)
+        outputs, mean, variance = self._normalise(
+            tf.cast(inputs, tf.float32), self.gamma.value, self.beta.value)
+        values = tf.cast(tf.size(inputs) // inputs.shape[-1] * self._replicas.count, tf.float32)
+        self.move(mean, variance * values / (values - 1))  # unbiased, as the fused kernel's
+        return tf.cast(outputs, inputs.dtype)
+
+    def _normalise(self, values, gamma, beta):
+        axes = list(range(len(values.shape) - 1))
+
+        @tf.custom_gradient
+        def normalise(values, gamma, beta):
+            mean, variance = self._statistics(values, axes)
+            scale = tf.math.rsqrt(variance + self.EPSILON)
+            normal = (values - mean) * scale
+
+            def gradient(slopes, *_):
+                # Ioffe & Szegedy 2015, section 3, with both sums over the whole batch.
+                of_beta = tf.reduce_sum(slopes, axes)
+                of_gamma = tf.reduce_sum(slopes * normal, axes)
+                mean_slope, mean_product = self._replicas.mean([of_beta, of_gamma])
+                count = tf.cast(tf.size(values) // values.shape[-1], tf.float32)
+                common = (mean_slope + normal * mean_product) / count
+                return gamma * scale * (slopes - common), of_gamma, of_beta
+
+            return (gamma * normal + beta, mean, variance), gradient
+
+        return normalise(values, gamma, beta)
+
+    def _statistics(self, values, axes):
+        """Return mean and variance of the whole batch: of each share, then merged.
+
+        Both passes are over differences from a mean, never of two large numbers
+        (Chan, Golub & LeVeque 1979).
+        """
+        shares = self._replicas.gather(tf.concat(tf.nn.moments(values, axes), axis=0))
+        means, variances = tf.split(shares, 2, axis=1)
+        mean = tf.reduce_mean(means, axis=0)
+        return mean, tf.reduce_mean(variances + tf.math.squared_difference(means, mean), axis=0)
+
+
+class SharedDropout(keras.layers.Dropout):
+    """Dropout whose masks are drawn for the whole batch, of which a process takes its rows."""
+
+    def __init__(self, replicas, rate, **settings):
+        """
+        Args:
+            replicas: `Several`.
+            rate, **settings: of `keras.layers.Dropout`.
+        """
+        super().__init__(rate, **settings)
+        self._replicas = replicas
+
+    def call(self, inputs, training=False):
+        """Drop the same as one process would: [N, ...] → the same shape."""
+        if not training:
+            return inputs
+        # Where several batches lie behind each other, every R-th row is still this one's.
+        rows, *shape = inputs.shape
+        ones = tf.ones([rows * self._replicas.count, *shape], inputs.dtype)
+        masks = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
+        return inputs * self._replicas.share(masks)
