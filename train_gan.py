@@ -72,7 +72,7 @@ def train(config, given, folder, phases, replicas):
     config, changes, checkpoint = begin_or_continue(config, given, folder)
     with phases("data"):
         dataset, conditioning = load_data(config, checkpoint)
-    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind)
     with phases("networks"):
         device = start_device(config, checkpoint, replicas)
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,

@@ -40,7 +40,7 @@ def train(recipe, seed, epochs, dataset, evaluator, two_sample):
     arguments = ["--epochs", str(epochs), *shlex.split(recipe), "--seed", str(seed)]
     config, _ = TrainConfig.from_arguments(arguments)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind)
     policy = find_device(config.mixed_precision).policy
     trainer, sampler = build_trainer(config, dataset, conditioning, policy)
     trainer.train(trainer.feed.epoch_batches(1)[:0])

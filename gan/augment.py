@@ -1,52 +1,130 @@
-"""Differentiable augmentation, for data sets so small that the discriminator learns them by heart.
+"""Augmentation of what the discriminator sees, only as strong as the data need.
 
-Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training":
-the discriminator sees real and generated images after the same kind of random
-changes, so these do not leak into the generated images, and the generator's
-gradient flows back through them.
+Adaptive discriminator augmentation (Karras et al. 2020, "Training Generative
+Adversarial Networks with Limited Data"): real and generated images are changed
+alike and at random, so that the discriminator cannot tell them apart by knowing
+the real ones by heart. Each change is made to some of the images only, and so
+the generator has no reason to draw changed ones. All is differentiable: the
+gradient of the generator's loss flows back through it.
 """
+
+import math
 
 import tensorflow as tf
 
-DRAWS = 4  # random numbers that an image takes
-SHIFT = 1 / 8  # of the side, at most, each way
+DRAWS = 19  # random numbers that an image takes
+CHANGES = 9  # the first of them decide which changes are made
+STRETCH = 0.2 * math.log(2)  # deviation of the logarithm of a side's length
+SHIFT = 0.125  # deviation, of the side
+BRIGHTNESS = 0.2  # deviation, where black is -1 and white is 1
+CONTRAST = 0.5 * math.log(2)  # deviation of the logarithm
+SATURATION = math.log(2)  # deviation of the logarithm
 CUTOUT = 1 / 2  # of the side
 
+MOST = 0.8  # strength, beyond which the generator might begin to draw changed images
+SURE = 0.6  # as the discriminator may be of real images, see `adapted`
+IMAGES = 40_000  # real images in which the strength rises by what it is too sure
 
-def augment(images, draws):
-    """Shift each image at random and blank a square of it.
+
+def augment(images, draws, strength):
+    """Mirror, stretch, shift, recolour and partly blank images.
 
     Args:
-        images: float32 [N, H, W, C] in [-1, 1], H = W.
+        images: float32 [N, H, W, C] in [-1, 1], H = W, C 1 or 3.
         draws: float32 [N, DRAWS] in [0, 1), which decide all.
+        strength: float32 scalar in [0, 1], the share of images that each change is
+            made to, half of it for mirroring. Nothing changes at 0.
 
     Returns:
-        float32 [N, H, W, C]; what was shifted in and what was cut out is 0.
+        float32 [N, H, W, C]; values may leave [-1, 1]. What is blanked is 0.
     """
-    return _cut_out(_shift(images, draws[:, :2]), draws[:, 2:])
+    mirrored = draws[:, 0] < strength / 2
+    made = tf.cast(draws[:, 1:CHANGES] < strength, tf.float32)
+    # Normally distributed; the clip keeps the ends finite.
+    normal = tf.math.ndtri(tf.clip_by_value(draws[:, CHANGES : CHANGES + 7], 1e-6, 1 - 1e-6))
+    scale, stretch = made[:, 0] * normal[:, 0], made[:, 1] * normal[:, 1]
+    shift = SHIFT * made[:, 2, None] * normal[:, 2:4]
+    down = _resampling(images.shape[1], tf.exp(-STRETCH * (scale + stretch)), shift[:, 0])
+    across = tf.exp(-STRETCH * (scale - stretch)) * tf.where(mirrored, -1.0, 1.0)
+    across = _resampling(images.shape[2], across, shift[:, 1])
+    images = tf.einsum("nyi,nijc,nxj->nyxc", down, images, across)
+    images = _recolour(images, made[:, 3:7], normal[:, 4:], draws[:, -3])
+    return _cut_out(images, made[:, 7], draws[:, -2:])
 
 
-def _shift(images, draws):
+def _resampling(size, factor, shift):
+    """Return the matrices that stretch and shift one side: float32 [N, size, size].
+
+    Each row holds the weights of the pixels that a pixel is interpolated from.
+    Beyond the edge lies the image's reflection.
+    """
+    places = tf.range(size, dtype=tf.float32)
+    middle, last = (size - 1) / 2, float(size - 1)
+    source = middle + factor[:, None] * (places - middle) + size * shift[:, None]
+    source = last - tf.abs(tf.math.floormod(source, 2 * last) - last)
+    return tf.maximum(0.0, 1 - tf.abs(source[:, :, None] - places))
+
+
+def _recolour(images, made, normal, turn):
+    """Change brightness and contrast, and of colours the saturation and the hue.
+
+    Args:
+        images: float32 [N, H, W, C].
+        made: float32 [N, 4], 1 where brightness, contrast, saturation and hue change.
+        normal: float32 [N, 3], how much, for the first three.
+        turn: float32 [N] in [0, 1), how far the hue turns.
+    """
+    amount = made[:, :3] * normal
+    contrast = tf.exp(CONTRAST * amount[:, 1])[:, None, None, None]
+    images = images * contrast + BRIGHTNESS * amount[:, 0, None, None, None]
+    if images.shape[-1] == 1:
+        return images
+    # Colours turn around the grey axis and move away from it (Rodrigues' formula).
+    angle = 2 * math.pi * made[:, 3] * turn
+    grey = tf.fill([3, 3], 1 / 3)
+    turning = tf.constant([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    cosine, sine = tf.cos(angle)[:, None, None], tf.sin(angle)[:, None, None]
+    turned = cosine * (tf.eye(3) - grey) + sine * turning
+    colours = grey + tf.exp(SATURATION * amount[:, 2])[:, None, None] * turned
+    return tf.einsum("nyxc,ndc->nyxd", images, colours)
+
+
+def _cut_out(images, made, draws):
+    """Blank a square of half the side around a random place."""
     size = images.shape[1]
-    most = round(SHIFT * size)
-    moves = _whole(draws, 2 * most + 1)
-    wide = tf.pad(images, [[0, 0], [most, most], [most, most], [0, 0]])
-    places = moves[:, :, None] + tf.range(size)  # [N, 2, size]
-    rows = tf.gather(wide, places[:, 0], axis=1, batch_dims=1)
-    return tf.gather(rows, places[:, 1], axis=2, batch_dims=1)
+    offsets = tf.abs(tf.range(size, dtype=tf.float32)[None, :, None] + 0.5 - size * draws[:, None])
+    inside = tf.cast(offsets < size * CUTOUT / 2, tf.float32)
+    blanked = inside[:, :, None, 0] * inside[:, None, :, 1] * made[:, None, None]
+    return images * (1 - blanked[..., None])
 
 
-def _cut_out(images, draws):
-    size = images.shape[1]
-    side = round(CUTOUT * size)
-    # The square's middle may lie anywhere, so that corners are blanked as well.
-    first = _whole(draws, size + 1) - side // 2
-    away = tf.range(size) - first[:, :, None]  # [N, 2, size]
-    inside = (away >= 0) & (away < side)
-    square = inside[:, 0, :, None] & inside[:, 1, None, :]
-    return images * tf.cast(~square, images.dtype)[..., None]
+def adapted(strength, real_logits, fake_logits, batch_size, mean):
+    """Return the strength for the next step: more if the discriminator is too sure, else less.
+
+    How sure it is, is the share of real images on the real side of the middle
+    between real and generated ones, less the share on the other side. The paper
+    takes 0 for the middle, which has no meaning for a Wasserstein or a
+    relativistic loss, and changes the strength in steps of one length.
+
+    Args:
+        strength: float32 scalar.
+        real_logits, fake_logits: float32 [N].
+        batch_size: real images a step.
+        mean: function of a list of tensors, their means over all processes.
+
+    Returns:
+        float32 scalar in [0, MOST].
+    """
+    middle, = mean([(tf.reduce_mean(real_logits) + tf.reduce_mean(fake_logits)) / 2])
+    sure, = mean([tf.reduce_mean(tf.sign(real_logits - middle))])
+    return tf.clip_by_value(strength + (sure - SURE) * batch_size / IMAGES, 0.0, MOST)
 
 
-def _whole(draws, count):
-    """Numbers in [0, 1) → whole numbers in [0, count)."""
-    return tf.cast(draws * count, tf.int32)
+def mirrored(images, draws):
+    """Return images of which about half are mirrored: float32 [N, H, W, C].
+
+    Args:
+        images: float32 [N, H, W, C].
+        draws: float32 [N, 1] in [0, 1), which decide which.
+    """
+    return tf.where(draws[:, :, None, None] < 0.5, images[:, :, ::-1], images)

@@ -12,7 +12,8 @@ import os
 from gan.common.errors import UserError
 from gan.common.options import check_saved
 
-SIMULATED = {"arch": "mlp", "condition": "none", "augment": False}  # what suits points
+SIMULATED = {"arch": "mlp", "condition": "none", "mirror": False}  # what suits points
+LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
 PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
 RATES = ("lr_g", "lr_d")
@@ -61,6 +62,8 @@ def check_combination(config, given):
         if name in given and config.gradient_penalty == "none" and not config.resume:
             raise UserError(f"{flag(name)} needs a --gradient-penalty, "
                             "got: --gradient-penalty none")
+    if config.simulated and config.augment == "adaptive":
+        raise UserError("--augment: expected for simulated points: none, got: adaptive")
     for name, value in SIMULATED.items() if config.simulated else ():
         if getattr(config, name) != value:
             expected = "leave it out" if value is False else value
@@ -85,7 +88,7 @@ def complete_for(config, shape, condition):
 
     Args:
         config: `TrainConfig`.
-        shape: (H, W, C) of an image, (2,) of a point.
+        shape: of all samples, (N, H, W, C) of images, (N, 2) of points.
         condition: what the samples are conditioned on, see `Conditioning.kind`.
     """
     weight = config.gp_weight
@@ -93,9 +96,12 @@ def complete_for(config, shape, condition):
         weight = WGAN_GP_WEIGHT
     elif weight is None:
         # The same slope for each value makes a longer gradient in a larger image.
-        larger = max(1.0, math.prod(shape) / 28**2) if len(shape) == 3 else 1.0
+        larger = max(1.0, math.prod(shape[1:]) / 28**2) if len(shape) == 4 else 1.0
         weight = PENALTY_WEIGHT * larger
-    return dataclasses.replace(config, gp_weight=weight, condition=condition)
+    augment = config.augment
+    if augment == "auto":
+        augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
+    return dataclasses.replace(config, gp_weight=weight, condition=condition, augment=augment)
 
 
 def continued(config, saved, given):
@@ -115,7 +121,7 @@ def continued(config, saved, given):
         UserError: naming the first option that was given with another value
             than the run can be continued with.
     """
-    saved = check_saved(type(config), saved)
+    saved = check_saved(type(config), _renewed(saved))
     now = {name: getattr(config, name) for name in given | {"outdir"}}
     if "lr" in given:
         now |= {name: config.lr for name in RATES if name not in given}
@@ -136,6 +142,14 @@ def continued(config, saved, given):
                if name in now and name not in (*FOR_ONCE, "resume", "device")
                and now[name] != saved[name]}
     return result, changes
+
+
+def _renewed(saved):
+    """Return a saved configuration in the words of this version."""
+    if saved.get("augment") is True:  # up to version 1.2
+        raise UserError("--resume: expected a run of this version, as it has another --augment, "
+                        "got one of an earlier version")
+    return saved | {"augment": "none"} if saved.get("augment") is False else saved
 
 
 def divisible(config):

@@ -20,6 +20,8 @@ class TrainState:
         generator_optimizer, discriminator_optimizer: Adam, with a loss scale
             under mixed_float16.
         step: int64 variable, steps taken.
+        augmentation: float32 variable, the strength of the augmentation; None
+            without any.
     """
 
     def __init__(self, config, shape, code_width, steps, policy="float32", extent=1.0,
@@ -45,6 +47,8 @@ class TrainState:
             config.spectral_norm, config.dropout, replicas,
         )
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        adaptive = config.augment == "adaptive"
+        self.augmentation = tf.Variable(0.0, name="augmentation") if adaptive else None
         self.generator_optimizer = self._optimizer(
             config, config.lr_g, self.generator, steps // config.n_critic)
         self.discriminator_optimizer = self._optimizer(
@@ -91,4 +95,6 @@ class TrainState:
             for owner, network in owners.items()
             for index, variable in enumerate(network.variables)
         }
+        if self.augmentation is not None:
+            named["augmentation"] = self.augmentation
         return {**named, "step": self.step}

@@ -136,10 +136,15 @@ class TrainOptions:
         1, "objective", "discriminator steps per generator step", whole_number(1, 100), metavar="N",
         fixed=True,
     )
-    augment: bool = option(
-        False, "objective",
-        "shift and partly blank the images that the discriminator sees, real and generated "
-        "alike (Zhao 2020): for small data sets", bool, fixed=True,
+    augment: str = option(
+        "auto", "objective",
+        "change real and generated images alike before the discriminator sees them, the more the "
+        "surer it is of the real ones (adaptive, Karras 2020); auto: adaptive for fewer than "
+        "20,000 images", one_of(("auto", "adaptive", "none")), fixed=True,
+    )
+    mirror: bool = option(
+        False, "objective", "also learn the mirror image of every picture: twice the data", bool,
+        fixed=True,
     )
     lr: float = option(
         1.5e-3, "objective", "Adam's learning rate, for both networks", LEARNING_RATE, metavar="X")

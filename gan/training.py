@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from gan.augment import DRAWS, augment
+from gan.augment import DRAWS, adapted, augment, mirrored
 from gan.feed import Feed
 from gan.layers import iterate_spectral
 from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
@@ -16,7 +16,7 @@ from gan.state import TrainState
 MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score", "separation",
             "discriminator_gradient", "generator_gradient")
 GRADIENTS = slice(5, 7)  # of the measures, what an overflow of float16 leaves out
-LATENTS, MIXTURE, REAL, FAKE = range(4)  # streams of random numbers in a step
+LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in a step
 # TensorFlow 2.21 turns sums in the step into additions to a temporary variable
 # where it expects a network to use over 200 MB, and then finds that variable taken
 # ("AlreadyExistsError … tmp_var") in the next step of the loop. Without the pass
@@ -47,13 +47,16 @@ def train_step(config, state, replicas, real, codes):
     smoothing = {"smoothing": config.label_smoothing} if config.label_smoothing else {}
     latents = draw(tf.random.stateless_normal, [config.latent_dim], LATENTS)
     iterate_spectral(discriminator)
-    if config.augment:  # the discriminator sees real and generated images changed alike
-        real = augment(real, draw(tf.random.stateless_uniform, [DRAWS], REAL))
+    if config.mirror:
+        real = mirrored(real, draw(tf.random.stateless_uniform, [1], MIRROR))
+    strength = state.augmentation
+    if strength is not None:  # the discriminator sees real and generated images changed alike
+        real = augment(real, draw(tf.random.stateless_uniform, [DRAWS], REAL), strength)
 
     with tf.GradientTape(persistent=True) as tape:
         fake = generator(generator_inputs(latents, codes), training=True)
-        if config.augment:
-            fake = augment(fake, draw(tf.random.stateless_uniform, [DRAWS], FAKE))
+        if strength is not None:
+            fake = augment(fake, draw(tf.random.stateless_uniform, [DRAWS], FAKE), strength)
         real_logits = select_logits(discriminator(real, training=True), codes)
         fake_logits = select_logits(discriminator(fake, training=True), codes)
         discriminator_loss = loss.discriminator(real_logits, fake_logits, **smoothing)
@@ -88,6 +91,9 @@ def train_step(config, state, replicas, real, codes):
     else:
         due = (state.step + 1) % config.n_critic == 0
         generator_norm = tf.cond(due, update_generator, lambda: tf.constant(0.0))
+    if strength is not None:
+        strength.assign(adapted(strength, real_logits, fake_logits, config.batch_size,
+                                replicas.mean))
     state.step.assign_add(1)
     return replicas.mean([tf.stack([
         discriminator_loss, generator_loss,

@@ -236,7 +236,7 @@ def test_large_float32_networks_train(tensorflow):
 
     config, _ = TrainConfig.from_arguments(["--batch-size", "256"])
     mnist = load_dataset("mnist")
-    config = complete_for(config, mnist.sample_shape, "none")
+    config = complete_for(config, mnist.samples.shape, "none")
     conditioning = condition_dataset(mnist, "none", None, 0)
     trainer, _ = build_trainer(config, mnist, conditioning)
     batches = trainer.feed.epoch_batches(1)

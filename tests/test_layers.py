@@ -93,40 +93,6 @@ def test_spectral_convolution_is_a_convolution_divided(tensorflow):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_augmentation_shifts_and_blanks_and_lets_gradients_through(tensorflow):
-    from gan.augment import augment
-
-    images = np.ones((400, 16, 16, 1), np.float32)
-    draws = tensorflow.random.stateless_uniform([400, 4], [3, 4])
-    found = augment(tensorflow.constant(images), draws).numpy()[..., 0]
-    assert set(np.unique(found)) == {0, 1}
-    np.testing.assert_array_equal(found, augment(images, draws).numpy()[..., 0])
-    blank = 1 - found.mean(axis=(1, 2))
-    # A square of 8 x 8 that is whole, and at most 2 rows and 2 columns shifted in.
-    assert blank.max() <= (64 + 2 * 16 + 2 * 14) / 256
-    assert blank.min() >= 16 / 256  # at a corner a quarter of the square remains
-    assert len(np.unique(found.reshape(400, -1), axis=0)) > 300
-    with tensorflow.GradientTape() as tape:
-        inputs = tensorflow.constant(images)
-        tape.watch(inputs)
-        total = tensorflow.reduce_sum(augment(inputs, draws))
-    gradient = tape.gradient(total, inputs).numpy()
-    # What is shown of an image counts once, what is hidden not at all.
-    assert set(np.unique(gradient)) == {0, 1} and gradient.sum() == found.sum()
-
-
-def test_augmentation_shifts_by_an_eighth_at_most(tensorflow):
-    from gan import augment
-
-    images = np.zeros((200, 16, 16, 1), np.float32)
-    images[:, 8, 8] = 1
-    draws = np.random.default_rng(0).random((200, 2)).astype(np.float32)
-    found = augment._shift(tensorflow.constant(images), tensorflow.constant(draws)).numpy()
-    _, rows, columns, _ = np.nonzero(found)
-    assert len(rows) == 200
-    assert set(rows) == set(columns) == {6, 7, 8, 9, 10}
-
-
 def test_spectral_layers_within_layers_are_found(tensorflow):
     import keras
 

@@ -17,7 +17,7 @@ def build(tiny_npz, *options, policy="float32", streamed=False):
     config, _ = TrainConfig.from_arguments(arguments)
     dataset = load_dataset(config.dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind)
     return build_trainer(config, dataset, conditioning, policy, streamed)[0]
 
 
@@ -168,7 +168,8 @@ def test_picture_samples_show_class_by_class(tiny_npz, tensorflow):
                                      ("--loss", "lsgan"), ("--loss", "hinge"),
                                      ("--loss", "wgan", "--gradient-penalty", "wgan-gp",
                                       "--gp-weight", 10), ("--loss", "relativistic"),
-                                     ("--spectral-norm",), ("--dropout", 0.3), ("--augment",),
+                                     ("--spectral-norm",), ("--dropout", 0.3),
+                                     ("--augment", "adaptive", "--mirror"),
                                      ("--gradient-penalty", "r2"), ("--n-critic", 2)])
 def test_every_kind_of_run_takes_steps(tiny_npz, tensorflow, options):
     trainer = build(tiny_npz, *options)

@@ -26,7 +26,7 @@ def rows(*measured):
 def config_of(*options, shape=(28, 28, 1)):
     """The configuration as a run ends with it."""
     config = TrainConfig.from_arguments(list(options))[0]
-    return complete_for(config, shape, config.condition)
+    return complete_for(config, (60_000, *shape), config.condition)
 
 
 @pytest.mark.parametrize(("measured", "kind"), [
@@ -111,7 +111,7 @@ RUNS = [list(itertools.chain(*options)) for options in itertools.product(
     [[], ["--gradient-penalty", "none"], ["--gradient-penalty", "wgan-gp"], ["--gp-weight", "1e4"]],
     [[], ["--loss", "hinge", "--lr-d", "1e-3"], ["--loss", "wgan", "--spectral-norm"],
      ["--label-smoothing", "0.2", "--n-critic", "3"]],
-    [[], ["--condition", "none", "--augment"], ["--dataset", "ring"],
+    [[], ["--condition", "none", "--augment", "adaptive"], ["--dataset", "ring"],
      ["--base-channels", "1024", "--lr", "1e-12", "--metrics-interval", "2"]],
 )]
 

@@ -11,11 +11,10 @@ from typing import NamedTuple
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.measure.equilibrium import CROSS_ENTROPY
-from gan.option_rules import continued, flag
+from gan.option_rules import LITTLE_DATA, continued, flag
 
 STRONGER, WEAKER = 4, 1 / 3  # factors of the penalty's weight and of the rates
 MOST_WEIGHT = 100.0  # of the penalty; a stronger one has runs diverge by itself
-LITTLE_DATA = 20_000  # images, up to which augmentation helps
 # A little less than an epoch of MNIST: before, runs that end well look like failed ones.
 LEAST_STEPS = 900
 # What belongs to a process or a place rather than to what is learned.
@@ -134,7 +133,8 @@ def _smoothing(config):
 
 def _augment(config, row):
     images = row["step"] * config.batch_size / max(row["epoch"], 1) if row else LITTLE_DATA
-    return Suggestion(("--augment",)) if images < LITTLE_DATA else None
+    little = config.augment == "none" and images < LITTLE_DATA
+    return Suggestion(("--augment", "adaptive")) if little else None
 
 
 def _condition(config):

@@ -11,7 +11,9 @@ from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
 TIMED = ("seconds", "images_per_second")  # what no two runs share
+AUGMENTATION = "augmentation"  # column of its strength, there only if it is adapted
 CHANGED = "changed"  # column of the options that a resumed run changed, there only if one did
+NO_METRICS = (*COLUMNS, AUGMENTATION, CHANGED)
 
 
 class History:
@@ -50,7 +52,7 @@ class History:
             features: kind of features, such as "classifier".
         """
         if self.features not in (None, features):  # their numbers cannot be compared
-            self.rows = [{name: row[name] for name in row if name in (*COLUMNS, CHANGED)}
+            self.rows = [{name: row[name] for name in row if name in NO_METRICS}
                          for row in self.rows]
         self.features = features
 
@@ -103,7 +105,7 @@ class History:
 
 def metrics_in(row):
     """Return the metrics in a row of the history: dict of name → number."""
-    return {name: value for name, value in row.items() if name not in (*COLUMNS, CHANGED)}
+    return {name: value for name, value in row.items() if name not in NO_METRICS}
 
 
 def _is_history(saved):

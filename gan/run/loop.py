@@ -14,7 +14,7 @@ from gan.measure.evaluators import draw_samples
 from gan.measure.table import distance_of
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.curves import draw_curves
-from gan.run.history import CHANGED, metrics_in
+from gan.run.history import AUGMENTATION, CHANGED, metrics_in
 from gan.run.orders import lead
 from gan.run.picture_steps import PictureSteps
 from gan.run.progress import in_calls
@@ -213,6 +213,8 @@ class Loop:
     def _finish_epoch(self, epoch, last):
         config = self.config
         row = self.history.finish_epoch(epoch, int(self.state.step), config.batch_size)
+        if self.state.augmentation is not None:
+            row[AUGMENTATION] = float(self.state.augmentation)
         # The last epoch is measured when all is saved and exported.
         if config.metrics_interval and epoch % config.metrics_interval == 0 and not last:
             row |= self._measure()

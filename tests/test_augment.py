@@ -1,0 +1,164 @@
+import csv
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from gan.augment import DRAWS, IMAGES, MOST, SURE, adapted, augment, mirrored
+from gan.common.errors import UserError
+from gan.config import TrainConfig
+from gan.option_rules import continued
+from tests.conftest import TINY, run_script
+
+MIDDLE = 0.5  # of a draw: nothing added, nothing turned but mirrored colours
+
+
+def draws_for(count=1, **made):
+    """Draws that make the named changes, as strong as given, and no others."""
+    switches = ("mirror", "scale", "stretch", "shift", "brightness", "contrast", "saturation",
+                "hue", "blank")
+    places = {"scale": [9], "stretch": [10], "shift": [11, 12], "brightness": [13],
+              "contrast": [14], "saturation": [15], "hue": [16], "blank": [17, 18]}
+    draws = np.full((count, DRAWS), 0.999, np.float32)
+    for name, amount in made.items():
+        draws[:, switches.index(name)] = 0
+        if name in places:
+            draws[:, places[name]] = amount
+    return draws
+
+
+def changed(images, strength=0.9, **made):
+    import tensorflow as tf
+
+    images = np.asarray(images, np.float32)
+    return augment(tf.constant(images), tf.constant(draws_for(len(images), **made)),
+                   tf.constant(strength)).numpy()
+
+
+@pytest.fixture
+def images(tensorflow):
+    return np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
+
+
+# The draw at which a normal distribution is one deviation above its mean.
+ONE_DEVIATION = (1 + math.erf(1 / math.sqrt(2))) / 2
+
+
+def test_without_strength_nothing_changes(images):
+    import tensorflow as tf
+
+    draws = tf.random.stateless_uniform([3, DRAWS], [1, 2])
+    np.testing.assert_array_equal(augment(images, draws, tf.constant(0.0)), images)
+
+
+def test_mirroring(images):
+    np.testing.assert_allclose(changed(images, mirror=None), images[:, :, ::-1], atol=1e-5)
+
+
+def test_a_shift_is_by_an_eighth_of_the_side_at_one_deviation(images):
+    found = changed(images, shift=[MIDDLE, ONE_DEVIATION])
+    np.testing.assert_allclose(found[:, :, :14], images[:, :, 2:], atol=1e-4)
+    # What is moved in is the reflection: 15 is followed by 14 and 13.
+    np.testing.assert_allclose(found[:, :, 14:], images[:, :, [14, 13]], atol=1e-4)
+
+
+def test_scaling_keeps_the_middle_and_a_linear_picture_linear(tensorflow):
+    ramp = np.broadcast_to(np.linspace(-1, 1, 17)[:, None], (1, 17, 17))[..., None]
+    found = changed(ramp, scale=ONE_DEVIATION)  # larger by 2 ** 0.2
+    expected = np.broadcast_to(ramp / 2**0.2, found.shape)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    flat = changed(ramp, stretch=ONE_DEVIATION)  # higher, and narrower
+    np.testing.assert_allclose(flat, expected, atol=1e-5)
+
+
+def test_brightness_and_contrast(images):
+    np.testing.assert_allclose(changed(images, brightness=ONE_DEVIATION), images + 0.2, atol=1e-5)
+    np.testing.assert_allclose(changed(images, contrast=ONE_DEVIATION), images * 2**0.5, atol=1e-5)
+
+
+def test_colours_turn_and_greys_stay(images):
+    third = changed(images, hue=1 / 3)  # a third of a turn: red to green to blue
+    np.testing.assert_allclose(third, images[..., [2, 0, 1]], atol=1e-5)
+    grey = images[..., :1].repeat(3, axis=3)
+    for made in ({"hue": 0.4}, {"saturation": 0.9}):
+        np.testing.assert_allclose(changed(grey, **made), grey, atol=1e-5)
+    mean = images.mean(axis=3, keepdims=True)
+    np.testing.assert_allclose(changed(images, saturation=ONE_DEVIATION),
+                               mean + 2 * (images - mean), atol=1e-5)
+
+
+def test_a_square_of_half_the_side_is_blanked(images):
+    found = changed(images, blank=[0.5, 0.5])
+    assert (found[:, 4:12, 4:12] == 0).all()
+    found[:, 4:12, 4:12] = images[:, 4:12, 4:12]
+    np.testing.assert_allclose(found, images, atol=1e-6)
+
+
+def test_the_strength_is_the_share_of_images_that_each_change_is_made_to(tensorflow):
+    images = tensorflow.random.stateless_uniform([4000, 8, 8, 1], [5, 6])
+    draws = tensorflow.random.stateless_uniform([4000, DRAWS], [3, 4])
+    found = augment(images, draws, tensorflow.constant(0.1)).numpy()
+    same = np.isclose(found, images, atol=1e-6).all(axis=(1, 2, 3)).mean()
+    # Six changes of grey images at 0.1 and mirroring at 0.05 miss this many.
+    assert same == pytest.approx(0.95 * 0.9**6, abs=0.03)
+
+
+def test_the_gradient_is_that_of_the_changes(images, tensorflow):
+    draws = tensorflow.random.stateless_uniform([3, DRAWS], [9, 9])
+    strength, weights = tensorflow.constant(0.7), np.random.default_rng(1).normal(size=images.shape)
+    weights = tensorflow.constant(weights, tensorflow.float32)
+    with tensorflow.GradientTape() as tape:
+        inputs = tensorflow.constant(images)
+        tape.watch(inputs)
+        total = tensorflow.reduce_sum(weights * augment(inputs, draws, strength))
+    gradient = tape.gradient(total, inputs)
+    # All changes are affine: a difference along any direction is exact.
+    step = tensorflow.random.stateless_normal(images.shape, [2, 2])
+    moved = tensorflow.reduce_sum(weights * augment(inputs + step, draws, strength))
+    expected = tensorflow.reduce_sum(gradient * step)
+    np.testing.assert_allclose(moved - total, expected, rtol=1e-3, atol=1e-2)
+
+
+def test_the_strength_follows_how_sure_the_discriminator_is(tensorflow):
+    def next_strength(strength, real, fake):
+        return float(adapted(tensorflow.constant(strength), tensorflow.constant(real),
+                             tensorflow.constant(fake), 100, lambda tensors: tensors))
+
+    sure = next_strength(0.1, [5.0, 6, 7, 8], [-5.0, -5, -5, -5])
+    assert sure == pytest.approx(0.1 + (1 - SURE) * 100 / IMAGES)
+    guessing = next_strength(0.1, [1.0, -1, 1, -1], [-1.0, 1, -1, 1])
+    assert guessing == pytest.approx(0.1 - SURE * 100 / IMAGES)
+    shifted = next_strength(0.1, [15.0, 16, 17, 18], [5.0, 5, 5, 5])  # only differences count
+    assert shifted == sure
+    assert next_strength(0.0, [1.0, -1], [-1.0, 1]) == 0
+    assert next_strength(MOST, [1.0, 1], [-1.0, -1]) == pytest.approx(MOST)
+
+
+def test_mirror_shows_about_half_of_the_images_mirrored(tensorflow):
+    images = np.random.default_rng(0).normal(size=(400, 4, 4, 3)).astype(np.float32)
+    found = mirrored(images, tensorflow.random.stateless_uniform([400, 1], [0, 1])).numpy()
+    turned = (found == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (turned | (found == images).all(axis=(1, 2, 3))).all()
+    assert 150 < turned.sum() < 250
+
+
+def test_a_run_notes_the_strength_and_keeps_it_over_a_resumption(tiny_npz, tmp_path):
+    # A generator that hardly learns: the discriminator becomes sure.
+    options = ["--dataset", tiny_npz, *TINY, "--lr-g", "1e-6", "--clusters", 2]
+    done = run_script("train_gan.py", *options, "--epochs", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run_script("train_gan.py", "--resume", "--epochs", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "history.csv") as file:
+        noted = [float(row["augmentation"]) for row in csv.DictReader(file)]
+    assert 0 < noted[0] < noted[1] < noted[2] < 0.8
+    assert f"augmentation {noted[2]:.2f}" in done.stdout
+
+
+def test_a_run_with_the_augmentation_of_an_earlier_version_is_named():
+    config, _ = TrainConfig.from_arguments(["--resume"])
+    saved = dataclasses.asdict(config)
+    assert continued(config, saved | {"augment": False}, set())[0].augment == "none"
+    with pytest.raises(UserError, match="got one of an earlier version"):
+        continued(config, saved | {"augment": True}, set())
