@@ -148,3 +148,16 @@ def one_centred_penalty(gradient):
 def _squared_norm(gradient):
     flat = tf.reshape(tf.cast(gradient, tf.float32), [tf.shape(gradient)[0], -1])
     return tf.reduce_sum(tf.square(flat), axis=1)
+
+
+def separation(real, fake):
+    """Return how often the discriminator ranks a real sample above a generated one.
+
+    0.5 when it can only guess, 1 when it always does, whatever the loss: unlike
+    the scores it does not depend on the unit of the logits.
+
+    Args:
+        real, fake: logits, float32 [N].
+    """
+    above = tf.cast(real > fake, tf.float32) + 0.5 * tf.cast(real == fake, tf.float32)
+    return tf.reduce_mean(above)

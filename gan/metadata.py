@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.train_options import FITS
+from gan.data_options import FITS
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
 MOST = 10_000  # of any number in it

@@ -7,7 +7,7 @@ import tensorflow as tf
 from gan.augment import DRAWS, adapted, augment, mirrored
 from gan.feed import Feed
 from gan.layers import iterate_spectral
-from gan.losses import LOSSES, one_centred_penalty, zero_centred_penalty
+from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_penalty
 from gan.models import generator_inputs, select_logits
 from gan.replicas import ALONE
 from gan.sampling import ALGORITHM, Sampler
@@ -156,19 +156,6 @@ def draw_share(config, state, replicas, distribution, shape, stream):
     """
     seed = tf.stack([state.step, tf.constant(config.seed + (stream << 32), tf.int64)])
     return replicas.share(distribution([config.batch_size, *shape], seed, alg=ALGORITHM))
-
-
-def separation(real, fake):
-    """Return how often the discriminator ranks a real sample above a generated one.
-
-    0.5 when it can only guess, 1 when it always does, whatever the loss: unlike
-    the scores it does not depend on the unit of the logits.
-
-    Args:
-        real, fake: logits, float32 [N].
-    """
-    above = tf.cast(real > fake, tf.float32) + 0.5 * tf.cast(real == fake, tf.float32)
-    return tf.reduce_mean(above)
 
 
 def gradient_norm(gradients, optimizer):

@@ -6,7 +6,6 @@ import time
 from tqdm import tqdm
 
 from gan.measure.table import epoch_text
-from gan.run.history import AUGMENTATION
 
 FIRST_CALL_STEPS = 1
 CALL_SECONDS = 0.5  # of a call of the train step, between two updates of the bar
@@ -51,8 +50,8 @@ class Progress:
             f"  loss D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}"
             f"  D says real: {row['real_score']:.0%} of real, {row['fake_score']:.0%} of generated"
         )
-        if row.get(AUGMENTATION):
-            text += f"  augmentation {row[AUGMENTATION]:.2f}"
+        if row.get("augmentation"):
+            text += f"  augmentation {row['augmentation']:.2f}"
         if metrics := epoch_text(row):
             text += f"  {metrics}"
         self.write(text)
