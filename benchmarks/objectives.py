@@ -34,7 +34,7 @@ ROWS = {
     "r1": ["--gradient-penalty", "r1"],
     "spectral norm and r1r2": ["--spectral-norm"],
     "dropout 0.3": ["--dropout", "0.3"],
-    "augment": ["--augment"],
+    "augment": ["--augment", "adaptive"],
 }
 
 
