@@ -85,7 +85,7 @@ def make_parser():
         help="images or points to generate (default: 10000, of stacked_mnist 25600)")
     add("--two-sample", action="store_true",
         help="also train fresh classifiers to tell generated from training images "
-             "(Lopez-Paz 2017), which takes minutes")
+             "(Lopez-Paz 2017), which takes a quarter of an hour")
     add("--neighbours", type=file, nargs="?", const="neighbours.png", metavar="FILE",
         help="also draw generated images with the training images nearest to them, to this file "
              "or neighbours.png, and say how near they come")

@@ -50,7 +50,7 @@ class Progress:
             f"  loss D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}"
             f"  D says real: {row['real_score']:.0%} of real, {row['fake_score']:.0%} of generated"
         )
-        if row.get("augmentation"):
+        if "augmentation" in row:
             text += f"  augmentation {row['augmentation']:.2f}"
         if metrics := epoch_text(row):
             text += f"  {metrics}"
