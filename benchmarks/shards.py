@@ -106,7 +106,7 @@ def measure(folder, delay):
     dataset = load_dataset(folder)
     conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed)
     found["load"] = clock.read()
-    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind)
     streamed, _ = gan.training.build_trainer(config, dataset, conditioning, streamed=True)
     clock = Clock()
     batches = streamed.feed.epoch_batches(1)

@@ -16,7 +16,7 @@ from tests.conftest import TINY
 
 STEPS = 4  # after more, a value at the edge of a ReLU makes any two roundings differ
 CASES = {  # name → (policy, whether the samples are streamed, options)
-    "conv": ("float32", True, ["--augment", "--dropout", "0.3", "--gp-interval", "2"]),
+    "conv": ("float32", True, ["--mirror", "--dropout", "0.3", "--gp-interval", "2"]),
     "dcgan": ("float32", False, ["--arch", "dcgan", "--loss", "wgan", "--n-critic", "2",
                                  "--gradient-penalty", "wgan-gp"]),
     "mlp": ("float32", False, ["--arch", "mlp", "--loss", "hinge", "--spectral-norm"]),
@@ -37,7 +37,7 @@ def train(replicas, dataset, name):
     config, _ = TrainConfig.from_arguments([*data, *TINY, *options])
     dataset = load_dataset(config.dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
-    config = complete_for(config, dataset.sample_shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind)
     trainer, _ = build_trainer(config, dataset, conditioning, policy, streamed, replicas)
     batches = trainer.feed.epoch_batches(1)[:STEPS]
     if name == "overflow":  # in the row of the second process alone
@@ -46,6 +46,8 @@ def train(replicas, dataset, name):
         dataset = types.SimpleNamespace(samples=samples, sample_shape=dataset.sample_shape,
                                         extent=dataset.extent)
         trainer, _ = build_trainer(config, dataset, conditioning, policy, streamed, replicas)
+    if trainer.state.augmentation is not None:  # few images, but it begins with nothing
+        trainer.state.augmentation.assign(0.5)
     measures = np.array(trainer.train(batches))
     return {"measures": measures, **{
         name: variable.numpy() for name, variable in trainer.state.variables().items()}}
