@@ -104,6 +104,8 @@ def _call(place, own, seconds):
         try:
             # The chief may have begun to wait later than this process.
             with socket.create_connection((host, int(port)), timeout=seconds) as caller:
+                # It answers when its own time is up, and knows better who is missing.
+                caller.settimeout(seconds + CARD_SECONDS)
                 caller.sendall(json.dumps(own).encode() + b"\n")
                 return _read(caller)
         except (OSError, ValueError) as error:
