@@ -142,7 +142,9 @@ def test_frames_are_not_larger_than_the_format_allows(tmp_path):
 def test_what_a_killed_process_left_is_removed(tmp_path, number):
     write_pictures(tmp_path / "generated_images", 60, 1000)
     process = subprocess.Popen([sys.executable, str(ROOT / "make_gif.py"), "--scale", "4"],
-                               cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+                               cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                               # Under nohup it is ignored, and that is inherited.
+                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     end = time.monotonic() + 60
     # With content: while tqdm is being made, an interrupt has it complain besides.
     while not any(path.stat().st_size for path in tmp_path.glob(".gan-partial-*")) and (
