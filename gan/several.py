@@ -1,5 +1,6 @@
 """One of several processes that train a run together, over TensorFlow's collective operations."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -104,7 +105,9 @@ class Several(Alone):
 
     def dismiss(self, code):
         """End the run in the other processes."""
-        self.exchange({"end": code})
+        # All is written. A process that has heard it may be gone before this one has its answer.
+        with contextlib.suppress(tf.errors.OpError):
+            self.exchange({"end": code})
 
     def _sum(self, values, key, group=DEVICES):
         host = group == HOSTS
