@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gan.common.options import choice, one_of, option, real_number, whole_number
+from gan.common.options import choice, one_of, option, picture_side, real_number, whole_number
 
 FITS = ("crop", "pad", "squash")
 
@@ -23,7 +23,7 @@ class DataOptions:
         None, "data",
         "side in pixels, a multiple of 4, that pictures of a folder are brought to "
         "(default: theirs if all are square and alike, otherwise 64)",
-        whole_number(16, 128), metavar="N", fixed=True,
+        picture_side, metavar="N", fixed=True,
     )
     channels: int = option(
         None, "data",

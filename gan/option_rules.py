@@ -21,8 +21,7 @@ RATES = ("lr_g", "lr_d")
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
        "verbose"}
 # What was asked of an interrupted process is not asked of the one that continues.
-FOR_ONCE = {"max_minutes": None, "overwrite": False, "dry_run": False, "verbose": False,
-            "join_timeout": 25.0}
+FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose", "join_timeout")
 
 
 def check_combination(config, given):
@@ -45,8 +44,6 @@ def check_combination(config, given):
     if config.devices != 1 and ":" in config.device:
         raise UserError("--devices needs --device auto, cpu or gpu, "
                         f"got: --device {config.device}")
-    if (config.image_size or 0) % 4:
-        raise UserError(f"--image-size: expected a multiple of 4, got: {config.image_size}")
     if config.clusters is not None and config.condition == "none":
         raise UserError("--clusters needs --condition labels, clusters or planes, "
                         "got: --condition none")
@@ -134,7 +131,9 @@ def continued(config, saved, given):
     if now.get("epochs", saved["epochs"]) < saved["epochs"]:
         raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to resume "
                         f"has, got: {now['epochs']}")
-    result = dataclasses.replace(config, **{**saved, **FOR_ONCE, **now, "resume": False})
+    anew = {field.name: field.default for field in dataclasses.fields(config)
+            if field.name in FOR_ONCE}
+    result = dataclasses.replace(config, **{**saved, **anew, **now, "resume": False})
     check_combination(result, given)
     learned = [field.name for field in dataclasses.fields(config)
                if field.metadata["group"] in ("objective", "training")]

@@ -5,15 +5,19 @@
     python -m gan.shards --check photos_shards
 """
 
+import dataclasses
 import os
 from pathlib import Path
 
 from gan.common.errors import UserError, printable, run_script
-from gan.common.options import OptionParser, folder, one_of, real_number, whole_number
+from gan.common.options import OptionParser, add_option, folder, real_number, whole_number
 from gan.data.messages import one_line
+from gan.data_options import DataOptions
 
 MEGABYTE = 10**6
-CONDITIONS = ("auto", "labels", "clusters", "planes", "none")
+# Of train_gan.py's options those that say what is written.
+OPTIONS = [field for field in dataclasses.fields(DataOptions)
+           if field.name not in ("dataset", "memory_share")]
 
 
 def make_parser():
@@ -31,17 +35,8 @@ def make_parser():
     add("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N",
         help="of the random order in which the images are written, and of their clusters "
         "(default: 0)")
-    add("--condition", type=one_of(CONDITIONS), default="auto",
-        metavar="{" + ",".join(CONDITIONS) + "}",
-        help="the conditions that are found and stored, as of train_gan.py (default: auto)")
-    add("--clusters", type=whole_number(1, 4096), metavar="N",
-        help="number of k-means clusters, as of train_gan.py")
-    add("--image-size", type=whole_number(16, 128), metavar="N",
-        help="side in pixels, for a folder of pictures")
-    add("--channels", type=one_of(("1", "3"), int), metavar="{1,3}",
-        help="1 for grey, 3 for colour, for a folder of pictures")
-    add("--skip-broken", action="store_true",
-        help="leave out the pictures of a folder that cannot be used")
+    for field in OPTIONS:
+        add_option(parser, field)
     add("--force", action="store_true", help="replace shards that lie in TARGET")
     return parser
 
@@ -76,12 +71,12 @@ def write(options):
             raise UserError(f"{target}: expected a folder outside of {source}, as it would become "
                             "part of the data")
     refuse_foreign(target, options.force)
-    if (options.image_size or 0) % 4:
-        raise UserError(f"--image-size: expected a multiple of 4, got: {options.image_size}")
-    dataset = load_dataset(source, options.image_size, options.channels, options.skip_broken)
+    data = DataOptions(**{field.name: getattr(options, field.name, field.default)
+                          for field in OPTIONS})
+    dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit)
     index = write_shards(
-        dataset, target, options.shard_size * MEGABYTE, options.seed, options.condition,
-        options.clusters, admit=lambda: refuse_foreign(target, options.force))
+        dataset, target, options.shard_size * MEGABYTE, options.seed, data.condition,
+        data.clusters, admit=lambda: refuse_foreign(target, options.force))
     show(target, index)
     return 0
 

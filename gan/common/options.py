@@ -113,6 +113,14 @@ def one_of(choices, kind=str):
     return parse
 
 
+def picture_side(text):
+    """An argparse type for the side of square pictures in pixels."""
+    side = whole_number(16, 128)(text)
+    if side % 4:
+        raise argparse.ArgumentTypeError(f"expected a multiple of 4, got: {side}")
+    return side
+
+
 def device_name(text):
     """An argparse type for "auto", "cpu", "gpu" or "gpu:N"."""
     if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", text):
@@ -176,15 +184,23 @@ def parser_of(kind, groups, **settings):
     parser = OptionParser(**settings)
     headings = {name: parser.add_argument_group(f"{name}: {groups[name]}") for name in groups}
     for field in dataclasses.fields(kind):
-        about = field.metadata
-        given = {"dest": field.name, "default": argparse.SUPPRESS,
-                 "help": about["help"].replace("%", "%%") + _defaults(field)}
-        if about["parse"] is bool:
-            given |= {"action": "store_true"}
-        else:
-            given |= {"type": about["parse"], "metavar": about["metavar"]}
-        headings[about["group"]].add_argument("--" + field.name.replace("_", "-"), **given)
+        add_option(headings[field.metadata["group"]], field)
     return parser
+
+
+def add_option(parser, field):
+    """Add the option that a field declares to a parser or a group of one.
+
+    What is not given stays out of what is parsed.
+    """
+    about = field.metadata
+    given = {"dest": field.name, "default": argparse.SUPPRESS,
+             "help": about["help"].replace("%", "%%") + _defaults(field)}
+    if about["parse"] is bool:
+        given |= {"action": "store_true"}
+    else:
+        given |= {"type": about["parse"], "metavar": about["metavar"]}
+    parser.add_argument("--" + field.name.replace("_", "-"), **given)
 
 
 def _defaults(field):
