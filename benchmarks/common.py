@@ -5,6 +5,8 @@ import json
 import os
 import platform
 import sys
+import threading
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +29,25 @@ def machine():
                   .splitlines() if line.startswith("model name")), platform.processor())
     return (f"{model}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, "
             f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
+
+
+def watch_memory():
+    """Watch the private (anonymous) memory of this process from now on.
+
+    Returns:
+        dict whose "bytes" are the most that there were so far.
+    """
+    peak = {"bytes": 0}
+
+    def watch():
+        while True:
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("RssAnon"):
+                    peak["bytes"] = max(peak["bytes"], 1024 * int(line.split()[1]))
+            time.sleep(0.02)
+
+    threading.Thread(target=watch, daemon=True).start()
+    return peak
 
 
 def report(title, columns, rows, options, **more):

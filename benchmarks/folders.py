@@ -10,11 +10,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-from common import ROOT, parser, report
+from common import ROOT, parser, report, watch_memory
 
 
 def write_pictures(folder, count):
@@ -34,25 +33,15 @@ def write_pictures(folder, count):
         Image.fromarray(picture).resize((64, 64)).save(part / f"{number:07d}.jpg", quality=90)
 
 
-def watch(peaks):
-    """Keep the largest private (anonymous) memory of this process, in bytes."""
-    while True:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("RssAnon"):
-                peaks["anonymous"] = max(peaks["anonymous"], 1024 * int(line.split()[1]))
-        time.sleep(0.02)
-
-
 def train(folder, memory_share):
     """Load a folder, train 20 steps, and print seconds and peaks of memory."""
-    peaks = {"anonymous": 0}
-    threading.Thread(target=watch, args=[peaks], daemon=True).start()
+    peak = watch_memory()
     from gan.data.conditioning import condition_dataset
     from gan.data.datasets import load_dataset
 
     began = time.perf_counter()
     dataset = load_dataset(folder)
-    loaded, after_loading = time.perf_counter() - began, peaks["anonymous"]
+    loaded, after_loading = time.perf_counter() - began, peak["bytes"]
     conditioning = condition_dataset(dataset, "clusters", None, 0)
     from gan.common.device import import_tensorflow, memory_bytes
     from gan.config import TrainConfig
@@ -68,7 +57,7 @@ def train(folder, memory_share):
     began = time.perf_counter()
     measures = trainer.train(trainer.feed.epoch_batches(1)[2:22])
     step = (time.perf_counter() - began) / 20
-    print(loaded, dataset.images.nbytes, after_loading, peaks["anonymous"], step,
+    print(loaded, dataset.images.nbytes, after_loading, peak["bytes"], step,
           float(measures[-1, 0]))
 
 

@@ -13,11 +13,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-from common import ROOT, machine, parser, report
+from common import ROOT, machine, parser, report, watch_memory
 
 PART = 20_000  # images made at a time
 CALLS, STEPS = 6, 50  # of each kind in turn, and steps a call
@@ -64,15 +63,6 @@ def forget(folder):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def watch(peak):
-    """Keep the largest private (anonymous) memory of this process, in bytes."""
-    while True:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("RssAnon"):
-                peak["bytes"] = max(peak["bytes"], 1024 * int(line.split()[1]))
-        time.sleep(0.02)
-
-
 class Clock:
     """Seconds by the clock and of the processor since it was made."""
 
@@ -98,8 +88,7 @@ def measure(folder, delay):
     if delay:
         read_into = ShardedImages.read_into
         ShardedImages.read_into = lambda *arguments: (time.sleep(delay), read_into(*arguments))
-    peak, found = {"bytes": 0}, {}
-    threading.Thread(target=watch, args=[peak], daemon=True).start()
+    peak, found = watch_memory(), {}
     forget(folder)
     clock = Clock()
     config, _ = TrainConfig.from_arguments(["--dataset", folder, *OPTIONS])
