@@ -34,10 +34,10 @@ def main():
     from gan.run.cluster import find_place
     from gan.run.folder import RunFolder
     from gan.run.joining import joined
-    from gan.run.launch import device_count, launch
+    from gan.run.launch import launch, processes_for
     from gan.run.summary import continuation
 
-    processes = device_count(config.devices)
+    processes = processes_for(config.devices)
     if processes > 1 and find_place() is None:
         if not config.resume:
             divisible(dataclasses.replace(config, devices=processes))

@@ -20,6 +20,7 @@ from gan.data.names import NAMES, STACKED
 from gan.data.picture_files import holds_pictures
 from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata
+from gan.option_rules import flag
 from gan.saved_generator import SavedGenerator
 
 
@@ -36,8 +37,7 @@ def main():
 
     for name in ("two_sample", "neighbours"):
         if getattr(options, name) and kind_of(dataset.sample_shape) is Points:
-            raise UserError(f"--{name.replace('_', '-')} needs a generator of images, got one of "
-                            "points")
+            raise UserError(f"{flag(name)} needs a generator of images, got one of points")
 
     from gan.common.device import import_tensorflow
 
@@ -117,13 +117,11 @@ def load_data(name, metadata):
         if name not in NAMES and not Path(name).exists():
             raise UserError("--dataset needed: the data that the generator was trained on are not "
                             f"in {name}")
-    how = {}
-    if name == recorded:
-        how = {key: config.get(key) for key in ("image_size", "channels", "skip_broken")}
-        how["fit"] = config.get("fit", "crop")
-    elif name not in NAMES and holds_pictures(Path(name)):
-        how = {"image_size": shape[0], "channels": shape[-1],
-               "skip_broken": config.get("skip_broken"), "fit": config.get("fit", "crop")}
+    how = {key: config[key] for key in ("image_size", "channels", "skip_broken", "fit")
+           if key in config}
+    if name != recorded:
+        pictures = name not in NAMES and holds_pictures(Path(name))
+        how = how | {"image_size": shape[0], "channels": shape[-1]} if pictures else {}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
         raise UserError(f"--dataset: expected samples of {shape}, "

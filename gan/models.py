@@ -38,8 +38,8 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         ValueError: for an architecture that does not exist for such samples.
     """
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    body = network_of(arch, shape).generator(Blocks(policy, replicas), shape, base_channels,
-                                               extent)
+    blocks = Blocks(policy, replicas)
+    body = network_of(arch, shape).generator(blocks, shape, base_channels, extent)
     return keras.Sequential([inputs, *body], name="generator")
 
 

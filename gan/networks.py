@@ -109,9 +109,8 @@ class Blocks:
         return self._leaky(layers.Dense(units, kernel_initializer="he_normal", dtype=self.policy))
 
     def _leaky(self, layer):
-        dropout = self.replicas.dropout(self.dropout, dtype=self.policy)
-        return [layer, layers.LeakyReLU(LEAK, dtype=self.policy),
-                *([dropout] if self.dropout else [])]
+        dropout = [self.replicas.dropout(self.dropout, dtype=self.policy)] if self.dropout else []
+        return [layer, layers.LeakyReLU(LEAK, dtype=self.policy), *dropout]
 
 
 def _dcgan_generator(blocks, shape, base_channels, extent):

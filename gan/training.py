@@ -50,13 +50,15 @@ def train_step(config, state, replicas, real, codes):
     if config.mirror:
         real = mirrored(real, draw(tf.random.stateless_uniform, [1], MIRROR))
     strength = state.augmentation
-    if strength is not None:  # the discriminator sees real and generated images changed alike
-        real = augment(real, draw(tf.random.stateless_uniform, [DRAWS], REAL), strength)
 
+    def shown(images, stream):  # real and generated images are changed alike
+        if strength is None:
+            return images
+        return augment(images, draw(tf.random.stateless_uniform, [DRAWS], stream), strength)
+
+    real = shown(real, REAL)
     with tf.GradientTape(persistent=True) as tape:
-        fake = generator(generator_inputs(latents, codes), training=True)
-        if strength is not None:
-            fake = augment(fake, draw(tf.random.stateless_uniform, [DRAWS], FAKE), strength)
+        fake = shown(generator(generator_inputs(latents, codes), training=True), FAKE)
         real_logits = select_logits(discriminator(real, training=True), codes)
         fake_logits = select_logits(discriminator(fake, training=True), codes)
         discriminator_loss = loss.discriminator(real_logits, fake_logits, **smoothing)

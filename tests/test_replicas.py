@@ -15,7 +15,7 @@ import pytest
 from gan.common.errors import UserError
 from gan.replicas import EXIT_LOST, LostPartnerError, PartnerError
 from gan.run.cluster import Place, find_place, first_node
-from gan.run.launch import device_count, free_addresses
+from gan.run.launch import free_addresses, processes_for
 from gan.run.meeting import meet
 from tests.conftest import ROOT, TINY, run_script
 from tests.replica_cases import CASES, alone
@@ -278,8 +278,8 @@ def test_a_wrong_tf_config_is_one_line(text):
 
 
 def test_devices_are_counted(monkeypatch):
-    assert device_count(3) == 3
+    assert processes_for(3) == 3
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert device_count("auto") == 2
+    assert processes_for("auto") == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert device_count("auto") == 1
+    assert processes_for("auto") == 1

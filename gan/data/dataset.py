@@ -9,6 +9,8 @@ import numpy as np
 
 from gan.data.class_rows import class_rows
 from gan.data.fingerprint import digest_images, fingerprint_of
+from gan.data.shard_index import map_labels
+from gan.data.shards import ShardedImages
 
 SAMPLE_IMAGES, SAMPLE_BYTES = 65_536, 2**30  # at most, that stand for images in shards
 
@@ -92,6 +94,14 @@ class ShardedDataset(Dataset):
     folder: Path | None = None
     index: dict | None = dataclasses.field(default=None, repr=False)
     streamed = True
+
+    @classmethod
+    def of(cls, folder, index):
+        """Return the data set in a folder of shards; nothing is read, labels are mapped."""
+        return cls(index["name"], ShardedImages(folder, index),
+                   class_names=tuple(index["class_names"]),
+                   original=index.get("source", {}).get("fingerprint"), folder=folder,
+                   index=index, **map_labels(folder, index))
 
     @property
     def fingerprint(self):

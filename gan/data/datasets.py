@@ -15,8 +15,7 @@ from gan.data.names import NAMES, SIMULATED, STACKED
 from gan.data.picture_files import holds_pictures
 from gan.data.pictures import read_pictures
 from gan.data.pixels import to_pixels
-from gan.data.shard_index import is_sharded, map_labels, read_index
-from gan.data.shards import ShardedImages
+from gan.data.shard_index import is_sharded, read_index
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
@@ -63,7 +62,7 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
     if name == "fashion_mnist":
         return _dataset(name, name, _download_fashion_mnist())
     if sharded:
-        return _sharded(path)
+        return ShardedDataset.of(path, read_index(path))
     if pictures:
         arrays = read_pictures(path, image_size, channels, skip_broken, fit)
         return _dataset(path.resolve().name, path, arrays)
@@ -78,15 +77,6 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
         f"--dataset: expected {', '.join(NAMES)}, an existing .npz or .npy file or a folder "
         f"of pictures, shards or IDX files, got: {name}"
     )
-
-
-def _sharded(folder):
-    """The data set in a folder of shards; only its index is read, and what is mapped."""
-    index = read_index(folder)
-    return ShardedDataset(
-        index["name"], ShardedImages(folder, index), class_names=tuple(index["class_names"]),
-        original=index.get("source", {}).get("fingerprint"), folder=folder, index=index,
-        **map_labels(folder, index))
 
 
 def _stack(mnist):

@@ -39,11 +39,11 @@ def is_picture(path):
         if not os.path.isfile(path):  # a FIFO would block
             return False
         with open(path, "rb") as file:
-            start = file.read(16)
+            start, size = file.read(16), os.fstat(file.fileno()).st_size
     except OSError:
         return False
     if start[:2] == b"BM":  # too short to mean much without the length that follows
-        return int.from_bytes(start[2:6], "little") == os.path.getsize(path)
+        return int.from_bytes(start[2:6], "little") == size
     return start.startswith(SIGNATURES) or start[:4] + start[8:12] == b"RIFFWEBP"
 
 

@@ -14,9 +14,7 @@ from gan.common.leftovers import remove_leftovers
 from gan.data.dataset import ShardedDataset
 from gan.data.order import STREAMS
 from gan.data.shard_files import SHARD_BYTES, ShardWriter, entry_of
-from gan.data.shard_index import map_labels
 from gan.data.sharded_conditions import find_conditions, write_conditions
-from gan.data.shards import ShardedImages
 
 WRITTEN_ORDER = 3  # stream of NumPy's generator; 2 is the order in training
 PART_BYTES = 2**26  # of images gathered, or bytes hashed, at a time
@@ -104,9 +102,6 @@ def _add_tests(dataset, writer):
 
 def _add_conditions(folder, writer, condition, clusters, seed):
     index, path = writer.index, folder / "conditions.npz"
-    written = ShardedDataset(
-        index["name"], ShardedImages(folder, index), class_names=tuple(index["class_names"]),
-        folder=folder, index=index, **map_labels(folder, index))
-    found = find_conditions(written, condition, clusters, seed)
+    found = find_conditions(ShardedDataset.of(folder, index), condition, clusters, seed)
     write_conditions(path, found)
     index["conditions"] = entry_of(path) | {"kind": found.kind, "clusters": clusters}

@@ -17,7 +17,7 @@ GRACE_SECONDS = 8  # for the others to end by themselves when one has died
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
 
 
-def device_count(wanted):
+def processes_for(wanted):
     """Return how many processes `--devices` asks for: all GPUs with "auto", else 1."""
     if wanted != "auto":
         return wanted
