@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,9 @@ from typing import NamedTuple
 from gan.common.errors import UserError
 
 TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
+# TensorFlow takes oneDNN's kernels by itself where the processor has AVX-512 VNNI or newer. With
+# AVX2 alone they take half the time, too.
+X86 = ("x86_64", "AMD64")
 UNKNOWN_MEMORY = 4 * 2**30  # bytes taken for granted where the system does not tell
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max",  # files with bytes, or "max"
                     "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -42,6 +46,8 @@ def import_tensorflow(verbose):
     """
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError("TensorFlow is not installed; expected: pip install -r requirements.txt")
+    if platform.machine() in X86:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if verbose:
         import tensorflow  # noqa: F401
         return
