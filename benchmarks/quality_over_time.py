@@ -20,6 +20,7 @@ from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.measure.evaluators import draw_samples, image_evaluator
+from gan.option_rules import EPOCHS
 
 
 def textbook(images):
@@ -149,7 +150,7 @@ def main():
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
     print(machine())
-    epochs = options.epochs or TrainConfig().epochs
+    epochs = options.epochs or EPOCHS
     dataset = load_dataset("mnist")
     evaluator = image_evaluator(dataset, "classifier")
     reference = evaluator.reference()

@@ -21,6 +21,7 @@ from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.measure.evaluators import draw_samples, image_evaluator
 from gan.measure.two_sample import split_sizes, two_sample_test
+from gan.option_rules import EPOCHS
 
 RECIPES = [
     "", "--arch dcgan", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1",
@@ -67,7 +68,7 @@ def main():
     arguments = parser(__doc__)
     arguments.add_argument("--recipe", action="append", help="instead of the built-in list")
     arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--epochs", type=int, default=TrainConfig().epochs)
+    arguments.add_argument("--epochs", type=int, default=EPOCHS)
     arguments.add_argument("--dataset", default="mnist")
     arguments.add_argument("--two-sample", action="store_true")
     options = arguments.parse_args()

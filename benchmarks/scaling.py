@@ -19,8 +19,9 @@ from common import ROOT, machine, parser, report
 
 from gan.common.device import import_tensorflow
 from gan.config import TrainConfig
+from gan.option_rules import complete_for
 
-SHAPES = ((28, 28, 1), (64, 64, 3), (128, 128, 3))  # 256 pixels are more than --image-size allows
+SHAPES = ((28, 28, 1), (64, 64, 3), (128, 128, 3), (256, 256, 3))
 CODE_WIDTH = 131  # MNIST: 120 conditions, 10 labels, one that all share
 LINKS = {"NVLink": (10e-6, 200e9), "PCIe": (15e-6, 12e9), "25 Gbit/s": (40e-6, 3e9),
          "10 Gbit/s": (50e-6, 1.2e9)}  # seconds a hop, bytes a second: estimates
@@ -31,7 +32,7 @@ def messages_of(shape):
     from gan.layers import FusedBatchNorm
     from gan.models import build_discriminator, build_generator
 
-    config = TrainConfig()
+    config = complete_for(TrainConfig(), (60_000, *shape), "labels")
     sizes = (config.latent_dim, CODE_WIDTH, config.base_channels)
     generator = build_generator(config.arch, shape, *sizes)
     discriminator = build_discriminator(config.arch, shape, *sizes[1:])

@@ -21,8 +21,8 @@ class DataOptions:
     )
     image_size: int = option(
         None, "data",
-        "side in pixels, a multiple of 4, that pictures of a folder are brought to "
-        "(default: theirs if all are square and alike, otherwise 64)",
+        "side in pixels, 16 to 256, that pictures of a folder are brought to "
+        "(default: theirs if all are square and of one size up to 128, otherwise 64)",
         picture_side, metavar="N", fixed=True,
     )
     channels: int = option(

@@ -86,6 +86,28 @@ def _clip(values):
     return tf.clip_by_value(values, -1.0, 1.0), gradient
 
 
+@keras.saving.register_keras_serializable("gan")
+class Blur(keras.layers.Layer):
+    """The filter [1, 2, 1] / 4 down and across (Zhang 2019), with zeros beyond the edge.
+
+    It leaves nothing of what alternates from pixel to pixel: the checkerboard of
+    transposed convolutions, whose even and odd pixels have weights of their own
+    (Odena et al. 2016).
+    """
+
+    TAPS = (0.25, 0.5, 0.25)
+
+    def call(self, inputs):
+        """[N, H, W, C] → the same shape."""
+        square = tf.tensordot(self.TAPS, self.TAPS, axes=0)[:, :, None, None]
+        kernel = tf.tile(tf.cast(square, inputs.dtype), [1, 1, inputs.shape[-1], 1])
+        return tf.nn.depthwise_conv2d(inputs, kernel, [1, 1, 1, 1], "SAME")
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the inputs."""
+        return input_shape
+
+
 class SpectralLayer(keras.layers.Layer):
     """A weight divided by its largest singular value (Miyato et al. 2018, algorithm 1).
 
@@ -175,3 +197,47 @@ def iterate_spectral(network):
         if isinstance(layer, SpectralLayer):
             layer.iterate()
         iterate_spectral(layer)
+
+
+@keras.saving.register_keras_serializable("gan")
+class Residual(keras.layers.Layer):
+    """What comes in, and what a branch of layers makes of it added (He et al. 2016)."""
+
+    def __init__(self, branch, **settings):
+        """
+        Args:
+            branch: list of layers that end in the shape that they begin with.
+            **settings: of `keras.layers.Layer`.
+        """
+        super().__init__(**settings)
+        self.branch = list(branch)
+
+    def build(self, input_shape):
+        """Build the branch."""
+        shape = input_shape
+        for layer in self.branch:
+            if not layer.built:  # as they are when they were made from their configuration
+                layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def call(self, inputs):
+        """[N, H, W, C] → the same shape."""
+        values = inputs
+        for layer in self.branch:
+            values = layer(values)
+        return inputs + values
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the inputs."""
+        return input_shape
+
+    def get_config(self):
+        """The arguments that make an equal layer."""
+        branch = [keras.saving.serialize_keras_object(layer) for layer in self.branch]
+        return super().get_config() | {"branch": branch}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the layer that `get_config` describes."""
+        branch = [keras.saving.deserialize_keras_object(layer) for layer in config.pop("branch")]
+        return cls(branch, **config)

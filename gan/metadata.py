@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
+from gan.common.options import SIDES
 from gan.data_options import FITS
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
 MOST = 10_000  # of any number in it
-SIDES = range(16, 129, 4)  # of an image, in pixels
 
 
 def find_export(path):

@@ -10,13 +10,14 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from gan.blocks import Blocks
 from gan.layers import SpectralDense
-from gan.networks import Blocks, network_of
+from gan.networks import network_of
 from gan.replicas import ALONE
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0, replicas=ALONE):
+                    extent=1.0, filtered=False, replicas=ALONE):
     """Build the generator.
 
     Args:
@@ -27,6 +28,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         base_channels: channels before the last doubling of the side.
         policy: Keras dtype policy of the layers.
         extent: the unit of points, see `PointDataset`.
+        filtered: put a `Blur` after each transposed convolution, against checkerboards.
         replicas: the processes that train together, see `gan.replicas`.
 
     Returns:
@@ -38,7 +40,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         ValueError: for an architecture that does not exist for such samples.
     """
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    blocks = Blocks(policy, replicas)
+    blocks = Blocks(policy, replicas, filtered)
     body = network_of(arch, shape).generator(blocks, shape, base_channels, extent)
     return keras.Sequential([inputs, *body], name="generator")
 
@@ -62,7 +64,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
     Raises:
         ValueError: for an architecture that does not exist for such samples.
     """
-    blocks = Blocks(policy, replicas, spectral, dropout)
+    blocks = Blocks(policy, replicas, spectral=spectral, dropout=dropout)
     body = network_of(arch, shape).discriminator(blocks, shape, base_channels, extent)
     outputs = SpectralDense(code_width, dtype=policy) if spectral else blocks.dense(code_width)
     last = layers.Activation("linear", dtype="float32", name="logits")

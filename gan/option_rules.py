@@ -13,6 +13,11 @@ from gan.common.errors import UserError
 from gan.common.options import check_saved
 
 SIMULATED = {"arch": "mlp", "condition": "none", "mirror": False}  # what suits points
+UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
+SUITS = {"resnet": "for images in colour or of more than 32 pixels",
+         "conv": "for small grey images"}  # what `--arch auto` chooses
+SMALL = 32  # pixels, up to which grey images are drawn by the small networks
+EPOCHS, SHOWN = 5, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
 PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
@@ -59,6 +64,9 @@ def check_combination(config, given):
         if name in given and config.gradient_penalty == "none" and not config.resume:
             raise UserError(f"{flag(name)} needs a --gradient-penalty, "
                             "got: --gradient-penalty none")
+    if "upsampling" in given and config.arch not in UPSAMPLED and not config.resume:
+        raise UserError(f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, "
+                        f"got: --arch {config.arch}")
     if config.simulated and config.augment == "adaptive":
         raise UserError("--augment: expected for simulated points: none, got: adaptive")
     for name, value in SIMULATED.items() if config.simulated else ():
@@ -98,7 +106,15 @@ def complete_for(config, shape, condition):
     augment = config.augment
     if augment == "auto":
         augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
-    return dataclasses.replace(config, gp_weight=weight, condition=condition, augment=augment)
+    pictures = len(shape) == 4 and (shape[-1] == 3 or shape[1] > SMALL)
+    arch, upsampling = config.arch, config.upsampling
+    if arch == "auto":
+        arch = "resnet" if pictures else "conv"
+    if upsampling == "auto" and arch in UPSAMPLED:
+        upsampling = "filtered" if pictures else "plain"
+    return dataclasses.replace(
+        config, gp_weight=weight, condition=condition, augment=augment, arch=arch,
+        upsampling=upsampling, epochs=config.epochs or max(EPOCHS, -(-SHOWN // shape[0])))
 
 
 def continued(config, saved, given):
@@ -148,7 +164,9 @@ def _renewed(saved):
     if saved.get("augment") is True:  # up to version 1.2
         raise UserError("--resume: expected a run of this version, as it has another --augment, "
                         "got one of an earlier version")
-    return saved | {"augment": "none"} if saved.get("augment") is False else saved
+    if saved.get("augment") is False:
+        saved = saved | {"augment": "none"}
+    return {"upsampling": "plain"} | saved  # up to version 1.3 there was no filter
 
 
 def divisible(config):

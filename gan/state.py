@@ -4,8 +4,9 @@ import keras
 import tensorflow as tf
 
 from gan import models
-from gan.optimizer import ConstantThenLinear, FusedAdam
+from gan.optimizer import FusedAdam
 from gan.replicas import ALONE
+from gan.schedule import Rate
 
 EMA_RAMP = 10.0  # the average spans at most a tenth of the steps so far
 
@@ -20,6 +21,7 @@ class TrainState:
         generator_optimizer, discriminator_optimizer: Adam, with a loss scale
             under mixed_float16.
         step: int64 variable, steps taken.
+        burn_in_steps: steps over which the penalty comes down to its weight.
         augmentation: float32 variable, the strength of the augmentation; None
             without any.
     """
@@ -39,14 +41,16 @@ class TrainState:
         keras.utils.set_random_seed(config.seed)  # of the initial weights
         self.policy = policy
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
-        self.generator = models.build_generator(*generator, policy, extent, replicas)
-        self.average = models.build_generator(*generator, extent=extent)
+        settings = {"extent": extent, "filtered": config.upsampling == "filtered"}
+        self.generator = models.build_generator(*generator, policy, **settings, replicas=replicas)
+        self.average = models.build_generator(*generator, **settings)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
             config.arch, shape, code_width, config.base_channels, policy, extent,
             config.spectral_norm, config.dropout, replicas,
         )
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        self.burn_in_steps = config.burn_in * steps
         adaptive = config.augment == "adaptive"
         self.augmentation = tf.Variable(0.0, name="augmentation") if adaptive else None
         self.generator_optimizer = self._optimizer(
@@ -55,7 +59,8 @@ class TrainState:
             config, config.lr_d, self.discriminator, steps)
 
     def _optimizer(self, config, rate, network, steps):
-        adam = FusedAdam(ConstantThenLinear(rate, steps, config.lr_decay),
+        burn_in = config.burn_in * steps
+        adam = FusedAdam(Rate(rate, steps, config.lr_decay, burn_in), burn_in,
                          beta_1=config.beta1, beta_2=config.beta2)
         # float16 loses small gradients without a scale on the loss.
         half = self.policy == "mixed_float16"

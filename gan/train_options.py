@@ -34,11 +34,19 @@ class TrainOptions(DataOptions):
     """All options of one training run; see `option` for the meaning of a field."""
 
     arch: str = choice(
-        "conv", "model",
+        "auto", "model",
         "dcgan: transposed convolutions and tanh (Radford 2015); conv: the same with one more "
         "convolution at full size and a clipped output, without stray pixels and with exact "
-        "blacks; mlp: fully connected layers (Goodfellow 2014)",
-        ("conv", "dcgan", "mlp"), fixed=True, points="mlp",
+        "blacks; resnet: residual blocks without normalisation (after R3GAN, Huang 2024); mlp: "
+        "fully connected layers (Goodfellow 2014); auto: resnet for images in colour or of more "
+        "than 32 pixels, otherwise conv",
+        ("auto", "conv", "dcgan", "resnet", "mlp"), fixed=True, points="mlp",
+    )
+    upsampling: str = choice(
+        "auto", "model",
+        "how conv and dcgan double the side: transposed convolutions alone (plain), or each with a "
+        "small filter behind it, which leaves no checkerboard (filtered); auto: filtered for "
+        "images in colour or of more than 32 pixels", ("auto", "filtered", "plain"), fixed=True,
     )
     latent_dim: int = option(
         64, "model", "length of the latent vector z", whole_number(1, 4096),
@@ -114,6 +122,13 @@ class TrainOptions(DataOptions):
         "fraction of the run, at its end, over which the learning rates fall linearly to a tenth",
         real_number(0, 1), metavar="X",
     )
+    burn_in: float = option(
+        0.0, "objective",
+        "fraction of the run, at its start, over which the learning rates come down from 4 times, "
+        "the penalty's weight from 10 times its value, and beta2 up from ten times the distance "
+        "from 1, all on a cosine (Huang 2024)",
+        real_number(0, 1), metavar="X",
+    )
     beta1: float = option(
         0.0, "objective", "Adam's decay per step of the mean gradient", real_number(0, 0.9999),
         metavar="X", fixed=True,
@@ -124,7 +139,9 @@ class TrainOptions(DataOptions):
     )
 
     epochs: int = option(
-        5, "training", "passes over the data", whole_number(1, 10**6), metavar="N", points=30)
+        None, "training",
+        "passes over the data (default: 5, or as many as show 100,000 images; points: 30)",
+        whole_number(1, 10**6), metavar="N", points=30)
     batch_size: int = option(
         64, "training", "real images per step, and as many generated ones", whole_number(2, 65536),
         metavar="N", fixed=True, points=256,

@@ -11,6 +11,7 @@ from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_pen
 from gan.models import generator_inputs, select_logits
 from gan.replicas import ALONE
 from gan.sampling import ALGORITHM, Sampler
+from gan.schedule import PENALTY, burn_in_factor
 from gan.state import TrainState
 
 MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score", "separation",
@@ -127,7 +128,8 @@ def add_penalty(config, state, draw, gradients, real, fake, codes):
         points = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}[kind]
         penalty_of = zero_centred_penalty
     # R1 + R2 in one pass; the sum of two means is twice the mean of both.
-    weight = config.gp_weight * len(points)
+    weight = config.gp_weight * len(points) * burn_in_factor(
+        PENALTY, state.step, state.burn_in_steps)
     codes, points = tf.concat([codes] * len(points), axis=0), tf.concat(points, axis=0)
 
     def penalised():

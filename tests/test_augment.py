@@ -8,7 +8,9 @@ import pytest
 from gan.augment import DRAWS, IMAGES, MOST, SURE, adapted, augment, mirrored
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.option_rules import continued
+from gan.data.conditioning import condition_dataset
+from gan.data.datasets import load_dataset
+from gan.option_rules import complete_for, continued
 from tests.conftest import TINY, run_script
 
 MIDDLE = 0.5  # of a draw: nothing added, nothing turned but mirrored colours
@@ -158,7 +160,47 @@ def test_a_run_notes_the_strength_and_keeps_it_over_a_resumption(tiny_npz, tmp_p
 
 def test_a_run_with_the_augmentation_of_an_earlier_version_is_named():
     config, _ = TrainConfig.from_arguments(["--resume"])
-    saved = dataclasses.asdict(config)
+    saved = dataclasses.asdict(config) | {"epochs": 5}
     assert continued(config, saved | {"augment": False}, set())[0].augment == "none"
     with pytest.raises(UserError, match="got one of an earlier version"):
         continued(config, saved | {"augment": True}, set())
+
+
+def test_a_run_of_a_version_without_filters_goes_on_without():
+    config, _ = TrainConfig.from_arguments(["--resume"])
+    saved = dataclasses.asdict(config) | {"arch": "conv", "epochs": 5}
+    del saved["upsampling"]
+    assert continued(config, saved, set())[0].upsampling == "plain"
+    assert continued(config, saved | {"upsampling": "filtered"}, set())[0].upsampling == "filtered"
+
+
+@pytest.mark.slow
+def test_nothing_of_the_changes_leaks_into_what_is_drawn(tensorflow, monkeypatch, tmp_path):
+    from gan import training
+
+    # Red discs on white: no other hue, no grey, and the same share of white in each.
+    random, places = np.random.default_rng(0), np.indices((16, 16)).transpose(1, 2, 0)
+    centres = random.uniform(5, 11, (600, 1, 1, 2))
+    inside = np.linalg.norm(places - centres, axis=-1, keepdims=True) < 4
+    data = np.where(inside, np.uint8([220, 20, 20]), np.uint8([255, 255, 255]))
+    np.savez(tmp_path / "discs.npz", x_train=data)
+    monkeypatch.setattr(training, "adapted", lambda strength, *_: strength)
+    config, _ = TrainConfig.from_arguments([
+        "--dataset", str(tmp_path / "discs.npz"), "--arch", "conv", "--base-channels", "16",
+        "--condition", "none", "--batch-size", "32", "--epochs", "60"])
+    dataset = load_dataset(config.dataset)
+    conditioning = condition_dataset(dataset, "none", None, 0)
+    config = complete_for(config, dataset.samples.shape, "none")
+    trainer, sampler = training.build_trainer(config, dataset, conditioning)
+    trainer.state.augmentation.assign(0.4)  # 40 % of images recoloured, 40 % with a hole
+    for epoch in range(1, config.epochs + 1):
+        trainer.train(trainer.feed.epoch_batches(epoch))
+
+    drawn = sampler.draw(np.arange(200)).numpy() / 255
+    coloured = np.abs(drawn - 1).max(axis=-1) > 0.3
+    assert 0.1 < coloured.mean() < 0.35  # a disc each (0.2 of the pixels)
+    red, green, blue = (np.array([image[mask].mean(axis=0) for image, mask in
+                                  zip(drawn, coloured, strict=True)])).T
+    assert (red - np.maximum(green, blue) > 0.3).mean() > 0.97
+    grey = (np.abs(drawn - 0.5).max(axis=-1) < 0.15).mean(axis=(1, 2))
+    assert (grey > 0.05).mean() < 0.03  # a hole is a quarter of the pixels, in 40 % of the images

@@ -28,4 +28,29 @@ def test_few_images_are_augmented(arguments, shape, augment):
 def test_points_have_defaults_of_their_own_that_give_way():
     config, given = TrainConfig.from_arguments(["--dataset", "ring", "--epochs", "3"])
     assert config.arch == "mlp" and config.epochs == 3 and given == {"dataset", "epochs"}
-    assert TrainConfig.from_arguments([])[0].arch == "conv"
+    assert TrainConfig.from_arguments([])[0].arch == "auto"
+
+
+@pytest.mark.parametrize(("shape", "arch", "upsampling"), [
+    ((28, 28, 1), "conv", "plain"), ((32, 32, 1), "conv", "plain"), ((33, 33, 1), "resnet", "auto"),
+    ((28, 28, 3), "resnet", "auto"), ((256, 256, 3), "resnet", "auto")])
+def test_pictures_have_residual_networks(shape, arch, upsampling):
+    config = complete_for(TrainConfig.from_arguments([])[0], (60_000, *shape), "none")
+    assert (config.arch, config.upsampling) == (arch, upsampling)
+
+
+@pytest.mark.parametrize(("arguments", "shape", "upsampling"), [
+    ([], (64, 64, 3), "filtered"), ([], (28, 28, 1), "plain"),
+    (["--upsampling", "filtered"], (28, 28, 1), "filtered"),
+    (["--upsampling", "plain"], (64, 64, 3), "plain")])
+def test_doublings_are_filtered_where_a_checkerboard_would_show(arguments, shape, upsampling):
+    for arch in ("conv", "dcgan"):
+        config, _ = TrainConfig.from_arguments(["--arch", arch, *arguments])
+        assert complete_for(config, (60_000, *shape), "none").upsampling == upsampling
+
+
+@pytest.mark.parametrize(("images", "arguments", "epochs"), [
+    (60_000, [], 5), (20_000, [], 5), (19_999, [], 6), (621, [], 162), (621, ["--epochs", "3"], 3)])
+def test_few_images_are_shown_more_often(images, arguments, epochs):
+    config, _ = TrainConfig.from_arguments(arguments)
+    assert complete_for(config, (images, 64, 64, 3), "none").epochs == epochs

@@ -1,6 +1,7 @@
 """A run whose disk fails, whose files are damaged, whose folder is taken."""
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import json
@@ -17,7 +18,7 @@ from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.metadata import read_metadata, verify
-from gan.option_rules import continued
+from gan.option_rules import complete_for, continued
 from gan.run.checkpoint import Checkpoint, load_newest
 from gan.run.folder import LOCK, RunFolder
 from tests.conftest import ROOT, TINY, run_script
@@ -165,15 +166,19 @@ def test_export_that_is_not_as_written_is_named(tiny_run, tmp_path):
         verify(export, read_metadata(export))
 
 
+def begun(config):
+    """Return the configuration of a run with these options, and as a checkpoint holds it."""
+    config = complete_for(config, (60_000, 28, 28, 1), "labels")
+    return config, dataclasses.asdict(config)
+
+
 @pytest.mark.parametrize(("name", "value"), [
     ("epochs", "6"), ("epochs", 0), ("loss", "none"), ("lr", None), ("lr", True), ("seed", 1.5),
     ("resume", 1), ("dataset", ["mnist"]), ("beta1", {}), ("image_size", 5),
 ])
 def test_saved_options_are_checked_like_given_ones(name, value):
-    from dataclasses import asdict
-
     config, given = TrainConfig.from_arguments([])
-    saved = asdict(config)
+    config, saved = begun(config)
     assert continued(config, saved, given) == (config, {})
     with pytest.raises(UserError, match=f"no usable {name}, got: "):
         continued(config, saved | {name: value}, given)
@@ -182,20 +187,16 @@ def test_saved_options_are_checked_like_given_ones(name, value):
 
 
 def test_options_of_a_later_version_are_at_their_default_in_an_older_checkpoint():
-    from dataclasses import asdict
-
     config, given = TrainConfig.from_arguments([])
-    saved = asdict(config)
+    saved = begun(config)[1]
     del saved["memory_share"]
     assert continued(config, saved, given)[0].memory_share == 0.5
 
 
 def test_what_is_changed_on_resuming_is_told():
-    from dataclasses import asdict
-
     before, _ = TrainConfig.from_arguments(["--lr-d", "0.001"])
     now, given = TrainConfig.from_arguments(["--resume", "--lr", "0.01", "--ema", "0.9"])
-    config, changes = continued(now, asdict(before), given)
+    config, changes = continued(now, begun(before)[1], given)
     assert (config.lr, config.lr_g, config.lr_d, config.ema) == (0.01, 0.01, 0.01, 0.9)
     assert changes == {"lr": (0.0015, 0.01), "lr_g": (0.0015, 0.01), "lr_d": (0.001, 0.01),
                        "ema": (0.998, 0.9)}
@@ -231,7 +232,6 @@ def test_large_float32_networks_train(tensorflow):
     """TensorFlow's memory optimizer once stopped a step of more than 200 MB."""
     from gan.data.conditioning import condition_dataset
     from gan.data.datasets import load_dataset
-    from gan.option_rules import complete_for
     from gan.training import build_trainer
 
     config, _ = TrainConfig.from_arguments(["--batch-size", "256"])

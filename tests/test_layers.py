@@ -127,3 +127,38 @@ def test_clip_is_a_plain_clip_when_nothing_is_trained(tensorflow):
         tf.TensorSpec([3], tf.float32))
     assert "IdentityN" not in {operation.type for operation in traced.graph.get_operations()}
     assert traced(tf.constant([-2.0, 0.0, 2.0])).numpy().tolist() == [-1, 0, 1]
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_blur_leaves_what_is_even_and_nothing_of_a_checkerboard(tensorflow, policy):
+    from gan.layers import Blur
+
+    rows, columns = np.indices((8, 8))
+    patterns = np.stack([np.ones((8, 8)), rows % 2, (rows + columns) % 2], axis=-1)
+    found = Blur(dtype=policy)(patterns[None].astype(np.float32))
+    assert found.dtype == policy.removeprefix("mixed_")
+    inside = tensorflow.cast(found, "float32").numpy()[0, 1:-1, 1:-1]
+    np.testing.assert_array_equal(inside, np.broadcast_to([1, 0.5, 0.5], (6, 6, 3)))
+
+
+def test_blur_spreads_a_pixel_binomially(tensorflow):
+    from gan.layers import Blur
+
+    image = np.zeros((1, 5, 5, 1), np.float32)
+    image[0, 2, 2] = 16
+    np.testing.assert_array_equal(Blur()(image)[0, 1:4, 1:4, 0], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+
+
+def test_residual_adds_its_branch_to_what_comes_in(tensorflow):
+    import keras
+
+    from gan.layers import Residual
+
+    layer = Residual([keras.layers.Conv2D(3, 1, kernel_initializer="ones"), keras.layers.ReLU()])
+    inputs = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    sums = np.maximum(inputs.sum(axis=-1, keepdims=True), 0)
+    np.testing.assert_allclose(layer(inputs), inputs + sums, rtol=1e-5)
+    again = Residual.from_config(layer.get_config())
+    again.build(inputs.shape)
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(again(inputs), layer(inputs))

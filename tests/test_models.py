@@ -8,9 +8,9 @@ def models(tensorflow):
     return models
 
 
-@pytest.mark.parametrize("arch", ["conv", "dcgan", "mlp"])
-@pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 1), (36, 36, 3), (64, 64, 3),
-                                   (100, 100, 3), (128, 128, 3)])
+@pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (17, 17, 1), (28, 28, 1), (36, 36, 3), (64, 64, 3),
+                                   (100, 100, 3), (128, 128, 3), (250, 250, 1), (256, 256, 3)])
 def test_networks_fit_every_image_shape(models, arch, shape):
     generator = models.build_generator(arch, shape, 5, 3, 2)
     discriminator = models.build_discriminator(arch, shape, 3, 2)
@@ -21,16 +21,17 @@ def test_networks_fit_every_image_shape(models, arch, shape):
 
 
 @pytest.mark.parametrize(("size", "expected"), [(16, 1), (20, 2), (28, 2), (32, 2), (36, 2),
-                                                (48, 3), (64, 3), (100, 2), (128, 4)])
+                                                (48, 3), (64, 3), (100, 2), (128, 4), (256, 5)])
 def test_halvings(tensorflow, size, expected):
-    from gan.networks import halvings
+    from gan.blocks import halvings
     assert halvings(size) == expected
 
 
 @pytest.mark.parametrize(("size", "expected"), [(16, 16), (28, 28), (36, 36), (64, 64), (96, 96),
-                                                (100, 112), (60, 64), (128, 128)])
+                                                (100, 112), (60, 64), (128, 128), (17, 18),
+                                                (150, 160), (256, 256)])
 def test_sizes_that_do_not_halve_well_are_padded(tensorflow, size, expected):
-    from gan.networks import padded_size
+    from gan.blocks import padded_size
     assert padded_size(size) == expected
 
 
@@ -41,7 +42,7 @@ def test_100_pixels_do_not_cost_three_times_as_many_weights_as_96(models):
 
 
 @pytest.mark.parametrize(("arch", "shape", "known"), [
-    ("resnet", (28, 28, 1), "conv, dcgan, mlp"), ("conv", (2,), "mlp")])
+    ("vgg", (28, 28, 1), "conv, dcgan, resnet, mlp"), ("conv", (2,), "mlp")])
 def test_an_architecture_that_does_not_exist_is_an_error(models, arch, shape, known):
     expected = rf"architecture for \w+ \({known}\), got: {arch}"
     with pytest.raises(ValueError, match=expected):
@@ -56,6 +57,34 @@ def test_only_conv_draws_with_a_convolution_at_full_size(models):
              for arch in ("conv", "dcgan")}
     assert drawn == {"conv": ["Conv2D", "Cropping2D", "Clip"],
                      "dcgan": ["Conv2DTranspose", "Cropping2D", "Activation"]}
+
+
+@pytest.mark.parametrize("arch", ["conv", "dcgan"])
+def test_each_doubling_is_filtered_if_asked_for(models, arch):
+    network = models.build_generator(arch, (64, 64, 3), 5, 1, 4, filtered=True)
+    names = [type(layer).__name__ for layer in network.layers]
+    after = [names[place + 1] for place, name in enumerate(names) if name == "Conv2DTranspose"]
+    assert after == ["Blur"] * 3
+    plain = models.build_generator(arch, (64, 64, 3), 5, 1, 4)
+    assert "Blur" not in [type(layer).__name__ for layer in plain.layers]
+    assert plain.count_params() == network.count_params()
+
+
+def test_residual_blocks_begin_as_the_identity(models):
+    generator = models.build_generator("resnet", (32, 32, 3), 5, 1, 8)
+    latents = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    images, opposite = generator(latents).numpy(), generator(-latents).numpy()
+    assert np.abs(images).max() > 0
+    np.testing.assert_allclose(images, -opposite, atol=1e-6)  # linear, with biases of 0
+
+
+def test_residual_networks_have_no_normalisation_and_no_checkerboard(models):
+    generator = models.build_generator("resnet", (64, 64, 3), 5, 1, 8)
+    names = {type(layer).__name__ for layer in generator.layers}
+    assert names == {"Dense", "Reshape", "Residual", "Conv2D", "UpSampling2D", "Clip"}
+    image = generator(np.ones((1, 5), np.float32)).numpy()[0, 8:-8, 8:-8]
+    alternating = (-1.0) ** np.indices(image.shape[:2]).sum(axis=0)[..., None]
+    assert abs((image * alternating).mean()) < 1e-3 * image.std()
 
 
 def test_the_first_convolution_has_no_more_filters_than_its_kernel_has_values(models):

@@ -165,3 +165,14 @@ def test_points_have_no_neighbours_to_show(command, monkeypatch):
     with pytest.raises(UserError, match="^--neighbours needs a generator of images, got one of "
                        "points$"):
         command("--neighbours")
+
+
+def test_sides_that_do_not_divide_are_cut_before_squares_are_averaged():
+    from gan.measure.features import shrink
+
+    image = np.arange(50)[:, None] * np.ones(50)
+    found = shrink(np.stack([image, image.T], axis=-1)[None].repeat(2, axis=3)[..., :3])
+    assert found.shape == (1, 16, 16, 3)  # cells of 3 pixels, one row left out on each side
+    np.testing.assert_array_equal(found[0, :, 0, 0], np.arange(16) * 3 + 2)
+    np.testing.assert_array_equal(shrink(np.zeros((1, 251, 251, 1), np.uint8)).shape,
+                                  (1, 31, 31, 1))

@@ -29,9 +29,9 @@ def test_the_page_of_options_is_current():
 
 def test_the_page_of_options_has_rows_as_declared():
     text = PAGE.read_text()
-    for row in ("| `--epochs N` | `5` | passes over the data |",
+    for row in ("| `--epochs N` |  | passes over the data (default: 5, or as many as show",
                 "| `--dataset NAME\\|PATH` | `mnist` | mnist, fashion_mnist",
-                "| `--arch` | `conv` | `conv`, `dcgan`, `mlp`: ",
+                "| `--arch` | `auto` | `auto`, `conv`, `dcgan`, `resnet`, `mlp`: ",
                 "| `--dry-run` |  | check everything",
                 "| `--model FOLDER` | `exported_model` | ",
                 "| `--fps X` | `4` | frames a second |"):

@@ -417,7 +417,7 @@ def test_files_of_others_are_never_replaced(command, tiny_npz, copy, tmp_path):
     (["ring", "a"], "expected images, got the simulated points of ring"),
     (["nothing", "a"], "--dataset: expected mnist"), (["--check", "nothing"], "a folder of shards"),
     (["--check", "a", "b"], "expected one folder and nothing else"),
-    (["mnist", "a", "--image-size", "17"], "a multiple of 4"),
+    (["mnist", "a", "--image-size", "15"], "a whole number from 16 to 256"),
     (["mnist", "a", "--image-size", "20"], "--image-size: expected a --dataset folder of pictures"),
     (["mnist", "a", "--shard-size", "0"], "--shard-size: expected a number from 0.001"),
     (["mnist", "a", "--condition", "planes"], "expected images of several colour planes"),

@@ -11,6 +11,8 @@ import sys
 from gan import __version__
 from gan.common.errors import UserError
 
+SIDES = range(16, 257)  # pixels, of images that networks can be built for
+
 
 class OptionParser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors are one line and whose options may be
@@ -115,10 +117,7 @@ def one_of(choices, kind=str):
 
 def picture_side(text):
     """An argparse type for the side of square pictures in pixels."""
-    side = whole_number(16, 128)(text)
-    if side % 4:
-        raise argparse.ArgumentTypeError(f"expected a multiple of 4, got: {side}")
-    return side
+    return whole_number(SIDES[0], SIDES[-1])(text)
 
 
 def device_name(text):

@@ -37,6 +37,7 @@ VERSION = 3  # of what is done to pictures; another one makes caches anew
 FAMILY = 6  # digits of the key that stand for the folder and the options
 PART = 1024  # pictures decoded before they are written
 DEFAULT_SIZE = 64
+OWN_SIZES = range(16, 129, 4)  # sides that pictures keep; larger ones take long to learn
 _in_use = set()  # paths that this process reads
 
 
@@ -194,7 +195,7 @@ def _own_form(headers, form):
     """Return a form with the size and the channels that pictures ask for filled in."""
     sizes = {(width, height) for width, height, _ in headers.values()}
     width, height = next(iter(sizes), (0, 0))
-    alike = len(sizes) == 1 and width == height and width in range(16, 129, 4)
+    alike = len(sizes) == 1 and width == height and width in OWN_SIZES
     colour = any(colour for _, _, colour in headers.values())
     return Form(form.size or (width if alike else DEFAULT_SIZE),
                 form.channels or (3 if colour else 1), form.fit)

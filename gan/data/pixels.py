@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.errors import UserError
+from gan.common.options import SIDES
 from gan.data.messages import note, warn
 
-SIZES = range(16, 129, 4)  # pixels; what the networks can be built for
 PART = 1024  # images converted at a time
 TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
 SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
@@ -74,11 +74,9 @@ def _arranged(images, where):
             f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1 or 3 "
             f"and N at least 2, got: {list(shape)}{_hint(shape)}"
         )
-    if shape[1] not in SIZES:
-        raise UserError(
-            f"{where}: expected a side of {SIZES[0]} to {SIZES[-1]} pixels that is a multiple "
-            f"of {SIZES.step}, got: {shape[1]}"
-        )
+    if shape[1] not in SIDES:
+        raise UserError(f"{where}: expected a side of {SIDES[0]} to {SIDES[-1]} pixels, "
+                        f"got: {shape[1]}")
     return images
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError, describe_os_error
+from gan.common.options import SIDES
 from gan.data.messages import listed
 from gan.data.order import STREAMS
 
 INDEX = "shards.json"
 FORMAT, VERSION = "gan shards", 1
-SIDES, CHANNELS = range(16, 129, 4), (1, 3)
+CHANNELS = (1, 3)
 HEX = re.compile(r"[0-9a-f]{64}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.np[yz]")
 PARTS = ("labels", "test_images", "test_labels", "conditions")  # files that there may be

@@ -128,12 +128,13 @@ def shrink(images):
     """
     count, size, _, channels = images.shape
     factor = 1
-    while (size // factor) ** 2 * channels > MOST_VALUES or size % factor:
+    while (size // factor) ** 2 * channels > MOST_VALUES:
         factor += 1
     if factor == 1:
         return images
-    side = size // factor
-    cells = images.reshape(count, side, factor, side, factor, channels)
+    side, first = size // factor, size % factor // 2  # what is left over is cut off all around
+    last = first + side * factor
+    cells = images[:, first:last, first:last].reshape(count, side, factor, side, factor, channels)
     return cells.mean(axis=(2, 4), dtype=np.float32)
 
 

@@ -1,0 +1,159 @@
+"""A GPU: speed and memory in float16 and float32, with and without XLA, and a long float16 run.
+
+    python benchmarks/gpu.py                  # a few minutes
+    python benchmarks/gpu.py --steps 20000    # and 20,000 steps of each network in float16
+
+The images are made here (discs on colours), so that nothing but the package is
+needed; the time of a step does not depend on what they show. Without a GPU one
+line says so; `--device cpu` tries the benchmark itself.
+"""
+
+import sys
+import time
+
+import numpy as np
+from common import machine, parser, report
+
+from gan.common.device import find_device, import_tensorflow
+from gan.config import TrainConfig
+
+COUNT = 2_000  # images
+TIMED = 40  # steps a round
+ROUNDS = 5
+CHUNK = 500  # steps of the long run between two looks at its losses
+
+
+def made_images(count, size, seed=0):
+    """Return uint8 [count, size, size, 3]: a disc of one colour on another, in random places."""
+    random = np.random.default_rng(seed)
+    across = np.arange(size)
+    images = np.empty((count, size, size, 3), np.uint8)
+    for image in images:
+        row, column = random.uniform(0.25, 0.75, 2) * size
+        inside = np.hypot(across[:, None] - row, across - column) < random.uniform(0.1, 0.4) * size
+        image[:] = np.where(inside[..., None], *random.integers(0, 256, (2, 3)))
+    return images
+
+
+def build(arch, size, policy, batch_size, seed=0):
+    """Return the `Trainer` of a network on made images."""
+    from gan.data.conditioning import condition_dataset
+    from gan.data.dataset import Dataset
+    from gan.option_rules import complete_for
+    from gan.training import build_trainer
+
+    dataset = Dataset("discs", made_images(COUNT, size))
+    config, _ = TrainConfig.from_arguments(
+        ["--arch", arch, "--batch-size", str(batch_size), "--condition", "none",
+         "--seed", str(seed), "--epochs", "1000"])
+    config = complete_for(config, dataset.samples.shape, "none")
+    conditioning = condition_dataset(dataset, "none", None, 0)
+    return build_trainer(config, dataset, conditioning, policy)[0]
+
+
+def compiled_step(trainer):
+    """Return a function of a batch that takes one step as XLA compiles it."""
+    import tensorflow as tf
+
+    from gan.training import train_step
+
+    def step(indices):
+        real, codes = trainer.feed.batch(indices)
+        return train_step(trainer.config, trainer.state, trainer.replicas, real, codes)
+
+    return tf.function(step, jit_compile=True, autograph=False)
+
+
+def images_per_second(trainer, xla):
+    """Return the speed of the fastest of a few rounds, counted in real images."""
+    batches = np.concatenate([trainer.feed.epoch_batches(epoch) for epoch in range(1, 4)])
+    batches = np.resize(batches, (TIMED, batches.shape[1]))
+    if xla:
+        step = compiled_step(trainer)
+
+        def advance():
+            for batch in batches:
+                measures = step(batch)
+            return measures.numpy()
+    else:
+        def advance():
+            return trainer.train(batches).numpy()
+
+    advance()  # traced, compiled
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        advance()
+        seconds.append(time.perf_counter() - began)
+    return batches.size / min(seconds)
+
+
+def peak_memory(device):
+    """Return the GiB that TensorFlow held at most since the last reset, "" on a CPU."""
+    import tensorflow as tf
+
+    if not tf.config.get_visible_devices("GPU") or device == "cpu":
+        return ""
+    held = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30
+    tf.config.experimental.reset_memory_stats("GPU:0")
+    return f"{held:.2f}"
+
+
+def long_run(arch, size, batch_size, steps):
+    """Train in float16 and return a row: what became of the losses and the loss scale."""
+    trainer = build(arch, size, "mixed_float16", batch_size)
+    done, epoch, lowest = 0, 0, np.inf
+    losses = np.zeros(2)
+    while done < steps:
+        epoch += 1
+        measures = trainer.train(trainer.feed.epoch_batches(epoch)[: steps - done]).numpy()
+        done += len(measures)
+        losses, lowest = measures[:, :2].mean(axis=0), min(lowest, trainer.state.loss_scale())
+        if not np.isfinite(losses).all():
+            break
+        if done % CHUNK < len(measures):
+            print(f"  {arch} {size}: step {done:,}, losses {losses.round(3)}", flush=True)
+    return [arch, size, f"{done:,}", "yes" if np.isfinite(losses).all() else "no",
+            *(f"{loss:.3f}" for loss in losses), f"{lowest:g}"]
+
+
+def main():
+    """Run the benchmark; returns the exit code."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--device", default="gpu")
+    arguments.add_argument("--batch-size", type=int, default=64)
+    arguments.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
+    arguments.add_argument("--steps", type=int, default=0, help="of the long float16 runs")
+    options = arguments.parse_args()
+    import_tensorflow(verbose=False)
+    import tensorflow as tf
+
+    if options.device != "cpu" and not tf.config.list_physical_devices("GPU"):
+        print("benchmarks/gpu.py: TensorFlow finds no GPU on this machine; nothing was measured",
+              file=sys.stderr)
+        return 1
+    device = find_device("auto", options.device)
+    rows = []
+    for arch in ("conv", "resnet"):
+        for size in options.sizes:
+            slowest = None
+            for policy in ("float32", "mixed_float16"):
+                for xla in (False, True):
+                    speed = images_per_second(build(arch, size, policy, options.batch_size), xla)
+                    slowest = slowest or speed  # float32 without XLA comes first
+                    rows.append([arch, size, policy, "on" if xla else "off", f"{speed:,.0f}",
+                                 f"{speed / slowest:.2f}", peak_memory(options.device)])
+                    print(*rows[-1], flush=True)
+    report(f"{device.name}: batches of {options.batch_size} ({machine()})",
+           ["network", "pixels", "precision", "XLA", "images/s", "x float32", "peak GiB"], rows,
+           options)
+    if options.steps:
+        report(f"{device.name}: float16 for {options.steps:,} steps",
+               ["network", "pixels", "steps", "finite", "loss D", "loss G", "lowest loss scale"],
+               [long_run(arch, size, options.batch_size, options.steps)
+                for arch in ("conv", "resnet") for size in options.sizes], options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
