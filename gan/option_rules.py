@@ -15,7 +15,7 @@ from gan.common.options import check_saved
 SIMULATED = {"arch": "mlp", "condition": "none", "mirror": False}  # what suits points
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 SUITS = {"resnet": "for images in colour or of more than 32 pixels",
-         "conv": "for small grey images"}  # what `--arch auto` chooses
+         "conv": "for small grey images, --spectral-norm or --dropout"}  # what auto chooses
 SMALL = 32  # pixels, up to which grey images are drawn by the small networks
 EPOCHS, SHOWN = 5, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
@@ -67,6 +67,9 @@ def check_combination(config, given):
     if "upsampling" in given and config.arch not in UPSAMPLED and not config.resume:
         raise UserError(f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, "
                         f"got: --arch {config.arch}")
+    if config.arch == "resnet" and _bounded(config):
+        raise UserError("--spectral-norm and --dropout need --arch conv, dcgan or mlp, "
+                        "got: --arch resnet")
     if config.simulated and config.augment == "adaptive":
         raise UserError("--augment: expected for simulated points: none, got: adaptive")
     for name, value in SIMULATED.items() if config.simulated else ():
@@ -109,12 +112,17 @@ def complete_for(config, shape, condition):
     pictures = len(shape) == 4 and (shape[-1] == 3 or shape[1] > SMALL)
     arch, upsampling = config.arch, config.upsampling
     if arch == "auto":
-        arch = "resnet" if pictures else "conv"
+        arch = "resnet" if pictures and not _bounded(config) else "conv"
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
     return dataclasses.replace(
         config, gp_weight=weight, condition=condition, augment=augment, arch=arch,
         upsampling=upsampling, epochs=config.epochs or max(EPOCHS, -(-SHOWN // shape[0])))
+
+
+def _bounded(config):
+    """Whether the discriminator is to have layers that residual blocks are not made of."""
+    return config.spectral_norm or config.dropout > 0
 
 
 def continued(config, saved, given):

@@ -39,7 +39,7 @@ class TrainOptions(DataOptions):
         "convolution at full size and a clipped output, without stray pixels and with exact "
         "blacks; resnet: residual blocks without normalisation (after R3GAN, Huang 2024); mlp: "
         "fully connected layers (Goodfellow 2014); auto: resnet for images in colour or of more "
-        "than 32 pixels, otherwise conv",
+        "than 32 pixels (without --spectral-norm and --dropout), otherwise conv",
         ("auto", "conv", "dcgan", "resnet", "mlp"), fixed=True, points="mlp",
     )
     upsampling: str = choice(

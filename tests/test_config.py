@@ -39,6 +39,12 @@ def test_pictures_have_residual_networks(shape, arch, upsampling):
     assert (config.arch, config.upsampling) == (arch, upsampling)
 
 
+def test_a_bounded_discriminator_has_no_residual_blocks():
+    for arguments in (["--spectral-norm"], ["--dropout", "0.2"]):
+        config, _ = TrainConfig.from_arguments(arguments)
+        assert complete_for(config, (60_000, 64, 64, 3), "none").arch == "conv"
+
+
 @pytest.mark.parametrize(("arguments", "shape", "upsampling"), [
     ([], (64, 64, 3), "filtered"), ([], (28, 28, 1), "plain"),
     (["--upsampling", "filtered"], (28, 28, 1), "filtered"),

@@ -47,6 +47,8 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--label-smoothing", "0.7"], "expected a number from 0 to 0.5, got: '0.7'"),
     (["--ema", "1"], "--ema: expected"),
     (["--loss", "wasser"], "--loss: expected one of nonsaturating, minimax, lsgan"),
+    (["--arch", "resnet", "--dropout", "0.1"], "need --arch conv, dcgan or mlp, got: --arch resn"),
+    (["--arch", "mlp", "--upsampling", "plain"], "--upsampling needs --arch conv or dcgan, got: "),
     (["--arch", "transformer"], "--arch: expected one of auto, conv, dcgan, resnet, mlp"),
     (["--mixed-precision", "int8"], "expected one of auto, float16, bfloat16, off"),
     (["--max-minutes", "-1"], "--max-minutes: expected"),
