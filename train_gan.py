@@ -279,7 +279,7 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes,
         board=Board(folder.tensorboard if config.tensorboard else None),
         pictures=pictures,
         evaluator=sampler.kind.evaluator(
-            dataset, "classifier" if config.metrics_interval else "auto"),
+            dataset, "trained" if config.metrics_interval else "auto"),
         phases=phases,
         report=LiveReport(folder, config, history, phases, {
             **circumstances(device), "dataset": {

@@ -12,6 +12,8 @@ import math
 
 import tensorflow as tf
 
+from gan.data.changes import cut_out, moved, relit
+
 DRAWS = 19  # random numbers that an image takes
 CHANGES = 9  # the first of them decide which changes are made
 STRETCH = 0.2 * math.log(2)  # deviation of the logarithm of a side's length
@@ -44,25 +46,11 @@ def augment(images, draws, strength):
     normal = tf.math.ndtri(tf.clip_by_value(draws[:, CHANGES : CHANGES + 7], 1e-6, 1 - 1e-6))
     scale, stretch = made[:, 0] * normal[:, 0], made[:, 1] * normal[:, 1]
     shift = SHIFT * made[:, 2, None] * normal[:, 2:4]
-    down = _resampling(images.shape[1], tf.exp(-STRETCH * (scale + stretch)), shift[:, 0])
+    down = tf.exp(-STRETCH * (scale + stretch))
     across = tf.exp(-STRETCH * (scale - stretch)) * tf.where(mirrored, -1.0, 1.0)
-    across = _resampling(images.shape[2], across, shift[:, 1])
-    images = tf.einsum("nyi,nijc,nxj->nyxc", down, images, across)
+    images = moved(images, down, across, shift)
     images = _recolour(images, made[:, 3:7], normal[:, 4:], draws[:, -3])
-    return _cut_out(images, made[:, 7], draws[:, -2:])
-
-
-def _resampling(size, factor, shift):
-    """Return the matrices that stretch and shift one side: float32 [N, size, size].
-
-    Each row holds the weights of the pixels that a pixel is interpolated from.
-    Beyond the edge lies the image's reflection.
-    """
-    places = tf.range(size, dtype=tf.float32)
-    middle, last = (size - 1) / 2, float(size - 1)
-    source = middle + factor[:, None] * (places - middle) + size * shift[:, None]
-    source = last - tf.abs(tf.math.floormod(source, 2 * last) - last)
-    return tf.maximum(0.0, 1 - tf.abs(source[:, :, None] - places))
+    return cut_out(images, made[:, 7], draws[:, -2:], CUTOUT)
 
 
 def _recolour(images, made, normal, turn):
@@ -75,8 +63,7 @@ def _recolour(images, made, normal, turn):
         turn: float32 [N] in [0, 1), how far the hue turns.
     """
     amount = made[:, :3] * normal
-    contrast = tf.exp(CONTRAST * amount[:, 1])[:, None, None, None]
-    images = images * contrast + BRIGHTNESS * amount[:, 0, None, None, None]
+    images = relit(images, BRIGHTNESS * amount[:, 0], tf.exp(CONTRAST * amount[:, 1]))
     if images.shape[-1] == 1:
         return images
     # Colours turn around the grey axis and move away from it (Rodrigues' formula).
@@ -87,15 +74,6 @@ def _recolour(images, made, normal, turn):
     turned = cosine * (tf.eye(3) - grey) + sine * turning
     colours = grey + tf.exp(SATURATION * amount[:, 2])[:, None, None] * turned
     return tf.einsum("nyxc,ndc->nyxd", images, colours)
-
-
-def _cut_out(images, made, draws):
-    """Blank a square of half the side around a random place."""
-    size = images.shape[1]
-    offsets = tf.abs(tf.range(size, dtype=tf.float32)[None, :, None] + 0.5 - size * draws[:, None])
-    inside = tf.cast(offsets < size * CUTOUT / 2, tf.float32)
-    blanked = inside[:, :, None, 0] * inside[:, None, :, 1] * made[:, None, None]
-    return images * (1 - blanked[..., None])
 
 
 def adapted(strength, real_logits, fake_logits, batch_size, mean):

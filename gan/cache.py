@@ -1,4 +1,4 @@
-"""List or empty the cache of decoded pictures, trained classifiers and real images' metrics.
+"""List or empty the cache of decoded pictures, trained networks and real images' metrics.
 
     python -m gan.cache
     python -m gan.cache --clear
@@ -23,7 +23,8 @@ from gan.measure.reference_cache import NAME as REFERENCE
 from gan.measure.reference_cache import read_reference
 from gan.run.ownership import is_archive
 
-CLASSIFIER = re.compile(r"classifier_[0-9a-f]{16}\.npz")
+NETWORKS = {"classifier": "classifier", "learned": "features learned without labels"}
+NETWORK = re.compile(rf"({'|'.join(NETWORKS)})_[0-9a-f]{{16}}\.npz")
 EPILOG = (
     f"The cache is $XDG_CACHE_HOME/gan (~/.cache/gan). Its pictures may take {DEFAULT_LIMIT:g} GiB "
     f"together, or what {LIMIT_VARIABLE} says (a number of GiB): when new ones are written, those "
@@ -72,9 +73,10 @@ def cached_files():
         known = describe_cache(path)
         shape = " x ".join(re.findall(r"\d+", str(known.get("shape"))))
         yield path, size, " ".join(filter(None, ["pictures", shape, str(known.get("folder", ""))]))
-    for path in sorted(cache_folder().glob("classifier_*.npz")):
-        if CLASSIFIER.fullmatch(path.name) and path.is_file() and is_archive(path):
-            yield path, path.stat().st_size, "classifier"
+    for path in sorted(cache_folder().glob("*.npz")):
+        found = NETWORK.fullmatch(path.name)
+        if found and path.is_file() and is_archive(path):
+            yield path, path.stat().st_size, NETWORKS[found[1]]
     for path in sorted(cache_folder().glob("reference_*.json")):
         if REFERENCE.fullmatch(path.name) and read_reference(path):
             yield path, path.stat().st_size, "metrics of test images"
@@ -82,7 +84,7 @@ def cached_files():
 
 def _remove(path):
     try:
-        if CLASSIFIER.fullmatch(path.name) or REFERENCE.fullmatch(path.name):
+        if NETWORK.fullmatch(path.name) or REFERENCE.fullmatch(path.name):
             path.unlink(missing_ok=True)
         else:
             remove_cache(path)

@@ -23,6 +23,8 @@ from gan.metadata import find_export, read_metadata
 from gan.option_rules import flag
 from gan.saved_generator import SavedGenerator
 
+FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
+
 
 def main():
     """Evaluate from the command line; returns the exit code."""
@@ -77,10 +79,11 @@ def make_parser():
         help="the exported SavedModel, or the folder of the run that exported it "
              "(default: exported_model)")
     add("--dataset", metavar="NAME|PATH", help="the data (default: what it was trained on)")
-    add("--features", default="auto", type=one_of(("auto", "classifier", "pixels")),
-        metavar="{auto,classifier,pixels}",
-        help="what images are compared in: features of a classifier, which is trained if there is "
-             "none, or principal components of the pixels (auto: as in the run)")
+    add("--features", default="auto", type=one_of(FEATURES), metavar=f"{{{','.join(FEATURES)}}}",
+        help="what images are compared in: features of a classifier, of a network that learns "
+             "from the images without labels (either is trained if there is none) or of Keras' "
+             "InceptionV3 (downloaded), or principal components of the pixels (auto: as in the "
+             "run)")
     add("--num-images", type=whole_number(100, 10**6), metavar="N",
         help="images or points to generate (default: 10000, of stacked_mnist 25600)")
     add("--two-sample", action="store_true",
@@ -149,12 +152,13 @@ def wanted_features(option, metadata, dataset):
             raise UserError(f"--features needs a generator of images, got {option} for one of "
                             "points")
         if option == "classifier" and dataset.labels is None and dataset.name != STACKED:
-            raise UserError("--features classifier needs labelled data, got data without labels")
+            raise UserError("--features classifier needs labelled data, got data without labels; "
+                            "expected --features learned")
         return option, "as asked for"
     used = metadata.get("features")
     if isinstance(used, dict):
         kind = used.get("kind")
-        return kind if kind in ("classifier", "pixels") else "auto", "as in the run"
+        return kind if kind in ("classifier", "learned", "pixels") else "auto", "as in the run"
     return "classifier" if metadata["config"].get("metrics_interval") else "auto", "as in the run"
 
 

@@ -1,4 +1,4 @@
-"""The cache of pictures and classifiers: listed, limited, cleared, and nothing else touched."""
+"""The cache of pictures and networks: listed, limited, cleared, and nothing else touched."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def foreign_files(folder):
     names = ("thesis.txt", "pictures_mine.bin", "pictures_0123456789abcdef.bin",
              "pictures_0123456789abcdef.json", "pictures_fedcba9876543210.json",
              "classifier_0123456789abcdef.npz", "classifier_fedcba9876543210.npz.bak",
-             ".gan-partial-mine")
+             "learned_0123456789abcdef.npz", "learned_mine.npz", ".gan-partial-mine")
     for name in names:
         (folder / name).write_text('{"mine": true}')
     (folder / "pictures_00000000000000ff.bin").mkdir()
@@ -61,19 +61,22 @@ def test_an_empty_cache(command, tmp_path):
 def test_the_cache_is_listed_and_cleared_and_foreign_files_stay(command, tmp_path, capsys):
     load_dataset(make_folder(tmp_path / "photos"))
     folder = tmp_path / "cache" / "gan"
-    write_archive(folder / "classifier_00112233445566aa.npz", {"a": np.zeros(3)}, {"dataset": "x"})
+    for name in ("classifier", "learned"):
+        write_archive(folder / f"{name}_00112233445566aa.npz", {"a": np.zeros(3)}, {"dataset": "x"})
     foreign = foreign_files(folder)
     own = set(cached(tmp_path)) - set(foreign)
     capsys.readouterr()
     code, said = command()
     (pictures,) = (path for path in own if path.is_file())
     lines = said.out.splitlines()
-    assert not code and len(lines) == 3
+    assert not code and len(lines) == 4
     assert lines[0] == f"{pictures}  1.0 KiB  pictures 4 x 16 x 16 x 1 {tmp_path}/photos"
     assert "classifier_00112233445566aa.npz  " in lines[1] and lines[1].endswith("  classifier")
-    assert lines[2].startswith(f"{folder}: 2 files, 1.")
+    assert "learned_00112233445566aa.npz  " in lines[2]
+    assert lines[2].endswith("  features learned without labels")
+    assert lines[3].startswith(f"{folder}: 3 files, 1.")
     code, said = command("--clear")
-    assert not code and said.out.count("removed  ") == 2
+    assert not code and said.out.count("removed  ") == 3
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == foreign
     assert (folder / "pictures_00000000000000ff.bin").is_dir()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan.data.datasets import Dataset
-from gan.measure import classifier, classifier_training, coverage, features, metrics, summary
+from gan.measure import choice, classifier, classifier_training, coverage, metrics, summary
 from gan.measure.evaluators import image_evaluator
 from gan.measure.table import METRICS, epoch_text
 from tests.conftest import ROOT, TINY, draw_shapes, run_script
@@ -87,9 +87,9 @@ def test_a_cached_classifier_is_used_only_where_one_is_asked_for(shapes, tmp_pat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     network = classifier.FeatureNetwork([np.zeros(2)], 0.99, (np.zeros(2), np.eye(2)))
     classifier.save_classifier(classifier.cached_path(shapes), network, shapes.fingerprint)
-    assert features.extractor_for(shapes).kind == "pixels"
-    assert features.extractor_for(shapes, "pixels").kind == "pixels"
-    found = features.extractor_for(shapes, "classifier")
+    assert choice.extractor_for(shapes).kind == "pixels"
+    assert choice.extractor_for(shapes, "pixels").kind == "pixels"
+    found = choice.extractor_for(shapes, "classifier")
     assert (found.kind, found.accuracy) == ("classifier", 0.99)
     assert found.description == "classifier features (accuracy 99.0% on held-out images)"
 
@@ -102,14 +102,14 @@ def test_a_cached_classifier_is_used_only_where_one_is_asked_for(shapes, tmp_pat
 ])
 def test_a_classifier_little_better_than_guessing_is_not_used(accuracy, labels, weak):
     network = classifier.FeatureNetwork([], accuracy)
-    assert bool(features.weakness(network, labels.astype(int))) == weak
+    assert bool(choice.weakness(network, labels.astype(int))) == weak
 
 
 def test_a_weak_classifier_gives_way_to_pixels_and_says_why(shapes, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     weak = classifier.FeatureNetwork([np.zeros(2)], 0.71, (np.zeros(2), np.eye(2)))
     monkeypatch.setattr(classifier_training, "train_classifier", lambda dataset: weak)
-    found = features.extractor_for(shapes, "classifier")
+    found = choice.extractor_for(shapes, "classifier")
     assert found.kind == "pixels" and "right on 71.0% of held-out images" in found.description
 
 
@@ -121,7 +121,7 @@ def test_a_weak_classifier_gives_way_to_pixels_and_says_why(shapes, tmp_path, mo
 def test_no_classifier_is_trained_where_none_can_be_tested(shapes, change, reason):
     dataset = Dataset(**{"name": "shapes", "images": shapes.images, "labels": shapes.labels,
                          "class_names": shapes.class_names, **change})
-    found = features.extractor_for(dataset, "classifier")
+    found = choice.extractor_for(dataset, "classifier")
     assert found.kind == "pixels" and reason in found.description
 
 

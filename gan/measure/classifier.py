@@ -7,19 +7,15 @@ itself knows what matters in it. For MNIST it comes with the package, made by
 asked for, the same way, and kept in the user's cache.
 """
 
-import sys
-
 import numpy as np
 
-from gan.common.archive import read_archive, write_archive
-from gan.common.errors import UserError
 from gan.common.files import cache_folder
 from gan.data.datasets import ASSETS
+from gan.measure.network_file import load_network, save_network
 
 BATCH = 1000  # images classified at a time
 FEATURES = 128
 RECIPE = 2  # how cached classifiers were trained; others are made anew
-STATISTICS = ("statistics/mean", "statistics/covariance")
 
 
 class FeatureNetwork:
@@ -105,36 +101,11 @@ def cached_path(dataset):
 
 
 def save_classifier(path, classifier, fingerprint):
-    """Write a classifier with the fingerprint of its data."""
-    arrays = {f"weights/{index:02d}": array for index, array in enumerate(classifier.weights)}
-    arrays |= dict(zip(STATISTICS, classifier.statistics, strict=True))
-    write_archive(path, arrays, {"dataset": fingerprint, "accuracy": classifier.accuracy,
-                                 "recipe": RECIPE})
+    """Write a classifier with the fingerprint of its data: see `save_network`."""
+    save_network(path, classifier, fingerprint, RECIPE)
 
 
 def load_classifier(path, fingerprint, recipe=None):
-    """Read a classifier.
-
-    Args:
-        path: the file.
-        fingerprint: of the data that it must have been trained on.
-        recipe: how it must have been trained; None: in any way.
-
-    Returns:
-        A `FeatureNetwork`, or None if there is none, it is another, or it is damaged.
-    """
-    if not path.exists():
-        return None
-    try:
-        arrays, metadata = read_archive(path)
-        if metadata["dataset"] != fingerprint or recipe not in (None, metadata.get("recipe")):
-            return None
-        statistics = tuple(arrays.pop(name) for name in STATISTICS)
-        weights = [arrays[name] for name in sorted(arrays)]
-        accuracy = float(metadata["accuracy"])
-        if not 0 <= accuracy <= 1:
-            raise ValueError(f"its accuracy is {accuracy}")
-        return FeatureNetwork(weights, accuracy, statistics)
-    except (UserError, KeyError, TypeError, ValueError) as error:
-        print(f"warning: {path} is damaged ({error}); making it anew", file=sys.stderr)
-        return None
+    """Read a classifier: a `FeatureNetwork`, or None, see `load_network`."""
+    found = load_network(path, fingerprint, recipe)
+    return found and FeatureNetwork(*found)

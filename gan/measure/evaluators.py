@@ -16,8 +16,9 @@ from gan.data.datasets import load_dataset
 from gan.data.fingerprint import digest_images
 from gan.data.names import STACKED
 from gan.measure import coverage, metrics
+from gan.measure.choice import extractor_for
 from gan.measure.comparison import Comparison
-from gan.measure.features import extractor_for
+from gan.measure.features import REFERENCE_COUNT, InceptionFeatures
 from gan.measure.metrics import NotMeasurableError
 from gan.measure.reference_cache import cached_reference
 
@@ -161,13 +162,15 @@ class ImageEvaluator(Evaluator):
 
         Test images can be by other writers or of another year, and are then
         farther from the training images than these from each other. A sixth of
-        them, at most 10,000, is compared with at most 50,000 others.
+        them, at most 10,000, is compared with at most 50,000 others; in Inception,
+        which takes long, the images are those that it has described already.
 
         Returns:
             dict of name → number.
         """
         images = self.dataset.images
-        order = np.random.default_rng(0).permutation(len(images))[: 6 * COUNT]
+        most = REFERENCE_COUNT if isinstance(self.extractor, InceptionFeatures) else 6 * COUNT
+        order = np.random.default_rng(0).permutation(len(images))[:most]
         count = len(order) // 6
         part, others = (images[np.sort(chosen)] for chosen in (order[:count], order[count:]))
         comparison = Comparison(self.extractor, others, self._frequencies())

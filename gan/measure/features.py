@@ -1,11 +1,9 @@
-"""What images are compared in: features of a classifier, or of the pixels themselves.
+"""What images are compared in: features of a network, or of the pixels themselves.
 
-All extractors have the same face: `kind`, `description`, `accuracy` (of the
-classifier, or None), `statistics` of the training images' features, and
-`extract(images)`.
-
-Which one is used depends on the data and on what was asked for, never on what
-lies in a cache.
+All extractors have the same face: `kind`, `description`, `accuracy` (of a
+network that was trained on the data, on images held out; else None),
+`statistics` of the training images' features, and `extract(images)`. Which one
+is used: see `gan.measure.choice`.
 """
 
 from typing import NamedTuple
@@ -14,19 +12,13 @@ import numpy as np
 
 from gan.data.clustering import PrincipalComponents, some_of
 from gan.data.datasets import load_dataset
-from gan.data.names import STACKED
 from gan.measure import metrics
-from gan.measure.classifier import shipped_classifier
-from gan.measure.classifier_training import LEAST_HELD_OUT, classifier_of, held_out_count
+from gan.measure.classifier_training import classifier_of
+from gan.measure.inception import DESCRIPTION, InceptionNetwork
 
 REFERENCE_COUNT = 20_000  # training images whose statistics stand for all, where it takes long
 COMPONENTS = 50  # principal components that stand in for features
 MOST_VALUES = 1200  # of an image, before its principal components are taken
-# Share of the way from guessing to perfect that a classifier must come before
-# its features are used: the bound of "almost perfect" agreement of Landis & Koch
-# 1977. Below it images of different classes share their place among the
-# features, and generated images can come out nearer to the data than real ones.
-LEAST_AGREEMENT = 0.8
 
 
 class Extracted(NamedTuple):
@@ -82,6 +74,48 @@ class PlaneFeatures:
                          modes=100 * digits[0] + 10 * digits[1] + digits[2])
 
 
+class LearnedFeatures:
+    """The features of a network that learned from the data without labels."""
+
+    kind = "learned"
+
+    def __init__(self, network):
+        """
+        Args:
+            network: a `LearnedNetwork`.
+        """
+        self._network = network
+        self.accuracy, self.statistics = network.accuracy, network.statistics
+        self.description = (f"features learned without labels ({self.accuracy:.1%} of held-out "
+                            "images found again in another view)")
+
+    def extract(self, images):
+        """Return the `Extracted` features of uint8 [N, H, W, C]."""
+        return Extracted(self._network.predict(images))
+
+
+class InceptionFeatures:
+    """The features of Keras' Inception network."""
+
+    kind, accuracy, description = "inception", None, DESCRIPTION
+
+    def __init__(self, images):
+        """
+        Args:
+            images: uint8 [N, H, W, C], the training images; 20,000 stand for more.
+
+        Raises:
+            UserError: when the network's weights are not there and cannot be downloaded.
+        """
+        self._network = InceptionNetwork()
+        chosen = np.random.default_rng(0).permutation(len(images))[:REFERENCE_COUNT]
+        self.statistics = metrics.statistics(self.extract(images[np.sort(chosen)]).features)
+
+    def extract(self, images):
+        """Return the `Extracted` features of uint8 [N, H, W, C]."""
+        return Extracted(self._network.predict(images))
+
+
 class PixelFeatures:
     """The principal components of the pixels.
 
@@ -101,8 +135,7 @@ class PixelFeatures:
             NotMeasurableError: when all images are the same.
         """
         self.description = f"principal components of the pixels ({why})"
-        if all((part == images[:1]).all() for part in some_of(images)):
-            raise metrics.NotMeasurableError("all training images are the same")
+        need_variety(images)
         sample = np.concatenate([shrink(part) for part in some_of(images)])
         self._components = PrincipalComponents(sample, COMPONENTS)
         features = self._components.project(sample)
@@ -112,6 +145,12 @@ class PixelFeatures:
     def extract(self, images):
         """Return the `Extracted` features of uint8 [N, H, W, C]."""
         return Extracted(self._components.project(shrink(images)) * self._scale)
+
+
+def need_variety(images):
+    """Raise a `NotMeasurableError` when all of uint8 [N, H, W, C] are the same."""
+    if all((part == images[:1]).all() for part in some_of(images)):
+        raise metrics.NotMeasurableError("all training images are the same")
 
 
 def shrink(images):
@@ -136,65 +175,3 @@ def shrink(images):
     last = first + side * factor
     cells = images[:, first:last, first:last].reshape(count, side, factor, side, factor, channels)
     return cells.mean(axis=(2, 4), dtype=np.float32)
-
-
-def extractor_for(dataset, wanted="auto", why="as asked for"):
-    """Return what the images of a data set are compared in.
-
-    Args:
-        dataset: a `Dataset` of images.
-        wanted: "auto": the classifier that comes with the package if it is of
-            these data, else pixels; "classifier": one is also trained (or taken
-            from the cache, where an earlier training left it); "pixels".
-        why: the reason that is given for "pixels".
-
-    Returns:
-        An extractor. Pixels stand in for a classifier that cannot be had or is
-        too weak; the description says why.
-
-    Raises:
-        NotMeasurableError: when all training images are the same.
-    """
-    if wanted == "pixels":
-        return PixelFeatures(dataset.images, why)
-    if dataset.name == STACKED:
-        return PlaneFeatures(dataset)
-    network = shipped_classifier(dataset) if dataset.labels is not None else None
-    if network is None:
-        reason = _no_classifier(dataset, wanted)
-        if reason is None:
-            network = classifier_of(dataset)
-            reason = weakness(network, dataset.labels)
-        if reason:
-            return PixelFeatures(dataset.images, reason)
-    return ClassifierFeatures(network)
-
-
-def _no_classifier(dataset, wanted):
-    """Return why no classifier is trained, or None if one is."""
-    if dataset.labels is None:
-        return "the data have no labels"
-    if wanted == "auto":
-        return "no classifier of these data comes with the package"
-    if len(np.unique(dataset.labels)) < 2:
-        return "the data have a single class"
-    if held_out_count(dataset) < LEAST_HELD_OUT:
-        return (f"a classifier needs {LEAST_HELD_OUT} labelled images to be tested on, "
-                f"got {held_out_count(dataset)}")
-    return None
-
-
-def weakness(network, labels):
-    """Return why a classifier's features should not be used, or None.
-
-    Args:
-        network: a `FeatureNetwork`.
-        labels: int [N] of the training images; always naming the most frequent
-            one of them is what is called guessing.
-    """
-    guessing = np.bincount(labels).max() / len(labels)
-    least = guessing + LEAST_AGREEMENT * (1 - guessing)
-    if network.accuracy >= least:
-        return None
-    return (f"the data's classifier is right on {network.accuracy:.1%} of held-out images, "
-            f"expected at least {least:.1%}")
