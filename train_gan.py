@@ -197,7 +197,7 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
     what = "points" if config.simulated else f"images of {shape}"
     classes = f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"
     print(f"data        {printable(dataset.name)}: {count:,} {what}, {classes}", flush=True)
-    if config.batch_size > count:
+    if config.batch_size and config.batch_size > count:
         raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
                         f"got: {config.batch_size}")
     if checkpoint is None:

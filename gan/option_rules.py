@@ -17,6 +17,7 @@ UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 SUITS = {"resnet": "for images in colour or of more than 32 pixels",
          "conv": "for small grey images, --spectral-norm or --dropout"}  # what auto chooses
 SMALL = 32  # pixels, up to which grey images are drawn by the small networks
+BATCH, RESNET_BATCH = 64, 32  # images
 EPOCHS, SHOWN = 5, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
 PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
@@ -64,7 +65,8 @@ def check_combination(config, given):
         if name in given and config.gradient_penalty == "none" and not config.resume:
             raise UserError(f"{flag(name)} needs a --gradient-penalty, "
                             "got: --gradient-penalty none")
-    if "upsampling" in given and config.arch not in UPSAMPLED and not config.resume:
+    plain_or_filtered = "upsampling" in given and config.upsampling != "auto"
+    if plain_or_filtered and config.arch not in UPSAMPLED and not config.resume:
         raise UserError(f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, "
                         f"got: --arch {config.arch}")
     if config.arch == "resnet" and _bounded(config):
@@ -98,6 +100,9 @@ def complete_for(config, shape, condition):
         config: `TrainConfig`.
         shape: of all samples, (N, H, W, C) of images, (N, 2) of points.
         condition: what the samples are conditioned on, see `Conditioning.kind`.
+
+    Raises:
+        UserError: when the processes cannot share a batch.
     """
     weight = config.gp_weight
     if weight is None and config.gradient_penalty == "wgan-gp":
@@ -115,9 +120,11 @@ def complete_for(config, shape, condition):
         arch = "resnet" if pictures and not _bounded(config) else "conv"
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
-    return dataclasses.replace(
+    batch_size = config.batch_size or min(RESNET_BATCH if arch == "resnet" else BATCH, shape[0])
+    return divisible(dataclasses.replace(
         config, gp_weight=weight, condition=condition, augment=augment, arch=arch,
-        upsampling=upsampling, epochs=config.epochs or max(EPOCHS, -(-SHOWN // shape[0])))
+        upsampling=upsampling, batch_size=batch_size,
+        epochs=config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))))
 
 
 def _bounded(config):
@@ -178,12 +185,12 @@ def _renewed(saved):
 
 
 def divisible(config):
-    """Return a `TrainConfig` whose batches every process gets an equal share of.
+    """Return a `TrainConfig` whose batches, if known, every process gets an equal share of.
 
     Raises:
         UserError: when they cannot be shared.
     """
-    if config.batch_size % config.devices:
+    if config.batch_size and config.batch_size % config.devices:
         raise UserError(f"--batch-size: expected a multiple of {config.devices}, the number of "
                         f"processes, got: {config.batch_size}")
     return config

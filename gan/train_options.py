@@ -143,8 +143,9 @@ class TrainOptions(DataOptions):
         "passes over the data (default: 5, or as many as show 100,000 images; points: 30)",
         whole_number(1, 10**6), metavar="N", points=30)
     batch_size: int = option(
-        64, "training", "real images per step, and as many generated ones", whole_number(2, 65536),
-        metavar="N", fixed=True, points=256,
+        None, "training",
+        "real images per step, and as many generated ones (default: 64, with resnet 32; points: "
+        "256)", whole_number(2, 65536), metavar="N", fixed=True, points=256,
     )
     ema: float = option(
         0.998, "training",
