@@ -21,6 +21,7 @@ BATCH, RESNET_BATCH = 64, 32  # images
 EPOCHS, SHOWN = 5, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
 PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
+RESNET_PENALTY = 4  # times as much, for more variety
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
 RATES = ("lr_g", "lr_d")
 # What may differ between the processes of a run: each one's own matter, or only the chief's.
@@ -104,20 +105,20 @@ def complete_for(config, shape, condition):
     Raises:
         UserError: when the processes cannot share a batch.
     """
+    pictures = len(shape) == 4 and (shape[-1] == 3 or shape[1] > SMALL)
+    arch, upsampling = config.arch, config.upsampling
+    if arch == "auto":
+        arch = "resnet" if pictures and not _bounded(config) else "conv"
     weight = config.gp_weight
     if weight is None and config.gradient_penalty == "wgan-gp":
         weight = WGAN_GP_WEIGHT
     elif weight is None:
         # The same slope for each value makes a longer gradient in a larger image.
         larger = max(1.0, math.prod(shape[1:]) / 28**2) if len(shape) == 4 else 1.0
-        weight = PENALTY_WEIGHT * larger
+        weight = PENALTY_WEIGHT * larger * (RESNET_PENALTY if arch == "resnet" else 1)
     augment = config.augment
     if augment == "auto":
         augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
-    pictures = len(shape) == 4 and (shape[-1] == 3 or shape[1] > SMALL)
-    arch, upsampling = config.arch, config.upsampling
-    if arch == "auto":
-        arch = "resnet" if pictures and not _bounded(config) else "conv"
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
     batch_size = config.batch_size or min(RESNET_BATCH if arch == "resnet" else BATCH, shape[0])

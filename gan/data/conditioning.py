@@ -20,7 +20,7 @@ CLUSTERS_PER_LABEL = 12
 CLUSTERS_WITHOUT_LABELS = 256
 CLUSTERS_OF_PLANE = 16
 GROUPS_OF_CLUSTERS = 10
-IMAGES_PER_CLUSTER = 10  # at least; fewer would invite copying
+IMAGES_PER_CLUSTER = 32  # at least; with 15 what was drawn for one was too much alike
 # The names in checkpoints are older than those of the fields; to change them would
 # lose every run that was saved before.
 SAVED_AS = {"ids": "conditions/ids", "probabilities": "conditions/shares",

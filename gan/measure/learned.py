@@ -12,6 +12,7 @@ from gan.measure.network_file import load_network, save_network
 
 FEATURES = 128
 FILTERS = (32, 64, 128)  # of the first layers; the others have as many as the last
+LARGEST_SIDE = 64  # pixels; larger images are averaged first, or a training would take an hour
 LEAST_SIDE = 8  # to which the convolutions halve the image
 SLOPE = 0.2  # of LeakyReLU below 0
 MOMENTUM = 0.9  # of the statistics of batch normalisation: they settle in some dozen steps
@@ -62,6 +63,10 @@ def build_encoder(image_shape):
 
     encoder = keras.Sequential([keras.Input(image_shape)])
     size, filters = image_shape[0], list(FILTERS)
+    if size > LARGEST_SIDE:
+        factor = -(-size // LARGEST_SIDE)
+        encoder.add(layers.AveragePooling2D(factor))
+        size //= factor
     while size > LEAST_SIDE:
         encoder.add(layers.Conv2D(filters[0], 4, strides=2, padding="same", use_bias=False))
         encoder.add(layers.BatchNormalization(momentum=MOMENTUM))
