@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gan.common.errors import UserError, printable, run_script
 from gan.config import TrainConfig
-from gan.option_rules import SUITS, complete_for, continued, divisible, follower_of
+from gan.option_rules import complete_for, continued, divisible, follower_of
 from gan.run.phases import Phases
 
 EXIT_DIVERGED = 1
@@ -75,7 +75,7 @@ def train(config, given, folder, phases, replicas):
     chosen = config.arch == "auto"
     config = complete_for(config, dataset.samples.shape, conditioning.kind)
     if chosen:
-        print(f"arch        {config.arch}, {SUITS[config.arch]}")
+        print(f"arch        {config.arch}, chosen by the images' size and colours")
     with phases("networks"):
         device = start_device(config, checkpoint, replicas)
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,

@@ -14,8 +14,6 @@ from gan.common.options import check_saved
 
 SIMULATED = {"arch": "mlp", "condition": "none", "mirror": False}  # what suits points
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
-SUITS = {"resnet": "for images in colour or of more than 32 pixels",
-         "conv": "for small grey images, --spectral-norm or --dropout"}  # what auto chooses
 SMALL = 32  # pixels, up to which grey images are drawn by the small networks
 BATCH, RESNET_BATCH = 64, 32  # images
 EPOCHS, SHOWN = 5, 100_000  # at least so many passes, and so many images
