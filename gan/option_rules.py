@@ -11,6 +11,7 @@ import os
 
 from gan.common.errors import UserError
 from gan.common.options import check_saved
+from gan.data.names import STACKED
 
 SIMULATED = {"arch": "mlp", "condition": "none", "mirror": False}  # what suits points
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
@@ -103,7 +104,8 @@ def complete_for(config, shape, condition):
     Raises:
         UserError: when the processes cannot share a batch.
     """
-    pictures = len(shape) == 4 and (shape[-1] == 3 or shape[1] > SMALL)
+    pictures = len(shape) == 4 and config.dataset != STACKED and (
+        shape[-1] == 3 or shape[1] > SMALL)  # stacked digits are small grey images, three of them
     arch, upsampling = config.arch, config.upsampling
     if arch == "auto":
         arch = "resnet" if pictures and not _bounded(config) else "conv"

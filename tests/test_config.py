@@ -40,6 +40,12 @@ def test_pictures_have_residual_networks(shape, arch, upsampling):
     assert (config.arch, config.upsampling) == (arch, upsampling)
 
 
+def test_stacked_digits_are_drawn_as_digits_are():
+    config, _ = TrainConfig.from_arguments(["--dataset", "stacked_mnist"])
+    config = complete_for(config, (128_000, 28, 28, 3), "planes")
+    assert (config.arch, config.upsampling, config.batch_size) == ("conv", "plain", 64)
+
+
 def test_a_bounded_discriminator_has_no_residual_blocks():
     for arguments in (["--spectral-norm"], ["--dropout", "0.2"]):
         config, _ = TrainConfig.from_arguments(arguments)

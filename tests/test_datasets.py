@@ -111,7 +111,7 @@ GOOD = np.zeros((4, 16, 16), np.uint8)
     ({"x_train": np.zeros((16, 16, 5), np.uint8)}, "if N comes last, transpose with x.transpose(2"),
     ({"x_train": np.zeros((0, 16, 16), np.uint8)}, "N at least 2"),
     ({"x_train": np.zeros((4, 15, 15), np.uint8)}, "a side of 16 to 256 pixels, got: 15"),
-    ({"x_train": np.zeros((2, 256, 256), np.uint8)}, "got: 256"),
+    ({"x_train": np.zeros((2, 260, 260), np.uint8)}, "got: 260"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, 1])}, "one for each of 4 images"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, -1, 1])}, "got: -1 to 1"),
     ({"x_train": np.zeros((1001, 16, 16), np.uint8), "y_train": np.arange(1001)},

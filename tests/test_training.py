@@ -233,3 +233,26 @@ def test_the_same_seed_gives_the_same_bits(tiny_npz, tensorflow, policy):
         trainer.train(trainer.feed.epoch_batches(1)[:8])
         ends.append(values(trainer))
     assert_same(*ends)
+
+
+def test_residual_networks_with_a_burn_in_go_on_as_if_never_stopped(tensorflow, tiny_npz):
+    options = ["--arch", "resnet", "--burn-in", "0.1", "--augment", "adaptive", "--epochs", "5"]
+    whole, first, second = (build(tiny_npz, *options) for _ in range(3))
+    batches = whole.feed.epoch_batches(1)
+    measures = whole.train(batches).numpy()
+    part = first.train(batches[:7]).numpy()  # within the burn-in of 10 steps
+    for name, variable in second.state.variables().items():
+        variable.assign(values(first)[name])
+    np.testing.assert_array_equal(np.concatenate([part, second.train(batches[7:])]), measures)
+    assert_same(values(second), values(whole))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_residual_networks_learn_in_half_precision(tensorflow, tiny_npz, policy):
+    trainer = build(tiny_npz, "--arch", "resnet", policy=policy)
+    before = values(trainer)
+    measures = trainer.train(trainer.feed.epoch_batches(1)).numpy()
+    assert np.isfinite(measures[:, :5]).all()
+    moved = [np.abs(value - before[name]).max() for name, value in values(trainer).items()
+             if name.startswith(("generator/", "discriminator/"))]
+    assert min(moved) > 0 and all(np.isfinite(moved))
