@@ -17,6 +17,7 @@ SIMULATED = {"arch": "mlp", "condition": "none", "mirror": False}  # what suits 
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 SMALL = 32  # pixels, up to which grey images are drawn by the small networks
 BATCH, RESNET_BATCH = 64, 32  # images
+CHECKPOINTS = 40  # at most, as one can take longer than a short epoch
 EPOCHS, SHOWN = 5, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
 PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
@@ -122,10 +123,11 @@ def complete_for(config, shape, condition):
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
     batch_size = config.batch_size or min(RESNET_BATCH if arch == "resnet" else BATCH, shape[0])
+    epochs = config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))
     return divisible(dataclasses.replace(
         config, gp_weight=weight, condition=condition, augment=augment, arch=arch,
-        upsampling=upsampling, batch_size=batch_size,
-        epochs=config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))))
+        upsampling=upsampling, batch_size=batch_size, epochs=epochs,
+        checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
 
 
 def _bounded(config):

@@ -207,8 +207,9 @@ class TrainOptions(DataOptions):
     sample_interval: int | str = option(
         "auto", "output",
         "epochs between two pictures, or with an s (500s) the steps between pictures within the "
-        "epochs, besides those after each; auto: after each epoch, and at steps 4, 6, 8, 11, … of "
-        "the first one, each √2 times the one before, so that the film shows how it begins",
+        "epochs, besides those after each; auto: after each epoch (of more than 40 after every "
+        "second, third, …), and at steps 4, 6, 8, 11, … of the first one, each √2 times the one "
+        "before, so that the film shows how it begins",
         picture_interval, metavar="N|Ns|auto", points=1,
     )
     metrics_interval: int = option(
@@ -218,7 +219,9 @@ class TrainOptions(DataOptions):
         whole_number(0, 10**6), metavar="N", points=1,
     )
     checkpoint_interval: int = option(
-        1, "output", "epochs between two checkpoints", whole_number(1, 10**6), metavar="N",
+        None, "output",
+        "epochs between two checkpoints (default: 1, with more than 40 epochs 2, 3, …)",
+        whole_number(1, 10**6), metavar="N",
     )
     keep_best: bool = option(
         False, "output",

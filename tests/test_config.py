@@ -67,3 +67,11 @@ def test_doublings_are_filtered_where_a_checkerboard_would_show(arguments, shape
 def test_few_images_are_shown_more_often(images, arguments, epochs):
     config, _ = TrainConfig.from_arguments(arguments)
     assert complete_for(config, (images, 64, 64, 3), "none").epochs == epochs
+
+
+@pytest.mark.parametrize(("epochs", "interval"), [(5, 1), (40, 1), (41, 2), (162, 5)])
+def test_many_epochs_have_a_checkpoint_every_few(epochs, interval):
+    config, _ = TrainConfig.from_arguments(["--epochs", str(epochs)])
+    assert complete_for(config, (60_000, 28, 28, 1), "none").checkpoint_interval == interval
+    config, _ = TrainConfig.from_arguments(["--epochs", "99", "--checkpoint-interval", "7"])
+    assert complete_for(config, (60_000, 28, 28, 1), "none").checkpoint_interval == 7

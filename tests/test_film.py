@@ -24,21 +24,28 @@ needs_ffmpeg = pytest.mark.skipif(importlib.util.find_spec("imageio_ffmpeg") is 
 
 
 def test_the_first_epoch_is_drawn_at_growing_distances():
-    steps = PictureSteps("auto", 937)
+    steps = PictureSteps("auto", 937, 5)
     assert steps.within(1) == [4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724]
     assert steps.within(2) == [] and steps.after_epoch(1) and steps.after_epoch(5)
-    assert PictureSteps("auto", 6).within(1) == [4]  # the sixth is the epoch's own
+    assert PictureSteps("auto", 6, 5).within(1) == [4]  # the sixth is the epoch's own
+
+
+def test_many_epochs_have_a_picture_every_few():
+    drawn = [list(filter(PictureSteps("auto", 9, count).after_epoch, range(1, count)))
+             for count in (40, 41, 162)]
+    assert drawn[0] == list(range(1, 40))
+    assert drawn[1] == list(range(2, 41, 2)) and drawn[2] == list(range(5, 162, 5))
 
 
 def test_pictures_every_so_many_steps_are_counted_from_the_start():
-    steps = PictureSteps("500s", 937)
+    steps = PictureSteps("500s", 937, 5)
     assert steps.within(1) == [500] and steps.within(2) == [1000, 1500]
-    assert PictureSteps("10s", 20).within(2) == [30]  # 20 and 40 end epochs
+    assert PictureSteps("10s", 20, 5).within(2) == [30]  # 20 and 40 end epochs
     assert steps.after_epoch(1)
 
 
 def test_pictures_every_so_many_epochs():
-    steps = PictureSteps(3, 937)
+    steps = PictureSteps(3, 937, 5)
     assert steps.within(1) == []
     assert [epoch for epoch in range(1, 10) if steps.after_epoch(epoch)] == [3, 6, 9]
 

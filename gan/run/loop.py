@@ -58,7 +58,7 @@ class Loop:
         self.pictures, self.evaluator = pictures, evaluator
         self.phases, self.report = phases, report
         self._picture_steps = PictureSteps(self.config.sample_interval,
-                                           trainer.feed.steps_per_epoch)
+                                           trainer.feed.steps_per_epoch, self.config.epochs)
         self._tracing = True  # until the first call of the train step
 
     def run(self, stop):
