@@ -105,29 +105,40 @@ def complete_for(config, shape, condition):
     Raises:
         UserError: when the processes cannot share a batch.
     """
-    pictures = len(shape) == 4 and config.dataset != STACKED and (
-        shape[-1] == 3 or shape[1] > SMALL)  # stacked digits are small grey images, three of them
-    arch, upsampling = config.arch, config.upsampling
-    if arch == "auto":
-        arch = "resnet" if pictures and not _bounded(config) else "conv"
-    weight = config.gp_weight
-    if weight is None and config.gradient_penalty == "wgan-gp":
-        weight = WGAN_GP_WEIGHT
-    elif weight is None:
-        # The same slope for each value makes a longer gradient in a larger image.
-        larger = max(1.0, math.prod(shape[1:]) / 28**2) if len(shape) == 4 else 1.0
-        weight = PENALTY_WEIGHT * larger * (RESNET_PENALTY if arch == "resnet" else 1)
+    arch, upsampling = _networks_for(config, shape)
+    epochs = config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))
     augment = config.augment
     if augment == "auto":
         augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
+    return divisible(dataclasses.replace(
+        config, condition=condition, augment=augment, arch=arch, upsampling=upsampling,
+        gp_weight=_penalty_weight(config, arch, shape), epochs=epochs,
+        batch_size=config.batch_size or min(RESNET_BATCH if arch == "resnet" else BATCH, shape[0]),
+        checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
+
+
+def _networks_for(config, shape):
+    """Return (arch, upsampling) for samples of a shape (N, H, W, C) or (N, 2)."""
+    # Stacked digits are small grey images, three of them.
+    pictures = len(shape) == 4 and config.dataset != STACKED and (
+        shape[-1] == 3 or shape[1] > SMALL)
+    arch, upsampling = config.arch, config.upsampling
+    if arch == "auto":
+        arch = "resnet" if pictures and not _bounded(config) else "conv"
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
-    batch_size = config.batch_size or min(RESNET_BATCH if arch == "resnet" else BATCH, shape[0])
-    epochs = config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))
-    return divisible(dataclasses.replace(
-        config, gp_weight=weight, condition=condition, augment=augment, arch=arch,
-        upsampling=upsampling, batch_size=batch_size, epochs=epochs,
-        checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
+    return arch, upsampling
+
+
+def _penalty_weight(config, arch, shape):
+    """Return the weight of the gradient penalty for samples of a shape."""
+    if config.gp_weight is not None:
+        return config.gp_weight
+    if config.gradient_penalty == "wgan-gp":
+        return WGAN_GP_WEIGHT
+    # The same slope for each value makes a longer gradient in a larger image.
+    larger = max(1.0, math.prod(shape[1:]) / 28**2) if len(shape) == 4 else 1.0
+    return PENALTY_WEIGHT * larger * (RESNET_PENALTY if arch == "resnet" else 1)
 
 
 def _bounded(config):
