@@ -3,9 +3,9 @@
     apt-get install oxygen-icon-theme mate-backgrounds dataset-fashion-mnist
     python benchmarks/make_folders.py folders
 
-makes folders/icons (621 icons with transparency, by kind), folders/photos (3,840
-tiles of twelve photographs of nature) and folders/fashion_rgb (12,000 clothes in
-random colours, by kind).
+makes folders/icons (621 icons with transparency, by kind; three are too small for
+64 pixels), folders/photos (3,840 tiles of twelve photographs of nature) and
+folders/fashion_rgb (12,000 clothes in random colours, by kind).
 """
 
 import argparse

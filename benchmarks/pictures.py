@@ -144,7 +144,7 @@ def main():
     import_tensorflow(verbose=False)
     rows = []
     for name in options.folders:
-        dataset = load_dataset(name, options.image_size, 3)
+        dataset = load_dataset(name, options.image_size, 3, skip_broken=True)
         evaluator = image_evaluator(dataset, options.features)
         runs = [lambda name=name, dataset=dataset: train(
             name, dataset, options.minutes, options.recipe, options.seed)]
