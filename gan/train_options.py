@@ -142,11 +142,11 @@ class TrainOptions(DataOptions):
     epochs: int = option(
         None, "training",
         "passes over the data (default: 5, or as many as show 100,000 images; points: 30)",
-        whole_number(1, 10**6), metavar="N", points=30)
+        whole_number(1, 10**6), metavar="N", points=30, filled=True)
     batch_size: int = option(
         None, "training",
         "real images per step, and as many generated ones (default: 64, with resnet 32; points: "
-        "256)", whole_number(2, 65536), metavar="N", fixed=True, points=256,
+        "256)", whole_number(2, 65536), metavar="N", fixed=True, points=256, filled=True,
     )
     ema: float = option(
         0.998, "training",
@@ -221,7 +221,7 @@ class TrainOptions(DataOptions):
     checkpoint_interval: int = option(
         None, "output",
         "epochs between two checkpoints (default: 1, with more than 40 epochs 2, 3, …)",
-        whole_number(1, 10**6), metavar="N",
+        whole_number(1, 10**6), metavar="N", filled=True,
     )
     keep_best: bool = option(
         False, "output",

@@ -160,7 +160,7 @@ def test_a_run_notes_the_strength_and_keeps_it_over_a_resumption(tiny_npz, tmp_p
 
 def test_a_run_with_the_augmentation_of_an_earlier_version_is_named():
     config, _ = TrainConfig.from_arguments(["--resume"])
-    saved = dataclasses.asdict(config) | {"epochs": 5}
+    saved = dataclasses.asdict(complete_for(config, (500, 28, 28, 1), "none"))
     assert continued(config, saved | {"augment": False}, set())[0].augment == "none"
     with pytest.raises(UserError, match="got one of an earlier version"):
         continued(config, saved | {"augment": True}, set())
@@ -168,7 +168,7 @@ def test_a_run_with_the_augmentation_of_an_earlier_version_is_named():
 
 def test_a_run_of_a_version_without_filters_goes_on_without():
     config, _ = TrainConfig.from_arguments(["--resume"])
-    saved = dataclasses.asdict(config) | {"arch": "conv", "epochs": 5}
+    saved = dataclasses.asdict(complete_for(config, (500, 28, 28, 1), "none"))
     del saved["upsampling"]
     assert continued(config, saved, set())[0].upsampling == "plain"
     assert continued(config, saved | {"upsampling": "filtered"}, set())[0].upsampling == "filtered"

@@ -173,7 +173,8 @@ def begun(config):
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("epochs", "6"), ("epochs", 0), ("loss", "none"), ("lr", None), ("lr", True), ("seed", 1.5),
+    ("epochs", "6"), ("epochs", 0), ("epochs", None),
+    ("batch_size", None), ("loss", "none"), ("lr", None), ("lr", True), ("seed", 1.5),
     ("resume", 1), ("dataset", ["mnist"]), ("beta1", {}), ("image_size", 5),
 ])
 def test_saved_options_are_checked_like_given_ones(name, value):

@@ -19,6 +19,7 @@ from PIL import Image
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.drawing.images import enlarge, epoch_picture, write_png
+from gan.option_rules import complete_for
 from gan.page.comparison import comparison_of
 from gan.page.content import RunContent
 from gan.page.curves import thin
@@ -41,7 +42,8 @@ def report(*arguments, cwd):
 
 
 def config(*options):
-    return dataclasses.asdict(TrainConfig.from_arguments(list(options))[0])
+    config = TrainConfig.from_arguments(list(options))[0]
+    return dataclasses.asdict(complete_for(config, (60_000, 28, 28, 1), config.condition))
 
 
 def row(epoch, **values):
@@ -260,7 +262,8 @@ def test_history_is_read_as_it_was(tmp_path):
 def live(folder, **settings):
     about = {"dataset": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
              "command": "python train_gan.py"}
-    return LiveReport(RunFolder(folder), TrainConfig.from_arguments([])[0], History(), Phases(),
+    config = complete_for(TrainConfig.from_arguments([])[0], (60_000, 28, 28, 1), "none")
+    return LiveReport(RunFolder(folder), config, History(), Phases(),
                       about, **settings)
 
 

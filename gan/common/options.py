@@ -143,7 +143,8 @@ def picture_interval(text):
     return f"{number}s" if text.endswith("s") else number
 
 
-def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None):
+def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None,
+           filled=False):
     """Declare one option.
 
     Args:
@@ -156,9 +157,10 @@ def option(default, group, help, parse=str, *, metavar=None, fixed=False, points
             `bool` makes a switch.
         metavar: the placeholder in `--help`.
         fixed: whether a run keeps it for life: `--resume` refuses another value.
+        filled: whether a run always has a value, even if none was given.
     """
     metadata = {"group": group, "help": help, "parse": parse, "metavar": metavar, "fixed": fixed,
-                "points": points}
+                "points": points, "filled": filled}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -239,7 +241,7 @@ def _could_be(field, value):
     if parse in (bool, str):
         return type(value) is parse
     if value is None:
-        return field.default is None
+        return field.default is None and not field.metadata["filled"]
     try:
         return type(value) in (str, int, float) and parse(str(value)) == value
     except argparse.ArgumentTypeError:
