@@ -53,7 +53,7 @@ def test_processes_stay_equal_to_the_bit(pair):
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
-    ("conv", 5e-6), ("dcgan", 5e-6), ("mlp", 5e-6), ("points", 5e-6),
+    ("conv", 5e-6), ("dcgan", 5e-6), ("resnet", 5e-6), ("mlp", 5e-6), ("points", 5e-6),
     # Half precision rounds a sum by up to 2^-9 or 2^-12 of it, and Adam divides by its size.
     ("bfloat16", 2e-2), ("float16", 2e-2), ("reduced", 2e-2)])
 def test_two_processes_take_the_steps_of_one(pair, name, tolerance):
