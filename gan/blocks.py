@@ -78,6 +78,16 @@ class Blocks:
             return self._leaky(SpectralDense(units, dtype=self.policy))
         return self._leaky(layers.Dense(units, kernel_initializer="he_normal", dtype=self.policy))
 
+    def cropped(self, shape):
+        """What brings the size that the layers work at back to that of an image, if it differs."""
+        more = padded_size(shape[0]) - shape[0]
+        return [layers.Cropping2D(margins(more), dtype=self.policy)] if more else []
+
+    def padded(self, shape):
+        """What brings an image to the size that the layers work at, if it differs."""
+        more = padded_size(shape[0]) - shape[0]
+        return [layers.ZeroPadding2D(margins(more), dtype=self.policy)] if more else []
+
     def _leaky(self, layer):
         dropout = [self.replicas.dropout(self.dropout, dtype=self.policy)] if self.dropout else []
         return [layer, layers.LeakyReLU(LEAK, dtype=self.policy), *dropout]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from keras import layers
 
-from gan.blocks import halvings, margins, normal, padded_size, widths
+from gan.blocks import halvings, normal, padded_size, widths
 from gan.kinds import kind_of
 from gan.layers import Clip
 from gan.resnet import resnet_discriminator, resnet_generator
@@ -44,7 +44,7 @@ def network_of(arch, shape):
 def _dcgan_generator(blocks, shape, base_channels, extent):
     """Dense, then transposed convolutions, then tanh (Radford et al. 2015)."""
     return [*_growing(blocks, shape, base_channels), *blocks.upsample(shape[-1]),
-            *_cropping(blocks, shape), _tanh()]
+            *blocks.cropped(shape), _tanh()]
 
 
 def _conv_generator(blocks, shape, base_channels, extent):
@@ -57,7 +57,7 @@ def _conv_generator(blocks, shape, base_channels, extent):
             *blocks.upsample(max(1, base_channels // 2), use_bias=False), *blocks.normalise(),
             layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal(),
                           dtype=blocks.policy),
-            *_cropping(blocks, shape), Clip(dtype="float32", name="images")]
+            *blocks.cropped(shape), Clip(dtype="float32", name="images")]
 
 
 def _growing(blocks, shape, base_channels):
@@ -72,11 +72,6 @@ def _growing(blocks, shape, base_channels):
     return body
 
 
-def _cropping(blocks, shape):
-    more = padded_size(shape[0]) - shape[0]
-    return [layers.Cropping2D(margins(more), dtype=blocks.policy)] if more else []
-
-
 def _dcgan_discriminator(blocks, shape, base_channels, extent):
     return _shrinking(blocks, shape, widths(base_channels, halvings(padded_size(shape[0]))))
 
@@ -89,9 +84,8 @@ def _conv_discriminator(blocks, shape, base_channels, extent):
 
 def _shrinking(blocks, shape, channels):
     """Convolutions that halve the image, padded first if it does not halve well."""
-    more = padded_size(shape[0]) - shape[0]
-    body = [layers.ZeroPadding2D(margins(more), dtype=blocks.policy)] if more else []
-    return body + [layer for filters in channels for layer in blocks.downsample(filters)]
+    return [*blocks.padded(shape),
+            *(layer for filters in channels for layer in blocks.downsample(filters))]
 
 
 def _mlp_generator(blocks, shape, base_channels, extent):

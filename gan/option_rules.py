@@ -195,7 +195,9 @@ def _renewed(saved):
                         "got one of an earlier version")
     if saved.get("augment") is False:
         saved = saved | {"augment": "none"}
-    return {"upsampling": "plain"} | saved  # up to version 1.3 there was no filter
+    if saved.get("arch") in UPSAMPLED:  # up to version 1.3 there was no filter
+        saved = {"upsampling": "plain"} | saved
+    return saved
 
 
 def divisible(config):

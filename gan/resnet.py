@@ -18,7 +18,7 @@ import math
 import keras
 from keras import layers
 
-from gan.blocks import LEAK, halvings, margins, normal, padded_size, widths
+from gan.blocks import LEAK, halvings, normal, padded_size, widths
 from gan.layers import Clip, Residual
 
 WIDENING = 2  # channels within a block, as a multiple of those outside; 1 at full size
@@ -37,22 +37,20 @@ def resnet_generator(blocks, shape, base_channels, extent):
         body += [_block(blocks, wide, WIDENING, len(channels)), _changed(blocks, narrow),
                  layers.UpSampling2D(2, interpolation="bilinear", dtype=blocks.policy)]
     body.append(_block(blocks, channels[-1], 1, len(channels)))
-    more = work - shape[0]
-    cropping = [layers.Cropping2D(margins(more), dtype=blocks.policy)] if more else []
     return [*body, layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal(),
                                  dtype=blocks.policy),
-            *cropping, Clip(dtype="float32", name="images")]
+            *blocks.cropped(shape), Clip(dtype="float32", name="images")]
 
 
 def resnet_discriminator(blocks, shape, base_channels, extent):
     """A halving convolution, then a block for each size, then a sum over all places."""
     work = padded_size(shape[0])
     count = halvings(work)
-    channels, more = widths(base_channels, count), work - shape[0]
-    body = [layers.ZeroPadding2D(margins(more), dtype=blocks.policy)] if more else []
-    body += [layers.Conv2D(channels[0], 4, strides=2, padding="same",
-                           kernel_initializer="he_normal", dtype=blocks.policy),
-             _block(blocks, channels[0], WIDENING, count)]
+    channels = widths(base_channels, count)
+    body = [*blocks.padded(shape),
+            layers.Conv2D(channels[0], 4, strides=2, padding="same",
+                          kernel_initializer="he_normal", dtype=blocks.policy),
+            _block(blocks, channels[0], WIDENING, count)]
     for wide in channels[1:]:
         body += [layers.AveragePooling2D(2, dtype=blocks.policy), _changed(blocks, wide),
                  _block(blocks, wide, WIDENING, count)]
