@@ -201,7 +201,8 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
         raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
                         f"got: {config.batch_size}")
     if checkpoint is None:
-        conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed)
+        conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
     elif checkpoint.dataset != dataset.fingerprint:
         raise UserError(f"--dataset: {config.dataset} does not hold the samples {whose}: their "
                         f"fingerprint is {dataset.fingerprint}, expected {checkpoint.dataset}")

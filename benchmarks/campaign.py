@@ -71,7 +71,7 @@ def start(script, arguments, folder, log=os.devnull, before=None, environment=No
         if before:
             before()
         if environment is not None:
-            command = [sys.executable, str(ROOT / sys.argv[0]), *sys.argv[1:]]
+            command = [sys.executable, *sys.argv]
             os.execve(sys.executable, command, os.environ | environment)
         run_script(script if "." in script else f"{script}.py", sys.modules[script].main)
     except SystemExit as done:
@@ -90,7 +90,7 @@ def start(script, arguments, folder, log=os.devnull, before=None, environment=No
 
 
 def _file_of(script):
-    return script.replace(".", "/") + ".py"
+    return str(ROOT / (script.replace(".", "/") + ".py"))
 
 
 def finish(process):

@@ -58,8 +58,8 @@ def compiled_step(trainer):
     from gan.training import train_step
 
     def step(indices):
-        real, codes = trainer.feed.batch(indices)
-        return train_step(trainer.config, trainer.state, trainer.replicas, real, codes)
+        return train_step(trainer.config, trainer.state, trainer.replicas,
+                          *trainer.feed.batch(indices))
 
     return tf.function(step, jit_compile=True, autograph=False)
 

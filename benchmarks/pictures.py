@@ -38,7 +38,8 @@ def train(name, dataset, minutes, recipe, seed):
     def build(epochs):
         arguments = ["--dataset", name, "--epochs", str(epochs), "--seed", str(seed)]
         config, _ = TrainConfig.from_arguments([*arguments, *shlex.split(recipe)])
-        conditioning = condition_dataset(dataset, config.condition, config.clusters, seed)
+        conditioning = condition_dataset(dataset, config.condition, config.clusters, seed,
+                                         config.components)
         config = complete_for(config, dataset.samples.shape, conditioning.kind)
         policy = find_device(config.mixed_precision).policy
         return build_trainer(config, dataset, conditioning, policy)

@@ -90,7 +90,8 @@ def this_project(dataset, epochs, arguments):
 
     config, _ = TrainConfig.from_arguments([*arguments, "--epochs", str(epochs)])
     began = time.perf_counter()
-    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
     config = complete_for(config, dataset.samples.shape, conditioning.kind)
     trainer, sampler = build_trainer(config, dataset, conditioning, find_device("auto").policy)
     trainer.train(trainer.feed.epoch_batches(1)[:0])  # traces; part of the time

@@ -40,7 +40,8 @@ def train(recipe, seed, epochs, dataset, evaluator, two_sample):
 
     arguments = ["--epochs", str(epochs), *shlex.split(recipe), "--seed", str(seed)]
     config, _ = TrainConfig.from_arguments(arguments)
-    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
     config = complete_for(config, dataset.samples.shape, conditioning.kind)
     policy = find_device(config.mixed_precision).policy
     trainer, sampler = build_trainer(config, dataset, conditioning, policy)

@@ -93,7 +93,8 @@ def measure(folder, delay):
     clock = Clock()
     config, _ = TrainConfig.from_arguments(["--dataset", folder, *OPTIONS])
     dataset = load_dataset(folder)
-    conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed)
+    conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
     found["load"] = clock.read()
     config = complete_for(config, dataset.samples.shape, conditioning.kind)
     streamed, _ = gan.training.build_trainer(config, dataset, conditioning, streamed=True)

@@ -54,3 +54,10 @@ class DataOptions:
         "(default: 12 within each label, 256 among all images, 16 in each plane)",
         whole_number(1, 4096), metavar="N", fixed=True,
     )
+    components: int = option(
+        8, "data",
+        "what the first N numbers of the latent vector stand for in training: the principal "
+        "components of the images within their clusters (fewer for few images; 0: nothing, the "
+        "generator finds a meaning for all of them by itself)",
+        whole_number(0, 50), metavar="N", fixed=True, points=0,
+    )

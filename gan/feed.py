@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.common.errors import UserError
+from gan.data.components import normal_levels
 from gan.data.order import RandomOrder, StreamedOrder
 from gan.data.shards import ShardedImages
 from gan.data.window import Window
@@ -51,6 +52,10 @@ class Feed:
         self._held = None if streamed else _hold(samples)
         self._conditions = tf.constant(conditioning.ids)
         self._codes = tf.constant(conditioning.codes)
+        components = conditioning.components
+        self._components = tf.constant(
+            np.zeros((len(samples), 0), np.uint8) if components is None else components)
+        self._levels = tf.constant(normal_levels())
         self.signature = [tf.TensorSpec([None, self._share], tf.int32)]
         if streamed:
             batch = tf.TensorSpec([self._share, *samples.shape[1:]], samples.dtype)
@@ -82,12 +87,13 @@ class Feed:
             stream: the iterator that `arguments` returned, if it did.
 
         Returns:
-            `(samples, codes)`: float32 [share, H, W, C] in [-1, 1] or [share, 2],
-            and float32 [share, W].
+            `(samples, codes, components)`: float32 [share, H, W, C] in [-1, 1] or
+            [share, 2], float32 [share, W] and float32 [share, D].
         """
         codes = tf.gather(self._codes, tf.gather(self._conditions, indices))
         stored = tf.gather(self._held, indices) if stream is None else stream.get_next()
-        return self._kind.to_floats(stored), codes
+        components = tf.cast(tf.gather(self._components, indices), tf.int32)
+        return self._kind.to_floats(stored), codes, tf.gather(self._levels, components)
 
     def _stream(self, batches):
         """A `tf.data.Dataset` of the samples of each batch, read ahead of the steps."""

@@ -67,9 +67,13 @@ class Clip(keras.layers.Layer):
     """Values cut off at -1 and 1, as those of stored images are.
 
     Black and white are within reach of a linear layer, where tanh only comes
-    near them. Beyond the bounds the gradient is passed while it moves a value
-    back inside, and stopped otherwise: values neither get stuck nor run away.
+    near them. A little beyond the bounds the gradient is passed, so that what is to be
+    black or white settles there and stays it when weights move or are averaged. Farther
+    out it is passed while it moves a value back, and stopped otherwise: values neither
+    get stuck nor run away.
     """
+
+    MARGIN = 0.05  # six grey levels
 
     def call(self, inputs, training=False):
         """[N, ...] → the same shape in [-1, 1]."""
@@ -80,7 +84,8 @@ class Clip(keras.layers.Layer):
 def _clip(values):
     def gradient(upstream):
         # A step of descent moves values against the gradient.
-        inwards = tf.where(values > 1, upstream > 0, tf.where(values < -1, upstream < 0, True))
+        far = 1 + Clip.MARGIN
+        inwards = tf.where(values > far, upstream > 0, tf.where(values < -far, upstream < 0, True))
         return tf.where(inwards, upstream, tf.zeros_like(upstream))
 
     return tf.clip_by_value(values, -1.0, 1.0), gradient

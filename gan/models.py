@@ -87,16 +87,16 @@ def generator_inputs(latents, codes):
     return latents if codes.shape[-1] == 1 else tf.concat([latents, codes], axis=1)
 
 
-def select_logits(outputs, codes):
-    """Return each sample's logit for its own condition.
+def select_logits(outputs, told):
+    """Return each sample's logit for what the discriminator is told of it.
 
     Args:
-        outputs: float32 [N, W], the discriminator's.
-        codes: float32 [N, W] of the conditions.
+        outputs: float32 [N, W + D], the discriminator's.
+        told: float32 [N, W + D], the code of the condition and the components.
 
     Returns:
         float32 [N].
     """
     # With a shared place this is the projection discriminator (Miyato & Koyama
     # 2018) on the last hidden layer: a logit that all share plus the condition's.
-    return tf.reduce_sum(outputs * codes, axis=1)
+    return tf.reduce_sum(outputs * told, axis=1)

@@ -54,6 +54,9 @@ def check_combination(config, given):
     if config.clusters is not None and config.condition == "none":
         raise UserError("--clusters needs --condition labels, clusters or planes, "
                         "got: --condition none")
+    if "components" in given and 2 * config.components > config.latent_dim and not config.resume:
+        raise UserError(f"--components: expected at most half of --latent-dim, which is "
+                        f"{config.latent_dim}, got: {config.components}")
     if config.label_smoothing and config.loss not in ("nonsaturating", "minimax"):
         raise UserError("--label-smoothing needs --loss nonsaturating or minimax, "
                         f"got: --loss {config.loss}")
@@ -89,6 +92,7 @@ def complete(config):
         config,
         lr_g=config.lr if config.lr_g is None else config.lr_g,
         lr_d=config.lr if config.lr_d is None else config.lr_d,
+        components=min(config.components, config.latent_dim // 2),
         # The run may be continued from another folder.
         dataset=path if config.named else os.path.abspath(os.path.expanduser(path)),
     )
@@ -197,7 +201,7 @@ def _renewed(saved):
         saved = saved | {"augment": "none"}
     if saved.get("arch") in UPSAMPLED:  # up to version 1.3 there was no filter
         saved = {"upsampling": "plain"} | saved
-    return saved
+    return {"components": 0} | saved  # which came with version 1.5
 
 
 def divisible(config):

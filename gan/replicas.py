@@ -6,6 +6,8 @@ a single process would take. `Alone` here and `gan.several.Several` have the sam
 step and the loop know neither how many processes there are nor which of them they run in.
 """
 
+import contextlib
+
 from gan.common.errors import UserError
 
 EXIT_LOST = 75  # "try again" among the codes of sysexits.h: nothing is wrong with the input
@@ -56,6 +58,10 @@ class Alone:
         from keras import layers
 
         return layers.Dropout(rate, **settings)
+
+    def watched(self):
+        """Return a context for a call of the train step, which ends one that hangs."""
+        return contextlib.nullcontext()
 
     def exchange(self, message):
         """Tell all processes something and hear what each says; waits for all of them.

@@ -24,15 +24,16 @@ class Several(Alone):
     graphs; each place in a graph has a key, by which its operations meet.
     """
 
-    def __init__(self, index, count, local_index=0, local_count=1):
+    def __init__(self, index, count, local_index, local_count, watch):
         """
         Args:
             index, count, local_index, local_count: see `Alone`.
+            watch: `Watch` over the calls of the train step.
         """
         self.index, self.count = index, count
         self.local_index, self.local_count = local_index, local_count
         self._device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
-        self._places = 0
+        self._watch, self._places = watch, 0
         # Operations that share a resource run in the order of the program: were two
         # processes to begin two messages in different orders, both would wait for ever.
         with tf.device(self._device):
@@ -72,6 +73,10 @@ class Several(Alone):
     def dropout(self, rate, **settings):
         """Return a dropout layer that drops what one process would drop."""
         return SharedDropout(self, rate, **settings)
+
+    def watched(self):
+        """Return a context for a call of the train step, which ends one that hangs."""
+        return self._watch.call()
 
     def exchange(self, message):
         """Tell all processes something and hear what each says; waits for all of them."""
@@ -120,7 +125,7 @@ class Several(Alone):
     def _meeting(self, group):
         # No `timeout_seconds`: TensorFlow lets a thread sleep for each operation that has
         # one, thousands after some seconds. The heartbeats of the cluster end what waits
-        # for a process that is gone, see `gan.run.joining`.
+        # for a process that is gone, see `gan.run.joining`, and a `Watch` the rest.
         fast = group == DEVICES and "GPU" in self._device
         return {"group_size": self.count, "group_key": group,
                 "communication_hint": "nccl" if fast else "ring"}

@@ -76,7 +76,7 @@ def write(options):
     dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit)
     index = write_shards(
         dataset, target, options.shard_size * MEGABYTE, options.seed, data.condition,
-        data.clusters, admit=lambda: refuse_foreign(target, options.force))
+        data.clusters, data.components, admit=lambda: refuse_foreign(target, options.force))
     show(target, index)
     return 0
 

@@ -26,13 +26,14 @@ class TrainState:
             without any.
     """
 
-    def __init__(self, config, shape, code_width, steps, policy="float32", extent=1.0,
-                 replicas=ALONE):
+    def __init__(self, config, shape, code_width, components, steps, policy="float32",
+                 extent=1.0, replicas=ALONE):
         """
         Args:
             config: a complete `TrainConfig`.
             shape: (H, W, C) of an image, (2,) of a point.
             code_width: W of the conditions' codes.
+            components: D, of what the discriminator is told besides.
             steps: of the whole run, for the learning rates' schedule.
             policy: Keras dtype policy of the two networks.
             extent: the unit of points, see `PointDataset`.
@@ -46,7 +47,7 @@ class TrainState:
         self.average = models.build_generator(*generator, **settings)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
-            config.arch, shape, code_width, config.base_channels, policy, extent,
+            config.arch, shape, code_width + components, config.base_channels, policy, extent,
             config.spectral_norm, config.dropout, replicas,
         )
         self.step = tf.Variable(0, dtype=tf.int64, name="step")

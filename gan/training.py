@@ -25,7 +25,7 @@ LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in 
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-def train_step(config, state, replicas, real, codes):
+def train_step(config, state, replicas, real, codes, components):
     """Update the discriminator, then the generator and its EMA.
 
     Every random number is a function of (seed, step, stream).
@@ -38,6 +38,8 @@ def train_step(config, state, replicas, real, codes):
             real samples.
         codes: float32 [N, W], the codes of their conditions. The generated
             samples take the same, so that each occurs as often as in the data.
+        components: float32 [N, D], what their latents begin with, see
+            `gan.data.components`; the generated samples take the same.
 
     Returns:
         float32 [len(MEASURES)], of the whole batch.
@@ -47,6 +49,8 @@ def train_step(config, state, replicas, real, codes):
     loss = LOSSES[config.loss]
     smoothing = {"smoothing": config.label_smoothing} if config.label_smoothing else {}
     latents = draw(tf.random.stateless_normal, [config.latent_dim], LATENTS)
+    latents = tf.concat([components, latents[:, components.shape[1]:]], axis=1)
+    told = tf.concat([codes, components], axis=1)  # what the discriminator knows
     iterate_spectral(discriminator)
     if config.mirror:
         real = mirrored(real, draw(tf.random.stateless_uniform, [1], MIRROR))
@@ -60,8 +64,8 @@ def train_step(config, state, replicas, real, codes):
     real = shown(real, REAL)
     with tf.GradientTape(persistent=True) as tape:
         fake = shown(generator(generator_inputs(latents, codes), training=True), FAKE)
-        real_logits = select_logits(discriminator(real, training=True), codes)
-        fake_logits = select_logits(discriminator(fake, training=True), codes)
+        real_logits = select_logits(discriminator(real, training=True), told)
+        fake_logits = select_logits(discriminator(fake, training=True), told)
         discriminator_loss = loss.discriminator(real_logits, fake_logits, **smoothing)
         generator_loss = loss.generator(real_logits, fake_logits)
         # Without float16 the two scales are 1.
@@ -76,7 +80,7 @@ def train_step(config, state, replicas, real, codes):
         fake_gradient *= tf.reshape(slopes, [-1] + [1] * (len(fake.shape) - 1))
     else:
         fake_gradient = tape.gradient(scaled_generator_loss, fake)
-    gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), codes)
+    gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), told)
     gradients = replicas.mean(gradients, config.reduce_precision)
     state.discriminator_optimizer.apply(gradients, variables)
 
@@ -106,14 +110,15 @@ def train_step(config, state, replicas, real, codes):
     ])])[0]
 
 
-def add_penalty(config, state, draw, gradients, real, fake, codes):
+def add_penalty(config, state, draw, gradients, real, fake, told):
     """Add the gradients of the gradient penalty, in every `gp_interval`-th step.
 
     Args:
-        config, state, codes: as for `train_step`.
+        config, state: as for `train_step`.
         draw: function of a distribution, a shape and a stream, see `draw_share`.
         gradients: list of tensors, the discriminator's, of its scaled loss.
         real, fake: float32 [N, ...], what the discriminator was shown.
+        told: float32 [N, W + D], what it was told of each: code and components.
 
     Returns:
         list of tensors like `gradients`.
@@ -130,13 +135,13 @@ def add_penalty(config, state, draw, gradients, real, fake, codes):
     # R1 + R2 in one pass; the sum of two means is twice the mean of both.
     weight = config.gp_weight * len(points) * burn_in_factor(
         PENALTY, state.step, state.burn_in_steps)
-    codes, points = tf.concat([codes] * len(points), axis=0), tf.concat(points, axis=0)
+    told, points = tf.concat([told] * len(points), axis=0), tf.concat(points, axis=0)
 
     def penalised():
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 inner.watch(points)
-                logits = select_logits(state.discriminator(points, training=True), codes)
+                logits = select_logits(state.discriminator(points, training=True), told)
                 total = tf.reduce_sum(logits)
             penalty = penalty_of(inner.gradient(total, points))
             # Fewer steps, each with more weight: the same pull in the mean.
@@ -201,7 +206,8 @@ class Trainer:
             UserError: when samples cannot be read from the disk any more.
         """
         try:
-            return self._run(*self.feed.arguments(batches))
+            with self.replicas.watched():
+                return self._run(*self.feed.arguments(batches))
         except tf.errors.OpError as error:
             if self.feed.failure:  # what TensorFlow made an error of its own of
                 raise self.feed.failure from error
@@ -213,8 +219,8 @@ class Trainer:
         count = tf.shape(batches)[0]
 
         def advance(index, measures):
-            real, codes = self.feed.batch(batches[index], stream)
-            measured = train_step(self.config, self.state, self.replicas, real, codes)
+            measured = train_step(self.config, self.state, self.replicas,
+                                  *self.feed.batch(batches[index], stream))
             return index + 1, measures.write(index, measured)
 
         measures = tf.TensorArray(tf.float32, size=count)
@@ -239,7 +245,7 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
     """
     feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed, replicas)
     steps, width = config.epochs * feed.steps_per_epoch, conditioning.codes.shape[1]
-    state = TrainState(config, dataset.sample_shape, width, steps, policy, dataset.extent,
-                       replicas)
+    state = TrainState(config, dataset.sample_shape, width, conditioning.component_count, steps,
+                       policy, dataset.extent, replicas)
     sampler = Sampler(state.average, conditioning, config.latent_dim)
     return Trainer(config, state, feed, replicas), sampler

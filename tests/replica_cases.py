@@ -37,7 +37,8 @@ def train(replicas, dataset, name):
     data = [] if "--dataset" in options else ["--dataset", str(dataset), "--clusters", "2"]
     config, _ = TrainConfig.from_arguments([*data, *TINY, *options])
     dataset = load_dataset(config.dataset)
-    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
     config = complete_for(config, dataset.samples.shape, conditioning.kind)
     trainer, _ = build_trainer(config, dataset, conditioning, policy, streamed, replicas)
     batches = trainer.feed.epoch_batches(1)[:STEPS]

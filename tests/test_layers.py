@@ -109,15 +109,16 @@ def test_spectral_layers_within_layers_are_found(tensorflow):
 
 def test_clip_passes_the_gradient_only_where_it_leads_back_inside(tensorflow):
     from gan.layers import Clip
-    tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -0.5, 0.5, 3.0, 3.0])
-    upstream = tf.constant([-1.0, 1.0, 1.0, -1.0, -1.0, 1.0])
+    tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -1.02, -0.5, 0.5, 1.02, 3.0, 3.0])
+    upstream = tf.constant([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
     with tf.GradientTape() as tape:
         tape.watch(values)
         clipped = Clip()(values, training=True)
     gradient = tape.gradient(clipped, values, upstream)
-    assert clipped.numpy().tolist() == [-1, -1, -0.5, 0.5, 1, 1]
-    # Descent moves against the gradient: -3 may rise but not fall, 3 may fall but not rise.
-    assert gradient.numpy().tolist() == [-1, 0, 1, -1, 0, 1]
+    assert clipped.numpy().tolist() == [-1, -1, -1, -0.5, 0.5, 1, 1, 1]
+    # Descent moves against the gradient: -3 may rise but not fall, 3 may fall but not rise,
+    # and what is only just outside may do both.
+    assert gradient.numpy().tolist() == [-1, 0, 1, 1, -1, -1, 0, 1]
 
 
 def test_clip_is_a_plain_clip_when_nothing_is_trained(tensorflow):

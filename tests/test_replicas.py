@@ -160,19 +160,64 @@ def test_a_lost_process_ends_all_with_one_line(tiny_npz, tmp_path, victim, kind)
     assert "--resume --devices 2" in lines[0] and "Traceback" not in output
 
 
+def begin_by_hand(programs, datasets, folder, *options):
+    """Start one process for each program and data set, as one would on several machines."""
+    addresses, running = free_addresses(len(datasets)), []
+    for index, (program, dataset) in enumerate(zip(programs, datasets, strict=True)):
+        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        running.append(subprocess.Popen(
+            [sys.executable, *program, "--dataset", str(dataset), *TINY, "--clusters", "2",
+             "--outdir", str(folder), *options], stderr=subprocess.PIPE, cwd=ROOT,
+            stdout=subprocess.DEVNULL, text=True, env=os.environ | {
+                "TF_CONFIG": json.dumps(task)}))
+    return running
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_ends_all_with_one_line(tiny_npz, tmp_path):
+    quick = ("from gan.common.device import import_tensorflow; import_tensorflow(False)\n"
+             "import gan.watch, gan.feed, time; gan.watch.SECONDS = 4\n")
+    hang = ("calls = []; arguments = gan.feed.Feed.arguments\n"
+            "def hang(feed, batches):\n"
+            "    calls.append(len(batches))\n"
+            "    time.sleep(1000 if len(calls) > 5 else 0)\n"
+            "    return arguments(feed, batches)\n"
+            "gan.feed.Feed.arguments = hang\n")
+    start = ("from gan.common.errors import run_script\nimport train_gan\n"
+             "run_script('train_gan.py', train_gan.main)\n")
+    running = begin_by_hand([["-c", quick + start], ["-c", quick + hang + start]],
+                            [tiny_npz] * 2, tmp_path / "run", "--epochs", "2000")
+    errors = []
+    for process in running:
+        errors += process.communicate(timeout=120)[1].splitlines()
+        assert process.returncode == EXIT_LOST, errors
+    assert len(errors) == 2 and all("To continue: python" in line for line in errors), errors
+    assert "is gone or does not answer" in errors[0]
+    assert "process 1 of 2 completed no step for" in errors[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("request_", ["time", "Ctrl-C"])
+def test_processes_stop_together_when_time_is_up_or_ctrl_c_comes(tiny_npz, tmp_path, request_):
+    limit = ["--max-minutes", "0.5"] if request_ == "time" else []
+    process = begin(tmp_path, tiny_npz, "--epochs", "20000", *limit)
+    wait_for_epoch(process)
+    if request_ == "Ctrl-C":
+        process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == (0 if limit else 128 + signal.SIGINT), output
+    assert ("time is up: " if limit else "interrupted at step") in output
+    assert "--resume --devices 2" in output and "Traceback" not in output
+    assert len(list((tmp_path / "checkpoints").iterdir())) <= 2
+
+
 @pytest.mark.slow
 def test_other_data_in_one_process_end_all_with_one_line(tiny_npz, tmp_path):
     other = tmp_path / "other.npz"
     with np.load(tiny_npz) as file:
         np.savez(other, x_train=255 - file["x_train"], y_train=file["y_train"])
-    addresses, running = free_addresses(2), []
-    for index, data in enumerate((tiny_npz, other)):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        running.append(subprocess.Popen(
-            [sys.executable, str(ROOT / "train_gan.py"), "--dataset", str(data), *TINY,
-             "--clusters", "2", "--outdir", str(tmp_path / "run")], stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL, text=True, env=os.environ | {
-                "TF_CONFIG": json.dumps(task)}))
+    running = begin_by_hand([[str(ROOT / "train_gan.py")]] * 2, [tiny_npz, other],
+                            tmp_path / "run")
     for process in running:
         errors = process.communicate(timeout=120)[1]
         assert process.returncode == 2, errors

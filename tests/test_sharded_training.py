@@ -30,7 +30,8 @@ def build(folder, streamed=True):
 
     config, _ = TrainConfig.from_arguments(["--dataset", str(folder), *TINY, "--clusters", "2"])
     dataset = load_dataset(config.dataset)
-    conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed)
+    conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
     config = complete_for(config, dataset.samples.shape, conditioning.kind)
     return build_trainer(config, dataset, conditioning, "float32", streamed)[0]
 

@@ -16,7 +16,8 @@ def build(tiny_npz, *options, policy="float32", streamed=False):
         arguments += ["--clusters", "2"]
     config, _ = TrainConfig.from_arguments(arguments)
     dataset = load_dataset(config.dataset)
-    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed)
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
     config = complete_for(config, dataset.samples.shape, conditioning.kind)
     return build_trainer(config, dataset, conditioning, policy, streamed)[0]
 

@@ -7,12 +7,13 @@ there are any; k-means clusters of the images serve without (Liu et al. 2020,
 label serve best.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gan.common.errors import UserError
 from gan.data.clustering import edge_features, k_means
+from gan.data.components import Components
 from gan.data.names import STACKED
 
 MOST_INDICES = 10**5  # values in a code
@@ -25,7 +26,7 @@ IMAGES_PER_CLUSTER = 32  # at least; with 15 what was drawn for one was too much
 # lose every run that was saved before.
 SAVED_AS = {"ids": "conditions/ids", "probabilities": "conditions/shares",
             "code_indices": "conditions/parts", "kind": "conditions/kind",
-            "class_of": "conditions/class_of"}
+            "class_of": "conditions/class_of", "components": "conditions/components"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Conditioning:
             at one that all share; for colour planes at the cluster's in each.
         kind: "labels", "clusters", "planes" or "none".
         class_of: int32 [K], the label of each condition, or None without labels.
+        components: uint8 [N, D], what the first D numbers of an image's latent vector
+            stand for, see `gan.data.components`; None for nothing.
     """
 
     ids: np.ndarray
@@ -47,6 +50,17 @@ class Conditioning:
     code_indices: np.ndarray
     kind: str
     class_of: np.ndarray | None = None
+    components: np.ndarray | None = None
+
+    @property
+    def component_count(self):
+        """D, the number of components."""
+        return 0 if self.components is None else self.components.shape[1]
+
+    def with_components(self, most):
+        """Return the same with the first components only, so many at most."""
+        few = None if not most or self.components is None else self.components[:, :most]
+        return replace(self, components=few)
 
     @property
     def count(self):
@@ -66,12 +80,13 @@ class Conditioning:
 
     def describe(self):
         """The conditions in words."""
+        number = self.component_count
         return {
             "none": "none",
             "labels": f"{self.count} clusters within the labels",
             "clusters": f"{self.count} clusters of all images",
             "planes": f"{self.count} combinations of clusters in the colour planes",
-        }[self.kind]
+        }[self.kind] + (f", {number} principal components within them" if number else "")
 
     def to_arrays(self):
         """Return dict of name → array, for a checkpoint."""
@@ -97,10 +112,10 @@ class Conditioning:
         class_of = saved["class_of"]
         return cls(saved["ids"].astype(np.int32), saved["probabilities"].astype(np.float32),
                    saved["code_indices"].astype(np.int32), str(saved["kind"]),
-                   None if class_of is None else class_of.astype(np.int32))
+                   None if class_of is None else class_of.astype(np.int32), saved["components"])
 
 
-def _fits(samples, ids, probabilities, code_indices, kind, class_of):
+def _fits(samples, ids, probabilities, code_indices, kind, class_of, components):
     """Whether arrays out of a file are those of a conditioning of so many samples."""
     try:
         count = len(probabilities)
@@ -110,12 +125,14 @@ def _fits(samples, ids, probabilities, code_indices, kind, class_of):
             and code_indices.ndim == 2 and len(code_indices) == count
             and code_indices.min() >= 0 and code_indices.max() < MOST_INDICES
             and (class_of is None or class_of.shape == (count,))
+            and (components is None or (components.dtype == np.uint8 and components.ndim == 2
+                                        and len(components) == samples))
             and str(kind) in ("labels", "clusters", "planes", "none"))
     except (TypeError, AttributeError, ValueError):
         return False
 
 
-def condition_dataset(dataset, kind, clusters, seed):
+def condition_dataset(dataset, kind, clusters, seed, components=0):
     """Give every image of a data set its condition.
 
     Args:
@@ -124,6 +141,8 @@ def condition_dataset(dataset, kind, clusters, seed):
         clusters: how many clusters (within each label, in each plane, or in all); None: the
             default, fewer for a small data set.
         seed: of the k-means starts.
+        components: how many principal components within the clusters, at most; there are
+            none in planes, and without clusters.
 
     Returns:
         A `Conditioning`.
@@ -146,7 +165,7 @@ def condition_dataset(dataset, kind, clusters, seed):
     if kind == "planes":
         default = min(CLUSTERS_OF_PLANE, len(dataset.images))
         return _by_planes(dataset.images, clusters or default, random)
-    return _by_clusters(dataset, kind == "labels", clusters, random)
+    return _by_clusters(dataset, kind == "labels", clusters, components, random)
 
 
 def kind_for(dataset, kind):
@@ -158,7 +177,7 @@ def kind_for(dataset, kind):
     return "clusters" if dataset.labels is None else "labels"
 
 
-def _by_clusters(dataset, labelled, clusters, random):
+def _by_clusters(dataset, labelled, clusters, components, random):
     """Clusters within each label, or of all images, and the group of each."""
     features = edge_features(dataset.images)
     groups = dataset.labels if labelled else np.zeros(len(features), np.int32)
@@ -184,27 +203,30 @@ def _by_clusters(dataset, labelled, clusters, random):
         centres = np.stack([features[ids == cluster].mean(axis=0) for cluster in range(count)])
         found = k_means(centres, min(GROUPS_OF_CLUSTERS, count), random)
         group_of = np.unique(found, return_inverse=True)[1]
-    return from_groups(ids, group_of, labelled)
+    levels = Components(features, ids, group_of, components).levels
+    return from_groups(ids, group_of, labelled, levels)
 
 
-def from_groups(ids, group_of, labelled):
+def from_groups(ids, group_of, labelled, levels=None):
     """Return the `Conditioning` of clusters that belong to groups.
 
     Args:
         ids: int32 [N] in [0, K), each image's cluster; each occurs.
         group_of: int [K], each cluster's label, or its cluster of clusters.
         labelled: whether the groups are labels.
+        levels: uint8 [N, D], the components within the clusters; None or D = 0 for none.
     """
+    levels = levels if levels is not None and levels.size else None
     count, kind = len(group_of), "labels" if labelled else "clusters"
     probabilities = np.bincount(ids, minlength=count).astype(np.float32) / len(ids)
     if count == 1:
         return Conditioning(ids, probabilities, np.zeros((1, 1), np.int32), kind,
-                            group_of if labelled else None)
+                            group_of if labelled else None, levels)
     own = np.arange(count)
     shared = np.full(count, count + group_of.max() + 1)
     indices = np.stack([own, count + group_of, shared], axis=1)
     return Conditioning(ids, probabilities, indices.astype(np.int32), kind,
-                        group_of if labelled else None)
+                        group_of if labelled else None, levels)
 
 
 def _by_planes(images, clusters, random):

@@ -23,7 +23,7 @@ ROOM = 2**20  # bytes for the index and whatever else is small
 
 
 def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="auto",
-                 clusters=None, admit=lambda: None):
+                 clusters=None, components=0, admit=lambda: None):
     """Write a data set as shards, in a random order, with its conditions.
 
     Args:
@@ -31,7 +31,7 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="au
         target: the folder; it is there when all is written, and not before.
         shard_bytes: largest size of a shard.
         seed: of the order and of the clusters.
-        condition, clusters: see `condition_dataset`.
+        condition, clusters, components: see `condition_dataset`.
         admit: function that raises a `UserError` if `target` may not be replaced,
             called just before it is.
 
@@ -58,7 +58,7 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="au
         if dataset.labels is not None:
             writer.add_file("labels", dataset.labels[order].astype(np.int32))
         _add_tests(dataset, writer)
-        _add_conditions(folder, writer, condition, clusters, seed)
+        _add_conditions(folder, writer, condition, clusters, seed, components)
         index = writer.finish()
         admit()
     return index
@@ -100,8 +100,9 @@ def _add_tests(dataset, writer):
         writer.add_file("test_labels", np.asarray(labels[chosen], np.int32))
 
 
-def _add_conditions(folder, writer, condition, clusters, seed):
+def _add_conditions(folder, writer, condition, clusters, seed, components):
     index, path = writer.index, folder / "conditions.npz"
-    found = find_conditions(ShardedDataset.of(folder, index), condition, clusters, seed)
+    found = find_conditions(ShardedDataset.of(folder, index), condition, clusters, seed, components)
     write_conditions(path, found)
-    index["conditions"] = entry_of(path) | {"kind": found.kind, "clusters": clusters}
+    index["conditions"] = entry_of(path) | {"kind": found.kind, "clusters": clusters,
+                                             "components": components}

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from gan.common.errors import UserError, describe_os_error
 from gan.data.clustering import EdgeFeatures
+from gan.data.components import Components
 from gan.data.conditioning import (
     SAVED_AS,
     Conditioning,
@@ -25,12 +26,12 @@ from gan.data.shard_files import flush
 PART_BYTES, PART_DISTANCES = 2**26, 2**24  # of images read, and of distances computed at a time
 
 
-def conditions_of(dataset, kind, clusters, seed):
+def conditions_of(dataset, kind, clusters, seed, components=0):
     """Give every sample of a data set its condition, wherever the samples lie.
 
     Args:
-        dataset, kind, clusters, seed: see `condition_dataset`. With shards that hold
-            conditions of this kind and number, the seed is that of writing them.
+        dataset, kind, clusters, seed, components: see `condition_dataset`. With shards that
+            hold such conditions, the seed is that of writing them.
 
     Returns:
         A `Conditioning`.
@@ -39,14 +40,16 @@ def conditions_of(dataset, kind, clusters, seed):
         UserError: as `condition_dataset`, or for a damaged file of conditions.
     """
     if not dataset.streamed:
-        return condition_dataset(dataset, kind, clusters, seed)
+        return condition_dataset(dataset, kind, clusters, seed, components)
     stored = dataset.index.get("conditions") or {}
-    if kind_for(dataset, kind) == stored.get("kind") and clusters == stored.get("clusters"):
-        return read_conditions(dataset.folder / stored["file"], len(dataset.images))
+    if ((kind_for(dataset, kind), clusters) == (stored.get("kind"), stored.get("clusters"))
+            and components <= stored.get("components", 0)):
+        found = read_conditions(dataset.folder / stored["file"], len(dataset.images))
+        return found.with_components(components)
     if kind != "none":
         note(f"{dataset.folder}: no such conditions were stored; all images are read once to find "
-             "them (python -m gan.shards --condition and --clusters store them)")
-    return find_conditions(dataset, kind, clusters, seed)
+             "them (python -m gan.shards --condition, --clusters and --components store them)")
+    return find_conditions(dataset, kind, clusters, seed, components)
 
 
 def read_conditions(path, count):
@@ -83,12 +86,12 @@ def write_conditions(path, conditioning):
         flush(file)
 
 
-def find_conditions(dataset, kind, clusters, seed):
+def find_conditions(dataset, kind, clusters, seed, components=0):
     """Find clusters in the sample of a data set and give each image the nearest.
 
     Args:
         dataset: a `ShardedDataset`.
-        kind, clusters, seed: see `condition_dataset`.
+        kind, clusters, seed, components: see `condition_dataset`.
 
     Returns:
         A `Conditioning`.
@@ -96,33 +99,38 @@ def find_conditions(dataset, kind, clusters, seed):
     if kind == "none":
         return condition_dataset(dataset, kind, clusters, seed)
     sample = dataset.sample()
-    found = condition_dataset(sample, kind, clusters, seed)
+    found = condition_dataset(sample, kind, clusters, seed, components)
     if len(sample.images) == len(dataset.images):
         return found
     if found.kind == "planes":
         return _by_planes(dataset, sample, found)
-    return _by_clusters(dataset, sample, found)
+    return _by_clusters(dataset, sample, found, components)
 
 
-def _by_clusters(dataset, sample, found):
+def _by_clusters(dataset, sample, found, components):
     labelled = found.class_of is not None
     features = EdgeFeatures(sample.images)
-    centres = _centres(features.of(sample.images), found.ids)
+    described = features.of(sample.images)
+    centres = _centres(described, found.ids)
     groups = found.class_of if labelled else (
         found.code_indices[:, 1] - found.count if found.count > 1 else np.zeros(1, np.int32))
+    fitted = Components(described, found.ids, groups, components)
     if labelled:  # a class so rare that the sample has none of it is one cluster
         rare = np.setdiff1d(dataset.labels, groups)
         groups = np.append(groups, rare).astype(np.int32)
         centres = np.concatenate([centres, np.zeros((len(rare), centres.shape[1]), np.float32)])
     ids = np.empty(len(dataset.images), np.int32)
+    levels = np.empty((len(ids), fitted.levels.shape[1]), np.uint8)
     for part, images in _parts(dataset.images, len(centres)):
-        distances = _distances(features.of(images), centres)
+        described = features.of(images)
+        distances = _distances(described, centres)
         if labelled:
             distances[dataset.labels[part][:, None] != groups] = np.inf
         ids[part] = distances.argmin(axis=1)
+        levels[part] = fitted.of(described, ids[part])
     present, ids = np.unique(ids, return_inverse=True)
     groups = groups[present] if labelled else np.unique(groups[present], return_inverse=True)[1]
-    return from_groups(ids.astype(np.int32), groups, labelled)
+    return from_groups(ids.astype(np.int32), groups, labelled, levels)
 
 
 def _by_planes(dataset, sample, found):

@@ -14,6 +14,7 @@ from gan.option_rules import OWN, flag
 from gan.replicas import ALONE, DismissedError, LostPartnerError, PartnerError
 from gan.run.cluster import find_place
 from gan.run.meeting import meet, name_of
+from gan.watch import Watch
 
 HEARTBEAT_SECONDS = 12  # without a sign of life, after which a process counts as gone
 FAREWELL_SECONDS = 10  # for telling the others why this process ends
@@ -59,7 +60,8 @@ def joined(config, continuation):
     local_index, local_count = neighbours.index(place.index), len(neighbours)
     _take_device(config.device, local_index, local_count)
     leave_abruptly()  # TensorFlow would wait for the others once more at the end
-    replicas = join([address for address, _ in processes], place.index, local_index, local_count)
+    replicas = join([address for address, _ in processes], place.index, local_index, local_count,
+                    continuation)
     try:
         yield replicas
     except (PartnerError, DismissedError):
@@ -95,7 +97,8 @@ def _farewell(replicas, error, hosts, continuation):
     return UserError(f"{who}: {words}") if isinstance(error, UserError) else error
 
 
-def join(addresses, index, local_index=0, local_count=1, name="train_gan.py"):
+def join(addresses, index, local_index=0, local_count=1, continuation="--resume",
+         name="train_gan.py"):
     """Join the cluster; returns the `Several` that the step and the loop talk to.
 
     To be called once, with TensorFlow imported and nothing computed yet.
@@ -103,6 +106,7 @@ def join(addresses, index, local_index=0, local_count=1, name="train_gan.py"):
     Args:
         addresses: list of "host:port", one a process.
         index, local_index, local_count: see `gan.replicas.Alone`.
+        continuation: the command that continues the run.
         name: of the program, written before a message.
     """
     message = f"{name}: error: the other processes did not join within {JOIN_SECONDS} seconds\n"
@@ -117,7 +121,8 @@ def join(addresses, index, local_index=0, local_count=1, name="train_gan.py"):
 
     from gan.several import Several
 
-    replicas = Several(index, len(addresses), local_index, local_count)
+    watch = Watch(f"{name}: error: {name_of(index, len(addresses))}", continuation)
+    replicas = Several(index, len(addresses), local_index, local_count, watch)
     replicas.strategy = strategy  # the servers live as long as this
     return replicas
 
