@@ -21,7 +21,7 @@ from tests.test_training import assert_same, values
 @pytest.fixture(scope="module")
 def sharded(tiny_npz, tmp_path_factory):
     target = tmp_path_factory.mktemp("shards") / "shapes"
-    write_shards(load_dataset(str(tiny_npz)), target, 20_000, clusters=2)
+    write_shards(load_dataset(str(tiny_npz)), target, 20_000, clusters=2, components=8)
     return target
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError, run_script
+from gan.data.components import normal_levels
 from gan.data.conditioning import condition_dataset
 from gan.data.dataset import Dataset
 from gan.data.datasets import load_dataset
@@ -35,7 +36,7 @@ def shapes(tiny_npz):
 def sharded(shapes, tmp_path_factory):
     """A folder of five shards with 320 labelled images and 64 test images."""
     target = tmp_path_factory.mktemp("shards") / "shapes"
-    write_shards(shapes, target, SHARD, clusters=2)
+    write_shards(shapes, target, SHARD, clusters=2, components=8)
     return target
 
 
@@ -106,8 +107,8 @@ def test_the_index_says_what_numpy_and_sha256_find(sharded):
 
 
 def test_the_same_seed_writes_the_same_files(shapes, sharded, tmp_path):
-    write_shards(shapes, tmp_path / "again", SHARD, clusters=2)
-    write_shards(shapes, tmp_path / "other", SHARD, clusters=2, seed=1)
+    write_shards(shapes, tmp_path / "again", SHARD, clusters=2, components=8)
+    write_shards(shapes, tmp_path / "other", SHARD, clusters=2, components=8, seed=1)
     index, again, other = (json.loads((folder / "shards.json").read_text())
                            for folder in (sharded, tmp_path / "again", tmp_path / "other"))
     assert index == again and index["fingerprint"] != other["fingerprint"]
@@ -231,11 +232,13 @@ def test_a_batch_larger_than_an_epoch_is_refused():
 
 def test_conditions_are_stored_and_keep_to_the_labels(sharded):
     found = load_dataset(str(sharded))
-    stored = conditions_of(found, "auto", 2, 99)  # the seed is that of writing
-    assert stored.kind == "labels" and stored.count == 4
+    stored = conditions_of(found, "auto", 2, 99, 4)  # the seed is that of writing
+    assert stored.kind == "labels" and stored.count == 4 and stored.component_count == 1
+    assert conditions_of(found, "auto", 2, 99).component_count == 0
     np.testing.assert_array_equal(stored.class_of[stored.ids], found.labels)
-    expected = condition_dataset(found.sample(), "labels", 2, 0)
+    expected = condition_dataset(found.sample(), "labels", 2, 0, 8)
     np.testing.assert_array_equal(stored.ids, expected.ids)
+    np.testing.assert_array_equal(stored.components, expected.components)
     assert conditions_of(found, "none", None, 0).count == 1
 
 
@@ -273,6 +276,18 @@ def test_images_outside_of_the_sample_go_to_the_nearest_cluster(tmp_path, small_
     assert same.all() or not same.any()  # the two kinds, numbered either way
     np.testing.assert_allclose(conditions.probabilities, np.bincount(conditions.ids) / len(same),
                                rtol=1e-6)
+
+
+def test_images_outside_of_the_sample_have_components(tmp_path, small_sample, tiny_npz,
+                                                      monkeypatch):
+    monkeypatch.setattr("gan.data.components.IMAGES_PER_COMPONENT", 20)
+    shapes = load_dataset(str(tiny_npz))
+    found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
+    conditions = find_conditions(found, "labels", 1, 0, 3)
+    assert conditions.components.shape == (320, 3)
+    values = normal_levels()[conditions.components]  # a third of the images was fitted
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=0.3)
+    np.testing.assert_allclose(np.cov(values.T), np.eye(3), atol=0.4)
 
 
 def test_a_class_that_the_sample_lacks_is_a_condition_of_its_own(tmp_path, small_sample):
