@@ -285,9 +285,9 @@ def test_images_outside_of_the_sample_have_components(tmp_path, small_sample, ti
     found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
     conditions = find_conditions(found, "labels", 1, 0, 3)
     assert conditions.components.shape == (320, 3)
-    values = normal_levels()[conditions.components]  # a third of the images was fitted
+    values = normal_levels()[conditions.components]  # fitted to a hundred images
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=0.3)
-    np.testing.assert_allclose(np.cov(values.T), np.eye(3), atol=0.4)
+    np.testing.assert_allclose(np.cov(values.T), np.eye(3), atol=0.6)
 
 
 def test_a_class_that_the_sample_lacks_is_a_condition_of_its_own(tmp_path, small_sample):
