@@ -29,7 +29,7 @@ def test_the_page_of_options_is_current():
 
 def test_the_page_of_options_has_rows_as_declared():
     text = PAGE.read_text()
-    for row in ("| `--epochs N` |  | passes over the data (default: 5, or as many as show",
+    for row in ("| `--epochs N` |  | passes over the data (default: 3, or as many as show",
                 "| `--dataset NAME\\|PATH` | `mnist` | mnist, fashion_mnist",
                 "| `--arch` | `auto` | `auto`, `conv`, `dcgan`, `resnet`, `mlp`: ",
                 "| `--dry-run` |  | check everything",
