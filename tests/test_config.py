@@ -1,5 +1,6 @@
 import pytest
 
+from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.option_rules import complete_for
 
@@ -63,10 +64,22 @@ def test_doublings_are_filtered_where_a_checkerboard_would_show(arguments, shape
 
 
 @pytest.mark.parametrize(("images", "arguments", "epochs"), [
-    (60_000, [], 5), (20_000, [], 5), (19_999, [], 6), (621, [], 162), (621, ["--epochs", "3"], 3)])
+    (60_000, [], 3), (33_334, [], 3), (33_333, [], 4), (621, [], 162), (621, ["--epochs", "3"], 3)])
 def test_few_images_are_shown_more_often(images, arguments, epochs):
     config, _ = TrainConfig.from_arguments(arguments)
     assert complete_for(config, (images, 64, 64, 3), "none").epochs == epochs
+
+
+@pytest.mark.parametrize(("arguments", "components"), [
+    ([], 8), (["--latent-dim", "6"], 3), (["--latent-dim", "1"], 0), (["--components", "32"], 32),
+    (["--components", "0"], 0), (["--dataset", "ring"], 0)])
+def test_half_of_the_latents_are_components_at_most(arguments, components):
+    assert TrainConfig.from_arguments(arguments)[0].components == components
+
+
+def test_more_components_than_that_are_refused():
+    with pytest.raises(UserError, match="at most half of --latent-dim, which is 64, got: 33"):
+        TrainConfig.from_arguments(["--components", "33"])
 
 
 @pytest.mark.parametrize(("epochs", "interval"), [(5, 1), (40, 1), (41, 2), (162, 5)])
