@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan.data.clustering import PrincipalComponents, edge_features, k_means
+from gan.data.clustering import PrincipalComponents, cluster_features, k_means, thumbnails
 from gan.data.datasets import load_dataset
 from gan.data.orientation import orientation_histograms
 
@@ -67,7 +67,7 @@ def test_k_means_finds_separate_clouds():
 @pytest.mark.parametrize("count", [2, 3, 40])
 def test_identical_images_have_one_feature_and_one_cluster(count, shade):
     images = np.full((count, 16, 16, 1), shade, np.uint8)
-    features = edge_features(images)
+    features = cluster_features(images)
     np.testing.assert_array_equal(features, np.zeros((count, 50), np.float32))
     assert len(set(k_means(features, count, np.random.default_rng(0)).tolist())) == 1
 
@@ -77,3 +77,28 @@ def test_more_clusters_than_different_points():
     found = k_means(points, 6, np.random.default_rng(0))
     assert len(set(found[:10].tolist())) == len(set(found[10:].tolist())) == 1
     assert found[0] != found[10]
+
+
+@pytest.mark.parametrize("size", [16, 50])
+def test_thumbnails_are_mean_colours(size):
+    images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8)
+    found = thumbnails(images).reshape(3, 4, 4, 3)
+    edges = np.arange(5) * size // 4
+    for row in range(4):
+        for column in range(4):
+            cell = images[:, edges[row] : edges[row + 1], edges[column] : edges[column + 1]]
+            np.testing.assert_allclose(found[:, row, column], cell.mean(axis=(1, 2)) / 255,
+                                       rtol=1e-5)
+
+
+def test_images_in_colour_are_told_apart_by_colour_and_by_edges():
+    random, count = np.random.default_rng(0), 200
+    red, upright = random.integers(0, 2, (2, count)).astype(bool)
+    images = np.zeros((count, 16, 16, 3), np.uint8)
+    images[upright, :, 6:10] = 120  # the same edges whatever the colour
+    images[~upright, 6:10] = 120
+    images[red, ..., 0] += 60
+    images[~red, ..., 2] += 60
+    clusters = k_means(cluster_features(images), 4, np.random.default_rng(0))
+    kinds = 2 * red + upright
+    assert len({(kind, cluster) for kind, cluster in zip(kinds, clusters, strict=True)}) == 4

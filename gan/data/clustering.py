@@ -4,6 +4,8 @@ import numpy as np
 
 from gan.data.orientation import orientation_histograms
 
+LEAST_DEVIATION = 1e-3  # of colours, below which they are the same everywhere
+GRID = 4  # cells each way, of whose colours there is a mean
 COMPONENTS = 50  # principal components that the clusters are made in
 MOST_IMAGES = 65_536  # that the components are found from
 PART = 8192  # images described at a time
@@ -11,24 +13,44 @@ ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
 
 
-class EdgeFeatures:
-    """The principal components of the edges in images."""
+class ClusterFeatures:
+    """The principal components of the edges in images, and of the colours if they have any."""
 
     def __init__(self, images):
         """
         Args:
             images: uint8 [N, H, W, C], whose components they are.
         """
-        sample = np.concatenate([orientation_histograms(part) for part in some_of(images)])
-        self._components = PrincipalComponents(sample, COMPONENTS)
+        self._edges = _components_of(images, orientation_histograms)
+        self._colours = _components_of(images, thumbnails) if images.shape[-1] == 3 else None
 
     def of(self, images):
         """Return float32 [N, components] of uint8 [N, H, W, C], these or others like them."""
-        return self._components.project(orientation_histograms(images))
+        edges = self._edges.project(orientation_histograms(images))
+        if self._colours is None:
+            return edges
+        # As large a variance as that of the edges, so that neither decides alone.
+        unit = self._edges.deviation / max(self._colours.deviation, LEAST_DEVIATION)
+        return np.concatenate(
+            [edges, np.float32(unit) * self._colours.project(thumbnails(images))], axis=1)
 
 
-def edge_features(images):
-    """Describe images by the principal components of their edges.
+def _components_of(images, describe):
+    sample = np.concatenate([describe(part) for part in some_of(images)])
+    return PrincipalComponents(sample, COMPONENTS)
+
+
+def thumbnails(images):
+    """Return the mean colours of a grid of 4 x 4 cells: uint8 [N, H, W, C] → float32 [N, 16 C]."""
+    at = np.arange(GRID) * images.shape[1] // GRID
+    rows = np.add.reduceat(images, at, axis=1, dtype=np.float32)
+    cells = np.add.reduceat(rows, at, axis=2)
+    size = np.diff([*at, images.shape[1]])
+    return (cells / (255 * size[:, None, None] * size[:, None])).reshape(len(images), -1)
+
+
+def cluster_features(images):
+    """Describe images by the principal components of their edges and colours.
 
     Args:
         images: uint8 [N, H, W, C].
@@ -36,7 +58,7 @@ def edge_features(images):
     Returns:
         float32 [N, components]; what is held besides does not grow with N.
     """
-    features = EdgeFeatures(images)
+    features = ClusterFeatures(images)
     return np.concatenate([features.of(images[start : start + PART])
                            for start in range(0, len(images), PART)])
 
@@ -51,7 +73,11 @@ def some_of(images):
 
 
 class PrincipalComponents:
-    """The directions in which arrays vary most."""
+    """The directions in which arrays vary most.
+
+    Attributes:
+        deviation: the root of the variance along all of them together.
+    """
 
     def __init__(self, arrays, number):
         """
@@ -64,8 +90,9 @@ class PrincipalComponents:
         covariance = np.zeros((flat.shape[1], flat.shape[1]), np.float32)
         for part in self._centred(arrays):
             covariance += part.T @ part
-        _, vectors = np.linalg.eigh(covariance / len(flat))
+        variances, vectors = np.linalg.eigh(covariance / len(flat))
         self._axes = np.ascontiguousarray(vectors[:, ::-1][:, :number])
+        self.deviation = float(np.sqrt(max(variances[::-1][:number].sum(), 0)))
 
     def project(self, arrays):
         """Return float32 [N, components], in the unit of `arrays`, largest variance first."""

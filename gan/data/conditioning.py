@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.data.clustering import edge_features, k_means
+from gan.data.clustering import cluster_features, k_means
 from gan.data.components import Components
 from gan.data.names import STACKED
 
@@ -179,7 +179,7 @@ def kind_for(dataset, kind):
 
 def _by_clusters(dataset, labelled, clusters, components, random):
     """Clusters within each label, or of all images, and the group of each."""
-    features = edge_features(dataset.images)
+    features = cluster_features(dataset.images)
     groups = dataset.labels if labelled else np.zeros(len(features), np.int32)
     wanted = clusters or (CLUSTERS_PER_LABEL if labelled else CLUSTERS_WITHOUT_LABELS)
     ids, group_of = np.zeros(len(features), np.int32), []
@@ -236,7 +236,7 @@ def _by_planes(images, clusters, random):
         raise UserError(f"--clusters: expected at most {len(images)}, the number of images "
                         f"to divide, got: {clusters}")
     found = np.stack([
-        k_means(edge_features(images[..., plane : plane + 1]), clusters, random)
+        k_means(cluster_features(images[..., plane : plane + 1]), clusters, random)
         for plane in range(planes)
     ], axis=1)
     return from_planes(found, clusters)

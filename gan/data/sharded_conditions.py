@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gan.common.errors import UserError, describe_os_error
-from gan.data.clustering import EdgeFeatures
+from gan.data.clustering import ClusterFeatures
 from gan.data.components import Components
 from gan.data.conditioning import (
     SAVED_AS,
@@ -109,7 +109,7 @@ def find_conditions(dataset, kind, clusters, seed, components=0):
 
 def _by_clusters(dataset, sample, found, components):
     labelled = found.class_of is not None
-    features = EdgeFeatures(sample.images)
+    features = ClusterFeatures(sample.images)
     described = features.of(sample.images)
     centres = _centres(described, found.ids)
     groups = found.class_of if labelled else (
@@ -139,7 +139,7 @@ def _by_planes(dataset, sample, found):
     known = []
     for plane in range(planes):
         images = sample.images[..., plane : plane + 1]
-        features = EdgeFeatures(images)
+        features = ClusterFeatures(images)
         numbers = found.code_indices[found.ids, plane] - plane * clusters
         present, numbers = np.unique(numbers, return_inverse=True)
         known.append((features, present, _centres(features.of(images), numbers)))
