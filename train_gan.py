@@ -181,7 +181,7 @@ def begin_or_continue(config, given, folder):
 
 def load_data(config, checkpoint, whose="that the run to resume was trained on"):
     """Load the samples and give each its condition, or take that from the checkpoint."""
-    from gan.data.conditioning import Conditioning
+    from gan.data.conditions import Conditioning
     from gan.data.datasets import load_dataset
     from gan.data.sharded_conditions import conditions_of
 

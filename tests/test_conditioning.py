@@ -5,7 +5,8 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.data.class_rows import class_rows
-from gan.data.conditioning import Conditioning, condition_dataset
+from gan.data.conditioning import condition_dataset
+from gan.data.conditions import Conditioning
 from gan.data.datasets import Dataset, load_dataset
 
 

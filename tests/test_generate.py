@@ -178,7 +178,7 @@ def refusal(done):
 @pytest.fixture(scope="module")
 def make_export(tensorflow, tmp_path_factory):
     """A function that exports an untrained generator of strong contrasts."""
-    from gan.data.conditioning import Conditioning
+    from gan.data.conditions import Conditioning
     from gan.export import export_generator
     from gan.models import build_generator
     from gan.sampling import Sampler

@@ -302,7 +302,7 @@ def test_points_are_a_scatter_over_the_plane(tensorflow, tmp_path, page):
 
 def export_points(tf, folder):
     """Export an untrained generator of points of some spread; returns the folder."""
-    from gan.data.conditioning import Conditioning
+    from gan.data.conditions import Conditioning
     from gan.export import export_generator
     from gan.models import build_generator
     from gan.sampling import Sampler

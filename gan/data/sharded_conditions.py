@@ -12,14 +12,8 @@ from tqdm import tqdm
 from gan.common.errors import UserError, describe_os_error
 from gan.data.clustering import ClusterFeatures
 from gan.data.components import Components
-from gan.data.conditioning import (
-    SAVED_AS,
-    Conditioning,
-    condition_dataset,
-    from_groups,
-    from_planes,
-    kind_for,
-)
+from gan.data.conditioning import condition_dataset, kind_for
+from gan.data.conditions import SAVED_AS, Conditioning, from_groups, from_planes
 from gan.data.messages import note
 from gan.data.shard_files import flush
 
