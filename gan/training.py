@@ -38,8 +38,7 @@ def train_step(config, state, replicas, real, codes, components):
             real samples.
         codes: float32 [N, W], the codes of their conditions. The generated
             samples take the same, so that each occurs as often as in the data.
-        components: float32 [N, D], what their latents begin with, see
-            `gan.data.components`; the generated samples take the same.
+        components: float32 [N, D], what the latents begin with, see `gan.data.components`.
 
     Returns:
         float32 [len(MEASURES)], of the whole batch.
