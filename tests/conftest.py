@@ -1,6 +1,7 @@
 """Small data and small runs that many tests share."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,12 @@ def run_script(name, *arguments, cwd, **settings):
     """Run one of the scripts as a user would; returns the completed process."""
     command = [sys.executable, str(ROOT / name), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **settings)
+
+
+def heed_signals():
+    """Undo what `nohup` and background shells hand on: ignored signals."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run_module(name, *arguments):

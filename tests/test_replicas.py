@@ -17,7 +17,7 @@ from gan.replicas import EXIT_LOST, LostPartnerError, PartnerError
 from gan.run.cluster import Place, find_place, first_node
 from gan.run.launch import free_addresses, processes_for
 from gan.run.meeting import meet
-from tests.conftest import ROOT, TINY, run_script
+from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.replica_cases import CASES, alone
 
 
@@ -97,7 +97,8 @@ def saved(folder):
 def begin(folder, dataset, *options):
     command = [sys.executable, str(ROOT / "train_gan.py"), "--dataset", str(dataset), *TINY,
                "--clusters", "2", "--devices", "2", "--outdir", str(folder), *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            preexec_fn=heed_signals)
 
 
 def wait_for_epoch(process):

@@ -17,7 +17,7 @@ from PIL import Image
 from gan.common.archive import read_archive
 from gan.run.checkpoint import list_checkpoints
 from gan.run.history import TIMED
-from tests.conftest import ROOT, TINY, run_script
+from tests.conftest import ROOT, TINY, heed_signals, run_script
 
 
 def history(folder):
@@ -139,12 +139,6 @@ def test_export_describes_itself(tiny_run):
     assert about["sample_shape"] == [16, 16, 1] and about["class_names"] == ["0", "1"]
     assert about["latent_dim"] == 8 and about["epochs"] == 2 and about["steps"] == 40
     assert about["config"]["dataset"].endswith("shapes.npz") and about["version"]
-
-
-def heed_signals():
-    """Undo what `nohup` and background shells hand on: ignored signals."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def start_training(folder, *arguments):
