@@ -207,7 +207,8 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
         raise UserError(f"--dataset: {config.dataset} does not hold the samples {whose}: their "
                         f"fingerprint is {dataset.fingerprint}, expected {checkpoint.dataset}")
     else:
-        conditioning = Conditioning.from_arrays(checkpoint.conditions, count)
+        conditioning = Conditioning.from_arrays(checkpoint.conditions, count).with_components(
+            min(config.components, config.latent_dim))
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
 

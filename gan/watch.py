@@ -7,7 +7,7 @@ import time
 
 from gan.replicas import EXIT_LOST
 
-FIRST_SECONDS = 600  # for the first call, in which every process traces its graph
+FIRST_SECONDS = 600  # for the first two calls: one traces the graph, one is the first to time
 SECONDS = 20  # for each later one, and this many times as long as the longest so far:
 TIMES = 10
 GRACE_SECONDS = 5  # for the program to see that its operations were aborted
@@ -29,7 +29,7 @@ class Watch:
         """
         self._name, self._continuation = name, continuation
         self._limit = FIRST_SECONDS
-        self._longest = None  # seconds of a call, the first one left out
+        self._longest = None  # seconds of a call, that which traces left out
 
     @contextlib.contextmanager
     def call(self):
@@ -44,7 +44,7 @@ class Watch:
             self._longest = 0
         else:
             self._longest = max(self._longest, time.monotonic() - began)
-        self._limit = SECONDS + TIMES * self._longest
+            self._limit = SECONDS + TIMES * self._longest
 
     def _guard(self, ended, limit):
         if ended.wait(limit):

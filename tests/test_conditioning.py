@@ -64,7 +64,10 @@ def test_checkpoints_keep_the_names_of_the_first_version(mnist):
 
 @pytest.mark.parametrize("damage", [
     {"conditions/shares": np.zeros(3)}, {"conditions/parts": np.zeros(1, int)},
-    {"conditions/ids": np.full(4, 9)}, {"conditions/kind": np.array("other")}])
+    {"conditions/ids": np.full(4, 9)}, {"conditions/kind": np.array("other")},
+    {"conditions/components": np.zeros((3, 2), np.uint8)},
+    {"conditions/components": np.zeros((4, 51), np.uint8)},
+    {"conditions/components": np.zeros((4, 2), np.int32)}])
 def test_damaged_conditions_are_refused(damage):
     whole = condition_dataset(Dataset("a", np.zeros((4, 16, 16, 1), np.uint8)), "none", None, 0)
     with pytest.raises(UserError, match="with the conditions of 4 samples"):

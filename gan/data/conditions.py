@@ -6,7 +6,7 @@ import numpy as np
 
 from gan.common.errors import UserError
 
-MOST_INDICES = 10**5  # values in a code
+MOST_INDICES, MOST_COMPONENTS = 10**5, 50  # values in a code, and beside it
 # The names in checkpoints are older than those of the fields; to change them would
 # lose every run that was saved before.
 SAVED_AS = {"ids": "conditions/ids", "probabilities": "conditions/shares",
@@ -111,7 +111,8 @@ def _fits(samples, ids, probabilities, code_indices, kind, class_of, components)
             and code_indices.min() >= 0 and code_indices.max() < MOST_INDICES
             and (class_of is None or class_of.shape == (count,))
             and (components is None or (components.dtype == np.uint8 and components.ndim == 2
-                                        and len(components) == samples))
+                                        and len(components) == samples
+                                        and components.shape[1] <= MOST_COMPONENTS))
             and str(kind) in ("labels", "clusters", "planes", "none"))
     except (TypeError, AttributeError, ValueError):
         return False

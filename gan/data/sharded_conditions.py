@@ -36,14 +36,19 @@ def conditions_of(dataset, kind, clusters, seed, components=0):
     if not dataset.streamed:
         return condition_dataset(dataset, kind, clusters, seed, components)
     stored = dataset.index.get("conditions") or {}
-    if ((kind_for(dataset, kind), clusters) == (stored.get("kind"), stored.get("clusters"))
-            and components <= stored.get("components", 0)):
+    enough = components <= _whole_number(stored.get("components"))
+    if enough and (kind_for(dataset, kind), clusters) == (
+            stored.get("kind"), stored.get("clusters")):
         found = read_conditions(dataset.folder / stored["file"], len(dataset.images))
         return found.with_components(components)
     if kind != "none":
         note(f"{dataset.folder}: no such conditions were stored; all images are read once to find "
              "them (python -m gan.shards --condition, --clusters and --components store them)")
     return find_conditions(dataset, kind, clusters, seed, components)
+
+
+def _whole_number(value):
+    return value if type(value) is int else 0  # shards of earlier versions have none
 
 
 def read_conditions(path, count):
