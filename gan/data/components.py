@@ -47,7 +47,7 @@ class Components:
                 fewer vary.
         """
         number = min(number, len(features) // IMAGES_PER_COMPONENT)
-        self._centres, self._group_of = _means(features, clusters), group_of
+        self._centres, self._group_of = means_of(features, clusters), group_of
         rest = features - self._centres[clusters]
         variances, axes = np.linalg.eigh(rest.T @ rest / len(rest))
         number = int(min(number, (variances > LEAST_VARIANCE).sum()))
@@ -122,8 +122,8 @@ def _levels(values, groups, bounds):
     return found
 
 
-def _means(values, clusters):
-    """Return the mean of each cluster, float32 [K, F]."""
+def means_of(values, clusters):
+    """Return the mean of the values of each cluster, float32 [K, F]; each cluster occurs."""
     sums = np.zeros((clusters.max() + 1, values.shape[1]))
     np.add.at(sums, clusters, values)
     return (sums / np.bincount(clusters)[:, None]).astype(np.float32)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from gan.common.errors import UserError, describe_os_error
 from gan.data.clustering import ClusterFeatures
-from gan.data.components import Components
+from gan.data.components import Components, means_of
 from gan.data.conditioning import condition_dataset, kind_for
 from gan.data.conditions import SAVED_AS, Conditioning, from_groups, from_planes
 from gan.data.messages import note
@@ -110,7 +110,7 @@ def _by_clusters(dataset, sample, found, components):
     labelled = found.class_of is not None
     features = ClusterFeatures(sample.images)
     described = features.of(sample.images)
-    centres = _centres(described, found.ids)
+    centres = means_of(described, found.ids)
     groups = found.class_of if labelled else (
         found.code_indices[:, 1] - found.count if found.count > 1 else np.zeros(1, np.int32))
     fitted = Components(described, found.ids, groups, components)
@@ -141,20 +141,13 @@ def _by_planes(dataset, sample, found):
         features = ClusterFeatures(images)
         numbers = found.code_indices[found.ids, plane] - plane * clusters
         present, numbers = np.unique(numbers, return_inverse=True)
-        known.append((features, present, _centres(features.of(images), numbers)))
+        known.append((features, present, means_of(features.of(images), numbers)))
     nearest = np.empty((len(dataset.images), planes), np.int32)
     for part, images in _parts(dataset.images, clusters):
         for plane, (features, present, centres) in enumerate(known):
             described = features.of(images[..., plane : plane + 1])
             nearest[part, plane] = present[_distances(described, centres).argmin(axis=1)]
     return from_planes(nearest, clusters)
-
-
-def _centres(features, numbers):
-    """Return the mean of the features under each number, float32 [K, D]; each number occurs."""
-    sums = np.zeros((numbers.max() + 1, features.shape[1]))
-    np.add.at(sums, numbers, features)
-    return (sums / np.bincount(numbers)[:, None]).astype(np.float32)
 
 
 def _distances(features, centres):
