@@ -138,8 +138,9 @@ def main():
         for size in options.sizes:
             slowest = None
             for policy in ("float32", "mixed_float16"):
+                trainer = build(arch, size, policy, options.batch_size)
                 for xla in (False, True):
-                    speed = images_per_second(build(arch, size, policy, options.batch_size), xla)
+                    speed = images_per_second(trainer, xla)
                     slowest = slowest or speed  # float32 without XLA comes first
                     rows.append([arch, size, policy, "on" if xla else "off", f"{speed:,.0f}",
                                  f"{speed / slowest:.2f}", peak_memory(options.device)])
