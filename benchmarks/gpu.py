@@ -1,6 +1,7 @@
-"""A GPU: speed and memory in float16 and float32, with and without XLA, and a long float16 run.
+"""A GPU: speed and memory in float16 and float32, and on demand with XLA and in long runs.
 
-    python benchmarks/gpu.py                  # a few minutes
+    python benchmarks/gpu.py                  # two minutes
+    python benchmarks/gpu.py --xla            # also compiled by XLA, which takes minutes a network
     python benchmarks/gpu.py --steps 20000    # and 20,000 steps of each network in float16
 
 The images are made here (discs on colours), so that nothing but the package is
@@ -123,6 +124,7 @@ def main():
     arguments.add_argument("--device", default="gpu")
     arguments.add_argument("--batch-size", type=int, default=64)
     arguments.add_argument("--sizes", type=int, nargs="+", default=[64, 128])
+    arguments.add_argument("--xla", action="store_true")
     arguments.add_argument("--steps", type=int, default=0, help="of the long float16 runs")
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
@@ -139,7 +141,7 @@ def main():
             slowest = None
             for policy in ("float32", "mixed_float16"):
                 trainer = build(arch, size, policy, options.batch_size)
-                for xla in (False, True):
+                for xla in (False, True)[: 1 + options.xla]:
                     speed = images_per_second(trainer, xla)
                     slowest = slowest or speed  # float32 without XLA comes first
                     rows.append([arch, size, policy, "on" if xla else "off", f"{speed:,.0f}",
