@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from gan.layers import Blur, SpectralConv2D, SpectralDense
+from gan.outputs import Clip, SmoothClip
 
 LEAK = 0.2  # slope of LeakyReLU below zero (Radford et al. 2015)
 WEIGHTS = 0.02  # standard deviation of the initial weights, likewise
@@ -33,15 +34,17 @@ def padded_size(size):
 class Blocks:
     """The layers that the architectures are put together from, under one dtype policy."""
 
-    def __init__(self, policy, replicas, filtered=False, spectral=False, dropout=0.0):
+    def __init__(self, policy, replicas, filtered=False, output="tanh", spectral=False,
+                 dropout=0.0):
         """
         Args:
             policy: Keras dtype policy.
             replicas: the processes that train together, see `gan.replicas`.
-            filtered: see `build_generator`.
+            filtered, output: see `build_generator`.
             spectral, dropout: see `build_discriminator`.
         """
         self.policy, self.replicas, self.filtered = policy, replicas, filtered
+        self._output = output
         self.spectral, self.dropout = spectral, dropout
 
     def dense(self, units, **settings):
@@ -77,6 +80,14 @@ class Blocks:
         if self.spectral:
             return self._leaky(SpectralDense(units, dtype=self.policy))
         return self._leaky(layers.Dense(units, kernel_initializer="he_normal", dtype=self.policy))
+
+    def image(self):
+        """What brings a generator's values between black and white."""
+        # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
+        settings = {"dtype": "float32", "name": "images"}
+        if self._output == "tanh":
+            return layers.Activation("tanh", **settings)
+        return {"clip": Clip, "smooth": SmoothClip}[self._output](**settings)
 
     def cropped(self, shape):
         """What brings the size that the layers work at back to that of an image, if it differs."""

@@ -63,35 +63,6 @@ class FusedBatchNorm(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("gan")
-class Clip(keras.layers.Layer):
-    """Values cut off at -1 and 1, as those of stored images are.
-
-    Black and white are within reach of a linear layer, where tanh only comes
-    near them. A little beyond the bounds the gradient is passed, so that what is to be
-    black or white settles there and stays it when weights move or are averaged. Farther
-    out it is passed while it moves a value back, and stopped otherwise: values neither
-    get stuck nor run away.
-    """
-
-    MARGIN = 0.05  # six grey levels
-
-    def call(self, inputs, training=False):
-        """[N, ...] → the same shape in [-1, 1]."""
-        return _clip(inputs) if training else tf.clip_by_value(inputs, -1.0, 1.0)
-
-
-@tf.custom_gradient
-def _clip(values):
-    def gradient(upstream):
-        # A step of descent moves values against the gradient.
-        far = 1 + Clip.MARGIN
-        inwards = tf.where(values > far, upstream > 0, tf.where(values < -far, upstream < 0, True))
-        return tf.where(inwards, upstream, tf.zeros_like(upstream))
-
-    return tf.clip_by_value(values, -1.0, 1.0), gradient
-
-
-@keras.saving.register_keras_serializable("gan")
 class Blur(keras.layers.Layer):
     """The filter [1, 2, 1] / 4 down and across (Zhang 2019), with zeros beyond the edge.
 

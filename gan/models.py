@@ -17,7 +17,7 @@ from gan.replicas import ALONE
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0, filtered=False, replicas=ALONE):
+                    extent=1.0, filtered=False, output="tanh", replicas=ALONE):
     """Build the generator.
 
     Args:
@@ -29,6 +29,8 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         policy: Keras dtype policy of the layers.
         extent: the unit of points, see `PointDataset`.
         filtered: put a `Blur` after each transposed convolution, against checkerboards.
+        output: what brings the values of images between black and white: "smooth",
+            "clip" or "tanh".
         replicas: the processes that train together, see `gan.replicas`.
 
     Returns:
@@ -40,7 +42,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         ValueError: for an architecture that does not exist for such samples.
     """
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    blocks = Blocks(policy, replicas, filtered)
+    blocks = Blocks(policy, replicas, filtered, output)
     body = network_of(arch, shape).generator(blocks, shape, base_channels, extent)
     return keras.Sequential([inputs, *body], name="generator")
 

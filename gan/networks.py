@@ -10,7 +10,6 @@ from keras import layers
 
 from gan.blocks import halvings, normal, padded_size, widths
 from gan.kinds import kind_of
-from gan.layers import Clip
 from gan.resnet import resnet_discriminator, resnet_generator
 
 POINT_LAYERS = 3  # hidden layers of both networks for points
@@ -42,13 +41,13 @@ def network_of(arch, shape):
 
 
 def _dcgan_generator(blocks, shape, base_channels, extent):
-    """Dense, then transposed convolutions, then tanh (Radford et al. 2015)."""
+    """Dense, then transposed convolutions (Radford et al. 2015)."""
     return [*_growing(blocks, shape, base_channels), *blocks.upsample(shape[-1]),
-            *blocks.cropped(shape), _tanh()]
+            *blocks.cropped(shape), blocks.image()]
 
 
 def _conv_generator(blocks, shape, base_channels, extent):
-    """The same, with a convolution at full size and a clipped output.
+    """The same, with a convolution at full size.
 
     A transposed convolution draws each pixel without regard to its neighbours,
     and leaves stray ones; the convolution after it sees what is around.
@@ -57,7 +56,7 @@ def _conv_generator(blocks, shape, base_channels, extent):
             *blocks.upsample(max(1, base_channels // 2), use_bias=False), *blocks.normalise(),
             layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal(),
                           dtype=blocks.policy),
-            *blocks.cropped(shape), Clip(dtype="float32", name="images")]
+            *blocks.cropped(shape), blocks.image()]
 
 
 def _growing(blocks, shape, base_channels):
@@ -93,7 +92,7 @@ def _mlp_generator(blocks, shape, base_channels, extent):
     height, width, channels = shape
     body = [layer for widening in (8, 16, 32) for layer in blocks.hidden(widening * base_channels)]
     return [*body, layers.Dense(height * width * channels, dtype=blocks.policy),
-            layers.Reshape(shape, dtype=blocks.policy), _tanh()]
+            layers.Reshape(shape, dtype=blocks.policy), blocks.image()]
 
 
 def _mlp_discriminator(blocks, shape, base_channels, extent):
@@ -110,11 +109,6 @@ def _points_generator(blocks, shape, base_channels, extent):
 def _points_discriminator(blocks, shape, base_channels, extent):
     body = [layer for _ in range(POINT_LAYERS) for layer in blocks.leaky_hidden(8 * base_channels)]
     return [layers.Rescaling(1 / extent, dtype="float32", name="unit"), *body]
-
-
-def _tanh():
-    # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
-    return layers.Activation("tanh", dtype="float32", name="images")
 
 
 NETWORKS = {  # (name, kind of sample) → how it is built

@@ -11,9 +11,12 @@ import os
 
 from gan.common.errors import UserError
 from gan.common.options import check_saved
+from gan.data.names import SIMULATED as SIMULATED_NAMES
 from gan.data.names import STACKED
 
-SIMULATED = {"arch": "mlp", "condition": "none", "mirror": False}  # what suits points
+# What suits points.
+SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
+OUTPUTS = {"conv": "smooth", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 SMALL = 32  # pixels, up to which grey images are drawn by the small networks
 BATCH, RESNET_BATCH = 64, 32  # images
@@ -109,29 +112,31 @@ def complete_for(config, shape, condition):
     Raises:
         UserError: when the processes cannot share a batch.
     """
-    arch, upsampling = _networks_for(config, shape)
+    arch, upsampling, output = _networks_for(config, shape)
     epochs = config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))
     augment = config.augment
     if augment == "auto":
         augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
     return divisible(dataclasses.replace(
         config, condition=condition, augment=augment, arch=arch, upsampling=upsampling,
-        gp_weight=_penalty_weight(config, arch, shape), epochs=epochs,
+        output=output, gp_weight=_penalty_weight(config, arch, shape), epochs=epochs,
         batch_size=config.batch_size or min(RESNET_BATCH if arch == "resnet" else BATCH, shape[0]),
         checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
 
 
 def _networks_for(config, shape):
-    """Return (arch, upsampling) for samples of a shape (N, H, W, C) or (N, 2)."""
+    """Return (arch, upsampling, output) for samples of a shape (N, H, W, C) or (N, 2)."""
     # Stacked digits are small grey images, three of them.
     pictures = len(shape) == 4 and config.dataset != STACKED and (
         shape[-1] == 3 or shape[1] > SMALL)
-    arch, upsampling = config.arch, config.upsampling
+    arch, upsampling, output = config.arch, config.upsampling, config.output
     if arch == "auto":
         arch = "resnet" if pictures and not _bounded(config) else "conv"
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
-    return arch, upsampling
+    if output == "auto" and len(shape) == 4:
+        output = OUTPUTS[arch]
+    return arch, upsampling, output
 
 
 def _penalty_weight(config, arch, shape):
@@ -201,7 +206,12 @@ def _renewed(saved):
         saved = saved | {"augment": "none"}
     if saved.get("arch") in UPSAMPLED:  # up to version 1.3 there was no filter
         saved = {"upsampling": "plain"} | saved
-    return {"components": 0} | saved  # which came with version 1.5
+    # Until version 1.5 the architecture decided on the output, and was of images.
+    if saved.get("arch") in OUTPUTS and saved.get("dataset") not in SIMULATED_NAMES:
+        clipped = saved["arch"] in ("conv", "resnet")
+        saved = {"output": "clip" if clipped else "tanh"} | saved
+    # Components came with version 1.5.
+    return {"components": 0, "output": "auto"} | saved
 
 
 def divisible(config):

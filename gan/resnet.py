@@ -19,7 +19,7 @@ import keras
 from keras import layers
 
 from gan.blocks import LEAK, halvings, normal, padded_size, widths
-from gan.layers import Clip, Residual
+from gan.layers import Residual
 
 WIDENING = 2  # channels within a block, as a multiple of those outside; 1 at full size
 HIGHEST = 2  # features of each channel that the discriminator ends in
@@ -39,7 +39,7 @@ def resnet_generator(blocks, shape, base_channels, extent):
     body.append(_block(blocks, channels[-1], 1, len(channels)))
     return [*body, layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal(),
                                  dtype=blocks.policy),
-            *blocks.cropped(shape), Clip(dtype="float32", name="images")]
+            *blocks.cropped(shape), blocks.image()]
 
 
 def resnet_discriminator(blocks, shape, base_channels, extent):

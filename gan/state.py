@@ -42,7 +42,8 @@ class TrainState:
         keras.utils.set_random_seed(config.seed)  # of the initial weights
         self.policy = policy
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
-        settings = {"extent": extent, "filtered": config.upsampling == "filtered"}
+        settings = {"extent": extent, "filtered": config.upsampling == "filtered",
+                    "output": config.output}
         self.generator = models.build_generator(*generator, policy, **settings, replicas=replicas)
         self.average = models.build_generator(*generator, **settings)
         self.average.set_weights(self.generator.get_weights())

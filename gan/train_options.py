@@ -35,11 +35,11 @@ class TrainOptions(DataOptions):
 
     arch: str = choice(
         "auto", "model",
-        "dcgan: transposed convolutions and tanh (Radford 2015); conv: the same with one more "
-        "convolution at full size and a clipped output, without stray pixels and with exact "
-        "blacks; resnet: residual blocks without normalisation (after R3GAN, Huang 2024); mlp: "
-        "fully connected layers (Goodfellow 2014); auto: resnet for images in colour or of more "
-        "than 32 pixels (without --spectral-norm and --dropout), otherwise conv",
+        "dcgan: transposed convolutions (Radford 2015); conv: the same with one more convolution "
+        "at full size, which leaves fewer stray pixels; resnet: residual blocks without "
+        "normalisation (after R3GAN, Huang 2024); mlp: fully connected layers (Goodfellow 2014); "
+        "auto: resnet for images in colour or of more than 32 pixels (without --spectral-norm and "
+        "--dropout), otherwise conv",
         ("auto", "conv", "dcgan", "resnet", "mlp"), fixed=True, points="mlp",
     )
     upsampling: str = choice(
@@ -47,6 +47,13 @@ class TrainOptions(DataOptions):
         "how conv and dcgan double the side: transposed convolutions alone (plain), or each with a "
         "small filter behind it, which leaves no checkerboard (filtered); auto: filtered for "
         "images in colour or of more than 32 pixels", ("auto", "filtered", "plain"), fixed=True,
+    )
+    output: str = choice(
+        "auto", "model",
+        "what brings the generator's values between black and white: tanh, which only comes near "
+        "them; clip, which reaches them; smooth, a clip on a curve that leaves fewer faint traces "
+        "on an even ground; auto: smooth for conv, clip for resnet, tanh for dcgan and mlp",
+        ("auto", "smooth", "clip", "tanh"), fixed=True,
     )
     latent_dim: int = option(
         64, "model", "length of the latent vector z", whole_number(1, 4096),

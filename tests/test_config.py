@@ -1,8 +1,10 @@
+import dataclasses
+
 import pytest
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.option_rules import complete_for
+from gan.option_rules import complete_for, continued
 
 
 @pytest.mark.parametrize(("arguments", "shape", "weight"), [
@@ -68,6 +70,28 @@ def test_doublings_are_filtered_where_a_checkerboard_would_show(arguments, shape
 def test_few_images_are_shown_more_often(images, arguments, epochs):
     config, _ = TrainConfig.from_arguments(arguments)
     assert complete_for(config, (images, 64, 64, 3), "none").epochs == epochs
+
+
+@pytest.mark.parametrize(("arguments", "shape", "output"), [
+    ([], (28, 28, 1), "smooth"), ([], (64, 64, 3), "clip"),
+    (["--output", "tanh"], (28, 28, 1), "tanh"),
+    (["--arch", "dcgan"], (28, 28, 1), "tanh"), (["--arch", "mlp"], (28, 28, 1), "tanh"),
+    (["--dataset", "ring"], (2,), "auto")])
+def test_the_output_follows_the_architecture(arguments, shape, output):
+    config, _ = TrainConfig.from_arguments(arguments)
+    assert complete_for(config, (60_000, *shape), "none").output == output
+
+
+@pytest.mark.parametrize(("arguments", "output"), [
+    ([], "clip"), (["--arch", "resnet"], "clip"), (["--arch", "dcgan"], "tanh"),
+    (["--arch", "mlp"], "tanh"), (["--dataset", "ring"], "auto")])
+def test_a_run_of_an_earlier_version_keeps_its_output(arguments, output):
+    config, _ = TrainConfig.from_arguments(["--resume"])
+    begun, _ = TrainConfig.from_arguments(arguments)
+    shape = (2,) if begun.simulated else (28, 28, 1)
+    saved = dataclasses.asdict(complete_for(begun, (60_000, *shape), "none"))
+    del saved["output"]
+    assert continued(config, saved, set())[0].output == output
 
 
 @pytest.mark.parametrize(("arguments", "components"), [

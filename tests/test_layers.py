@@ -108,7 +108,7 @@ def test_spectral_layers_within_layers_are_found(tensorflow):
 
 
 def test_clip_passes_the_gradient_only_where_it_leads_back_inside(tensorflow):
-    from gan.layers import Clip
+    from gan.outputs import Clip
     tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -1.02, -0.5, 0.5, 1.02, 3.0, 3.0])
     upstream = tf.constant([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
     with tf.GradientTape() as tape:
@@ -121,8 +121,23 @@ def test_clip_passes_the_gradient_only_where_it_leads_back_inside(tensorflow):
     assert gradient.numpy().tolist() == [-1, 0, 1, 1, -1, -1, 0, 1]
 
 
+def test_smooth_clip_is_flat_at_both_ends_and_passes_a_gradient_all_the_same(tensorflow):
+    from gan.outputs import SmoothClip
+    tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -1.1, -0.9, 0.0, 0.5, 1.1, 3.0])
+    upstream = tf.constant([-1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        curved = SmoothClip()(values, training=True)
+    expected = [-1, -1, -1, -0.9855, 0, 0.6875, 1, 1]  # (3 v - v^3) / 2
+    np.testing.assert_allclose(curved, expected, atol=1e-6)
+    np.testing.assert_allclose(SmoothClip()(values), expected, atol=1e-6)
+    # The slope 3 (1 - v^2) / 2, or 0.3; beyond the margin only what leads back inside.
+    np.testing.assert_allclose(tape.gradient(curved, values, upstream),
+                               [-0.3, 0, 0.3, 0.3, 1.5, -1.125, -0.3, 0], atol=1e-6)
+
+
 def test_clip_is_a_plain_clip_when_nothing_is_trained(tensorflow):
-    from gan.layers import Clip
+    from gan.outputs import Clip
     tf = tensorflow
     traced = tf.function(lambda values: Clip()(values, training=False)).get_concrete_function(
         tf.TensorSpec([3], tf.float32))

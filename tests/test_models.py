@@ -55,8 +55,16 @@ def test_only_conv_draws_with_a_convolution_at_full_size(models):
     drawn = {arch: [type(layer).__name__ for layer in
                     models.build_generator(arch, (100, 100, 1), 5, 1, 4).layers[-3:]]
              for arch in ("conv", "dcgan")}
-    assert drawn == {"conv": ["Conv2D", "Cropping2D", "Clip"],
+    assert drawn == {"conv": ["Conv2D", "Cropping2D", "Activation"],
                      "dcgan": ["Conv2DTranspose", "Cropping2D", "Activation"]}
+
+
+@pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])
+@pytest.mark.parametrize(("output", "layer"), [
+    ("smooth", "SmoothClip"), ("clip", "Clip"), ("tanh", "Activation")])
+def test_images_end_in_the_output_that_is_asked_for(models, arch, output, layer):
+    last = models.build_generator(arch, (16, 16, 1), 5, 1, 4, output=output).layers[-1]
+    assert (type(last).__name__, last.name, last.dtype) == (layer, "images", "float32")
 
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan"])
@@ -79,7 +87,7 @@ def test_residual_blocks_begin_as_the_identity(models):
 
 
 def test_residual_networks_have_no_normalisation_and_no_checkerboard(models):
-    generator = models.build_generator("resnet", (64, 64, 3), 5, 1, 8)
+    generator = models.build_generator("resnet", (64, 64, 3), 5, 1, 8, output="clip")
     names = {type(layer).__name__ for layer in generator.layers}
     assert names == {"Dense", "Reshape", "Residual", "Conv2D", "UpSampling2D", "Clip"}
     image = generator(np.ones((1, 5), np.float32)).numpy()[0, 8:-8, 8:-8]

@@ -49,6 +49,7 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--loss", "wasser"], "--loss: expected one of nonsaturating, minimax, lsgan"),
     (["--arch", "resnet", "--dropout", "0.1"], "need --arch conv, dcgan or mlp, got: --arch resn"),
     (["--arch", "mlp", "--upsampling", "plain"], "--upsampling needs --arch conv or dcgan, got: "),
+    (["--dataset", "ring", "--output", "tanh"], "--output: expected for simulated points: auto"),
     (["--arch", "transformer"], "--arch: expected one of auto, conv, dcgan, resnet, mlp"),
     (["--mixed-precision", "int8"], "expected one of auto, float16, bfloat16, off"),
     (["--max-minutes", "-1"], "--max-minutes: expected"),

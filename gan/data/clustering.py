@@ -14,30 +14,36 @@ SAMPLES_PER_START = 40
 
 
 class ClusterFeatures:
-    """The principal components of the edges in images, and of the colours if they have any."""
+    """The principal components of the edges in images, and of the colours if they have any.
+
+    Attributes:
+        fitted: float32 [n, components], of the images that they were found from: of all,
+            or of `some_of` them.
+    """
 
     def __init__(self, images):
         """
         Args:
             images: uint8 [N, H, W, C], whose components they are.
         """
-        self._edges = _components_of(images, orientation_histograms)
-        self._colours = _components_of(images, thumbnails) if images.shape[-1] == 3 else None
+        self._describe = [orientation_histograms, *([thumbnails] * (images.shape[-1] == 3))]
+        parts = [[describe(part) for describe in self._describe] for part in some_of(images)]
+        samples = [np.concatenate(sample) for sample in zip(*parts, strict=True)]
+        self._found = [PrincipalComponents(sample, COMPONENTS) for sample in samples]
+        self.fitted = self._project(samples)
 
     def of(self, images):
         """Return float32 [N, components] of uint8 [N, H, W, C], these or others like them."""
-        edges = self._edges.project(orientation_histograms(images))
-        if self._colours is None:
-            return edges
+        return self._project([describe(images) for describe in self._describe])
+
+    def _project(self, described):
+        edges, *colours = [components.project(values) for components, values
+                           in zip(self._found, described, strict=True)]
         # As large a variance as that of the edges, so that neither decides alone.
-        unit = self._edges.deviation / max(self._colours.deviation, LEAST_DEVIATION)
-        return np.concatenate(
-            [edges, np.float32(unit) * self._colours.project(thumbnails(images))], axis=1)
-
-
-def _components_of(images, describe):
-    sample = np.concatenate([describe(part) for part in some_of(images)])
-    return PrincipalComponents(sample, COMPONENTS)
+        units = [self._found[0].deviation / max(components.deviation, LEAST_DEVIATION)
+                 for components in self._found[1:]]
+        return np.concatenate([edges, *(np.float32(unit) * values for unit, values
+                                        in zip(units, colours, strict=True))], axis=1)
 
 
 def thumbnails(images):
@@ -59,6 +65,8 @@ def cluster_features(images):
         float32 [N, components]; what is held besides does not grow with N.
     """
     features = ClusterFeatures(images)
+    if len(images) <= MOST_IMAGES:
+        return features.fitted
     return np.concatenate([features.of(images[start : start + PART])
                            for start in range(0, len(images), PART)])
 

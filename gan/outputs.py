@@ -1,0 +1,71 @@
+"""The last layers of generators of images, that bring values between black and white."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("gan")
+class Clip(keras.layers.Layer):
+    """Values cut off at -1 and 1, as those of stored images are.
+
+    Black and white are within reach of a linear layer, where tanh only comes
+    near them. A little beyond the bounds the gradient is passed, so that what is to be
+    black or white settles there and stays it when weights move or are averaged. Farther
+    out it is passed while it moves a value back, and stopped otherwise: values neither
+    get stuck nor run away.
+    """
+
+    MARGIN = 0.05  # six grey levels
+
+    def call(self, inputs, training=False):
+        """[N, ...] → the same shape in [-1, 1]."""
+        return _clip(inputs, self.MARGIN) if training else tf.clip_by_value(inputs, -1.0, 1.0)
+
+
+@keras.saving.register_keras_serializable("gan")
+class SmoothClip(Clip):
+    """Values cut off at -1 and 1, on a curve that is flat at both ends.
+
+    (3 v - v^3) / 2, the smoothstep of computer graphics: how far a value is from black
+    or white is squared, and the faint traces that a generator leaves on an even ground
+    become too faint to be seen. The gradient is the curve's, but never less than
+    `LEAST_SLOPE`, or what is black could not become brighter.
+    """
+
+    MARGIN = 0.2
+    LEAST_SLOPE = 0.3
+
+    def call(self, inputs, training=False):
+        """[N, ...] → the same shape in [-1, 1]."""
+        clipped = super().call(inputs, training)
+        return _bend(clipped, self.LEAST_SLOPE) if training else _smoothstep(clipped)
+
+
+def _clip(values, margin):
+    @tf.custom_gradient
+    def clip(values):
+        def gradient(upstream):
+            # A step of descent moves values against the gradient.
+            far = 1 + margin
+            inwards = tf.where(values > far, upstream > 0,
+                               tf.where(values < -far, upstream < 0, True))
+            return tf.where(inwards, upstream, tf.zeros_like(upstream))
+
+        return tf.clip_by_value(values, -1.0, 1.0), gradient
+
+    return clip(values)
+
+
+def _bend(values, least_slope):
+    @tf.custom_gradient
+    def bend(values):
+        def gradient(upstream):
+            return upstream * tf.maximum(1.5 * (1 - tf.square(values)), least_slope)
+
+        return _smoothstep(values), gradient
+
+    return bend(values)
+
+
+def _smoothstep(values):
+    return 0.5 * values * (3 - tf.square(values))
