@@ -1,6 +1,6 @@
-"""A GPU: speed and memory in float16 and float32, and on demand with XLA and in long runs.
+"""A GPU: speed and memory in each precision, and on demand with XLA and in long runs.
 
-    python benchmarks/gpu.py                  # two minutes
+    python benchmarks/gpu.py                  # three minutes
     python benchmarks/gpu.py --xla            # also compiled by XLA, which takes minutes a network
     python benchmarks/gpu.py --steps 20000    # and 20,000 steps of each network in float16
 
@@ -21,6 +21,7 @@ from gan.config import TrainConfig
 COUNT = 2_000  # images
 TIMED = 40  # steps a round
 ROUNDS = 5
+POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 CHUNK = 500  # steps of the long run between two looks at its losses
 
 
@@ -139,7 +140,7 @@ def main():
     for arch in ("conv", "resnet"):
         for size in options.sizes:
             slowest = None
-            for policy in ("float32", "mixed_float16"):
+            for policy in POLICIES:
                 trainer = build(arch, size, policy, options.batch_size)
                 for xla in (False, True)[: 1 + options.xla]:
                     speed = images_per_second(trainer, xla)
