@@ -258,7 +258,8 @@ def command_line(folder, chance, made):
     if chance.random() < 0.5:  # at least some that fit
         valid = ("--loss hinge", "--dataset ring", "--arch mlp", "--n_critic=3", "--dropout 0.2",
                  "--spectral-norm", "--condition none", "--latent-dim 5", "--base-channels 7",
-                 "--gradient-penalty r1", "--gp-weight 2", "--augment", "--lr-g 1e-4", "--ema 0")
+                 "--gradient-penalty r1", "--gp-weight 2", "--lr-g 1e-4", "--ema 0", "--mirror",
+                 "--augment adaptive", "--components 2", "--output smooth")
         script = "train_gan"
         return Trial(script, ["--dry-run", *" ".join(chance.sample(valid, 3)).split()])
     for _ in range(chance.randrange(1, 5)):
