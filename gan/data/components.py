@@ -29,9 +29,10 @@ class Components:
     """The principal components of features within clusters, as levels of a normal distribution.
 
     Within each cluster they are centred and whitened, on the axes that vary most within
-    all clusters together. Within each group of clusters they are then turned and
-    spread over the normal distribution several times, as single components that are
-    normal need not be so together (Laparra et al. 2011, "Iterative Gaussianization").
+    all clusters together. Then they are turned and spread over the normal distribution
+    several times, as single components that are normal need not be so together (Laparra
+    et al. 2011, "Iterative Gaussianization"): within each cluster that has an image for
+    each level, and within each group for the images of smaller ones.
 
     Attributes:
         levels: uint8 [N, D], of the rows that they were found from.
@@ -47,7 +48,9 @@ class Components:
                 fewer vary.
         """
         number = min(number, len(features) // IMAGES_PER_COMPONENT)
-        self._centres, self._group_of = means_of(features, clusters), group_of
+        self._centres = means_of(features, clusters)
+        large, own = np.bincount(clusters) >= LEVELS, np.arange(len(group_of))
+        self._group_of = np.where(large, own, len(own) + group_of)
         rest = features - self._centres[clusters]
         variances, axes = np.linalg.eigh(rest.T @ rest / len(rest))
         number = int(min(number, (variances > LEAST_VARIANCE).sum()))
