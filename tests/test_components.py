@@ -23,9 +23,10 @@ def curved(count, seed=0):
     return rows.astype(np.float32), clusters
 
 
-def test_components_are_independent_and_normal():
+@pytest.mark.parametrize("group_of", [[0, 1], [0, 0]])
+def test_components_are_independent_and_normal_in_each_cluster(group_of):
     features, clusters = curved(20_000)
-    found = normal_levels()[Components(features, clusters, np.array([0, 1]), 3).levels]
+    found = normal_levels()[Components(features, clusters, np.array(group_of), 3).levels]
     assert found.shape == (20_000, 3)
     for cluster in (0, 1):
         own = found[clusters == cluster]
@@ -45,6 +46,17 @@ def test_components_of_rows_are_those_that_they_had_in_the_fit():
     others, of_others = curved(3_000, seed=1)
     values = normal_levels()[fitted.of(others, of_others)]
     np.testing.assert_allclose(np.cov(values.T), np.eye(2), atol=0.1)
+
+
+def test_images_of_small_clusters_are_spread_over_the_normal_distribution_together():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(8 * 200, 4)).astype(np.float32)
+    clusters, group_of = np.repeat(np.arange(8), 200), np.repeat([0, 1], 4)
+    found = Components(features, clusters, group_of, 4).levels
+    for group in (0, 1):
+        # 800 images over 256 levels: three or four on each.
+        counts = np.bincount(found[group_of[clusters] == group, 0], minlength=LEVELS)
+        assert counts.min() >= 3 and counts.max() <= 4
 
 
 def test_levels_are_quantiles_of_the_normal_distribution():

@@ -57,7 +57,7 @@ class Components:
         self._axes = np.ascontiguousarray(axes[:, ::-1][:, :number])
         self._whitening = _whitening(rest @ self._axes, clusters)
         self._rounds = []
-        values, groups = self._whitened(features, clusters), group_of[clusters]
+        values, groups = self._whitened(features, clusters), self._group_of[clusters]
         for turn in _turns(number):
             turned = values @ turn
             bounds = _bounds(turned, groups)
