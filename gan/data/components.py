@@ -50,7 +50,8 @@ class Components:
         number = min(number, len(features) // IMAGES_PER_COMPONENT)
         self._centres = means_of(features, clusters)
         large, own = np.bincount(clusters) >= LEVELS, np.arange(len(group_of))
-        self._group_of = np.where(large, own, len(own) + group_of)
+        joined = np.where(large, own, len(own) + group_of)
+        self._group_of = np.unique(joined, return_inverse=True)[1]  # without gaps
         rest = features - self._centres[clusters]
         variances, axes = np.linalg.eigh(rest.T @ rest / len(rest))
         number = int(min(number, (variances > LEAST_VARIANCE).sum()))

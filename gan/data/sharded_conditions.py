@@ -109,7 +109,7 @@ def find_conditions(dataset, kind, clusters, seed, components=0):
 def _by_clusters(dataset, sample, found, components):
     labelled = found.class_of is not None
     features = ClusterFeatures(sample.images)
-    described = features.of(sample.images)
+    described = features.fitted  # of all: a sample is no larger than what it was found from
     centres = means_of(described, found.ids)
     groups = found.class_of if labelled else (
         found.code_indices[:, 1] - found.count if found.count > 1 else np.zeros(1, np.int32))
