@@ -250,6 +250,9 @@ def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
         print(f"images      {size / 2**30:.2g} GiB, read from the disk while training")
     print(f"networks    {config.arch}: generator {state.generator.count_params():,} parameters, "
           f"discriminator {state.discriminator.count_params():,}")
+    if state.background:
+        print("background  generated images are kept clean of traces fainter than "
+              f"{state.background.contrast:.0f} of 255")
     step = int(state.step)
     print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} "
           f"{sampler.kind.name}" + (f", {step:,} of them done" if step else ""))

@@ -13,11 +13,12 @@ from keras import layers
 from gan.blocks import Blocks
 from gan.layers import SpectralDense
 from gan.networks import network_of
+from gan.outputs import CleanBackground
 from gan.replicas import ALONE
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0, filtered=False, output="tanh", replicas=ALONE):
+                    extent=1.0, filtered=False, output="tanh", replicas=ALONE, background=None):
     """Build the generator.
 
     Args:
@@ -32,6 +33,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         output: what brings the values of images between black and white: "smooth",
             "clip" or "tanh".
         replicas: the processes that train together, see `gan.replicas`.
+        background: `Background` that is kept clean of faint traces, or None.
 
     Returns:
         Sequential: float32 [N, latent_dim + code_width] ([N, latent_dim] for a
@@ -44,6 +46,8 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
     blocks = Blocks(policy, replicas, filtered, output)
     body = network_of(arch, shape).generator(blocks, shape, base_channels, extent)
+    if background:
+        body.append(CleanBackground(*background, dtype="float32", name="clean_background"))
     return keras.Sequential([inputs, *body], name="generator")
 
 

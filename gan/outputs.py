@@ -41,6 +41,38 @@ class SmoothClip(Clip):
         return _bend(clipped, self.LEAST_SLOPE) if training else _smoothstep(clipped)
 
 
+@keras.saving.register_keras_serializable("gan")
+class CleanBackground(keras.layers.Layer):
+    """Faint traces on an even background become background, unless they touch what is plain.
+
+    A pixel stays as it is where it or one of its eight neighbours stands out from the
+    background as everything in the training images does. It fades where all of them
+    stand out less, and is gone at half of it: the hysteresis thresholding of Canny
+    1986, without a jump.
+    """
+
+    def __init__(self, colour, contrast, **settings):
+        """
+        Args:
+            colour, contrast: in grey levels, see `gan.data.background.Background`.
+            settings: of a Keras layer.
+        """
+        super().__init__(**settings)
+        self._background = {"colour": list(colour), "contrast": contrast}
+
+    def call(self, inputs):
+        """[N, H, W, C] in [-1, 1] → the same."""
+        colour = tf.constant(self._background["colour"], inputs.dtype) / 127.5 - 1
+        difference = inputs - colour
+        plainest = tf.nn.max_pool2d(
+            tf.reduce_max(tf.abs(difference), axis=-1, keepdims=True), 3, 1, "SAME")
+        kept = 2 * 127.5 / self._background["contrast"] * plainest - 1
+        return colour + tf.clip_by_value(kept, 0.0, 1.0) * difference
+
+    def get_config(self):
+        return {**super().get_config(), **self._background}
+
+
 def _clip(values, margin):
     @tf.custom_gradient
     def clip(values):

@@ -24,10 +24,11 @@ class TrainState:
         burn_in_steps: steps over which the penalty comes down to its weight.
         augmentation: float32 variable, the strength of the augmentation; None
             without any.
+        background: `Background` that the average keeps clean, or None.
     """
 
     def __init__(self, config, shape, code_width, components, steps, policy="float32",
-                 extent=1.0, replicas=ALONE):
+                 extent=1.0, replicas=ALONE, background=None):
         """
         Args:
             config: a complete `TrainConfig`.
@@ -38,14 +39,15 @@ class TrainState:
             policy: Keras dtype policy of the two networks.
             extent: the unit of points, see `PointDataset`.
             replicas: the processes that train together, see `gan.replicas`.
+            background: see above.
         """
         keras.utils.set_random_seed(config.seed)  # of the initial weights
-        self.policy = policy
+        self.policy, self.background = policy, background
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
         settings = {"extent": extent, "filtered": config.upsampling == "filtered",
                     "output": config.output}
         self.generator = models.build_generator(*generator, policy, **settings, replicas=replicas)
-        self.average = models.build_generator(*generator, **settings)
+        self.average = models.build_generator(*generator, **settings, background=background)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
             config.arch, shape, code_width + components, config.base_channels, policy, extent,

@@ -5,7 +5,7 @@ import pytest
 
 from gan.data.datasets import Dataset
 from gan.measure import two_sample
-from gan.measure.background import background_metrics, background_of, has_small_blob
+from gan.measure.background import background_metrics, has_small_blob
 from gan.measure.evaluators import image_evaluator
 from gan.measure.metrics import NotMeasurableError
 from gan.measure.patches import PatchDistance, laplacian_pyramid
@@ -35,14 +35,6 @@ def test_a_long_line_is_no_speck_however_it_winds():
     mask[0, ::2] = True
     mask[0, 1, -1] = mask[0, 3, 0] = mask[0, 5, -1] = mask[0, 7, 0] = True
     assert not has_small_blob(mask).any()
-
-
-def test_the_background_is_the_most_frequent_colour():
-    images, _ = draw_shapes(50, 0)
-    assert background_of(images[..., None]).tolist() == [0]
-    assert background_of(noise(50)) is None
-    colour = np.zeros((9, 16, 16, 3), np.uint8) + np.uint8([200, 7, 255])
-    assert background_of(colour).tolist() == [200, 7, 255]
 
 
 def test_background_and_specks_are_counted():

@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
+from gan.data.background import background_of
 from gan.measure import coverage, metrics
-from gan.measure.background import background_metrics, background_of
+from gan.measure.background import background_metrics
 from gan.measure.metrics import NotMeasurableError
 from gan.measure.patches import PatchDistance
 

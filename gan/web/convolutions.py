@@ -1,4 +1,4 @@
-"""The convolutions in the page's operations, and averages over windows as one of them.
+"""The convolutions in the page's operations, and averages and maxima over windows.
 
 A convolution of the page has a kernel [height, width, in, out], a stride and
 the rows and columns of zeros above and left of its input; what is beyond the
@@ -45,6 +45,29 @@ def _average(network, tensor):
                         **settings)
 
 
+def _maximum(network, tensor):
+    """A maximum over windows is one along each axis, of places that are shifted and compared."""
+    (x,) = tensor.inputs
+    window = tensor.get("ksize")[1:3]
+    settings = _geometry(tensor, x.shape, tensor.shape, window)
+    number = network.number(x)
+    for axis, length, stride, before in zip((1, 2), window, settings["stride"],
+                                            settings["padding"], strict=True):
+        shape = list(network.shapes[number])
+        old, shape[axis] = shape[axis], tensor.shape[axis]
+        axes = [list(range(size)) for size in network.shapes[number]]
+        shifted = []
+        for offset in range(length):
+            places = np.arange(shape[axis]) * stride + offset - before
+            # Beyond the edge the nearest place is read once more, which changes no maximum.
+            axes[axis] = np.clip(places, 0, old - 1).tolist()
+            shifted.append(network.emit("take", [number], shape, axes=list(axes), fill=0.0))
+        number, *others = shifted
+        for other in others:
+            number = network.emit("binary", [number, other], shape, fn="maximum")
+    return number
+
+
 def _geometry(tensor, large, small, kernel):
     """Return dict of stride and padding.
 
@@ -57,7 +80,7 @@ def _geometry(tensor, large, small, kernel):
     layout, strides = tensor.get("data_format"), tensor.get("strides")
     if layout != "NHWC" or len(large) != 4:
         raise UnsupportedError("with channels first")
-    if tensor.type != "AvgPool" and set(tensor.get("dilations")) != {1}:
+    if tensor.type not in ("AvgPool", "MaxPool") and set(tensor.get("dilations")) != {1}:
         raise UnsupportedError("with dilation")
     padding, stride = tensor.get("padding"), strides[1:3]
     if padding == "EXPLICIT":
@@ -73,4 +96,5 @@ def _geometry(tensor, large, small, kernel):
 CONVOLUTIONS = {
     "Conv2D": _convolution, "Conv2DBackpropInput": _transposed,
     "DepthwiseConv2dNative": _depthwise, "AvgPool": _average,
+    "MaxPool": _maximum,
 }

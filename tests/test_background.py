@@ -1,0 +1,114 @@
+"""The even background of images, and how the exported generator keeps it clean."""
+
+import numpy as np
+import pytest
+
+from gan.config import TrainConfig
+from gan.data.background import Background, background_of, plain_background
+from gan.data.conditioning import condition_dataset
+from gan.data.datasets import Dataset, load_dataset
+from gan.option_rules import complete_for
+from tests.conftest import TINY, draw_shapes
+
+
+def digits(count):
+    return load_dataset("mnist").images[:count]
+
+
+def cleaned(image, contrast, colour=(0,)):
+    """What the layer makes of grey levels [H, W] or [H, W, C], in grey levels."""
+    image = np.asarray(image, np.float32).reshape(*np.shape(image)[:2], -1)
+    from gan.outputs import CleanBackground
+
+    layer = CleanBackground(colour, contrast)
+    return ((layer(image[None] / 127.5 - 1).numpy()[0] + 1) * 127.5).squeeze()
+
+
+def test_the_background_is_the_most_frequent_colour():
+    images, _ = draw_shapes(50, 0)
+    assert background_of(images[..., None]).tolist() == [0]
+    noise = np.random.default_rng(0).integers(0, 256, (50, 28, 28, 1), np.uint8)
+    assert background_of(noise) is None
+    colour = np.zeros((9, 16, 16, 3), np.uint8) + np.uint8([200, 7, 255])
+    assert background_of(colour).tolist() == [200, 7, 255]
+
+
+def test_digits_stand_out_from_black():
+    """Known from the data: of all pixels but one in 3,000 are of 70 or more, or touch one."""
+    found = plain_background(load_dataset("mnist").images)
+    assert found.colour == (0,)
+    assert 65 < found.contrast < 75
+
+
+def test_contrast_is_that_of_the_plainest_pixel_around_each():
+    images = np.full((10, 16, 16, 3), 255, np.uint8)
+    images[:, 4:9, 4:9] = [255, 175, 255]  # 80 in green
+    images[:, 3, 4:9] = [250, 250, 250]    # their edge
+    assert plain_background(images) == Background((255, 255, 255), 80.0)
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda images: images.__setitem__((0, 20, slice(0, 4)), 9),   # faint pixels of their own
+    lambda images: images.__setitem__(slice(None), np.arange(256, dtype=np.uint8).reshape(16, 16)
+                                      .repeat(2, 0).repeat(2, 1)),  # no even background
+    lambda images: images.__setitem__(slice(None), 0),            # nothing else
+])
+def test_images_without_a_plain_background_have_none(spoil):
+    images = np.zeros((4, 32, 32), np.uint8)
+    images[:, 4:10, 4:10] = 200
+    assert plain_background(images[..., None]) == Background((0,), 200.0)
+    spoil(images)
+    assert plain_background(images[..., None]) is None
+
+
+def test_a_trace_is_removed_unless_it_touches_something_plain(tensorflow):
+    image = np.zeros((8, 12))
+    image[1, 1] = 25               # less than half of the contrast
+    image[1, 6], image[2, 7] = 60, 25  # the same beside something plain, by a corner
+    image[6, 1], image[6, 6] = 45, 59
+    expected = image.copy()
+    expected[1, 1] = 0
+    expected[6, 1] = 45 * (2 * 45 / 60 - 1)
+    expected[6, 6] = 59 * (2 * 59 / 60 - 1)
+    np.testing.assert_allclose(cleaned(image, 60), expected, atol=1e-4)
+
+
+def test_colours_are_cleaned_to_the_background_in_all_channels(tensorflow):
+    image = np.full((6, 6, 3), [255, 200, 100.0])
+    image[1, 1] = [250, 195, 105]
+    image[4, 4] = [250, 100, 105]
+    expected = np.full((6, 6, 3), [255, 200, 100.0])
+    expected[4, 4] = image[4, 4]
+    np.testing.assert_allclose(cleaned(image, 50, (255, 200, 100)), expected, atol=1e-4)
+
+
+def test_real_digits_stay_as_they_are_but_for_one_faint_pixel_in_3_000(tensorflow):
+    from gan.outputs import CleanBackground
+
+    images = digits(500)
+    layer = CleanBackground(*plain_background(images))
+    after = np.rint((layer(images / np.float32(127.5) - 1).numpy() + 1) * 127.5)
+    assert 0 < (after != images).sum() <= (images > 0).sum() / 3_000
+
+
+def test_the_layer_is_saved_with_its_background(tensorflow):
+    import keras
+
+    from gan.outputs import CleanBackground
+
+    layer = CleanBackground((1, 2, 3), 44.5, name="clean")
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 5, 5, 3)).astype(np.float32)
+    np.testing.assert_array_equal(again(image), layer(image))
+
+
+@pytest.mark.parametrize(("output", "clean"), [("smooth", True), ("clip", True), ("tanh", False)])
+def test_only_the_average_is_cleaned_and_never_the_textbooks(tensorflow, output, clean):
+    from gan.training import build_trainer
+
+    dataset = Dataset("digits", digits(64))
+    config, _ = TrainConfig.from_arguments([*TINY, "--output", output])
+    config = complete_for(config, dataset.samples.shape, "none")
+    state = build_trainer(config, dataset, condition_dataset(dataset, "none", None, 0, 0))[0].state
+    last = [network.layers[-1].name for network in (state.generator, state.average)]
+    assert last == ["images", "clean_background" if clean else "images"]
