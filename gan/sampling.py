@@ -143,4 +143,6 @@ class Sampler:
         if classes is not None:
             rows = class_rows(classes, count)
             probabilities = probabilities * (rows[:, None] == classes)
-        return seeds, conditions_from_seeds(seeds, probabilities).numpy()
+        # In a graph: without one, each seed waits for Python.
+        draw = tf.function(conditions_from_seeds, autograph=False)
+        return seeds, draw(tf.constant(seeds), tf.constant(probabilities)).numpy()

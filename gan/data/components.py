@@ -120,16 +120,17 @@ def _levels(values, groups, bounds):
     for group, rows in rows_of(groups):
         for column in range(values.shape[1]):
             own, ends = values[rows, column], bounds[group, column]
+            level = np.searchsorted(ends, own)
             # The middle, where several levels begin and end at the same value.
-            found[rows, column] = (np.searchsorted(ends, own, "left")
-                                   + np.searchsorted(ends, own, "right")) // 2
+            tied = ends[np.minimum(level, LEVELS - 2)] == own
+            level[tied] = (level[tied] + np.searchsorted(ends, own[tied], "right")) // 2
+            found[rows, column] = level
     return found
 
 
 def means_of(values, clusters):
     """Return the mean of the values of each cluster, float32 [K, F]; each cluster occurs."""
-    sums = np.zeros((clusters.max() + 1, values.shape[1]))
-    np.add.at(sums, clusters, values)
+    sums = np.stack([np.bincount(clusters, column) for column in values.T], axis=1)
     return (sums / np.bincount(clusters)[:, None]).astype(np.float32)
 
 

@@ -90,8 +90,8 @@ def kernel_distance(real, fake):
 def _kernel_mean(first, second, without_diagonal):
     total, width = 0.0, first.shape[1]
     for start in range(0, len(first), BLOCK):
-        kernel = (first[start : start + BLOCK] @ second.T / width + 1) ** 3
-        total += kernel.sum()
+        linear = first[start : start + BLOCK] @ second.T / width + 1
+        total += np.vdot(np.square(linear), linear)  # their cubes' sum; powers take ten times longer
     if not without_diagonal:
         return total / (len(first) * len(second))
     total -= ((np.square(first).sum(axis=1) / width + 1) ** 3).sum()
