@@ -91,7 +91,7 @@ def _kernel_mean(first, second, without_diagonal):
     total, width = 0.0, first.shape[1]
     for start in range(0, len(first), BLOCK):
         linear = first[start : start + BLOCK] @ second.T / width + 1
-        total += np.vdot(np.square(linear), linear)  # their cubes' sum; powers take ten times longer
+        total += np.vdot(np.square(linear), linear)  # the sum of cubes; powers are slow
     if not without_diagonal:
         return total / (len(first) * len(second))
     total -= ((np.square(first).sum(axis=1) / width + 1) ** 3).sum()
