@@ -73,7 +73,7 @@ def train(config, given, folder, phases, replicas):
     with phases("data"):
         dataset, conditioning = load_data(config, checkpoint)
     chosen = config.arch == "auto"
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     if chosen:
         print(f"arch        {config.arch}, chosen by the images' size and colours")
     with phases("networks"):

@@ -51,7 +51,8 @@ def train(folder, memory_share):
     from gan.training import build_trainer
 
     streamed = dataset.images.nbytes > memory_share * memory_bytes()
-    config = complete_for(complete(TrainConfig()), dataset.samples.shape, conditioning.kind)
+    config = complete_for(complete(TrainConfig()), dataset.samples.shape, conditioning.kind,
+                          dataset.background)
     trainer, _ = build_trainer(config, dataset, conditioning, streamed=streamed)
     trainer.train(trainer.feed.epoch_batches(1)[:2])
     began = time.perf_counter()

@@ -40,7 +40,7 @@ def train(name, dataset, minutes, recipe, seed):
         config, _ = TrainConfig.from_arguments([*arguments, *shlex.split(recipe)])
         conditioning = condition_dataset(dataset, config.condition, config.clusters, seed,
                                          config.components)
-        config = complete_for(config, dataset.samples.shape, conditioning.kind)
+        config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
         policy = find_device(config.mixed_precision).policy
         return build_trainer(config, dataset, conditioning, policy)
 

@@ -92,7 +92,7 @@ def this_project(dataset, epochs, arguments):
     began = time.perf_counter()
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, sampler = build_trainer(config, dataset, conditioning, find_device("auto").policy)
     trainer.train(trainer.feed.epoch_batches(1)[:0])  # traces; part of the time
     seconds = time.perf_counter() - began

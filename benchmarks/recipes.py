@@ -42,7 +42,7 @@ def train(recipe, seed, epochs, dataset, evaluator, two_sample):
     config, _ = TrainConfig.from_arguments(arguments)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     policy = find_device(config.mixed_precision).policy
     trainer, sampler = build_trainer(config, dataset, conditioning, policy)
     trainer.train(trainer.feed.epoch_batches(1)[:0])

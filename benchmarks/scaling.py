@@ -145,7 +145,7 @@ def step_seconds(replicas, shape, batch):
     conditioning = from_groups(np.arange(len(images)) % 4, np.arange(4) // 2, labelled=True)
     config = complete_for(dataclasses.replace(TrainConfig(lr_g=1e-3, lr_d=1e-3), batch_size=batch),
                           (60_000, *shape), conditioning.kind)
-    data = types.SimpleNamespace(samples=images, sample_shape=shape, extent=None)
+    data = types.SimpleNamespace(samples=images, sample_shape=shape, extent=None, background=None)
     trainer, _ = build_trainer(config, data, conditioning, replicas=replicas)
     batches = np.tile(trainer.feed.epoch_batches(1), [4, 1])[: config.gp_interval]
     trainer.train(batches[:1])

@@ -96,7 +96,7 @@ def measure(folder, delay):
     conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
     found["load"] = clock.read()
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     streamed, _ = gan.training.build_trainer(config, dataset, conditioning, streamed=True)
     clock = Clock()
     batches = streamed.feed.epoch_batches(1)

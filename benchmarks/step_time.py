@@ -88,7 +88,7 @@ def default_trainer(precision, extra):
     dataset = load_dataset("mnist")
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = build_trainer(config, dataset, conditioning, precision)
     batches = trainer.feed.epoch_batches(1)[:52]  # a multiple of the penalty's interval
     trainer.train(batches)

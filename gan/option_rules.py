@@ -16,7 +16,7 @@ from gan.data.names import STACKED
 
 # What suits points.
 SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
-OUTPUTS = {"conv": "smooth", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}
+OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 SMALL = 32  # pixels, up to which grey images are drawn by the small networks
 BATCH, RESNET_BATCH = 64, 32  # images
@@ -101,18 +101,19 @@ def complete(config):
     )
 
 
-def complete_for(config, shape, condition):
+def complete_for(config, shape, condition, background=None):
     """Return a `TrainConfig` with what depends on the samples filled in.
 
     Args:
         config: `TrainConfig`.
         shape: of all samples, (N, H, W, C) of images, (N, 2) of points.
         condition: what the samples are conditioned on, see `Conditioning.kind`.
+        background: of the samples, see `Dataset.background`.
 
     Raises:
         UserError: when the processes cannot share a batch.
     """
-    arch, upsampling, output = _networks_for(config, shape)
+    arch, upsampling, output = _networks_for(config, shape, background)
     epochs = config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))
     augment = config.augment
     if augment == "auto":
@@ -124,7 +125,7 @@ def complete_for(config, shape, condition):
         checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
 
 
-def _networks_for(config, shape):
+def _networks_for(config, shape, background):
     """Return (arch, upsampling, output) for samples of a shape (N, H, W, C) or (N, 2)."""
     # Stacked digits are small grey images, three of them.
     pictures = len(shape) == 4 and config.dataset != STACKED and (
@@ -135,7 +136,7 @@ def _networks_for(config, shape):
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
     if output == "auto" and len(shape) == 4:
-        output = OUTPUTS[arch]
+        output = "smooth" if background and arch == "conv" else OUTPUTS[arch]
     return arch, upsampling, output
 
 

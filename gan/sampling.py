@@ -77,12 +77,16 @@ class Sampler:
             latent_dim: length of a latent vector.
         """
         self.conditioning, self.kind = conditioning, kind_of(generator.output_shape[1:])
-        self._latent_dim = latent_dim
         self._codes = tf.constant(conditioning.codes)
-        # Traced once for all that draw through it, the export's signatures among them.
+        # Traced once for all that draw through them, the export's signatures among them.
         self._network = tf.function(
             lambda inputs: generator(inputs, training=False), autograph=False,
             input_signature=[tf.TensorSpec([None, generator.input_shape[1]], tf.float32)])
+        self._latents = tf.function(
+            lambda seeds: latents_from_seeds(seeds, latent_dim), autograph=False,
+            input_signature=[tf.TensorSpec([None], tf.int64)])
+        self._conditions = tf.function(conditions_from_seeds, autograph=False,
+                                       reduce_retracing=True)
         self.sample = tf.function(self._sample, autograph=False, reduce_retracing=True)
         self.draw = tf.function(self._draw, autograph=False, reduce_retracing=True)
 
@@ -113,16 +117,15 @@ class Sampler:
         Returns:
             `(latents, conditions)`: float32 [N, latent_dim] and int32 [N].
         """
-        probabilities = self.conditioning.probabilities
+        probabilities = tf.constant(self.conditioning.probabilities)
         if labels is not None:
             of_class = tf.equal(labels[:, None], self.conditioning.class_of[None])
             probabilities = probabilities * tf.cast(of_class, tf.float32)
-        return (latents_from_seeds(seeds, self._latent_dim),
-                conditions_from_seeds(seeds, probabilities))
+        return self._latents(seeds), self._conditions(seeds, probabilities)
 
     def _sample(self, seeds, conditions):
         """Draw float32 [N, H, W, C] in [-1, 1], or [N, 2]: int64 seeds, int32 conditions [N]."""
-        return self.generate(latents_from_seeds(seeds, self._latent_dim), conditions)
+        return self.generate(self._latents(seeds), conditions)
 
     def _draw(self, seeds):
         """Draw what the export's `sample` draws: int64 [N] → uint8 [N, H, W, C] or points."""
@@ -143,6 +146,4 @@ class Sampler:
         if classes is not None:
             rows = class_rows(classes, count)
             probabilities = probabilities * (rows[:, None] == classes)
-        # In a graph: without one, each seed waits for Python.
-        draw = tf.function(conditions_from_seeds, autograph=False)
-        return seeds, draw(tf.constant(seeds), tf.constant(probabilities)).numpy()
+        return seeds, self._conditions(tf.constant(seeds), tf.constant(probabilities)).numpy()

@@ -39,15 +39,17 @@ class TrainState:
             policy: Keras dtype policy of the two networks.
             extent: the unit of points, see `PointDataset`.
             replicas: the processes that train together, see `gan.replicas`.
-            background: see above.
+            background: of the samples, see `Dataset.background`.
         """
         keras.utils.set_random_seed(config.seed)  # of the initial weights
-        self.policy, self.background = policy, background
+        self.policy = policy
+        # tanh is the textbook's: nothing is added to it.
+        self.background = background if config.output in ("smooth", "clip") else None
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
         settings = {"extent": extent, "filtered": config.upsampling == "filtered",
                     "output": config.output}
         self.generator = models.build_generator(*generator, policy, **settings, replicas=replicas)
-        self.average = models.build_generator(*generator, **settings, background=background)
+        self.average = models.build_generator(*generator, **settings, background=self.background)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
             config.arch, shape, code_width + components, config.base_channels, policy, extent,

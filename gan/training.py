@@ -5,7 +5,6 @@ import functools
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
-from gan.data.background import plain_background
 from gan.feed import Feed
 from gan.layers import iterate_spectral
 from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_penalty
@@ -245,9 +244,7 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
     """
     feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed, replicas)
     steps, width = config.epochs * feed.steps_per_epoch, conditioning.codes.shape[1]
-    cleaned = config.output in ("smooth", "clip")  # tanh is the textbook's: nothing is added
     state = TrainState(config, dataset.sample_shape, width, conditioning.component_count, steps,
-                       policy, dataset.extent, replicas,
-                       plain_background(dataset.sample().images) if cleaned else None)
+                       policy, dataset.extent, replicas, dataset.background)
     sampler = Sampler(state.average, conditioning, config.latent_dim)
     return Trainer(config, state, feed, replicas), sampler

@@ -39,7 +39,7 @@ def train(replicas, dataset, name):
     dataset = load_dataset(config.dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = build_trainer(config, dataset, conditioning, policy, streamed, replicas)
     batches = trainer.feed.epoch_batches(1)[:STEPS]
     if name == "overflow":  # in the row of the second process alone

@@ -94,7 +94,7 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
     config, _ = TrainConfig.from_arguments(["--dataset", str(tiny_npz), *TINY])
     dataset = load_dataset(config.dataset)
     conditioning = condition_dataset(dataset, "labels", 2, 0, config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = training.build_trainer(config, dataset, conditioning)
     assert conditioning.component_count == 1  # of 320 images
     width = conditioning.codes.shape[1]

@@ -4,6 +4,7 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.data.background import Background
 from gan.option_rules import complete_for, continued
 
 
@@ -73,13 +74,22 @@ def test_few_images_are_shown_more_often(images, arguments, epochs):
 
 
 @pytest.mark.parametrize(("arguments", "shape", "output"), [
-    ([], (28, 28, 1), "smooth"), ([], (64, 64, 3), "clip"),
+    ([], (28, 28, 1), "tanh"), ([], (64, 64, 3), "clip"),
     (["--output", "tanh"], (28, 28, 1), "tanh"),
     (["--arch", "dcgan"], (28, 28, 1), "tanh"), (["--arch", "mlp"], (28, 28, 1), "tanh"),
     (["--dataset", "ring"], (2,), "auto")])
 def test_the_output_follows_the_architecture(arguments, shape, output):
     config, _ = TrainConfig.from_arguments(arguments)
     assert complete_for(config, (60_000, *shape), "none").output == output
+
+
+@pytest.mark.parametrize(("arguments", "shape", "output"), [
+    ([], (28, 28, 1), "smooth"), (["--arch", "dcgan"], (28, 28, 1), "tanh"),
+    ([], (64, 64, 1), "clip"), (["--output", "clip"], (28, 28, 1), "clip")])
+def test_digits_on_a_plain_background_are_smooth(arguments, shape, output):
+    config, _ = TrainConfig.from_arguments(arguments)
+    background = Background((0,), 70.0)
+    assert complete_for(config, (60_000, *shape), "none", background).output == output
 
 
 @pytest.mark.parametrize(("arguments", "output"), [

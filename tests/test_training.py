@@ -18,7 +18,7 @@ def build(tiny_npz, *options, policy="float32", streamed=False):
     dataset = load_dataset(config.dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind)
+    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     return build_trainer(config, dataset, conditioning, policy, streamed)[0]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan.data.background import images_for, plain_background
 from gan.data.class_rows import class_rows
 from gan.data.fingerprint import digest_images, fingerprint_of
 from gan.data.shard_index import map_labels
@@ -73,6 +74,11 @@ class Dataset:
         return self.images[places]
 
     @functools.cached_property
+    def background(self):
+        """The `Background` that everything in the images stands out from, or None."""
+        return plain_background(self.images)
+
+    @functools.cached_property
     def fingerprint(self):
         """A short hash of the training images and labels: the data set's identity.
 
@@ -102,6 +108,11 @@ class ShardedDataset(Dataset):
                    class_names=tuple(index["class_names"]),
                    original=index.get("source", {}).get("fingerprint"), folder=folder,
                    index=index, **map_labels(folder, index))
+
+    @functools.cached_property
+    def background(self):
+        """As for images in memory, of the first ones: they lie in a random order."""
+        return plain_background(self.images[: images_for(self.sample_shape)])
 
     @property
     def fingerprint(self):

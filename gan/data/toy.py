@@ -39,7 +39,7 @@ class PointDataset:
     extent: float
     labels = None
     class_names = ()
-    streamed = False  # see `Dataset`
+    streamed, background = False, None  # see `Dataset`
 
     @property
     def samples(self):
