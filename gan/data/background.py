@@ -40,8 +40,8 @@ def plain_background(images):
     if colour is None:
         return None
     differences = difference_from(images, colour)
-    around = largest_around(differences)[differences > 0]
-    contrast = float(np.quantile(around, RARE)) if around.size else 0.0
+    plainest = largest_around(differences)[differences > 0]
+    contrast = float(np.quantile(plainest, RARE)) if plainest.size else 0.0
     return Background(tuple(map(int, colour)), contrast) if contrast >= LEAST_CONTRAST else None
 
 
