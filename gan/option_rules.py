@@ -16,7 +16,7 @@ from gan.data.names import STACKED
 
 # What suits points.
 SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
-OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}
+OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}  # without background
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 SMALL = 32  # pixels, up to which grey images are drawn by the small networks
 BATCH, RESNET_BATCH = 64, 32  # images
@@ -136,7 +136,9 @@ def _networks_for(config, shape, background):
     if upsampling == "auto" and arch in UPSAMPLED:
         upsampling = "filtered" if pictures else "plain"
     if output == "auto" and len(shape) == 4:
-        output = "smooth" if background and arch == "conv" else OUTPUTS[arch]
+        output = OUTPUTS[arch]
+        if background and (arch == "resnet" or arch == "conv" and background.plain):
+            output = "smooth"
     return arch, upsampling, output
 
 

@@ -44,7 +44,8 @@ class TrainState:
         keras.utils.set_random_seed(config.seed)  # of the initial weights
         self.policy = policy
         # tanh is the textbook's: nothing is added to it.
-        self.background = background if config.output in ("smooth", "clip") else None
+        cleaned = background and background.plain and config.output in ("smooth", "clip")
+        self.background = background if cleaned else None
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
         settings = {"extent": extent, "filtered": config.upsampling == "filtered",
                     "output": config.output}

@@ -52,9 +52,9 @@ class TrainOptions(DataOptions):
         "auto", "model",
         "what brings the generator's values between black and white: tanh, which only comes near "
         "them; clip, which reaches them; smooth, a clip on a curve that leaves fewer faint traces "
-        "on an even ground. smooth and clip also remove them if there are none in the data. auto: "
-        "for conv smooth where the data have an even ground without faint traces, otherwise tanh; "
-        "clip for resnet; tanh for dcgan and mlp",
+        "on an even background. smooth and clip also remove them if there are none in the data. "
+        "auto: for resnet smooth where the background is even, otherwise clip; for conv smooth "
+        "where it is even and without faint traces, otherwise tanh; tanh for dcgan and mlp",
         ("auto", "smooth", "clip", "tanh"), fixed=True,
     )
     latent_dim: int = option(

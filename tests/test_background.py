@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan.config import TrainConfig
-from gan.data.background import Background, background_of, plain_background
+from gan.data.background import Background, background_of, find_background
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
 from gan.option_rules import complete_for
@@ -35,8 +35,8 @@ def test_the_background_is_the_most_frequent_colour():
 
 def test_digits_stand_out_from_black():
     """Known from the data: of all pixels but one in 3,000 are of 70 or more, or touch one."""
-    found = plain_background(load_dataset("mnist").images)
-    assert found.colour == (0,)
+    found = find_background(load_dataset("mnist").images)
+    assert found.colour == (0,) and found.plain
     assert 65 < found.contrast < 75
 
 
@@ -44,21 +44,24 @@ def test_contrast_is_that_of_the_plainest_pixel_around_each():
     images = np.full((10, 16, 16, 3), 255, np.uint8)
     images[:, 4:9, 4:9] = [255, 175, 255]  # 80 in green
     images[:, 3, 4:9] = [250, 250, 250]    # their edge
-    assert plain_background(images) == Background((255, 255, 255), 80.0)
+    assert find_background(images) == Background((255, 255, 255), 80.0)
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda images: images.__setitem__((0, 20, slice(0, 4)), 9),   # faint pixels of their own
-    lambda images: images.__setitem__(slice(None), np.arange(256, dtype=np.uint8).reshape(16, 16)
-                                      .repeat(2, 0).repeat(2, 1)),  # no even background
-    lambda images: images.__setitem__(slice(None), 0),            # nothing else
+@pytest.mark.parametrize(("spoil", "expected"), [
+    (lambda images: images.__setitem__((0, 20, slice(0, 4)), 9), 9),  # faint pixels of their own
+    (lambda images: images.__setitem__(slice(None), np.arange(256, dtype=np.uint8).reshape(16, 16)
+                                       .repeat(2, 0).repeat(2, 1)), None),  # not even
+    (lambda images: images.__setitem__(slice(None), 0), 0),  # nothing else
 ])
-def test_images_without_a_plain_background_have_none(spoil):
+def test_other_backgrounds_are_not_plain(spoil, expected):
     images = np.zeros((4, 32, 32), np.uint8)
     images[:, 4:10, 4:10] = 200
-    assert plain_background(images[..., None]) == Background((0,), 200.0)
+    found = find_background(images[..., None])
+    assert found == Background((0,), 200.0) and found.plain
     spoil(images)
-    assert plain_background(images[..., None]) is None
+    found = find_background(images[..., None])
+    assert found == (None if expected is None else Background((0,), expected))
+    assert found is None or not found.plain
 
 
 def test_a_trace_is_removed_unless_it_touches_something_plain(tensorflow):
@@ -86,7 +89,7 @@ def test_real_digits_stay_as_they_are_but_for_one_faint_pixel_in_3_000(tensorflo
     from gan.outputs import CleanBackground
 
     images = digits(500)
-    layer = CleanBackground(*plain_background(images))
+    layer = CleanBackground(*find_background(images))
     after = np.rint((layer(images / np.float32(127.5) - 1).numpy() + 1) * 127.5)
     assert 0 < (after != images).sum() <= (images > 0).sum() / 3_000
 

@@ -83,12 +83,14 @@ def test_the_output_follows_the_architecture(arguments, shape, output):
     assert complete_for(config, (60_000, *shape), "none").output == output
 
 
-@pytest.mark.parametrize(("arguments", "shape", "output"), [
-    ([], (28, 28, 1), "smooth"), (["--arch", "dcgan"], (28, 28, 1), "tanh"),
-    ([], (64, 64, 1), "clip"), (["--output", "clip"], (28, 28, 1), "clip")])
-def test_digits_on_a_plain_background_are_smooth(arguments, shape, output):
+@pytest.mark.parametrize(("arguments", "shape", "contrast", "output"), [
+    ([], (28, 28, 1), 70, "smooth"), ([], (28, 28, 1), 2, "tanh"),
+    ([], (64, 64, 3), 70, "smooth"), ([], (64, 64, 3), 2, "smooth"),
+    (["--arch", "dcgan"], (28, 28, 1), 70, "tanh"),
+    (["--output", "clip"], (28, 28, 1), 70, "clip")])
+def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output):
     config, _ = TrainConfig.from_arguments(arguments)
-    background = Background((0,), 70.0)
+    background = Background((0,) * shape[2], contrast)
     assert complete_for(config, (60_000, *shape), "none", background).output == output
 
 

@@ -22,18 +22,24 @@ class Background(NamedTuple):
     colour: tuple
     contrast: float
 
+    @property
+    def plain(self):
+        """Whether everything stands out plainly, and what is faint is the edge of it.
 
-def plain_background(images):
-    """Find the background of images on which everything stands out plainly.
+        That is so for digits. Pictures with shadows have faint pixels far from
+        anything else.
+        """
+        return self.contrast >= LEAST_CONTRAST
 
-    Digits have one: what is faint in them is the edge of a stroke. Pictures with
-    shadows have none, as there can be faint pixels far from anything else.
+
+def find_background(images):
+    """Find the even background of images, and how plainly everything on it stands out.
 
     Args:
         images: uint8 [N, H, W, C].
 
     Returns:
-        `Background`, or None without an even one or with faint pixels on it.
+        `Background`, or None where no colour has a quarter of all pixels.
     """
     images = _sample(images)
     colour = background_of(images)
@@ -42,7 +48,7 @@ def plain_background(images):
     differences = difference_from(images, colour)
     plainest = largest_around(differences)[differences > 0]
     contrast = float(np.quantile(plainest, RARE)) if plainest.size else 0.0
-    return Background(tuple(map(int, colour)), contrast) if contrast >= LEAST_CONTRAST else None
+    return Background(tuple(map(int, colour)), contrast)
 
 
 def background_of(images):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.data.background import images_for, plain_background
+from gan.data.background import find_background, images_for
 from gan.data.class_rows import class_rows
 from gan.data.fingerprint import digest_images, fingerprint_of
 from gan.data.shard_index import map_labels
@@ -75,8 +75,8 @@ class Dataset:
 
     @functools.cached_property
     def background(self):
-        """The `Background` that everything in the images stands out from, or None."""
-        return plain_background(self.images)
+        """The even `Background` of the images, or None."""
+        return find_background(self.images)
 
     @functools.cached_property
     def fingerprint(self):
@@ -112,7 +112,7 @@ class ShardedDataset(Dataset):
     @functools.cached_property
     def background(self):
         """As for images in memory, of the first ones: they lie in a random order."""
-        return plain_background(self.images[: images_for(self.sample_shape)])
+        return find_background(self.images[: images_for(self.sample_shape)])
 
     @property
     def fingerprint(self):
