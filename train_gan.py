@@ -207,8 +207,9 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
         raise UserError(f"--dataset: {config.dataset} does not hold the samples {whose}: their "
                         f"fingerprint is {dataset.fingerprint}, expected {checkpoint.dataset}")
     else:
+        most = config.latent_dim if config.components is None else config.components
         conditioning = Conditioning.from_arrays(checkpoint.conditions, count).with_components(
-            min(config.components, config.latent_dim))
+            min(most, config.latent_dim))
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
 

@@ -55,9 +55,10 @@ class DataOptions:
         whole_number(1, 4096), metavar="N", fixed=True,
     )
     components: int = option(
-        8, "data",
+        None, "data",
         "what the first N numbers of the latent vector stand for in training: the principal "
-        "components of the images within their clusters (fewer for few images; 0: nothing, the "
-        "generator finds a meaning for all of them by itself)",
+        "components of the images within their clusters (default: 8, or 16 for images in colour or "
+        "of more than 32 pixels, and one for each 250 images at most; 0: nothing, the generator "
+        "finds a meaning for all of them by itself)",
         whole_number(0, 50), metavar="N", fixed=True, points=0,
     )

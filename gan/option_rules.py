@@ -11,6 +11,7 @@ import os
 
 from gan.common.errors import UserError
 from gan.common.options import check_saved
+from gan.data.component_count import within_latent
 from gan.data.names import SIMULATED as SIMULATED_NAMES
 from gan.data.names import STACKED
 
@@ -95,7 +96,7 @@ def complete(config):
         config,
         lr_g=config.lr if config.lr_g is None else config.lr_g,
         lr_d=config.lr if config.lr_d is None else config.lr_d,
-        components=min(config.components, config.latent_dim // 2),
+        components=within_latent(config.components, config.latent_dim),
         # The run may be continued from another folder.
         dataset=path if config.named else os.path.abspath(os.path.expanduser(path)),
     )

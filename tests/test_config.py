@@ -107,7 +107,8 @@ def test_a_run_of_an_earlier_version_keeps_its_output(arguments, output):
 
 
 @pytest.mark.parametrize(("arguments", "components"), [
-    ([], 8), (["--latent-dim", "6"], 3), (["--latent-dim", "1"], 0), (["--components", "32"], 32),
+    ([], None), (["--latent-dim", "32"], None), (["--latent-dim", "30"], 8),
+    (["--latent-dim", "6"], 3), (["--latent-dim", "1"], 0), (["--components", "32"], 32),
     (["--components", "0"], 0), (["--dataset", "ring"], 0)])
 def test_half_of_the_latents_are_components_at_most(arguments, components):
     assert TrainConfig.from_arguments(arguments)[0].components == components

@@ -234,7 +234,7 @@ def test_conditions_are_stored_and_keep_to_the_labels(sharded):
     found = load_dataset(str(sharded))
     stored = conditions_of(found, "auto", 2, 99, 4)  # the seed is that of writing
     assert stored.kind == "labels" and stored.count == 4 and stored.component_count == 1
-    assert conditions_of(found, "auto", 2, 99).component_count == 0
+    assert conditions_of(found, "auto", 2, 99, 0).component_count == 0
     np.testing.assert_array_equal(stored.class_of[stored.ids], found.labels)
     expected = condition_dataset(found.sample(), "labels", 2, 0, 8)
     np.testing.assert_array_equal(stored.ids, expected.ids)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gan.common.errors import UserError
 from gan.data.clustering import cluster_features, k_means
+from gan.data.component_count import components_for
 from gan.data.components import Components
 from gan.data.conditions import Conditioning, from_groups, from_planes
 from gan.data.names import STACKED
@@ -19,10 +20,10 @@ CLUSTERS_PER_LABEL = 12
 CLUSTERS_WITHOUT_LABELS = 256
 CLUSTERS_OF_PLANE = 16
 GROUPS_OF_CLUSTERS = 10
-IMAGES_PER_CLUSTER = 32  # at least; with 15 what was drawn for one was too much alike
+IMAGES_PER_CLUSTER = 16  # at least, or what is drawn for one is too much alike
 
 
-def condition_dataset(dataset, kind, clusters, seed, components=0):
+def condition_dataset(dataset, kind, clusters, seed, components=None):
     """Give every image of a data set its condition.
 
     Args:
@@ -31,8 +32,8 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
         clusters: how many clusters (within each label, in each plane, or in all); None: the
             default, fewer for a small data set.
         seed: of the k-means starts.
-        components: how many principal components within the clusters, at most; there are
-            none in planes, and without clusters.
+        components: how many principal components within the clusters, at most (fewer for
+            few images); None: the default. There are none in planes, and without clusters.
 
     Returns:
         A `Conditioning`.
@@ -55,7 +56,8 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
     if kind == "planes":
         default = min(CLUSTERS_OF_PLANE, len(dataset.images))
         return _by_planes(dataset.images, clusters or default, random)
-    return _by_clusters(dataset, kind == "labels", clusters, components, random)
+    return _by_clusters(dataset, kind == "labels", clusters,
+                        components_for(dataset, components), random)
 
 
 def kind_for(dataset, kind):

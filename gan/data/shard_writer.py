@@ -11,6 +11,7 @@ from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import atomic_folder
 from gan.common.leftovers import remove_leftovers
+from gan.data.component_count import components_for
 from gan.data.dataset import ShardedDataset
 from gan.data.order import STREAMS
 from gan.data.shard_files import SHARD_BYTES, ShardWriter, entry_of
@@ -23,7 +24,7 @@ ROOM = 2**20  # bytes for the index and whatever else is small
 
 
 def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="auto",
-                 clusters=None, components=0, admit=lambda: None):
+                 clusters=None, components=None, admit=lambda: None):
     """Write a data set as shards, in a random order, with its conditions.
 
     Args:
@@ -102,7 +103,9 @@ def _add_tests(dataset, writer):
 
 def _add_conditions(folder, writer, condition, clusters, seed, components):
     index, path = writer.index, folder / "conditions.npz"
-    found = find_conditions(ShardedDataset.of(folder, index), condition, clusters, seed, components)
+    dataset = ShardedDataset.of(folder, index)
+    components = components_for(dataset, components)
+    found = find_conditions(dataset, condition, clusters, seed, components)
     write_conditions(path, found)
     index["conditions"] = entry_of(path) | {"kind": found.kind, "clusters": clusters,
                                              "components": components}

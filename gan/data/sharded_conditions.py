@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from gan.common.errors import UserError, describe_os_error
 from gan.data.clustering import ClusterFeatures
+from gan.data.component_count import components_for
 from gan.data.components import Components, means_of
 from gan.data.conditioning import condition_dataset, kind_for
 from gan.data.conditions import SAVED_AS, Conditioning, from_groups, from_planes
@@ -20,7 +21,7 @@ from gan.data.shard_files import flush
 PART_BYTES, PART_DISTANCES = 2**26, 2**24  # of images read, and of distances computed at a time
 
 
-def conditions_of(dataset, kind, clusters, seed, components=0):
+def conditions_of(dataset, kind, clusters, seed, components=None):
     """Give every sample of a data set its condition, wherever the samples lie.
 
     Args:
@@ -35,6 +36,7 @@ def conditions_of(dataset, kind, clusters, seed, components=0):
     """
     if not dataset.streamed:
         return condition_dataset(dataset, kind, clusters, seed, components)
+    components = components_for(dataset, components)
     stored = dataset.index.get("conditions") or {}
     enough = components <= _whole_number(stored.get("components"))
     if enough and (kind_for(dataset, kind), clusters) == (
