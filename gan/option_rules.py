@@ -14,12 +14,12 @@ from gan.common.options import check_saved
 from gan.data.component_count import within_latent
 from gan.data.names import SIMULATED as SIMULATED_NAMES
 from gan.data.names import STACKED
+from gan.data.sizes import are_pictures
 
 # What suits points.
 SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
 OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}  # without background
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
-SMALL = 32  # pixels, up to which grey images are drawn by the small networks
 BATCH, RESNET_BATCH = 64, 32  # images
 CHECKPOINTS = 40  # at most, as one can take longer than a short epoch
 EPOCHS, SHOWN = 3, 100_000  # at least so many passes, and so many images
@@ -129,8 +129,7 @@ def complete_for(config, shape, condition, background=None):
 def _networks_for(config, shape, background):
     """Return (arch, upsampling, output) for samples of a shape (N, H, W, C) or (N, 2)."""
     # Stacked digits are small grey images, three of them.
-    pictures = len(shape) == 4 and config.dataset != STACKED and (
-        shape[-1] == 3 or shape[1] > SMALL)
+    pictures = len(shape) == 4 and config.dataset != STACKED and are_pictures(shape[1:])
     arch, upsampling, output = config.arch, config.upsampling, config.output
     if arch == "auto":
         arch = "resnet" if pictures and not _bounded(config) else "conv"

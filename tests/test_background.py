@@ -17,9 +17,9 @@ def digits(count):
 
 def cleaned(image, contrast, colour=(0,)):
     """What the layer makes of grey levels [H, W] or [H, W, C], in grey levels."""
-    image = np.asarray(image, np.float32).reshape(*np.shape(image)[:2], -1)
     from gan.outputs import CleanBackground
 
+    image = np.asarray(image, np.float32).reshape(*np.shape(image)[:2], -1)
     layer = CleanBackground(colour, contrast)
     return ((layer(image[None] / 127.5 - 1).numpy()[0] + 1) * 127.5).squeeze()
 

@@ -1,20 +1,20 @@
 """How many principal components within their clusters the networks are told of images."""
 
+from gan.data.sizes import are_pictures
+
 COMPONENTS, COMPONENTS_OF_PICTURES = 8, 16  # at most
-SMALL = 32  # pixels, up to which grey images are no pictures
 
 
 def components_for(dataset, wanted):
     """Return how many components images get: as many as wanted, or the default.
 
     Args:
-        dataset: a `Dataset`; pictures are images in colour or of more than 32 pixels.
-        wanted: a number, or None for the default: 8, or 16 for pictures.
+        dataset: a `Dataset`.
+        wanted: a number, or None for the default: 8, or 16 for pictures, see `are_pictures`.
     """
     if wanted is not None:
         return wanted
-    size, _, channels = dataset.sample_shape
-    return COMPONENTS_OF_PICTURES if channels == 3 or size > SMALL else COMPONENTS
+    return COMPONENTS_OF_PICTURES if are_pictures(dataset.sample_shape) else COMPONENTS
 
 
 def within_latent(wanted, latent_dim):

@@ -95,6 +95,5 @@ def _geometry(tensor, large, small, kernel):
 
 CONVOLUTIONS = {
     "Conv2D": _convolution, "Conv2DBackpropInput": _transposed,
-    "DepthwiseConv2dNative": _depthwise, "AvgPool": _average,
-    "MaxPool": _maximum,
+    "DepthwiseConv2dNative": _depthwise, "AvgPool": _average, "MaxPool": _maximum,
 }
