@@ -249,6 +249,16 @@ def test_other_conditions_than_were_stored_are_found_when_asked_for(sharded, cap
     assert "no such conditions were stored" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("held, asked, read", [(4, None, True), (4, 8, False), (0, None, False)])
+def test_the_default_takes_the_components_that_shards_hold(tmp_path, shapes, capsys, held, asked,
+                                                           read):
+    """So shards of versions whose default was smaller need no pass over their images."""
+    write_shards(shapes, tmp_path / "shards", SHARD, clusters=2, components=held)
+    capsys.readouterr()
+    conditions_of(load_dataset(str(tmp_path / "shards")), "auto", 2, 0, asked)
+    assert ("no such conditions were stored" not in capsys.readouterr().out) == read
+
+
 @pytest.fixture
 def small_sample(monkeypatch):
     monkeypatch.setattr("gan.data.dataset.SAMPLE_IMAGES", 100)

@@ -136,7 +136,7 @@ def find_device(mixed_precision, wanted="auto"):
         name = (f"GPU, {details.get('device_name', gpus[0].name)}{_gpu_memory(index)}, "
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
-        capability, name = None, f"CPU, {cores()} cores"
+        capability, name = None, "CPU, 1 core" if cores() == 1 else f"CPU, {cores()} cores"
     if mixed_precision != "auto":
         policy = "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
         return Device(name, policy, "as --mixed-precision says")

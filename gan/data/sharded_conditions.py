@@ -26,7 +26,8 @@ def conditions_of(dataset, kind, clusters, seed, components=None):
 
     Args:
         dataset, kind, clusters, seed, components: see `condition_dataset`. With shards that
-            hold such conditions, the seed is that of writing them.
+            hold such conditions, the seed is that of writing them, and None the components
+            that they hold, at most the default.
 
     Returns:
         A `Conditioning`.
@@ -36,17 +37,18 @@ def conditions_of(dataset, kind, clusters, seed, components=None):
     """
     if not dataset.streamed:
         return condition_dataset(dataset, kind, clusters, seed, components)
-    components = components_for(dataset, components)
+    wanted = components_for(dataset, components)
     stored = dataset.index.get("conditions") or {}
-    enough = components <= _whole_number(stored.get("components"))
-    if enough and (kind_for(dataset, kind), clusters) == (
-            stored.get("kind"), stored.get("clusters")):
+    held = _whole_number(stored.get("components"))
+    fewer_will_do = components is None and held > 0
+    if (kind_for(dataset, kind), clusters) == (stored.get("kind"), stored.get("clusters")) and (
+            wanted <= held or fewer_will_do):
         found = read_conditions(dataset.folder / stored["file"], len(dataset.images))
-        return found.with_components(components)
+        return found.with_components(min(wanted, held))
     if kind != "none":
         note(f"{dataset.folder}: no such conditions were stored; all images are read once to find "
              "them (python -m gan.shards --condition, --clusters and --components store them)")
-    return find_conditions(dataset, kind, clusters, seed, components)
+    return find_conditions(dataset, kind, clusters, seed, wanted)
 
 
 def _whole_number(value):
