@@ -14,13 +14,13 @@ import numpy as np
 
 from gan.data.changes import cut_out, moved, relit
 from gan.data.clustering import some_of
+from gan.measure.classifier import scale
 from gan.measure.learned import (
     LearnedNetwork,
     build_encoder,
     cached_path,
     load_learned,
     save_learned,
-    scale,
 )
 from gan.measure.metrics import squared_distances, statistics
 

@@ -8,6 +8,7 @@ tells images apart is in its features, what the views change at random is not.
 import numpy as np
 
 from gan.common.files import cache_folder
+from gan.measure.classifier import scale
 from gan.measure.network_file import load_network, save_network
 
 FEATURES = 128
@@ -75,13 +76,6 @@ def build_encoder(image_shape):
     encoder.add(layers.Flatten())
     encoder.add(layers.Dense(FEATURES))
     return encoder
-
-
-def scale(images):
-    """uint8 → float32 in [-1, 1], inside a graph."""
-    import tensorflow as tf
-
-    return tf.cast(images, tf.float32) / 127.5 - 1
 
 
 def cached_path(dataset):
