@@ -15,6 +15,7 @@ from gan.common.device import import_tensorflow
 from gan.data.datasets import load_dataset
 from gan.measure.evaluators import draw_samples
 from gan.measure.two_sample import area_under_curve
+from gan.metadata import find_export
 from gan.saved_generator import SavedGenerator
 
 LEVELS = (0, 1, 4, 16, 64, 128, 192, 240, 252, 253, 254, 255, 256)  # bounds of grey levels
@@ -62,14 +63,14 @@ def ranking(generated, real):
 def main():
     """Make the table."""
     arguments = parser(__doc__)
-    arguments.add_argument("--model", default="exported_model")
+    arguments.add_argument("--model", default="exported_model", metavar="FOLDER")
     arguments.add_argument("--dataset", default="mnist", help="grey images on black")
     arguments.add_argument("--count", type=int, default=10_000, help="images of each kind")
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
     images = load_dataset(options.dataset).images
     real = images[np.random.default_rng(0).permutation(len(images))[: options.count]]
-    generated = draw_samples(SavedGenerator(options.model).sample, options.count)
+    generated = draw_samples(SavedGenerator(find_export(options.model)).sample, options.count)
     real, generated = figures(real[..., 0]), figures(generated[..., 0])
     rows = [(ranking(generated[name], real[name]), name, real[name].mean(),
              generated[name].mean()) for name in real]
