@@ -40,9 +40,9 @@ def conditions_of(dataset, kind, clusters, seed, components=None):
     wanted = components_for(dataset, components)
     stored = dataset.index.get("conditions") or {}
     held = _whole_number(stored.get("components"))
-    fewer_will_do = components is None and held > 0
-    if (kind_for(dataset, kind), clusters) == (stored.get("kind"), stored.get("clusters")) and (
-            wanted <= held or fewer_will_do):
+    enough = held > 0 if components is None else components <= held
+    if enough and (kind_for(dataset, kind), clusters) == (
+            stored.get("kind"), stored.get("clusters")):
         found = read_conditions(dataset.folder / stored["file"], len(dataset.images))
         return found.with_components(min(wanted, held))
     if kind != "none":
