@@ -3,8 +3,9 @@
 import keras
 from keras import layers
 
-from gan.layers import Blur, SpectralConv2D, SpectralDense
+from gan.layers import Blur
 from gan.outputs import Clip, SmoothClip
+from gan.spectral import SpectralConv2D, SpectralDense
 
 LEAK = 0.2  # slope of LeakyReLU below zero (Radford et al. 2015)
 WEIGHTS = 0.02  # standard deviation of the initial weights, likewise

@@ -11,10 +11,10 @@ import tensorflow as tf
 from keras import layers
 
 from gan.blocks import Blocks
-from gan.layers import SpectralDense
 from gan.networks import network_of
 from gan.outputs import CleanBackground
 from gan.replicas import ALONE
+from gan.spectral import SpectralDense
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",

@@ -19,7 +19,7 @@ import keras
 from keras import layers
 
 from gan.blocks import LEAK, halvings, normal, padded_size, widths
-from gan.layers import Residual
+from gan.layers import Pointwise, Residual
 
 WIDENING = 2  # channels within a block, as a multiple of those outside; 1 at full size
 HIGHEST = 2  # features of each channel that the discriminator ends in
@@ -72,16 +72,15 @@ def _block(blocks, channels, widening, count):
 
     settings = {"padding": "same", "dtype": blocks.policy}
     return Residual([
-        layers.Conv2D(widening * channels, 1, kernel_initializer=spread(channels),
-                      **settings),
+        Pointwise(widening * channels, kernel_initializer=spread(channels), **settings),
         layers.LeakyReLU(LEAK, dtype=blocks.policy),
         layers.DepthwiseConv2D(3, depthwise_initializer=spread(9), **settings),
         layers.LeakyReLU(LEAK, dtype=blocks.policy),
-        layers.Conv2D(channels, 1, kernel_initializer="zeros", **settings),
+        Pointwise(channels, kernel_initializer="zeros", **settings),
     ], dtype=blocks.policy)
 
 
 def _changed(blocks, channels):
     """Other channels on the shortcut, of the same variance."""
-    return layers.Conv2D(channels, 1, use_bias=False, kernel_initializer="lecun_normal",
-                         dtype=blocks.policy)
+    return Pointwise(channels, use_bias=False, kernel_initializer="lecun_normal",
+                     dtype=blocks.policy)

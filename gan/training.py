@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
 from gan.feed import Feed
-from gan.layers import iterate_spectral
 from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_penalty
 from gan.models import generator_inputs, select_logits
 from gan.replicas import ALONE
 from gan.sampling import ALGORITHM, Sampler
 from gan.schedule import PENALTY, burn_in_factor
+from gan.spectral import iterate_spectral
 from gan.state import TrainState
 
 MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score", "separation",

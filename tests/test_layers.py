@@ -37,7 +37,7 @@ def test_statistics_stay_float32_under_mixed_precision(tensorflow, policy):
 
 
 def spectral_dense(matrix, policy="float32"):
-    from gan.layers import SpectralDense
+    from gan.spectral import SpectralDense
 
     layer = SpectralDense(matrix.shape[1], dtype=policy)
     layer.build((None, matrix.shape[0]))
@@ -78,7 +78,7 @@ def test_gradient_flows_through_the_singular_value(tensorflow):
 
 
 def test_spectral_convolution_is_a_convolution_divided(tensorflow):
-    from gan.layers import SpectralConv2D
+    from gan.spectral import SpectralConv2D
 
     layer = SpectralConv2D(5)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
@@ -96,7 +96,7 @@ def test_spectral_convolution_is_a_convolution_divided(tensorflow):
 def test_spectral_layers_within_layers_are_found(tensorflow):
     import keras
 
-    from gan.layers import SpectralDense, iterate_spectral
+    from gan.spectral import SpectralDense, iterate_spectral
 
     inner = SpectralDense(3)
     block = keras.Sequential([keras.layers.Dense(4), inner])
@@ -178,3 +178,34 @@ def test_residual_adds_its_branch_to_what_comes_in(tensorflow):
     again.build(inputs.shape)
     again.set_weights(layer.get_weights())
     np.testing.assert_array_equal(again(inputs), layer(inputs))
+
+
+@pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
+def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(tensorflow, policy, tolerance):
+    import keras
+
+    from gan.layers import Pointwise
+    tf = tensorflow
+    random = np.random.default_rng(0)
+    inputs = tf.constant(random.normal(size=(2, 4, 4, 3)).astype(np.float32))
+    layer = Pointwise(5, dtype=policy)
+    again = Pointwise.from_config(layer.get_config())
+    layers = [layer, again, keras.layers.Conv2D(5, 1, dtype=policy)]
+    weights = [random.normal(size=(1, 1, 3, 5)), random.normal(size=5)]
+    found = []
+    for one in layers:
+        one.build(inputs.shape)
+        one.set_weights(weights)
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                outputs = one(inputs, training=True)
+                cubes = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 3)
+            slope = inner.gradient(cubes, inputs)
+            length = tf.reduce_sum(slope**2)
+        found.append([outputs, one(inputs), slope, *outer.gradient(length, one.trainable_weights)])
+    for values in zip(*found, strict=True):
+        of_layer, of_copy, expected = (tf.cast(value, tf.float32).numpy() for value in values)
+        np.testing.assert_array_equal(of_layer, of_copy)
+        assert np.abs(of_layer - expected).max() <= tolerance * np.abs(expected).max()
+    assert layer.compute_output_shape((None, 8, 8, 3)) == (None, 8, 8, 5)

@@ -89,7 +89,8 @@ def test_residual_blocks_begin_as_the_identity(models):
 def test_residual_networks_have_no_normalisation_and_no_checkerboard(models):
     generator = models.build_generator("resnet", (64, 64, 3), 5, 1, 8, output="clip")
     names = {type(layer).__name__ for layer in generator.layers}
-    assert names == {"Dense", "Reshape", "Residual", "Conv2D", "UpSampling2D", "Clip"}
+    assert names == {"Dense", "Reshape", "Residual", "Pointwise", "Conv2D", "UpSampling2D",
+                     "Clip"}
     image = generator(np.ones((1, 5), np.float32)).numpy()[0, 8:-8, 8:-8]
     alternating = (-1.0) ** np.indices(image.shape[:2]).sum(axis=0)[..., None]
     assert abs((image * alternating).mean()) < 1e-3 * image.std()

@@ -4,6 +4,8 @@ How much is the caller's to draw at random. All are differentiable. TensorFlow
 is imported when they are called, as nothing else here needs it.
 """
 
+import math
+
 
 def moved(images, down, across, shift):
     """Stretch images around their middle, shift and mirror them.
@@ -22,9 +24,13 @@ def moved(images, down, across, shift):
     """
     import tensorflow as tf
 
-    down = _resampling(images.shape[1], down, shift[:, 0])
-    across = _resampling(images.shape[2], across, shift[:, 1])
-    return tf.einsum("nyi,nijc,nxj->nyxc", down, images, across)
+    for factor, place in ((down, shift[:, 0]), (across, shift[:, 1])):
+        _, size, *rest = images.shape
+        # Each side in turn is the first of a matrix: an einsum of both takes thrice as long.
+        rows = tf.reshape(images, [-1, size, math.prod(rest)])
+        moved_rows = _resampling(size, factor, place) @ rows
+        images = tf.transpose(tf.reshape(moved_rows, [-1, size, *rest]), [0, 2, 1, 3])
+    return images
 
 
 def _resampling(size, factor, shift):
