@@ -25,7 +25,9 @@ CUTOUT = 1 / 2  # of the side
 
 MOST = 0.8  # strength, beyond which the generator might begin to draw changed images
 SURE = 0.6  # as the discriminator may be of real images, see `adapted`
-IMAGES = 40_000  # real images in which the strength rises by what it is too sure
+# Over the data, in which the strength rises by what it is too sure: to know images by heart,
+# it has to see them often.
+PASSES = 50
 
 
 def augment(images, draws, strength):
@@ -76,7 +78,7 @@ def _recolour(images, made, normal, turn):
     return tf.einsum("nyxc,ndc->nyxd", images, colours)
 
 
-def adapted(strength, real_logits, fake_logits, batch_size, mean):
+def adapted(strength, real_logits, fake_logits, steps_per_epoch, mean):
     """Return the strength for the next step: more if the discriminator is too sure, else less.
 
     How sure it is, is the share of real images on the real side of the middle
@@ -87,7 +89,7 @@ def adapted(strength, real_logits, fake_logits, batch_size, mean):
     Args:
         strength: float32 scalar.
         real_logits, fake_logits: float32 [N].
-        batch_size: real images a step.
+        steps_per_epoch: how many steps make one pass over the data.
         mean: function of a list of tensors, their means over all processes.
 
     Returns:
@@ -95,7 +97,7 @@ def adapted(strength, real_logits, fake_logits, batch_size, mean):
     """
     middle, = mean([(tf.reduce_mean(real_logits) + tf.reduce_mean(fake_logits)) / 2])
     sure, = mean([tf.reduce_mean(tf.sign(real_logits - middle))])
-    return tf.clip_by_value(strength + (sure - SURE) * batch_size / IMAGES, 0.0, MOST)
+    return tf.clip_by_value(strength + (sure - SURE) / (PASSES * steps_per_epoch), 0.0, MOST)
 
 
 def mirrored(images, draws):

@@ -21,6 +21,7 @@ class TrainState:
         generator_optimizer, discriminator_optimizer: Adam, with a loss scale
             under mixed_float16.
         step: int64 variable, steps taken.
+        steps_per_epoch: how many steps make one pass over the data.
         burn_in_steps: steps over which the penalty comes down to its weight.
         augmentation: float32 variable, the strength of the augmentation; None
             without any.
@@ -57,6 +58,7 @@ class TrainState:
             config.spectral_norm, config.dropout, replicas,
         )
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        self.steps_per_epoch = steps // config.epochs
         self.burn_in_steps = config.burn_in * steps
         adaptive = config.augment == "adaptive"
         self.augmentation = tf.Variable(0.0, name="augmentation") if adaptive else None

@@ -98,7 +98,7 @@ def train_step(config, state, replicas, real, codes, components):
         due = (state.step + 1) % config.n_critic == 0
         generator_norm = tf.cond(due, update_generator, lambda: tf.constant(0.0))
     if strength is not None:
-        strength.assign(adapted(strength, real_logits, fake_logits, config.batch_size,
+        strength.assign(adapted(strength, real_logits, fake_logits, state.steps_per_epoch,
                                 replicas.mean))
     state.step.assign_add(1)
     return replicas.mean([tf.stack([

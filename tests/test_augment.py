@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gan.augment import DRAWS, IMAGES, MOST, SURE, adapted, augment, mirrored
+from gan.augment import DRAWS, MOST, PASSES, SURE, adapted, augment, mirrored
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
@@ -128,9 +128,9 @@ def test_the_strength_follows_how_sure_the_discriminator_is(tensorflow):
                              tensorflow.constant(fake), 100, lambda tensors: tensors))
 
     sure = next_strength(0.1, [5.0, 6, 7, 8], [-5.0, -5, -5, -5])
-    assert sure == pytest.approx(0.1 + (1 - SURE) * 100 / IMAGES)
+    assert sure == pytest.approx(0.1 + (1 - SURE) / (PASSES * 100))
     guessing = next_strength(0.1, [1.0, -1, 1, -1], [-1.0, 1, -1, 1])
-    assert guessing == pytest.approx(0.1 - SURE * 100 / IMAGES)
+    assert guessing == pytest.approx(0.1 - SURE / (PASSES * 100))
     shifted = next_strength(0.1, [15.0, 16, 17, 18], [5.0, 5, 5, 5])  # only differences count
     assert shifted == sure
     assert next_strength(0.0, [1.0, -1], [-1.0, 1]) == 0
