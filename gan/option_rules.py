@@ -20,7 +20,7 @@ from gan.data.sizes import are_pictures
 SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
 OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}  # without background
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
-BATCH, RESNET_BATCH = 32, 16  # images
+BATCH, RESNET_BATCH = 64, 16  # images
 CHECKPOINTS = 40  # at most, as one can take longer than a short epoch
 EPOCHS, SHOWN = 3, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart

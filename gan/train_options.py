@@ -154,7 +154,7 @@ class TrainOptions(DataOptions):
         whole_number(1, 10**6), metavar="N", points=30, filled=True)
     batch_size: int = option(
         None, "training",
-        "real images per step, and as many generated ones (default: 32, with resnet 16; points: "
+        "real images per step, and as many generated ones (default: 64, with resnet 16; points: "
         "256)", whole_number(2, 65536), metavar="N", fixed=True, points=256, filled=True,
     )
     ema: float = option(

@@ -47,7 +47,7 @@ def test_pictures_have_residual_networks(shape, arch, upsampling):
 def test_stacked_digits_are_drawn_as_digits_are():
     config, _ = TrainConfig.from_arguments(["--dataset", "stacked_mnist"])
     config = complete_for(config, (128_000, 28, 28, 3), "planes")
-    assert (config.arch, config.upsampling, config.batch_size) == ("conv", "plain", 32)
+    assert (config.arch, config.upsampling, config.batch_size) == ("conv", "plain", 64)
 
 
 def test_a_bounded_discriminator_has_no_residual_blocks():
