@@ -145,7 +145,8 @@ def plot(path, runs, reference):
 def main():
     """Run the benchmark."""
     arguments = parser(__doc__)
-    arguments.add_argument("--textbook-epochs", type=int, default=8, help="0: leave it out")
+    arguments.add_argument("--textbook-epochs", type=int, default=EPOCHS,
+                           help="0: leave it out")
     arguments.add_argument("--epochs", type=int, help="of this project's runs")
     arguments.add_argument("--plot", type=Path)
     options = arguments.parse_args()
