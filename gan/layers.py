@@ -86,8 +86,8 @@ class Blur(keras.layers.Layer):
 class Pointwise(keras.layers.Conv2D):
     """A 1 x 1 convolution that is trained as a product of matrices.
 
-    It is the same to TensorFlow but for the gradients, which take a processor half
-    as long as those of the convolution.
+    The values are the same. TensorFlow's gradients of the product take a processor
+    half as long as those of the convolution.
     """
 
     def __init__(self, filters, **settings):
