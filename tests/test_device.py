@@ -1,6 +1,7 @@
 """The choice of precision, on machines that this one is not."""
 
 import ctypes
+import gc
 import os
 import subprocess
 from types import SimpleNamespace
@@ -108,3 +109,21 @@ def test_arrays_load_without_sysconf(without_sysconf, tiny_npz):
     from gan.data.datasets import load_dataset
 
     assert len(load_dataset(str(tiny_npz)).images) == 320
+
+
+def test_import_is_not_searched_for_garbage():
+    frozen = gc.get_freeze_count()
+    with device.without_collection():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > frozen
+
+
+def test_collection_that_was_off_stays_off():
+    gc.disable()
+    try:
+        with pytest.raises(ImportError), device.without_collection():
+            raise ImportError
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import importlib.util
 import os
 import platform
@@ -49,14 +50,28 @@ def import_tensorflow(verbose):
     if platform.machine() in X86:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if verbose:
-        import tensorflow  # noqa: F401
+        with without_collection():
+            import tensorflow  # noqa: F401
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with hidden_messages():
+    with hidden_messages(), without_collection():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the device search prints as well
         tf.get_logger().setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def without_collection():
+    """Do not search what is imported for garbage, now or later: it stays, and there is much."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

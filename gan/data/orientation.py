@@ -42,14 +42,18 @@ def _describe(images, cell):
     grey = np.pad(images.mean(axis=3, dtype=np.float32) / 255, ((0, 0), (1, 1), (1, 1)))
     across = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2]
     down = grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
-    image, row, column = np.nonzero((across != 0) | (down != 0))
-    across, down = across[image, row, column], down[image, row, column]
+    edges = np.flatnonzero((across != 0) | (down != 0))
+    across, down = across.ravel()[edges], down.ravel()[edges]
     length = np.hypot(across, down)
-    direction = np.arctan2(down, across) * (BINS / (2 * np.pi)) % BINS
-    lower = np.floor(direction).astype(np.int64) % BINS
-    fraction = direction % 1
+    direction = np.arctan2(down, across) * (BINS / (2 * np.pi))
+    direction[direction < 0] += BINS  # a remainder, which NumPy divides for, takes longer
+    whole = np.floor(direction)
+    fraction = direction - whole
+    lower = whole.astype(np.int64) % BINS
     cells = -(-size // cell)
-    place = ((image * cells + row // cell) * cells + column // cell) * BINS
+    side = np.arange(size) // cell
+    cell_of = (np.arange(count)[:, None, None] * cells + side[:, None]) * cells + side
+    place = cell_of.ravel()[edges] * BINS
     total = count * cells * cells * BINS
     histogram = np.bincount(place + lower, length * (1 - fraction), total)
     histogram += np.bincount(place + (lower + 1) % BINS, length * fraction, total)

@@ -43,12 +43,13 @@ def has_small_blob(masks, largest=LARGEST):
         bool [N].
     """
     count, height, width = masks.shape
-    numbers = np.arange(1, height * width + 1, dtype=np.int32).reshape(height, width)
-    labels = np.where(masks, numbers, 0)
+    short = np.min_scalar_type(height * width + 1)  # twice as fast
+    numbers = np.arange(1, height * width + 1, dtype=short).reshape(height, width)
+    labels = numbers * masks
     # Each pixel takes the largest label around it. A blob of n pixels has one
     # label after n - 1 rounds; larger ones need not have.
     for _ in range(largest):
-        labels = np.where(masks, largest_around(labels), 0)
+        labels = largest_around(labels) * masks
     greatest = largest_around(labels)
     least = around(np.where(masks, labels, numbers[-1, -1] + 1), np.minimum,
                    numbers[-1, -1] + 1)

@@ -224,13 +224,14 @@ class Loop:
                            epoch)
         if self._picture_steps.after_epoch(epoch) or last:
             self._picture(epoch)
-        self._write_history()
+        self._write_history(curves=not last)  # the last epoch's are drawn when it is measured
         self.report.write(at_once=last)
 
-    def _write_history(self):
+    def _write_history(self, curves=True):
         with self.phases("pictures"):
             self.history.write_csv(self.folder.history)
-            draw_curves(self.folder.loss_curves, self.history.rows, self.config)
+            if curves:
+                draw_curves(self.folder.loss_curves, self.history.rows, self.config)
 
     def _measure(self):
         with self.phases("metrics"):
