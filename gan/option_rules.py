@@ -21,6 +21,7 @@ SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": Fal
 OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}  # without background
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 BATCH, RESNET_BATCH = 64, 16  # images
+FEW, BATCH_OF_FEW = 2_000, 32  # of fewer images, small batches cost residual networks variety
 CHECKPOINTS = 40  # at most, as one can take longer than a short epoch
 EPOCHS, SHOWN = 3, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
@@ -119,10 +120,12 @@ def complete_for(config, shape, condition, background=None):
     augment = config.augment
     if augment == "auto":
         augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
+    residual_batch = BATCH_OF_FEW if shape[0] < FEW else RESNET_BATCH
+    batch_size = residual_batch if arch == "resnet" else BATCH
     return divisible(dataclasses.replace(
         config, condition=condition, augment=augment, arch=arch, upsampling=upsampling,
         output=output, gp_weight=_penalty_weight(config, arch, shape), epochs=epochs,
-        batch_size=config.batch_size or min(RESNET_BATCH if arch == "resnet" else BATCH, shape[0]),
+        batch_size=config.batch_size or min(batch_size, shape[0]),
         checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
 
 

@@ -154,8 +154,9 @@ class TrainOptions(DataOptions):
         whole_number(1, 10**6), metavar="N", points=30, filled=True)
     batch_size: int = option(
         None, "training",
-        "real images per step, and as many generated ones (default: 64, with resnet 16; points: "
-        "256)", whole_number(2, 65536), metavar="N", fixed=True, points=256, filled=True,
+        "real images per step, and as many generated ones (default: 64, with resnet 16, or 32 for "
+        "fewer than 2,000 images; points: 256)", whole_number(2, 65536), metavar="N", fixed=True,
+        points=256, filled=True,
     )
     ema: float = option(
         0.998, "training",

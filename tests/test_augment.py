@@ -145,6 +145,7 @@ def test_mirror_shows_about_half_of_the_images_mirrored(tensorflow):
     assert 150 < turned.sum() < 250
 
 
+@pytest.mark.slow
 def test_a_run_notes_the_strength_and_keeps_it_over_a_resumption(tiny_npz, tmp_path):
     # A generator that hardly learns: the discriminator becomes sure.
     options = ["--dataset", tiny_npz, *TINY, "--lr-g", "1e-6", "--clusters", 2]

@@ -50,6 +50,16 @@ def test_stacked_digits_are_drawn_as_digits_are():
     assert (config.arch, config.upsampling, config.batch_size) == ("conv", "plain", 64)
 
 
+@pytest.mark.parametrize(("images", "size", "expected"), [
+    (60_000, 28, 64), (1_000, 28, 64), (50, 28, 50),
+    (60_000, 64, 16), (2_000, 64, 16), (1_999, 64, 32), (20, 64, 20)])
+def test_batches_depend_on_networks_and_data(images, size, expected):
+    config = TrainConfig.from_arguments([])[0]
+    channels = 1 if size == 28 else 3
+    shape = (images, size, size, channels)
+    assert complete_for(config, shape, "none").batch_size == expected
+
+
 def test_a_bounded_discriminator_has_no_residual_blocks():
     for arguments in (["--spectral-norm"], ["--dropout", "0.2"]):
         config, _ = TrainConfig.from_arguments(arguments)

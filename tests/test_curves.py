@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import matplotlib.figure
 import numpy as np
@@ -9,6 +10,7 @@ from gan.config import TrainConfig
 from gan.kinds import Images, Points
 from gan.measure.equilibrium import ideal_losses
 from gan.run import curves
+from gan.run.phases import Phases
 from gan.run.progress import Progress
 
 ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4}
@@ -106,3 +108,26 @@ def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
     config = TrainConfig(dataset="price_$_a_$")
     curves.draw_curves(tmp_path / "curves.png", [{"epoch": 1, **ROW}], config)
     assert Image.open(tmp_path / "curves.png").size[0] > 500
+
+
+def test_a_run_draws_its_curves_every_ten_seconds(tmp_path, monkeypatch):
+    clock, path = [100.0], tmp_path / "curves.png"
+    monkeypatch.setattr(curves.time, "monotonic", lambda: clock[0])
+    history = SimpleNamespace(rows=[])
+    live = curves.LiveCurves(path, history, TrainConfig(), Phases())
+    live.draw()
+    assert not path.exists()  # no epoch is done
+    history.rows.append({"epoch": 1, **ROW})
+    live.draw()
+    first = path.read_bytes()
+    history.rows.append({"epoch": 2, **ROW})
+    clock[0] += 9.9
+    live.draw()
+    assert path.read_bytes() == first
+    live.draw(at_once=True)
+    second = path.read_bytes()
+    assert second != first
+    history.rows.append({"epoch": 3, **ROW})
+    clock[0] += 10
+    live.draw()
+    assert path.read_bytes() not in (first, second)

@@ -213,7 +213,7 @@ def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(tiny_npz,
     load_newest(tmp_path / "checkpoints", lambda text: pytest.fail(text))
 
 
-@pytest.mark.parametrize("precision", ["off", "bfloat16"])
+@pytest.mark.parametrize("precision", ["off", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_the_same_command_twice_gives_the_same_bits(tiny_npz, tmp_path, precision):
     for folder in ("a", "b"):
         done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY[:-2], "--mixed-precision",

@@ -63,6 +63,7 @@ def test_other_intervals_are_refused(text):
         TrainConfig.from_arguments([f"--sample-interval={text}"])
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_pictures_ends_with_the_same_ones(tiny_npz, tmp_path):
     command = ["--dataset", tiny_npz, *TINY, "--clusters", "2", "--epochs", "3",
                "--sample-interval", "3s"]

@@ -122,6 +122,7 @@ def test_links_to_ones_own_folders_work(tiny_run, tmp_path, name):
     assert not folder.holds_run()
 
 
+@pytest.mark.slow
 def test_a_shorter_run_replaces_a_longer_one_behind_a_link(tiny_npz, tiny_run, tmp_path):
     run, disk = tmp_path / "run", tmp_path / "disk"
     shutil.copytree(tiny_run[0], run)
@@ -202,6 +203,7 @@ def test_the_config_of_a_run_is_not_taken_for_another_file(tmp_path):
         RunFolder(tmp_path).check()
 
 
+@pytest.mark.slow
 def test_a_run_may_be_named_like_its_data(tmp_path):
     done = run_script("train_gan.py", "--dry-run", "--dataset", "mnist", "--outdir", "mnist",
                       cwd=tmp_path)

@@ -101,6 +101,7 @@ def test_area_under_curve_is_the_share_of_pairs_in_order():
     assert area(np.array([5, 5, 5]), np.array([5, 5])) == 0.5  # all ties
 
 
+@pytest.mark.slow
 def test_the_two_sample_test_finds_a_difference_only_where_there_is_one():
     images, _ = draw_shapes(600, 0)
     images = images[..., None]

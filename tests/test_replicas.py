@@ -116,6 +116,7 @@ def children(process):
         return [int(number) for number in file.read().split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_a_request_to_one_process_stops_all_and_the_run_goes_on_bit_for_bit(tiny_npz, tmp_path):
     epochs = ["--epochs", "12"]

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 
 from gan.run.history import History
 from gan.run.loop import best_row
@@ -77,6 +78,7 @@ def test_the_best_row_is_the_nearest_to_the_data():
     assert best_row(points) is points[1]
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_exported(tmp_path):
     # A rate that is raised on resuming makes the last epoch worse than the first ones.
     ring = ["--dataset", "ring", "--base-channels", 4, "--metrics-interval", 1, "--keep-best"]
@@ -105,6 +107,7 @@ def test_best_needs_a_metric(tmp_path):
     assert done.returncode == 2 and "--keep-best needs --metrics-interval" in done.stderr
 
 
+@pytest.mark.slow
 def test_best_that_was_not_kept_is_told_and_the_last_one_exported(tmp_path):
     ring = ["--dataset", "ring", "--base-channels", 4]
     begun = run_script("train_gan.py", *ring, "--epochs", 3, cwd=tmp_path)

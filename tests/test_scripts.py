@@ -188,6 +188,7 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, t
     assert leftovers == []
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_the_run_at_once_and_loses_nothing(uninterrupted, tiny_npz, tmp_path):
     process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
     wait_for(tmp_path / "generated_images/epoch_0003.png", process)

@@ -236,6 +236,7 @@ def test_the_same_seed_gives_the_same_bits(tiny_npz, tensorflow, policy):
     assert_same(*ends)
 
 
+@pytest.mark.slow
 def test_residual_networks_with_a_burn_in_go_on_as_if_never_stopped(tensorflow, tiny_npz):
     options = ["--arch", "resnet", "--burn-in", "0.1", "--augment", "adaptive", "--epochs", "5"]
     whole, first, second = (build(tiny_npz, *options) for _ in range(3))

@@ -1,11 +1,44 @@
 """The curves of a run: what its losses and its distance from the data did over the epochs."""
 
+import time
 from pathlib import Path
 
 from gan.common.errors import printable
 from gan.drawing import plots
 from gan.measure.equilibrium import CROSS_ENTROPY, ideal_losses
 from gan.measure.table import distance_metric
+
+LEAST_SECONDS = 10.0  # between two drawings; one takes as long as a short epoch
+
+
+class LiveCurves:
+    """Redraws loss_curves.png while a run goes on."""
+
+    def __init__(self, path, history, config, phases):
+        """
+        Args:
+            path: the PNG file to write.
+            history: `History`.
+            config: `TrainConfig`.
+            phases: `Phases`.
+        """
+        self._path, self._history, self._config, self._phases = path, history, config, phases
+        self._drawn = None
+
+    def draw(self, at_once=False):
+        """Draw the history as it is now, at most once in ten seconds; not before the first epoch.
+
+        Args:
+            at_once: draw it even within the ten seconds.
+        """
+        now = time.monotonic()
+        if not self._history.rows:
+            return
+        if not at_once and self._drawn is not None and now - self._drawn < LEAST_SECONDS:
+            return
+        with self._phases("pictures"):
+            draw_curves(self._path, self._history.rows, self._config)
+        self._drawn = now
 
 
 def draw_curves(path, rows, config):

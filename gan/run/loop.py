@@ -13,7 +13,7 @@ from gan.drawing import images
 from gan.measure.evaluators import draw_samples
 from gan.measure.table import distance_of
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
-from gan.run.curves import draw_curves
+from gan.run.curves import LiveCurves
 from gan.run.history import AUGMENTATION, CHANGED, metrics_in
 from gan.run.orders import lead
 from gan.run.picture_steps import PictureSteps
@@ -57,6 +57,7 @@ class Loop:
         self.history, self.progress, self.board = history, progress, board
         self.pictures, self.evaluator = pictures, evaluator
         self.phases, self.report = phases, report
+        self.curves = LiveCurves(folder.loss_curves, history, self.config, phases)
         self._picture_steps = PictureSteps(self.config.sample_interval,
                                            trainer.feed.steps_per_epoch, self.config.epochs)
         self._tracing = True  # until the first call of the train step
@@ -123,6 +124,7 @@ class Loop:
             dict of name → number, without those that could not be computed.
         """
         if not finished:  # an uninterrupted run would not measure here
+            self.curves.draw(at_once=True)
             return self._measure()
         last = self.history.rows[-1]
         self.history.compare_in(self.evaluator.features()["kind"])
@@ -130,7 +132,8 @@ class Loop:
             last |= self._measure()
             self.board.scalars(metrics_in(last), last["epoch"])
             self._keep_best()
-            self._write_history()
+            self.history.write_csv(self.folder.history)
+            self.curves.draw(at_once=True)
             self.save()
         return metrics_in(last)
 
@@ -224,14 +227,10 @@ class Loop:
                            epoch)
         if self._picture_steps.after_epoch(epoch) or last:
             self._picture(epoch)
-        self._write_history(curves=not last)  # the last epoch's are drawn when it is measured
+        self.history.write_csv(self.folder.history)
+        if not last:  # the last epoch's curves are drawn when it is measured
+            self.curves.draw()
         self.report.write(at_once=last)
-
-    def _write_history(self, curves=True):
-        with self.phases("pictures"):
-            self.history.write_csv(self.folder.history)
-            if curves:
-                draw_curves(self.folder.loss_curves, self.history.rows, self.config)
 
     def _measure(self):
         with self.phases("metrics"):
