@@ -357,9 +357,9 @@ def report_divergence(error, loop):
     from gan.run.verdict import diverged
 
     verdict = diverged(error, loop.config)
-    loop.curves.draw(at_once=True)
     print(f"train_gan.py: stopped, the last checkpoint is kept; {verdict}", file=sys.stderr)
     loop.report.write("diverged", str(verdict))
+    loop.curves.draw(at_once=True)
     return EXIT_DIVERGED
 
 
@@ -367,10 +367,10 @@ def report_interrupt(loop):
     """Say that a run was interrupted and how to go on."""
     from gan.run.summary import continuation
 
-    loop.curves.draw(at_once=True)
     loop.report.write("interrupted")
     print(f"interrupted at step {int(loop.state.step):,}; saved. "
-          f"To continue: {continuation(loop.folder, loop.config.devices)}")
+          f"To continue: {continuation(loop.folder, loop.config.devices)}", flush=True)
+    loop.curves.draw(at_once=True)
 
 
 if __name__ == "__main__":
