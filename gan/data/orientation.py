@@ -46,7 +46,7 @@ def _describe(images, cell):
     across, down = across.ravel()[edges], down.ravel()[edges]
     length = np.hypot(across, down)
     direction = np.arctan2(down, across) * (BINS / (2 * np.pi))
-    direction[direction < 0] += BINS  # a remainder, which NumPy divides for, takes longer
+    direction[direction < 0] += BINS  # the remainder by BINS, in less time
     whole = np.floor(direction)
     fraction = direction - whole
     lower = whole.astype(np.int64) % BINS
