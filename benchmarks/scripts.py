@@ -95,7 +95,7 @@ def gifs(rows, folder):
             if not path.exists():
                 images.write_png(path, images.sheet(
                     random.integers(0, 256, (100, 28, 28, 1)).astype(np.uint8)))
-        seconds, memory = run(ROOT / "make_gif.py", "--images", pictures, cwd=folder)
+        seconds, memory = run(ROOT / "make_gif.py", "--images", pictures, "--force", cwd=folder)
         rows.append([f"make_gif.py, {count} frames", f"{seconds:.1f} s",
                      f"{1000 * seconds / count:.0f} ms a frame", f"{memory:.0f} MiB"])
 

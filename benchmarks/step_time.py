@@ -3,10 +3,9 @@
     python benchmarks/step_time.py
     python benchmarks/step_time.py --profile    # which operations the time goes to
 
-FLOPs are counted from the layers (two a multiply-add; three passes for a
-network that is trained, one more through the discriminator for the generator).
-The peak is that of a large matrix product and of a large convolution, in
-float32 and bfloat16.
+FLOPs are counted from the layers: two a multiply-add, three passes for a network
+that is trained. The peak is that of a large matrix product and of a large
+convolution. Both are measured in float32 and in what runs on this machine use.
 """
 
 import collections
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from common import machine, parser, report
 
-from gan.common.device import import_tensorflow
+from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
@@ -52,12 +51,17 @@ def multiply_adds(network):
     return total
 
 
+def precisions():
+    """The Keras dtype policies to measure: float32, and that of runs on this machine."""
+    return sorted({"float32", find_device("auto").policy})
+
+
 def peaks():
     """Return dict of name → GFLOP/s."""
     import tensorflow as tf
 
     found = {}
-    for dtype in ("float32", "bfloat16"):
+    for dtype in (policy.removeprefix("mixed_") for policy in precisions()):
         matrix = tf.cast(tf.random.normal([2048, 2048]), dtype)
         images = tf.cast(tf.random.normal([64, 28, 28, 64]), dtype)
         kernel = tf.cast(tf.random.normal([3, 3, 64, 64]), dtype)
@@ -80,7 +84,7 @@ def peaks():
 
 
 def default_trainer(precision, extra):
-    """Return the default run's trainer, traced, and 52 of its batches."""
+    """Return the default run's trainer, traced, and 56 of its batches."""
     from gan.option_rules import complete_for
     from gan.training import build_trainer
 
@@ -90,21 +94,24 @@ def default_trainer(precision, extra):
                                      config.components)
     config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = build_trainer(config, dataset, conditioning, precision)
-    batches = trainer.feed.epoch_batches(1)[:52]  # a multiple of the penalty's interval
+    batches = trainer.feed.epoch_batches(1)[:56]  # a multiple of the penalty's interval
     trainer.train(batches)
     return trainer, batches
 
 
 def step_times(precision, extra):
-    """Return (seconds of a step, FLOPs of a step) of the default run."""
+    """Return (what was measured, seconds of a step, FLOPs of a step) of the default run."""
     trainer, batches = default_trainer(precision, extra)
     generator, discriminator = (multiply_adds(n) for n in (trainer.state.generator,
                                                            trainer.state.discriminator))
-    # Trained: forward, gradient of inputs, gradient of weights. The discriminator
-    # sees two images each step, and is passed once more backwards for the generator.
-    count = 3 * generator + 2 * 3 * discriminator + discriminator
+    # Trained: forward, gradient of inputs, gradient of weights. The discriminator sees
+    # a real and a generated image; one pass backwards serves the generator as well.
+    count = 3 * generator + 2 * 3 * discriminator
     seconds = fastest(lambda: trainer.train(batches).numpy(), len(batches))
-    return seconds, 2 * count * trainer.config.batch_size
+    config = trainer.config
+    penalty = ("no penalty" if config.gradient_penalty == "none" else
+               f"the penalty every {config.gp_interval} steps")
+    return f"train step, {precision}, {penalty}", seconds, 2 * count * config.batch_size
 
 
 def profile(precision, most=16):
@@ -124,7 +131,7 @@ def profile(precision, most=16):
         names = {key: value.name for key, value in plane.event_metadata.items()}
         for line in plane.lines:
             for event in line.events:
-                node, colon, operation = names[event.metadata_id].rpartition(":")
+                node, colon, operation = names[event.metadata_id].replace(" ", "").rpartition(":")
                 # Events of operations are named node:operation; others are not theirs.
                 if colon and node and not operation.startswith(("_", "Process", "Run")) or (
                         operation.startswith("_Mkl")):
@@ -142,20 +149,20 @@ def main():
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
     if options.profile:
-        report(f"Operations of a step, mixed_bfloat16, both cores together ({machine()})",
-               ["operation", "calls a step", "ms a step"], profile("mixed_bfloat16"), options)
+        precision = find_device("auto").policy
+        report(f"Operations of a step, {precision}, all cores together ({machine()})",
+               ["operation", "calls a step", "ms a step"], profile(precision), options)
         return
     found = peaks()
     rows = [[name, "", "", f"{value:.0f}", ""] for name, value in found.items()]
-    for precision in ("float32", "mixed_bfloat16"):
+    for precision in precisions():
         best = max(value for name, value in found.items()
                    if name.endswith(precision.removeprefix("mixed_")))
-        for text, extra in (("with the penalty every 4th step", []),
-                            ("without the penalty", ["--gradient-penalty", "none"])):
-            seconds, flops = step_times(precision, extra)
+        for extra in ([], ["--gradient-penalty", "none"]):
+            what, seconds, flops = step_times(precision, extra)
             rate = flops / seconds / 1e9
-            rows.append([f"train step, {precision}, {text}", f"{1000 * seconds:.2f}",
-                         f"{flops / 1e9:.2f}", f"{rate:.0f}", f"{rate / best:.0%}"])
+            rows.append([what, f"{1000 * seconds:.2f}", f"{flops / 1e9:.2f}", f"{rate:.0f}",
+                         f"{rate / best:.0%}"])
     report(f"Train step ({machine()})", ["what", "ms", "GFLOP", "GFLOP/s", "of the best peak"],
            rows, options)
 
