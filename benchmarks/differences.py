@@ -40,6 +40,10 @@ def figures(images):
     centre = [(values.sum(axis=axis) * places).sum(axis=1) / total for axis in (2, 1)]
     found["centre of mass, from the middle"] = np.hypot(*(part - len(places) / 2
                                                           for part in centre))
+    black = values == 0
+    beside = (black[:, :-2, 1:-1], black[:, 2:, 1:-1], black[:, 1:-1, :-2], black[:, 1:-1, 2:])
+    found["single pixels between four black ones"] = (
+        ~black[:, 1:-1, 1:-1] & np.logical_and.reduce(beside)).sum(axis=(1, 2))
     steps = [np.diff(values, axis=axis) for axis in (1, 2)]
     found["contrast of neighbours"] = sum(np.abs(step).sum(axis=(1, 2)) for step in steps) / total
     found["the same, squared"] = sum(np.square(step).sum(axis=(1, 2)) for step in steps) / total

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from gan.layers import Blur
-from gan.outputs import Clip, SmoothClip
+from gan.outputs import BrightTanh, Clip, SmoothClip
 from gan.spectral import SpectralConv2D, SpectralDense
 
 LEAK = 0.2  # slope of LeakyReLU below zero (Radford et al. 2015)
@@ -88,7 +88,7 @@ class Blocks:
         settings = {"dtype": "float32", "name": "images"}
         if self._output == "tanh":
             return layers.Activation("tanh", **settings)
-        return {"clip": Clip, "smooth": SmoothClip}[self._output](**settings)
+        return {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}[self._output](**settings)
 
     def cropped(self, shape):
         """What brings the size that the layers work at back to that of an image, if it differs."""

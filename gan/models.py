@@ -31,7 +31,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         extent: the unit of points, see `PointDataset`.
         filtered: put a `Blur` after each transposed convolution, against checkerboards.
         output: what brings the values of images between black and white: "smooth",
-            "clip" or "tanh".
+            "clip", "bright" or "tanh".
         replicas: the processes that train together, see `gan.replicas`.
         background: `Background` that is kept clean of faint traces, or None.
 

@@ -142,6 +142,8 @@ def _networks_for(config, shape, background):
         output = OUTPUTS[arch]
         if background and (arch == "resnet" or arch == "conv" and background.plain):
             output = "smooth"
+        elif background and arch == "conv" and background.dark:
+            output = "bright"
     return arch, upsampling, output
 
 
@@ -214,8 +216,7 @@ def _renewed(saved):
         saved = {"upsampling": "plain"} | saved
     # Until version 1.5 the architecture decided on the output, and was of images.
     if saved.get("arch") in OUTPUTS and saved.get("dataset") not in SIMULATED_NAMES:
-        clipped = saved["arch"] in ("conv", "resnet")
-        saved = {"output": "clip" if clipped else "tanh"} | saved
+        saved = {"output": "clip" if saved["arch"] in ("conv", "resnet") else "tanh"} | saved
     # Components came with version 1.5.
     return {"components": 0, "output": "auto"} | saved
 

@@ -51,11 +51,12 @@ class TrainOptions(DataOptions):
     output: str = choice(
         "auto", "model",
         "what brings the generator's values between black and white: tanh, which only comes near "
-        "them; clip, which reaches them; smooth, a clip on a curve that leaves fewer faint traces "
-        "on an even background. smooth and clip also remove them if there are none in the data. "
-        "auto: for resnet smooth where the background is even, otherwise clip; for conv smooth "
-        "where it is even and without faint traces, otherwise tanh; tanh for dcgan and mlp",
-        ("auto", "smooth", "clip", "tanh"), fixed=True,
+        "them; bright, a tanh that reaches white; clip, which reaches both; smooth, a clip on a "
+        "curve that leaves fewer faint traces on an even background. smooth and clip also remove "
+        "them if there are none in the data. auto: for resnet smooth where the background is even, "
+        "otherwise clip; for conv smooth where it is even and without faint traces, bright where "
+        "it is dark and has some, otherwise tanh; tanh for dcgan and mlp",
+        ("auto", "smooth", "clip", "bright", "tanh"), fixed=True,
     )
     latent_dim: int = option(
         64, "model", "length of the latent vector z", whole_number(1, 4096),

@@ -94,7 +94,7 @@ def test_the_output_follows_the_architecture(arguments, shape, output):
 
 
 @pytest.mark.parametrize(("arguments", "shape", "contrast", "output"), [
-    ([], (28, 28, 1), 70, "smooth"), ([], (28, 28, 1), 2, "tanh"),
+    ([], (28, 28, 1), 70, "smooth"), ([], (28, 28, 1), 2, "bright"),
     ([], (64, 64, 3), 70, "smooth"), ([], (64, 64, 3), 2, "smooth"),
     (["--arch", "dcgan"], (28, 28, 1), 70, "tanh"),
     (["--output", "clip"], (28, 28, 1), 70, "clip")])
@@ -102,6 +102,13 @@ def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output
     config, _ = TrainConfig.from_arguments(arguments)
     background = Background((0,) * shape[2], contrast)
     assert complete_for(config, (60_000, *shape), "none", background).output == output
+
+
+@pytest.mark.parametrize(("grey", "output"), [(0, "bright"), (127, "bright"), (255, "tanh")])
+def test_white_is_brought_within_reach_on_dark_ground_only(grey, output):
+    config, _ = TrainConfig.from_arguments([])
+    background = Background((grey,), 2)
+    assert complete_for(config, (60_000, 28, 28, 1), "none", background).output == output
 
 
 @pytest.mark.parametrize(("arguments", "output"), [

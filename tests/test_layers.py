@@ -136,6 +136,24 @@ def test_smooth_clip_is_flat_at_both_ends_and_passes_a_gradient_all_the_same(ten
                                [-0.3, 0, 0.3, 0.3, 1.5, -1.125, -0.3, 0], atol=1e-6)
 
 
+def test_bright_tanh_reaches_white_and_is_tanh_below_the_middle(tensorflow):
+    from gan.outputs import BrightTanh
+    tf, values = tensorflow, tensorflow.constant([-9.0, -1.0, 0.0, 0.5, 2.0, 2.0])
+    upstream = tf.constant([1.0, 1.0, -1.0, 1.0, -1.0, 1.0])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        bright = BrightTanh()(values, training=True)
+    tanh = np.tanh(values.numpy())
+    expected = [tanh[0], tanh[1], 0, 1.2 * tanh[3], 1, 1]
+    np.testing.assert_allclose(bright, expected, atol=1e-6)
+    np.testing.assert_allclose(BrightTanh()(values), expected, atol=1e-6)
+    slope = 1 - tanh**2
+    # Below the middle the slope of tanh, above it 1.2 times that; beyond white only inwards.
+    np.testing.assert_allclose(tape.gradient(bright, values, upstream),
+                               [slope[0], slope[1], -1, 1.2 * slope[3], 0, 1.2 * slope[5]],
+                               atol=1e-6)
+
+
 def test_clip_is_a_plain_clip_when_nothing_is_trained(tensorflow):
     from gan.outputs import Clip
     tf = tensorflow

@@ -61,7 +61,7 @@ def test_only_conv_draws_with_a_convolution_at_full_size(models):
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])
 @pytest.mark.parametrize(("output", "layer"), [
-    ("smooth", "SmoothClip"), ("clip", "Clip"), ("tanh", "Activation")])
+    ("smooth", "SmoothClip"), ("clip", "Clip"), ("bright", "BrightTanh"), ("tanh", "Activation")])
 def test_images_end_in_the_output_that_is_asked_for(models, arch, output, layer):
     last = models.build_generator(arch, (16, 16, 1), 5, 1, 4, output=output).layers[-1]
     assert (type(last).__name__, last.name, last.dtype) == (layer, "images", "float32")

@@ -31,6 +31,11 @@ class Background(NamedTuple):
         """
         return self.contrast >= LEAST_CONTRAST
 
+    @property
+    def dark(self):
+        """Whether the colour is nearer to black than to white in all channels."""
+        return max(self.colour) < 128
+
 
 def find_background(images):
     """Find the even background of images, and how plainly everything on it stands out.
