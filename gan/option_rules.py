@@ -1,8 +1,7 @@
 """Which options of a run go together, and what is filled in for those that were not given.
 
-A configuration becomes complete in two steps: `complete` fills in what depends
-on other options, `complete_for` what depends on the samples. Nothing changes it
-after that.
+`complete` fills in what depends on other options, `complete_for` what depends on the samples.
+Nothing changes a configuration after that.
 """
 
 import dataclasses
@@ -16,12 +15,12 @@ from gan.data.names import SIMULATED as SIMULATED_NAMES
 from gan.data.names import STACKED
 from gan.data.sizes import are_pictures
 
-# What suits points.
-SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
+SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}  # of points
 OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}  # without background
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
-BATCH, RESNET_BATCH = 64, 16  # images
-FEW, BATCH_OF_FEW = 2_000, 32  # of fewer images, small batches cost residual networks variety
+CHANNELS, BATCH = 32, 64  # nearest the image; images a step
+FEW = 2_000  # images; of fewer, small batches cost residual networks variety
+RESIDUAL, RESIDUAL_OF_FEW = (24, 16), (32, 32)  # channels and batch of residual networks
 CHECKPOINTS = 40  # at most, as one can take longer than a short epoch
 EPOCHS, SHOWN = 3, 100_000  # at least so many passes, and so many images
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
@@ -120,11 +119,13 @@ def complete_for(config, shape, condition, background=None):
     augment = config.augment
     if augment == "auto":
         augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
-    residual_batch = BATCH_OF_FEW if shape[0] < FEW else RESNET_BATCH
-    batch_size = residual_batch if arch == "resnet" else BATCH
+    channels, batch_size = CHANNELS, BATCH
+    if arch == "resnet":
+        channels, batch_size = RESIDUAL_OF_FEW if shape[0] < FEW else RESIDUAL
     return divisible(dataclasses.replace(
         config, condition=condition, augment=augment, arch=arch, upsampling=upsampling,
         output=output, gp_weight=_penalty_weight(config, arch, shape), epochs=epochs,
+        base_channels=config.base_channels or channels,
         batch_size=config.batch_size or min(batch_size, shape[0]),
         checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
 
@@ -217,8 +218,7 @@ def _renewed(saved):
     # Until version 1.5 the architecture decided on the output, and was of images.
     if saved.get("arch") in OUTPUTS and saved.get("dataset") not in SIMULATED_NAMES:
         saved = {"output": "clip" if saved["arch"] in ("conv", "resnet") else "tanh"} | saved
-    # Components came with version 1.5.
-    return {"components": 0, "output": "auto"} | saved
+    return {"components": 0, "output": "auto"} | saved  # components came with version 1.5
 
 
 def divisible(config):

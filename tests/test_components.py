@@ -119,6 +119,6 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
 def test_runs_of_earlier_versions_go_on_without_components():
     config, given = TrainConfig.from_arguments(["--resume"])
     saved = vars(TrainConfig(lr_g=1e-3, lr_d=1e-3, epochs=5, batch_size=64,
-                             checkpoint_interval=1)).copy()
+                             checkpoint_interval=1, base_channels=32)).copy()
     del saved["components"]
     assert continued(config, saved, given)[0].components == 0

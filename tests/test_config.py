@@ -104,6 +104,15 @@ def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output
     assert complete_for(config, (60_000, *shape), "none", background).output == output
 
 
+@pytest.mark.parametrize(("arguments", "images", "shape", "channels"), [
+    ([], 60_000, (28, 28, 1), 32), ([], 2_000, (64, 64, 3), 24), ([], 1_999, (64, 64, 3), 32),
+    (["--arch", "conv"], 2_000, (64, 64, 3), 32), (["--base-channels", "8"], 2_000, (64, 64, 3), 8),
+    (["--dataset", "ring"], 2_000, (2,), 16)])
+def test_residual_networks_of_enough_images_are_narrower(arguments, images, shape, channels):
+    config, _ = TrainConfig.from_arguments(arguments)
+    assert complete_for(config, (images, *shape), "none").base_channels == channels
+
+
 @pytest.mark.parametrize(("grey", "output"), [(0, "bright"), (127, "bright"), (255, "tanh")])
 def test_white_is_brought_within_reach_on_dark_ground_only(grey, output):
     config, _ = TrainConfig.from_arguments([])
