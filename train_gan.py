@@ -20,7 +20,8 @@ from pathlib import Path
 
 from gan.common.errors import UserError, printable, run_script
 from gan.config import TrainConfig
-from gan.option_rules import complete_for, continued, divisible, follower_of
+from gan.defaults import complete_for
+from gan.option_rules import continued, divisible, follower_of
 from gan.run.phases import Phases
 
 EXIT_DIVERGED = 1
@@ -72,12 +73,9 @@ def train(config, given, folder, phases, replicas):
     config, changes, checkpoint = begin_or_continue(config, given, folder)
     with phases("data"):
         dataset, conditioning = load_data(config, checkpoint)
-    chosen = config.arch == "auto"
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
-    if chosen:
-        print(f"arch        {config.arch}, chosen by the images' size and colours")
     with phases("networks"):
         device = start_device(config, checkpoint, replicas)
+        config = fill_in(config, dataset, conditioning, device)
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,
                                           replicas)
     where = "this folder" if str(folder.path) == "." else printable(folder.path)
@@ -212,6 +210,17 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
             min(most, config.latent_dim))
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning
+
+
+def fill_in(config, dataset, conditioning, device):
+    """Fill in what depends on the samples and the device; say what networks that makes."""
+    shape = dataset.samples.shape
+    complete = complete_for(config, shape, conditioning.kind, dataset.background, device.gpu)
+    if config.arch == "auto":
+        print(f"arch        {complete.arch}, {complete.base_channels} channels nearest the image: "
+              f"chosen for {shape[0]:,} images of {' x '.join(map(str, shape[1:]))} on a "
+              + ("GPU" if device.gpu else "CPU"))
+    return complete
 
 
 def start_device(config, checkpoint, replicas):

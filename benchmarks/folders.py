@@ -47,7 +47,7 @@ def train(folder, memory_share):
     from gan.config import TrainConfig
 
     import_tensorflow(verbose=False)
-    from gan.option_rules import complete, complete_for
+    from gan.defaults import complete, complete_for
     from gan.training import build_trainer
 
     streamed = dataset.images.nbytes > memory_share * memory_bytes()

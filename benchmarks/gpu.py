@@ -41,14 +41,14 @@ def build(arch, size, policy, batch_size, seed=0):
     """Return the `Trainer` of a network on made images."""
     from gan.data.conditioning import condition_dataset
     from gan.data.dataset import Dataset
-    from gan.option_rules import complete_for
+    from gan.defaults import complete_for
     from gan.training import build_trainer
 
     dataset = Dataset("discs", made_images(COUNT, size))
     config, _ = TrainConfig.from_arguments(
         ["--arch", arch, "--batch-size", str(batch_size), "--condition", "none",
          "--seed", str(seed), "--epochs", "1000"])
-    config = complete_for(config, dataset.samples.shape, "none")
+    config = complete_for(config, dataset.samples.shape, "none", gpu=True)
     conditioning = condition_dataset(dataset, "none", None, 0)
     return build_trainer(config, dataset, conditioning, policy)[0]
 

@@ -21,10 +21,10 @@ from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
+from gan.defaults import complete_for
 from gan.drawing.images import sheet, write_png
 from gan.measure.evaluators import draw_samples, image_evaluator
 from gan.measure.neighbours import find_neighbours
-from gan.option_rules import complete_for
 
 SAMPLES = 5_000
 TIMED = 10  # steps that the plan is made from

@@ -19,8 +19,8 @@ from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
+from gan.defaults import EPOCHS
 from gan.measure.evaluators import draw_samples, image_evaluator
-from gan.option_rules import EPOCHS
 
 
 def textbook(images):
@@ -85,7 +85,7 @@ def this_project(dataset, epochs, arguments):
 
     The first epoch is looked at after an eighth, a quarter and a half as well.
     """
-    from gan.option_rules import complete_for
+    from gan.defaults import complete_for
     from gan.training import build_trainer
 
     config, _ = TrainConfig.from_arguments([*arguments, "--epochs", str(epochs)])

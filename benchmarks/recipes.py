@@ -19,9 +19,9 @@ from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
+from gan.defaults import EPOCHS
 from gan.measure.evaluators import draw_samples, image_evaluator
 from gan.measure.two_sample import split_sizes, two_sample_test
-from gan.option_rules import EPOCHS
 
 RECIPES = [
     "", "--arch dcgan", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1",
@@ -35,7 +35,7 @@ RECIPES = [
 
 def train(recipe, seed, epochs, dataset, evaluator, two_sample):
     """Train one recipe; returns (milliseconds a step, metrics)."""
-    from gan.option_rules import complete_for
+    from gan.defaults import complete_for
     from gan.training import build_trainer
 
     arguments = ["--epochs", str(epochs), *shlex.split(recipe), "--seed", str(seed)]

@@ -31,7 +31,7 @@ from common import ROOT, machine, parser, report
 
 from gan.common.device import import_tensorflow
 from gan.config import TrainConfig
-from gan.option_rules import complete_for
+from gan.defaults import complete_for
 from gan.run.launch import free_addresses
 
 SHAPES = ((28, 28, 1), (64, 64, 3), (128, 128, 3), (256, 256, 3))

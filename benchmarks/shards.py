@@ -83,7 +83,7 @@ def measure(folder, delay):
     from gan.data.datasets import load_dataset
     from gan.data.sharded_conditions import conditions_of
     from gan.data.shards import ShardedImages
-    from gan.option_rules import complete_for
+    from gan.defaults import complete_for
 
     if delay:
         read_into = ShardedImages.read_into

@@ -85,7 +85,7 @@ def peaks():
 
 def default_trainer(precision, extra):
     """Return the default run's trainer, traced, and 56 of its batches."""
-    from gan.option_rules import complete_for
+    from gan.defaults import complete_for
     from gan.training import build_trainer
 
     config, _ = TrainConfig.from_arguments(extra)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gan.common.options import parser_of
 from gan.data import names
-from gan.option_rules import check_combination, complete
+from gan.defaults import complete
+from gan.option_rules import check_combination
 from gan.train_options import GROUPS, TrainOptions
 
 

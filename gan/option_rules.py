@@ -1,32 +1,13 @@
-"""Which options of a run go together, and what is filled in for those that were not given.
-
-`complete` fills in what depends on other options, `complete_for` what depends on the samples.
-Nothing changes a configuration after that.
-"""
+"""Which options of a run go together, and which may change when it is continued."""
 
 import dataclasses
-import math
-import os
 
 from gan.common.errors import UserError
 from gan.common.options import check_saved
-from gan.data.component_count import within_latent
 from gan.data.names import SIMULATED as SIMULATED_NAMES
-from gan.data.names import STACKED
-from gan.data.sizes import are_pictures
 
 SIMULATED = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}  # of points
-OUTPUTS = {"conv": "tanh", "resnet": "clip", "dcgan": "tanh", "mlp": "tanh"}  # without background
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
-CHANNELS, BATCH = 32, 64  # nearest the image; images a step
-FEW = 2_000  # images; of fewer, small batches cost residual networks variety
-RESIDUAL, RESIDUAL_OF_FEW = (24, 16), (32, 32)  # channels and batch of residual networks
-CHECKPOINTS = 40  # at most, as one can take longer than a short epoch
-EPOCHS, SHOWN = 3, 100_000  # at least so many passes, and so many images
-LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
-PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
-RESNET_PENALTY = 4  # times as much, for more variety
-WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
 RATES = ("lr_g", "lr_d")
 # What may differ between the processes of a run: each one's own matter, or only the chief's.
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
@@ -77,7 +58,7 @@ def check_combination(config, given):
     if plain_or_filtered and config.arch not in UPSAMPLED and not config.resume:
         raise UserError(f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, "
                         f"got: --arch {config.arch}")
-    if config.arch == "resnet" and _bounded(config):
+    if config.arch == "resnet" and bounded(config):
         raise UserError("--spectral-norm and --dropout need --arch conv, dcgan or mlp, "
                         "got: --arch resnet")
     if config.simulated and config.augment == "adaptive":
@@ -87,81 +68,6 @@ def check_combination(config, given):
             expected = "leave it out" if value is False else value
             raise UserError(f"{flag(name)}: expected for simulated points: {expected}, "
                             f"got: {getattr(config, name)}")
-
-
-def complete(config):
-    """Return a `TrainConfig` with what depends on other options filled in."""
-    path = config.dataset
-    return dataclasses.replace(
-        config,
-        lr_g=config.lr if config.lr_g is None else config.lr_g,
-        lr_d=config.lr if config.lr_d is None else config.lr_d,
-        components=within_latent(config.components, config.latent_dim),
-        # The run may be continued from another folder.
-        dataset=path if config.named else os.path.abspath(os.path.expanduser(path)),
-    )
-
-
-def complete_for(config, shape, condition, background=None):
-    """Return a `TrainConfig` with what depends on the samples filled in.
-
-    Args:
-        config: `TrainConfig`.
-        shape: of all samples, (N, H, W, C) of images, (N, 2) of points.
-        condition: what the samples are conditioned on, see `Conditioning.kind`.
-        background: of the samples, see `Dataset.background`.
-
-    Raises:
-        UserError: when the processes cannot share a batch.
-    """
-    arch, upsampling, output = _networks_for(config, shape, background)
-    epochs = config.epochs or max(EPOCHS, -(-SHOWN // shape[0]))
-    augment = config.augment
-    if augment == "auto":
-        augment = "adaptive" if len(shape) == 4 and shape[0] < LITTLE_DATA else "none"
-    channels, batch_size = CHANNELS, BATCH
-    if arch == "resnet":
-        channels, batch_size = RESIDUAL_OF_FEW if shape[0] < FEW else RESIDUAL
-    return divisible(dataclasses.replace(
-        config, condition=condition, augment=augment, arch=arch, upsampling=upsampling,
-        output=output, gp_weight=_penalty_weight(config, arch, shape), epochs=epochs,
-        base_channels=config.base_channels or channels,
-        batch_size=config.batch_size or min(batch_size, shape[0]),
-        checkpoint_interval=config.checkpoint_interval or -(-epochs // CHECKPOINTS)))
-
-
-def _networks_for(config, shape, background):
-    """Return (arch, upsampling, output) for samples of a shape (N, H, W, C) or (N, 2)."""
-    # Stacked digits are small grey images, three of them.
-    pictures = len(shape) == 4 and config.dataset != STACKED and are_pictures(shape[1:])
-    arch, upsampling, output = config.arch, config.upsampling, config.output
-    if arch == "auto":
-        arch = "resnet" if pictures and not _bounded(config) else "conv"
-    if upsampling == "auto" and arch in UPSAMPLED:
-        upsampling = "filtered" if pictures else "plain"
-    if output == "auto" and len(shape) == 4:
-        output = OUTPUTS[arch]
-        if background and (arch == "resnet" or arch == "conv" and background.plain):
-            output = "smooth"
-        elif background and arch == "conv" and background.dark:
-            output = "bright"
-    return arch, upsampling, output
-
-
-def _penalty_weight(config, arch, shape):
-    """Return the weight of the gradient penalty for samples of a shape."""
-    if config.gp_weight is not None:
-        return config.gp_weight
-    if config.gradient_penalty == "wgan-gp":
-        return WGAN_GP_WEIGHT
-    # The same slope for each value makes a longer gradient in a larger image.
-    larger = max(1.0, math.prod(shape[1:]) / 28**2) if len(shape) == 4 else 1.0
-    return PENALTY_WEIGHT * larger * (RESNET_PENALTY if arch == "resnet" else 1)
-
-
-def _bounded(config):
-    """Whether the discriminator is to have layers that residual blocks are not made of."""
-    return config.spectral_norm or config.dropout > 0
 
 
 def continued(config, saved, given):
@@ -216,9 +122,14 @@ def _renewed(saved):
     if saved.get("arch") in UPSAMPLED:  # up to version 1.3 there was no filter
         saved = {"upsampling": "plain"} | saved
     # Until version 1.5 the architecture decided on the output, and was of images.
-    if saved.get("arch") in OUTPUTS and saved.get("dataset") not in SIMULATED_NAMES:
+    if saved.get("dataset") not in SIMULATED_NAMES:
         saved = {"output": "clip" if saved["arch"] in ("conv", "resnet") else "tanh"} | saved
     return {"components": 0, "output": "auto"} | saved  # components came with version 1.5
+
+
+def bounded(config):
+    """Whether the discriminator is to have layers that residual blocks are not made of."""
+    return config.spectral_norm or config.dropout > 0
 
 
 def divisible(config):

@@ -65,8 +65,8 @@ class TrainOptions(DataOptions):
     base_channels: int = option(
         None, "model",
         "channels of the layer nearest the image, doubled at each halving of the size; the mlp has "
-        "8 times as many units a layer (default: 32, with resnet 24 from 2,000 images on; points: "
-        "16)",
+        "8 times as many units a layer (default: 32, with resnet on a CPU 24 from 2,000 images on; "
+        "points: 16)",
         whole_number(1, 1024), metavar="N", fixed=True, points=16, filled=True,
     )
     spectral_norm: bool = option(
@@ -152,12 +152,13 @@ class TrainOptions(DataOptions):
 
     epochs: int = option(
         None, "training",
-        "passes over the data (default: 3, or as many as show 100,000 images; points: 30)",
+        "passes over the data (default: 3, or as many as show 100,000 images, with resnet on a GPU "
+        "400,000; points: 30)",
         whole_number(1, 10**6), metavar="N", points=30, filled=True)
     batch_size: int = option(
         None, "training",
-        "real images per step, and as many generated ones (default: 64, with resnet 16, or 32 for "
-        "fewer than 2,000 images; points: 256)", whole_number(2, 65536), metavar="N", fixed=True,
+        "real images per step, and as many generated ones (default: 64, with resnet 32, on a CPU "
+        "16 from 2,000 images on; points: 256)", whole_number(2, 65536), metavar="N", fixed=True,
         points=256, filled=True,
     )
     ema: float = option(

@@ -10,7 +10,8 @@ from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.option_rules import complete_for, continued
+from gan.defaults import complete_for
+from gan.option_rules import continued
 from tests.conftest import TINY, run_script
 
 MIDDLE = 0.5  # of a draw: nothing added, nothing turned but mirrored colours

@@ -7,7 +7,7 @@ from gan.config import TrainConfig
 from gan.data.background import Background, background_of, find_background
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
-from gan.option_rules import complete_for
+from gan.defaults import complete_for
 from tests.conftest import TINY, draw_shapes
 
 

@@ -7,7 +7,8 @@ from gan.config import TrainConfig
 from gan.data.components import LEVELS, Components, normal_levels
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
-from gan.option_rules import complete_for, continued
+from gan.defaults import complete_for
+from gan.option_rules import continued
 from tests.conftest import TINY
 
 

@@ -5,7 +5,8 @@ import pytest
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.data.background import Background
-from gan.option_rules import complete_for, continued
+from gan.defaults import complete_for
+from gan.option_rules import continued
 
 
 @pytest.mark.parametrize(("arguments", "shape", "weight"), [
@@ -111,6 +112,17 @@ def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output
 def test_residual_networks_of_enough_images_are_narrower(arguments, images, shape, channels):
     config, _ = TrainConfig.from_arguments(arguments)
     assert complete_for(config, (images, *shape), "none").base_channels == channels
+
+
+@pytest.mark.parametrize(("arguments", "shape", "expected"), [
+    ([], (3_840, 64, 64, 3), (32, 32, 105)), ([], (618, 64, 64, 3), (32, 32, 648)),
+    (["--epochs", "9", "--batch-size", "8", "--base-channels", "16"], (3_840, 64, 64, 3),
+     (16, 8, 9)),
+    ([], (60_000, 28, 28, 1), (32, 64, 3))])
+def test_residual_networks_on_a_gpu_are_wider_and_trained_longer(arguments, shape, expected):
+    config, _ = TrainConfig.from_arguments(arguments)
+    config = complete_for(config, shape, "none", gpu=True)
+    assert (config.base_channels, config.batch_size, config.epochs) == expected
 
 
 @pytest.mark.parametrize(("grey", "output"), [(0, "bright"), (127, "bright"), (255, "tanh")])

@@ -71,7 +71,9 @@ def test_gpu_that_is_not_there_is_refused(machine, wanted):
 
 def test_gpu_is_described(machine):
     machine((7, 5))
-    assert device.find_device("auto").name == "GPU, Tesla T4, 15 GiB, compute capability 7.5"
+    found = device.find_device("auto")
+    assert (found.name, found.gpu) == ("GPU, Tesla T4, 15 GiB, compute capability 7.5", True)
+    assert not device.find_device("auto", "cpu").gpu
 
 
 @pytest.fixture

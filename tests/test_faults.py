@@ -17,8 +17,9 @@ from gan.common import files
 from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.defaults import complete_for
 from gan.metadata import read_metadata, verify
-from gan.option_rules import complete_for, continued
+from gan.option_rules import continued
 from gan.run.checkpoint import Checkpoint, load_newest
 from gan.run.folder import LOCK, RunFolder
 from tests.conftest import ROOT, TINY, run_script

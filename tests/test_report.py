@@ -18,8 +18,8 @@ from PIL import Image
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.defaults import complete_for
 from gan.drawing.images import enlarge, epoch_picture, write_png
-from gan.option_rules import complete_for
 from gan.page.comparison import comparison_of
 from gan.page.content import RunContent
 from gan.page.curves import thin

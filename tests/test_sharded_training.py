@@ -13,7 +13,7 @@ from gan.config import TrainConfig
 from gan.data.datasets import load_dataset
 from gan.data.shard_writer import write_shards
 from gan.data.sharded_conditions import conditions_of
-from gan.option_rules import complete_for
+from gan.defaults import complete_for
 from tests.conftest import TINY, run_module, run_script
 from tests.test_scripts import LONG, assert_same_run, start_training, wait_for
 from tests.test_training import assert_same, values

@@ -4,7 +4,7 @@ import pytest
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.option_rules import complete_for
+from gan.defaults import complete_for
 from tests.conftest import TINY
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.option_rules import complete_for, continued
+from gan.defaults import complete_for
+from gan.option_rules import continued
 from gan.run.advice import Suggestion, arguments_of, can_be_followed
 from gan.run.verdict import diverged, verdict_of
 from tests.conftest import TINY, run_script

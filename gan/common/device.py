@@ -30,6 +30,7 @@ class Device(NamedTuple):
     name: str  # such as "NVIDIA H100, 79 GiB" or "CPU, 2 cores"
     policy: str  # Keras dtype policy: "float32", "mixed_bfloat16", "mixed_float16"
     why: str  # the reason for the policy, in words
+    gpu: bool
 
 
 def import_tensorflow(verbose):
@@ -154,12 +155,14 @@ def find_device(mixed_precision, wanted="auto"):
         capability, name = None, "CPU, 1 core" if cores() == 1 else f"CPU, {cores()} cores"
     if mixed_precision != "auto":
         policy = "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
-        return Device(name, policy, "as --mixed-precision says")
-    if gpus and capability >= TENSOR_CORES:
-        return Device(name, "mixed_float16", "it has tensor cores")
-    if not gpus and BFLOAT16_FLAGS & _processor_flags():
-        return Device(name, "mixed_bfloat16", "the processor multiplies it")
-    return Device(name, "float32", "nothing shorter is faster here")
+        why = "as --mixed-precision says"
+    elif gpus and capability >= TENSOR_CORES:
+        policy, why = "mixed_float16", "it has tensor cores"
+    elif not gpus and BFLOAT16_FLAGS & _processor_flags():
+        policy, why = "mixed_bfloat16", "the processor multiplies it"
+    else:
+        policy, why = "float32", "nothing shorter is faster here"
+    return Device(name, policy, why, bool(gpus))
 
 
 def memory_bytes():

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.defaults import LITTLE_DATA
 from gan.measure.equilibrium import CROSS_ENTROPY
-from gan.option_rules import LITTLE_DATA, continued, flag
+from gan.option_rules import continued, flag
 
 STRONGER, WEAKER = 4, 1 / 3  # factors of the penalty's weight and of the rates
 MOST_WEIGHT = 100.0  # of the penalty; a stronger one has runs diverge by itself
