@@ -125,3 +125,21 @@ def test_training_images_compared_with_each_other_are_a_second_reference():
     assert split.keys() >= {"frechet", "precision", "recall", "patches", "background", "specks"}
     # By the same hand, they are nearer to each other than noise is to any.
     assert split["frechet"] < evaluator.measure(noise(240, size=16))["frechet"] / 5
+
+
+@pytest.fixture
+def by_class(cache):
+    """8,000 training and 2,000 test images, all dim ones before all bright ones."""
+    def images(count, seed):
+        dim = noise(count // 2, seed, 16, high=64)
+        return np.concatenate([dim, noise(count // 2, seed + 1, 16, low=64)])
+
+    return Dataset("by class", images(8_000, 0), test_images=images(2_000, 2))
+
+
+def test_real_images_are_compared_from_all_classes_also_where_they_lie_class_by_class(by_class):
+    evaluator = image_evaluator(by_class)
+    # Patches of 1,024 of them; the first 1,024 would be those of the dim class.
+    dim_only = evaluator.measure(by_class.test_images)["patches"]
+    assert evaluator.reference()["patches"] < dim_only / 10
+    assert evaluator.split()["patches"] < dim_only / 10

@@ -146,7 +146,14 @@ class ImageEvaluator(Evaluator):
         ])
 
     def _unseen(self):
-        return self.dataset.test_images
+        """The test images in random order, or None without any.
+
+        Metrics that take some images take the first, and test images may lie class by class.
+        """
+        images = self.dataset.test_images
+        if images is None:
+            return None
+        return images[np.random.default_rng(0).permutation(len(images))]
 
     def _measure_reference(self, samples):
         def compute():
@@ -172,7 +179,7 @@ class ImageEvaluator(Evaluator):
         most = REFERENCE_COUNT if isinstance(self.extractor, InceptionFeatures) else 6 * COUNT
         order = np.random.default_rng(0).permutation(len(images))[:most]
         count = len(order) // 6
-        part, others = (images[np.sort(chosen)] for chosen in (order[:count], order[count:]))
+        part, others = images[order[:count]], images[np.sort(order[count:])]
         comparison = Comparison(self.extractor, others, self._frequencies())
         return self._collect("split", comparison.groups(part))
 
