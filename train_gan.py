@@ -194,7 +194,9 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
     shape = " x ".join(map(str, dataset.sample_shape))
     what = "points" if config.simulated else f"images of {shape}"
     classes = f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"
-    print(f"data        {printable(dataset.name)}: {count:,} {what}, {classes}", flush=True)
+    test = getattr(dataset, "test_images", None)
+    beside = "" if test is None else f", {len(test):,} test images"
+    print(f"data        {printable(dataset.name)}: {count:,} {what}, {classes}{beside}", flush=True)
     if config.batch_size and config.batch_size > count:
         raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
                         f"got: {config.batch_size}")
@@ -316,11 +318,13 @@ def finish(loop, finished, device):
 
     config, folder, rows = loop.config, loop.folder, loop.history.rows
     export(loop)
+    print(f"measuring   {loop.evaluator.count:,} generated {loop.evaluator.samples}", flush=True)
     metrics = loop.metrics(finished)
     verdict = None
     if rows:
-        now = rows[-1] | metrics | {"step": int(loop.state.step)}
-        verdict = verdict_of([*rows[:-1], now], loop.evaluator.reference(), config)
+        now = rows[-1] | metrics | {"step": int(loop.state.step),
+                                    "steps_per_epoch": loop.trainer.feed.steps_per_epoch}
+        verdict = verdict_of([*rows[:-1], now], loop.evaluator.real(), config)
     best = loop.restore_best()
     if best:
         metrics = metrics_in(best)

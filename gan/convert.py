@@ -10,6 +10,7 @@ so that a seed still names an image.
 
 import contextlib
 import importlib.util
+import io
 import logging
 import warnings
 from collections.abc import Callable
@@ -58,8 +59,7 @@ def main():
     output = Path(options.output or f"generator{chosen.ending}")
     beside = output.with_name(f"{output.stem}_seeds.npz")
     _refuse(options, chosen)
-    for path in (output, beside):
-        refuse_existing(path, options.force, "--output")
+    refuse_existing(output, options.force, "--output")
     metadata = read_metadata(model)
 
     from gan.common.device import import_tensorflow
@@ -69,19 +69,30 @@ def main():
     from gan.saved_generator import SavedGenerator
 
     generator = SavedGenerator(model)
+    seeds = _seeds_file(generator, options.seeds)
+    # Of another format of the same generator it is the same file.
+    if not (beside.is_file() and beside.read_bytes() == seeds):
+        refuse_existing(beside, options.force, "--output")
     converted, difference = _convert(chosen, options, model, generator)
     with atomic_file(output) as target:
         target.write(converted)
-    latents, conditions = generator.latents(options.seeds)
     with atomic_file(beside) as target:
-        np.savez_compressed(target, seeds=np.asarray(options.seeds, np.int64), latents=latents,
-                            conditions=conditions)
+        target.write(seeds)
     images = kind_of(metadata["sample_shape"]) is Images
     differs = f"{difference / GREY_LEVEL:.2g} grey levels" if images else f"{difference:.2g}"
     print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "
           f"{differs} on {options.compare:,} latents")
     print(f"{beside}: latents and conditions of {len(options.seeds):,} seeds")
     return 0
+
+
+def _seeds_file(generator, seeds):
+    """Return the bytes of an .npz file with the latents and conditions of seeds."""
+    latents, conditions = generator.latents(seeds)
+    held = io.BytesIO()
+    np.savez_compressed(held, seeds=np.asarray(seeds, np.int64), latents=latents,
+                        conditions=conditions)
+    return held.getvalue()
 
 
 def make_parser():

@@ -35,7 +35,7 @@ class Size:
 PLAIN = Size(32, 64, 100_000)
 RESIDUAL = Size(24, 16, 100_000)
 RESIDUAL_OF_FEW = Size(32, 32, 100_000)
-RESIDUAL_ON_GPU = Size(32, 32, 400_000)
+RESIDUAL_ON_GPU = Size(32, 32, 200_000)
 
 
 def complete(config):

@@ -58,8 +58,8 @@ def main():
     add_ratios(found, reference, split)
     if options.two_sample:
         found["auc"], split["auc"] = two_sample(dataset.sample(), generator, options.seed)
-    beside = (write_neighbours(options.neighbours, dataset.sample(), samples)
-              if options.neighbours else {})
+    beside = {} if not options.neighbours else write_neighbours(
+        options.neighbours, dataset.sample(), samples, metadata["config"].get("mirror", False))
     show(found, {"test images": reference, "training": split}, evaluator, count, options.seed)
     if options.json:
         write_text(options.json, json.dumps({
@@ -88,7 +88,7 @@ def make_parser():
         help="images or points to generate (default: 10000, of stacked_mnist 25600)")
     add("--two-sample", action="store_true",
         help="also train fresh classifiers to tell generated from training images "
-             "(Lopez-Paz 2017), which takes a quarter of an hour")
+             "(Lopez-Paz 2017), which takes half an hour")
     add("--neighbours", type=file, nargs="?", const="neighbours.png", metavar="FILE",
         help="also draw generated images with the training images nearest to them, to this file "
              "or neighbours.png, and say how near they come")
@@ -207,13 +207,14 @@ def two_sample(dataset, generator, seed):
     return tuple(result.auc for result in results)
 
 
-def write_neighbours(path, dataset, samples):
+def write_neighbours(path, dataset, samples, mirror=False):
     """Draw generated images beside their nearest training images, and print how near they come.
 
     Args:
         path: of the PNG file.
         dataset: `Dataset`.
         samples: uint8 [N, H, W, C], generated.
+        mirror: whether the generator learned the mirror image of every training image too.
 
     Returns:
         dict for JSON: "nearest", with the median distance and its multiples.
@@ -222,10 +223,11 @@ def write_neighbours(path, dataset, samples):
     from gan.drawing.neighbours import neighbour_sheet
     from gan.measure.neighbours import find_neighbours, in_words
 
-    found = find_neighbours(samples, dataset.images, dataset.test_images)
+    training = dataset.images
+    training = np.concatenate([training, training[:, :, ::-1]]) if mirror else training
+    found = find_neighbours(samples, training, dataset.test_images)
     write_png(path, neighbour_sheet([
-        (images, dataset.images[nearest.places.ravel()].reshape(
-            *nearest.places.shape, *dataset.sample_shape))
+        (images, training[nearest.places])
         for images, nearest in (found.typical, found.nearest)]))
     print(f"neighbours  {one_line(path)}: {in_words(found)}", flush=True)
     return {"nearest": {"median_distance": found.distance,

@@ -47,7 +47,7 @@ def make_parser():
     add("--output", type=file, metavar="FILE",
         help="the page (default: report.html in the run's folder, which takes the place of the "
         f"run's own; for several runs {COMPARISON} in this folder)")
-    add("--force", action="store_true", help="overwrite a file that exists")
+    add("--force", action="store_true", help="overwrite a file that this command did not make")
     return parser
 
 

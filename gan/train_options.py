@@ -153,7 +153,7 @@ class TrainOptions(DataOptions):
     epochs: int = option(
         None, "training",
         "passes over the data (default: 3, or as many as show 100,000 images, with resnet on a GPU "
-        "400,000; points: 30)",
+        "200,000; points: 30)",
         whole_number(1, 10**6), metavar="N", points=30, filled=True)
     batch_size: int = option(
         None, "training",

@@ -57,6 +57,19 @@ def test_float16_is_about_half_as_large(tiny_run, tensorflow):
     assert half < 0.75 * whole  # the operations themselves take their part
 
 
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+def test_the_seeds_of_another_format_are_not_in_the_way(tiny_run, tmp_path):
+    for name, options, code in (("a.tflite", (), 0), ("b.tflite", (), 0),
+                                ("b.tflite", ("--seeds", "7"), 2)):
+        if name == "b.tflite":  # as another format would have written it
+            (tmp_path / "b_seeds.npz").write_bytes((tmp_path / "a_seeds.npz").read_bytes())
+            (tmp_path / "b.tflite").unlink(missing_ok=True)
+        done = convert(tiny_run, tmp_path / name, "--to", "litert", *options)
+        assert done.returncode == code, done.stderr
+    assert "b_seeds.npz exists; expected --force" in done.stderr
+    assert not (tmp_path / "b.tflite").exists()
+
+
 @needs_onnx
 def test_onnx_draws_what_the_export_draws(tiny_run, saved, tmp_path):
     import onnxruntime

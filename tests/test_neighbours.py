@@ -8,6 +8,7 @@ from PIL import Image
 
 from gan import evaluate
 from gan.common.errors import UserError
+from gan.data.datasets import Dataset
 from gan.drawing.images import BACKGROUND, GAP
 from gan.drawing.neighbours import neighbour_sheet
 from gan.measure import neighbours
@@ -148,6 +149,16 @@ def test_a_generator_of_training_images_is_shown_to_copy(command, tiny_npz, tmp_
         top, beside = GAP + row * (16 + GAP), GAP + 16 + GAP + 4 + GAP
         np.testing.assert_array_equal(small[top : top + 16, GAP : GAP + 16], training[row])
         np.testing.assert_array_equal(small[top : top + 16, beside : beside + 16], training[row])
+
+
+def test_mirrored_copies_are_seen_where_mirror_images_were_learned(tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
+    mirrored = images[:, :, ::-1]
+    for mirror, words in ((False, "median distance"), (True, "pixel range, 0.00 times")):
+        found = evaluate.write_neighbours(tmp_path / "sheet.png", Dataset("some", images),
+                                          mirrored, mirror)
+        assert (found["nearest"]["median_distance"] == 0) == mirror
+        assert words in capsys.readouterr().out
 
 
 def test_a_picture_that_exists_is_kept(command, tmp_path):

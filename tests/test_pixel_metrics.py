@@ -143,3 +143,13 @@ def test_real_images_are_compared_from_all_classes_also_where_they_lie_class_by_
     dim_only = evaluator.measure(by_class.test_images)["patches"]
     assert evaluator.reference()["patches"] < dim_only / 10
     assert evaluator.split()["patches"] < dim_only / 10
+
+
+def test_generated_images_are_as_many_as_real_ones_where_their_number_matters():
+    images, _ = draw_shapes(2_640, 0)
+    real, generated = images[:240, ..., None], images[240:, ..., None]
+    evaluator = image_evaluator(Dataset("some", real))
+    many, few = (evaluator.measure(part) for part in (generated, generated[:240]))
+    for name in ("precision", "recall", "kid"):
+        assert many[name] == few[name]
+    assert evaluator.real() == evaluator.split()  # there are no test images

@@ -75,6 +75,12 @@ def test_nothing_but_good_and_diverged_is_said_of_the_first_steps():
     assert verdict_of([collapsed | GOOD], REFERENCE, config_of()).kind == "good"
 
 
+def test_a_run_that_was_cut_within_an_epoch_is_told_enough_epochs():
+    row = {"epoch": 19, "step": 376, "steps_per_epoch": 19} | GOOD | {"frechet": 9, "recall": 0.0}
+    found = verdict_of([row], REFERENCE, config_of("--epochs", "20"))
+    assert "--resume --epochs 48" in str(found)  # 48 x 19 = 912
+
+
 def test_without_test_images_nothing_is_called_good_or_bad_by_their_measure():
     measured = {name: value for name, value in GOOD.items() if name != "classes"}
     found = verdict_of(rows(measured), {}, config_of("--loss", "hinge"))

@@ -68,6 +68,8 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--gradient-penalty", "none", "--gp-weight", "1"], "--gp-weight needs a --gradient"),
     (["--image-size", "32"], "--image-size: expected a --dataset folder of pictures with it"),
     (["--image-size", "257"], "--image-size: expected a whole number from 16 to 256"),
+    (["--dataset", "photso", "--image-size", "32"],
+     "photso (no such file or folder)"),
     (["--skip-broken"], "--skip-broken: expected a --dataset folder of pictures"),
     (["--channels", "2"], "--channels: expected one of 1, 3, got: '2'"),
     (["--condition", "planes"], "--condition: expected images of several colour planes"),
@@ -97,6 +99,13 @@ def test_train_gan_refuses_data(refused, tmp_path, tiny_npz):
     assert "--clusters: expected at most" in refused(
         train_gan, "--dataset", tiny_npz, "--clusters", 300)
     assert list((tmp_path / "checkpoints").glob("*")) == []
+
+
+def test_a_refused_run_leaves_no_empty_folders(refused, tmp_path):
+    (tmp_path / "there").mkdir()
+    for outdir in ("new/run", "there/run"):
+        refused(train_gan, "--dataset", "nowhere.npz", "--outdir", outdir)
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
 def test_a_file_where_the_folder_should_be(refused, tmp_path):

@@ -48,6 +48,8 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
     path = Path(name)
     sharded = name not in NAMES and is_sharded(path)
     pictures = name not in NAMES and not sharded and holds_pictures(path)
+    if name not in NAMES and not os.path.lexists(path):
+        raise UserError(_expected(name))
     for option, value in (("image-size", image_size), ("channels", channels),
                           ("skip-broken", skip_broken), ("fit", fit != "crop")):
         if value and not pictures:
@@ -73,10 +75,14 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
         read = READERS.get(path.suffix.lower())
         if read:
             return _dataset(path.stem, path, read(path))
-    raise UserError(
-        f"--dataset: expected {', '.join(NAMES)}, an existing .npz or .npy file or a folder "
-        f"of pictures, shards or IDX files, got: {name}"
-    )
+    raise UserError(_expected(name))
+
+
+def _expected(name):
+    """Return what `--dataset` may be, and what it is."""
+    missing = "" if os.path.lexists(name) else " (no such file or folder)"
+    return (f"--dataset: expected {', '.join(NAMES)}, an existing .npz or .npy file or a folder "
+            f"of pictures, shards or IDX files, got: {name}{missing}")
 
 
 def _stack(mnist):

@@ -11,7 +11,7 @@ from gan.measure.metrics import NotMeasurableError
 from gan.measure.patches import PatchDistance
 
 CLASS_METRICS = ("classes", "smallest_class", "largest_class", "imbalance", "confident")
-NEIGHBOUR_COUNT = 5_000  # images of either side, for precision and recall
+NEIGHBOUR_COUNT = 5_000  # images of either side at most, for precision and recall
 
 
 class Comparison:
@@ -37,6 +37,13 @@ class Comparison:
         """Return what can be measured of images: list of (names of metrics, function).
 
         Each function returns a dict of name → number or raises a `NotMeasurableError`.
+        Precision, recall and the kernel distance are of as many images as there are
+        real ones: of more generated ones, each would have nearer neighbours, and fewer
+        real ones would lie among them.
+
+        Args:
+            images: uint8 [N, H, W, C], in random order, as metrics of some of them take
+                the first.
         """
         return [*self._features(images), *self._pixels(images)]
 
@@ -44,13 +51,15 @@ class Comparison:
         if isinstance(self.extractor, NotMeasurableError):
             return [(("frechet", "kid", "precision", "recall"), self._refuse)]
         extracted = self.extractor.extract(images)
-        features, near = extracted.features, extracted.features[:NEIGHBOUR_COUNT]
+        features = extracted.features
+        count = min(NEIGHBOUR_COUNT, len(self._images), len(images))
+        near = features[:count]
         return [
             (("frechet",), lambda: {"frechet": metrics.frechet_distance(
                 metrics.statistics(features), self._statistics)}),
-            (("kid",), lambda: {"kid": metrics.kernel_distance(self._near, near)}),
+            (("kid",), lambda: {"kid": metrics.kernel_distance(self._near[:count], near)}),
             (("precision", "recall"), lambda: dict(zip(
-                ("precision", "recall"), metrics.precision_recall(self._near, near),
+                ("precision", "recall"), metrics.precision_recall(self._near[:count], near),
                 strict=True))),
             *self._coverage(extracted),
         ]
@@ -83,9 +92,9 @@ class Comparison:
 
     @functools.cached_property
     def _near(self):
-        """The features of some of the images."""
+        """The features of some of the images, in random order."""
         chosen = np.random.default_rng(0).permutation(len(self._images))[:NEIGHBOUR_COUNT]
-        return self.extractor.extract(self._images[np.sort(chosen)]).features
+        return self.extractor.extract(self._images[chosen]).features
 
     @functools.cached_property
     def _patches(self):

@@ -1,14 +1,6 @@
-"""How generated samples of each kind are measured.
-
-All evaluators have the same face: `count`, how many samples they want;
-`samples`, what these are called; `features()`, what they are compared in;
-`measure(samples)`, `reference()`, `split()`, `memorisation(samples)`, and
-`left_out`, the metrics that had no value and why. They cost nothing until the first of these
-is called.
-"""
+"""How generated samples of each kind are measured, and drawn for it."""
 
 import functools
-import math
 
 import numpy as np
 
@@ -18,91 +10,14 @@ from gan.data.names import STACKED
 from gan.measure import coverage, metrics
 from gan.measure.choice import extractor_for
 from gan.measure.comparison import Comparison
+from gan.measure.evaluator import COUNT, Evaluator
 from gan.measure.features import REFERENCE_COUNT, InceptionFeatures
 from gan.measure.metrics import NotMeasurableError
 from gan.measure.reference_cache import cached_reference
 
-COUNT = 10_000  # samples generated
 STACKED_COUNT = 25_600  # stacked digits, as the field has it (Metz et al. 2017)
 COPY_COUNT = 2_000  # of them, compared with every training image
 DRAW_BATCH = 500
-
-
-class Evaluator:
-    """What the evaluators share.
-
-    Attributes:
-        dataset: what samples are compared with: a `Dataset` (of images in shards a
-            sample of fixed size) or a `PointDataset`.
-        left_out: dict of "generated", "reference" or "split" → dict of metric → reason.
-    """
-
-    count, samples = COUNT, "images"
-
-    def __init__(self, dataset):
-        """
-        Args:
-            dataset: a `Dataset` or a `PointDataset`.
-        """
-        self._whole = dataset
-        self.left_out = {"generated": {}, "reference": {}, "split": {}}
-        self._reference = None
-
-    @functools.cached_property
-    def dataset(self):
-        return self._whole.sample()
-
-    def measure(self, samples):
-        """Return the metrics of generated samples, dict of name → finite number.
-
-        Args:
-            samples: uint8 [N, H, W, C] or float [N, 2], more than the number of
-                features for a Fréchet distance that means something.
-        """
-        self.left_out["generated"] = {}
-        return self._collect("generated", self._groups(samples))
-
-    def reference(self):
-        """Return the metrics of the real test samples; empty without any."""
-        if self._reference is None:
-            samples = self._unseen()
-            self._reference = {} if samples is None else self._measure_reference(samples)
-        return dict(self._reference)
-
-    def _measure_reference(self, samples):
-        return self._collect("reference", self._groups(samples))
-
-    def split(self):
-        """Return the metrics of some training samples, compared with the others.
-
-        Empty for points, whose test points are drawn as the training points are.
-        """
-        return {}
-
-    def memorisation(self, samples):
-        """Return how near samples come to training samples; empty where it has no meaning."""
-        return {}
-
-    def _collect(self, whose, groups):
-        """Compute groups of metrics; those without a value go to `left_out`.
-
-        Args:
-            whose: key of `left_out`.
-            groups: list of (names of metrics, function that returns them).
-        """
-        found, left_out = {}, self.left_out[whose]
-        for names, compute in groups:
-            try:
-                values = compute()
-            except NotMeasurableError as error:
-                left_out |= dict.fromkeys(names, str(error))
-                continue
-            for name, value in values.items():
-                if math.isfinite(value):
-                    found[name] = value
-                else:
-                    left_out[name] = f"came out as {value}"
-        return found
 
 
 class ImageEvaluator(Evaluator):
@@ -156,12 +71,23 @@ class ImageEvaluator(Evaluator):
         return images[np.random.default_rng(0).permutation(len(images))]
 
     def _measure_reference(self, samples):
-        def compute():
-            found = self._collect("reference", self._groups(samples))
-            return found, self.left_out["reference"]
+        return self._cached("reference", [digest_images(samples).hexdigest()],
+                            lambda: self._groups(samples))
 
-        data = [self.dataset.fingerprint, digest_images(samples).hexdigest()]
-        found, self.left_out["reference"] = cached_reference(data, self.features(), compute)
+    def _cached(self, whose, data, groups):
+        """Return metrics of real images, from the cache if an earlier process left them there.
+
+        Args:
+            whose: key of `left_out`.
+            data: list of str, what they depend on besides the training images.
+            groups: function that returns what `_collect` takes.
+        """
+        def compute():
+            found = self._collect(whose, groups())
+            return found, self.left_out[whose]
+
+        key = [whose, self.dataset.fingerprint, *data]
+        found, self.left_out[whose] = cached_reference(key, self.features(), compute)
         return found
 
     def split(self):
@@ -173,15 +99,21 @@ class ImageEvaluator(Evaluator):
         which takes long, the images are those that it has described already.
 
         Returns:
-            dict of name → number.
+            dict of name → number; empty for fewer than six images.
         """
+        return dict(self._split) if len(self.dataset.images) >= 6 else {}
+
+    @functools.cached_property
+    def _split(self):
+        return self._cached("split", [], self._split_groups)
+
+    def _split_groups(self):
         images = self.dataset.images
         most = REFERENCE_COUNT if isinstance(self.extractor, InceptionFeatures) else 6 * COUNT
         order = np.random.default_rng(0).permutation(len(images))[:most]
         count = len(order) // 6
         part, others = images[order[:count]], images[np.sort(order[count:])]
-        comparison = Comparison(self.extractor, others, self._frequencies())
-        return self._collect("split", comparison.groups(part))
+        return Comparison(self.extractor, others, self._frequencies()).groups(part)
 
     def _groups(self, images):
         return self._comparison.groups(images)

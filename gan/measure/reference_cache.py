@@ -1,4 +1,4 @@
-"""The metrics of real test images, kept in the cache: they are the same in every run."""
+"""The metrics of real images, kept in the cache: they are the same in every run."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ def cached_reference(data, features, compute):
     """Return what `compute` returns, from the cache if an earlier process left it there.
 
     Args:
-        data: list of str, fingerprints of the training and the test images.
+        data: list of str, whose metrics they are, and of which images.
         features: what images are compared in, dict for JSON.
         compute: function of nothing → (dict of metric → number, dict of metric → reason).
 

@@ -8,7 +8,7 @@ def quality_text(found, reference):
 
     Args:
         found: dict of metric → number, of generated samples.
-        reference: dict, the same of real test samples.
+        reference: dict, the same of real samples.
     """
     parts = []
     for name, metric in METRICS.items():
@@ -49,8 +49,7 @@ def summary_lines(found, evaluator):
         list of (heading, text): "quality", "compared" and, where metrics have no
         value, "left out".
     """
-    reference = evaluator.reference()
-    return [("quality", quality_text(found, reference)),
+    return [("quality", quality_text(found, evaluator.real())),
             ("compared", f"in {evaluator.features()['description']}"),
             *(("left out", text) for text in left_out_texts(evaluator.left_out))]
 

@@ -59,7 +59,7 @@ def panels_of(run, rows):
     ]
     real = run.summary.get("metrics", {}).get("real", {})
     for metric in _measured(rows):
-        guides = [{"label": f"real test {samples}", "y": real[metric.name]}] if (
+        guides = [{"label": f"real {samples}", "y": real[metric.name]}] if (
             metric.name in real) else []
         panels.append(_panel(metric.label[0].upper() + metric.label[1:], _direction(metric),
                              [_line("generated", 1, rows, metric.name)], 0,

@@ -98,7 +98,7 @@ def metrics(run):
                          f"{escape(meaning)}. {better}"])
     note = f'<p class="quiet">Compared in {escape(described)}.</p>' if described else ""
     return (f'<section><h2>How near to the data</h2>'
-            f'{table(["metric", "generated", "real test", "meaning"], rows, "metrics")}'
+            f'{table(["metric", "generated", "real", "meaning"], rows, "metrics")}'
             f'{note}</section>')
 
 
@@ -150,7 +150,7 @@ def options(run):
         f"{escape(change['before'])} to {escape(change['now'])}</li>" for change in run.changes)
     changed = f"<h3>Changed on resuming</h3><ul>{changed}</ul>" if changed else ""
     return (f'<section><details><summary><h2>Options</h2> <span class="quiet">'
-            f"{len(chosen)} of {len(run.config)} chosen, marked</span></summary>{changed}"
+            f"{len(chosen)} of {len(run.config)} differ from the default</span></summary>{changed}"
             f'<div class="columns">{"".join(parts)}</div></details></section>')
 
 

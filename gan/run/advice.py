@@ -150,7 +150,9 @@ def _go_on(config, row):
     """Continue this run: to its end if it was cut short, otherwise further."""
     if not row:
         return None
-    needed = math.ceil(LEAST_STEPS * max(row["epoch"], 1) / row["step"])
+    # The last row of a run that was cut short has steps of the epoch after it, too.
+    per_epoch = row.get("steps_per_epoch") or row["step"] / max(row["epoch"], 1)
+    needed = math.ceil(LEAST_STEPS / per_epoch)
     if row["epoch"] < config.epochs and needed <= config.epochs:
         return Suggestion(("--resume",), f"on to epoch {config.epochs}")
     return Suggestion(("--resume", "--epochs", str(max(2 * config.epochs, needed))))

@@ -139,6 +139,7 @@ class RunFolder:
         Raises:
             UserError: when it cannot be written or another process runs here.
         """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         make_folder(self.path, "--outdir")
         lock = self._acquire()
         try:
@@ -150,6 +151,9 @@ class RunFolder:
             with contextlib.suppress(OSError):  # the folder may be gone or full
                 (self.path / LOCK).unlink()
             os.close(lock)
+            with contextlib.suppress(OSError):  # what a run has written to is not empty
+                for path in made:
+                    path.rmdir()
 
     def _acquire(self):
         path = self.path / LOCK

@@ -30,7 +30,7 @@ def summary_of(loop, metrics, verdict, finished, device):
         "steps": int(loop.state.step),
         "verdict": verdict and {"kind": verdict.kind, "finding": verdict.finding,
                                 "text": str(verdict)},
-        "metrics": {"generated": metrics, "real": loop.evaluator.reference(),
+        "metrics": {"generated": metrics, "real": loop.evaluator.real(),
                     "features": loop.evaluator.features(),
                     "left_out": loop.evaluator.left_out},
         "losses": {name: rows[-1][name] for name in ("discriminator_loss", "generator_loss")}

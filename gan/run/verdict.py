@@ -8,7 +8,7 @@ from gan.run.advice import LEAST_STEPS, advice_for
 
 WON = 0.97  # of pairs that the discriminator ranks rightly, …
 SURE = 0.15  # … and of its loss when it can only guess: nothing is left to learn from
-NEAR = 3.0  # times the real test images' Fréchet distance that still counts as good
+NEAR = 3.0  # times the real images' Fréchet distance that still counts as good
 CLOSE = 0.9  # of real samples' precision, recall or good points, likewise
 NARROW = 0.3  # of real samples' recall, below which only a part is generated
 FAITHFUL = 0.3  # of their precision, from which what is generated is of the data at all
@@ -51,8 +51,7 @@ def verdict_of(rows, reference, config):
 
     Args:
         rows: list of dict, the history, one an epoch; the last with metrics.
-        reference: dict, the same metrics of real samples that were not trained
-            on; empty without any.
+        reference: dict, the same metrics of real samples, see `Evaluator.real`.
         config: the run's `TrainConfig`.
 
     Returns:
@@ -106,7 +105,7 @@ def _good(last, real):
              if real[name] > 0}
     if len(share) == 3 and share["frechet"] <= NEAR and min(
             share["precision"], share["recall"]) >= CLOSE:
-        return (f"good: {share['frechet']:.2f} times the Fréchet distance of real test images, "
+        return (f"good: {share['frechet']:.2f} times the Fréchet distance of real images, "
                 f"{share['precision']:.0%} of their precision, {share['recall']:.0%} of their "
                 "recall")
     return None
