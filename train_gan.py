@@ -81,8 +81,8 @@ def train(config, given, folder, phases, replicas):
     where = "this folder" if str(folder.path) == "." else printable(folder.path)
     print(f"output      {where}", flush=True)
     if config.dry_run:
-        trainer.state.generator.summary(line_length=90)
-        trainer.state.discriminator.summary(line_length=90)
+        trainer.state.generator.summary(line_length=78)
+        trainer.state.discriminator.summary(line_length=78)
         print("dry run: everything fits; nothing was trained or written")
         return 0
 

@@ -194,7 +194,7 @@ class TrainOptions(DataOptions):
     max_minutes: float = option(
         None, "training",
         "stop training this many minutes after the start of the script, then save, export and "
-        "measure, which takes some seconds more (default: no limit)",
+        "measure, which takes up to a minute more (default: no limit)",
         real_number(0.01, 1e6), metavar="X",
     )
     seed: int = option(

@@ -83,7 +83,7 @@ def test_train_gan_refuses(refused, arguments, expected):
 
 def test_train_gan_refuses_data(refused, tmp_path, tiny_npz):
     (tmp_path / "empty").mkdir()
-    assert "expected pictures (.png, .jpg, .webp) or IDX" in refused(
+    assert "expected pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or IDX" in refused(
         train_gan, "--dataset", "empty")
     (tmp_path / "a.npz").write_bytes(b"PK not really")
     assert "expected an .npz file, got a damaged one" in refused(train_gan, "--dataset", "a.npz")

@@ -150,7 +150,7 @@ def read_idx_folder(folder):
             arrays[key] = _read_idx(files[0])
     if "images" not in arrays:
         raise UserError(
-            f"{folder}: expected pictures (.png, .jpg, .webp) or IDX files "
+            f"{folder}: expected pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or IDX files "
             "(train-images-idx3-ubyte, plain or .gz), got a folder without them"
         )
     return arrays
