@@ -52,7 +52,7 @@ class DataOptions:
         None, "data",
         "number of k-means clusters: within each label, among all images, or in each plane "
         "(default: 12 within each label, 256 among all images, 16 in each plane; fewer where a "
-        "cluster would have less than 16 images)",
+        "cluster would have fewer than 16 images)",
         whole_number(1, 4096), metavar="N", fixed=True,
     )
     components: int = option(
