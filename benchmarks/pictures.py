@@ -40,9 +40,10 @@ def train(name, dataset, minutes, recipe, seed):
         config, _ = TrainConfig.from_arguments([*arguments, *shlex.split(recipe)])
         conditioning = condition_dataset(dataset, config.condition, config.clusters, seed,
                                          config.components)
-        config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
-        policy = find_device(config.mixed_precision).policy
-        return build_trainer(config, dataset, conditioning, policy)
+        device = find_device(config.mixed_precision)
+        config = complete_for(config, dataset.samples.shape, conditioning.kind,
+                              dataset.background, device.gpu)
+        return build_trainer(config, dataset, conditioning, device.policy)
 
     trainer, _ = build(1000)
     batches = np.concatenate([trainer.feed.epoch_batches(epoch) for epoch in (1, 2, 3)])[:TIMED]
