@@ -190,7 +190,7 @@ def test_without_a_cache_folder_the_pictures_stay_in_memory(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(("make", "expected"), [
-    (lambda folder: None, "expected pictures (.png"),
+    (lambda folder: None, "expected pictures (PNG"),
     (lambda folder: [write(folder / name, colours((20, 20), 9)) for name in ("a.png", "b/c.png")],
      "expected pictures or folders of pictures, got both: a.png and b/"),
     (lambda folder: write(folder / "only.png", colours((20, 20), 9)), "N at least 2"),
