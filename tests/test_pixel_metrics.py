@@ -153,3 +153,8 @@ def test_generated_images_are_as_many_as_real_ones_where_their_number_matters():
     for name in ("precision", "recall", "kid"):
         assert many[name] == few[name]
     assert evaluator.real() == evaluator.split()  # there are no test images
+    assert evaluator.real_source() == "a sixth of the training images against the others"
+
+
+def test_real_images_are_said_to_be_test_images_where_there_are_any(by_class):
+    assert image_evaluator(by_class).real_source() == "test images"

@@ -62,6 +62,11 @@ def data_of(page):
     return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
 
 
+def marked_in(page):
+    """The options that a page marks."""
+    return set(re.findall(r"<code>(--[a-z0-9-]+)</code></th><td><mark>", page))
+
+
 class Elements(HTMLParser):
     """Names and attributes of a page's elements, and its text outside of scripts."""
 
@@ -106,6 +111,30 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     labels = [frame["label"] for frame in data["films"][0]["frames"]]
     assert labels == ["epoch 0", *(f"step {step}" for step in (4, 6, 8, 11, 16)), "epoch 1",
                       "epoch 2"]
+
+
+@pytest.mark.parametrize(("command", "chosen"), [
+    ("python train_gan.py --epochs=3 --lr_g 0.001", {"--epochs", "--lr-g"}),
+    ("python train_gan.py", set()),
+])
+def test_options_that_were_chosen_are_marked(command, chosen):
+    page = page_of(content(summary={"command": command}), Embedded())
+    assert marked_in(page) == chosen
+    assert f"{len(chosen)} of {len(config())} were chosen" in page
+
+
+@pytest.mark.parametrize("command", ["python train_gan.py --resume", "no 'command"])
+def test_options_that_differ_are_marked_where_the_first_command_is_not_known(command):
+    page = page_of(content(config=config("--seed", "5"), summary={"command": command}), Embedded())
+    assert {"--seed", "--epochs"} <= marked_in(page)  # epochs were filled in
+    assert "--lr" not in marked_in(page) and " differ from the default" in page
+
+
+def test_a_report_says_which_real_samples_stand_beside_the_generated():
+    page = page_of(content(summary={"metrics": {
+        "generated": {"recall": 0.5}, "real": {"recall": 0.6}, "real_source": "test images",
+        "features": {"description": "some features"}}}), Embedded())
+    assert "Compared in some features. Real: test images." in page
 
 
 def test_the_pictures_of_a_report_are_the_runs(tiny_run):

@@ -2,8 +2,8 @@
 
 Each has `count`, how many samples it wants; `samples`, what these are called;
 `features()`, what they are compared in; `measure(samples)`, `reference()`,
-`split()`, `real()`, `memorisation(samples)`, and `left_out`, the metrics that had
-no value and why. They cost nothing until the first of these is called.
+`split()`, `real()`, `real_source()`, `memorisation(samples)`, and `left_out`, the
+metrics that had no value and why. They cost nothing until the first of these is called.
 """
 
 import functools
@@ -71,6 +71,12 @@ class Evaluator:
         Those of test samples; without any, those of some training samples.
         """
         return self.reference() or self.split()
+
+    def real_source(self):
+        """Return in words which real samples `real` is of; empty without any."""
+        if self.reference():
+            return f"test {self.samples}"
+        return f"a sixth of the training {self.samples} against the others" if self.split() else ""
 
     def memorisation(self, samples):
         """Return how near samples come to training samples; empty where it has no meaning."""

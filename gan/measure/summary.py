@@ -49,8 +49,10 @@ def summary_lines(found, evaluator):
         list of (heading, text): "quality", "compared" and, where metrics have no
         value, "left out".
     """
+    source = evaluator.real_source()
+    real = f"; real: {source}" if source else ""
     return [("quality", quality_text(found, evaluator.real())),
-            ("compared", f"in {evaluator.features()['description']}"),
+            ("compared", f"in {evaluator.features()['description']}{real}"),
             *(("left out", text) for text in left_out_texts(evaluator.left_out))]
 
 

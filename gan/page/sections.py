@@ -86,7 +86,8 @@ def metrics(run):
     if not run.generated:
         return ""
     found = run.summary.get("metrics", {})
-    real, described = found.get("real", {}), found.get("features", {}).get("description")
+    real, source = found.get("real", {}), found.get("real_source")
+    described = found.get("features", {}).get("description")
     rows = []
     for name, metric in METRICS.items():
         if name in run.generated:
@@ -96,7 +97,9 @@ def metrics(run):
             rows.append([escape(metric.label), metric.show(run.generated[name]),
                          metric.show(real[name]) if name in real else "–",
                          f"{escape(meaning)}. {better}"])
-    note = f'<p class="quiet">Compared in {escape(described)}.</p>' if described else ""
+    notes = [f"Compared in {described}."] if described else []
+    notes += [f"Real: {source}."] if source else []
+    note = f'<p class="quiet">{escape(" ".join(notes))}</p>' if notes else ""
     return (f'<section><h2>How near to the data</h2>'
             f'{table(["metric", "generated", "real", "meaning"], rows, "metrics")}'
             f'{note}</section>')
@@ -133,8 +136,9 @@ def _data(run):
 
 
 def options(run):
-    """Return every option as it was used; those that were chosen are marked."""
-    chosen = chosen_options(run.config)
+    """Return every option as it was used; those of `chosen_options` are marked."""
+    chosen = chosen_options(run)
+    how = "differ from the default" if _first_command(run) is None else "were chosen"
     parts = []
     for group, meaning in GROUPS.items():
         rows = []
@@ -150,7 +154,7 @@ def options(run):
         f"{escape(change['before'])} to {escape(change['now'])}</li>" for change in run.changes)
     changed = f"<h3>Changed on resuming</h3><ul>{changed}</ul>" if changed else ""
     return (f'<section><details><summary><h2>Options</h2> <span class="quiet">'
-            f"{len(chosen)} of {len(run.config)} differ from the default</span></summary>{changed}"
+            f"{len(chosen)} of {len(run.config)} {how}</span></summary>{changed}"
             f'<div class="columns">{"".join(parts)}</div></details></section>')
 
 
@@ -163,16 +167,20 @@ def _simulated(run):
     return TrainConfig(dataset=str(run.config["dataset"])).simulated
 
 
-def chosen_options(config):
-    """Return the names of the options that differ from their defaults.
+def chosen_options(run):
+    """Return the names of the options in the command that began the run.
 
-    Args:
-        config: dict, see `TrainConfig`.
+    Where it is not known, those that are not at their defaults, some of which were filled in.
     """
-    points = POINTS if TrainConfig(dataset=str(config["dataset"])).simulated else {}
+    typed = _first_command(run)
+    if typed is not None:
+        words = {word.split("=")[0][2:].replace("-", "_") for word in typed
+                 if word.startswith("--")}
+        return words & run.config.keys()
+    points = POINTS if _simulated(run) else {}
     return {field.name for field in dataclasses.fields(TrainConfig)
-            if field.name in config and field.name not in DERIVED
-            and config[field.name] != points.get(field.name, field.default)}
+            if field.name in run.config and field.name not in DERIVED
+            and run.config[field.name] != points.get(field.name, field.default)}
 
 
 def shown_value(value):
@@ -205,20 +213,28 @@ def commands(run):
 
 def repeat_command(run):
     """Return the command that began the run, or one with its options where that is not known."""
-    try:
-        typed = shlex.split(str(run.summary.get("command", "")))
-    except ValueError:  # somebody changed it
-        typed = []
-    if len(typed) > 1 and "--resume" not in typed and typed[1].endswith("train_gan.py"):
-        return shlex.join(["python", "train_gan.py", *typed[2:]])
+    typed = _first_command(run)
+    if typed is not None:
+        return shlex.join(["python", "train_gan.py", *typed])
     words = ["python", "train_gan.py"]
-    for name in sorted(chosen_options(run.config) - {"overwrite", "resume", "max_minutes"}):
+    for name in sorted(chosen_options(run) - {"overwrite", "resume", "max_minutes"}):
         value = run.config[name]
         if value is True:
             words.append(flag(name))
         elif value is not None and value is not False:
             words.append(f"{flag(name)}={value}")
     return shlex.join(words)
+
+
+def _first_command(run):
+    """Return the arguments of the command that began the run, or None if they are not known."""
+    try:
+        typed = shlex.split(str(run.summary.get("command", "")))
+    except ValueError:  # somebody changed it
+        return None
+    if len(typed) > 1 and "--resume" not in typed and typed[1].endswith("train_gan.py"):
+        return typed[2:]
+    return None
 
 
 def _typed(script, option, where, *words):

@@ -31,6 +31,7 @@ def summary_of(loop, metrics, verdict, finished, device):
         "verdict": verdict and {"kind": verdict.kind, "finding": verdict.finding,
                                 "text": str(verdict)},
         "metrics": {"generated": metrics, "real": loop.evaluator.real(),
+                    "real_source": loop.evaluator.real_source(),
                     "features": loop.evaluator.features(),
                     "left_out": loop.evaluator.left_out},
         "losses": {name: rows[-1][name] for name in ("discriminator_loss", "generator_loss")}
