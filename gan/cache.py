@@ -79,7 +79,7 @@ def cached_files():
             yield path, path.stat().st_size, NETWORKS[found[1]]
     for path in sorted(cache_folder().glob("reference_*.json")):
         if REFERENCE.fullmatch(path.name) and read_reference(path):
-            yield path, path.stat().st_size, "metrics of test images"
+            yield path, path.stat().st_size, "metrics of real images"
 
 
 def _remove(path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -28,6 +29,17 @@ def draw_shapes(count, seed, size=16):
         else:
             image[top : top + 8, left : left + 8] = shade
     return images, labels
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """A cache for all tests, so that they leave nothing in the user's and find nothing there."""
+    # Matplotlib keeps a list of fonts in the same place, which takes seconds to make.
+    os.environ.setdefault("MPLCONFIGDIR", matplotlib.get_cachedir())
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the processes share it
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -217,7 +217,7 @@ def test_the_metrics_of_test_images_are_kept_in_the_cache(monkeypatch, tmp_path)
     measured = image_evaluator(data[0]).reference()
     path, = (tmp_path / "gan").glob("reference_*.json")
     (listed, _, what), = cached_files()
-    assert (listed, what) == (path, "metrics of test images")
+    assert (listed, what) == (path, "metrics of real images")
     kept = json.loads(path.read_text())
     kept["metrics"]["recall"] = 0.125  # as nothing measured it
     path.write_text(json.dumps(kept))
