@@ -1,3 +1,3 @@
 """Generative adversarial networks in flat Keras scripts, exported as SavedModels."""
 
-__version__ = "1.11.0"
+__version__ = "1.12.0"

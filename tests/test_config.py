@@ -107,15 +107,18 @@ def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output
 
 @pytest.mark.parametrize(("arguments", "images", "shape", "channels"), [
     ([], 60_000, (28, 28, 1), 32), ([], 2_000, (64, 64, 3), 24), ([], 1_999, (64, 64, 3), 32),
+    ([], 2_000, (32, 32, 3), 48), ([], 2_000, (33, 33, 3), 24), ([], 1_999, (32, 32, 3), 32),
+    (["--arch", "resnet"], 60_000, (28, 28, 1), 48),
     (["--arch", "conv"], 2_000, (64, 64, 3), 32), (["--base-channels", "8"], 2_000, (64, 64, 3), 8),
     (["--dataset", "ring"], 2_000, (2,), 16)])
-def test_residual_networks_of_enough_images_are_narrower(arguments, images, shape, channels):
+def test_residual_networks_are_as_wide_as_there_is_time_for(arguments, images, shape, channels):
     config, _ = TrainConfig.from_arguments(arguments)
     assert complete_for(config, (images, *shape), "none").base_channels == channels
 
 
 @pytest.mark.parametrize(("arguments", "shape", "expected"), [
     ([], (3_840, 64, 64, 3), (32, 32, 53)), ([], (618, 64, 64, 3), (32, 32, 324)),
+    ([], (3_840, 32, 32, 3), (64, 32, 53)), ([], (618, 32, 32, 3), (32, 32, 324)),
     (["--epochs", "9", "--batch-size", "8", "--base-channels", "16"], (3_840, 64, 64, 3),
      (16, 8, 9)),
     ([], (60_000, 28, 28, 1), (32, 64, 3))])
