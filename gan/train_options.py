@@ -65,8 +65,8 @@ class TrainOptions(DataOptions):
     base_channels: int = option(
         None, "model",
         "channels of the layer nearest the image, doubled at each halving of the size; the mlp has "
-        "8 times as many units a layer (default: 32, with resnet on a CPU 24 from 2,000 images on; "
-        "from 2,000 images of up to 32 pixels on twice that with resnet; points: 16)",
+        "8 times as many units a layer (default: 32; with resnet and 2,000 images or more 24 on a "
+        "CPU, and twice as many for images of up to 32 pixels; points: 16)",
         whole_number(1, 1024), metavar="N", fixed=True, points=16, filled=True,
     )
     spectral_norm: bool = option(
