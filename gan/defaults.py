@@ -101,14 +101,13 @@ def _size_for(arch, shape, gpu):
     """Return the `Size` of an architecture for samples of a shape."""
     if arch != "resnet":
         return PLAIN
-    # A GPU takes a wider step of more images in nearly the same time.
-    if gpu:
+    few = shape[0] < FEW
+    size = RESIDUAL_OF_FEW if few else RESIDUAL
+    if gpu:  # takes a wider step of more images in nearly the same time
         size = RESIDUAL_ON_GPU
-    else:
-        size = RESIDUAL_OF_FEW if shape[0] < FEW else RESIDUAL
-    if shape[1] <= SMALL and shape[0] >= FEW:
-        return dataclasses.replace(size, base_channels=2 * size.base_channels)
-    return size
+    if few or shape[1] > SMALL:
+        return size
+    return dataclasses.replace(size, base_channels=2 * size.base_channels)
 
 
 def _penalty_weight(config, arch, shape):
