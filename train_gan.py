@@ -32,10 +32,10 @@ def main():
     phases = Phases()
     config, given = TrainConfig.from_arguments()
 
-    from gan.run.cluster import find_place
+    from gan.distributed.cluster import find_place
+    from gan.distributed.joining import joined
+    from gan.distributed.launch import launch, processes_for
     from gan.run.folder import RunFolder
-    from gan.run.joining import joined
-    from gan.run.launch import launch, processes_for
     from gan.run.summary import continuation
 
     processes = processes_for(config.devices)
@@ -65,7 +65,7 @@ def train(config, given, folder, phases, replicas):
         given: names of the options that were given there.
         folder: `RunFolder`, locked unless this is a dry run.
         phases: `Phases`.
-        replicas: the processes that train together, see `gan.replicas`; this one leads.
+        replicas: the processes that train together, see `gan.distributed.replicas`; this one leads.
 
     Returns:
         The exit code.
@@ -86,7 +86,7 @@ def train(config, given, folder, phases, replicas):
         print("dry run: everything fits; nothing was trained or written")
         return 0
 
-    from gan.run.loop import DivergedError
+    from gan.loop import DivergedError
     from gan.run.signals import StopRequest
 
     if checkpoint is None:
@@ -123,9 +123,9 @@ def follow(config, given, replicas, phases):
     Returns:
         The exit code that the chief gives.
     """
-    from gan.replicas import DismissedError
+    from gan.distributed.orders import follow_orders
+    from gan.distributed.replicas import DismissedError
     from gan.run.checkpoint import load_checkpoint
-    from gan.run.orders import follow_orders
     from gan.run.signals import StopRequest
 
     try:
@@ -274,11 +274,11 @@ def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
 def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes, device):
     """Put together what the epochs write to, and write what is known before the first."""
     from gan.drawing import images
+    from gan.loop import Loop
+    from gan.report.live import LiveReport
     from gan.run.board import Board
     from gan.run.history import History
-    from gan.run.loop import Loop
     from gan.run.progress import Progress
-    from gan.run.report import LiveReport
     from gan.run.summary import circumstances
 
     config, state = trainer.config, trainer.state
@@ -310,8 +310,8 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes,
 
 def finish(loop, finished, device):
     """Export the generator, then measure it, judge the run and say what came out."""
+    from gan.evaluate.summary import summary_lines
     from gan.export import add_metadata
-    from gan.measure.summary import summary_lines
     from gan.run.history import metrics_in
     from gan.run.summary import print_summary, summary_of, write_summary
     from gan.run.verdict import verdict_of

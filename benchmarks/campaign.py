@@ -34,9 +34,9 @@ def preload():
     sys.path.insert(0, str(ROOT))
     import_tensorflow(verbose=False)
     import gan.convert  # noqa: F401
+    import gan.loop  # noqa: F401 - with Keras and matplotlib
     import gan.playground  # noqa: F401
     import gan.report  # noqa: F401
-    import gan.run.loop  # noqa: F401 - with Keras and matplotlib
     import generate  # noqa: F401
     import make_gif  # noqa: F401
     import train_gan  # noqa: F401

@@ -13,8 +13,8 @@ from common import parser, report
 
 from gan.common.device import import_tensorflow
 from gan.data.datasets import load_dataset
-from gan.measure.evaluators import draw_samples
-from gan.measure.two_sample import area_under_curve
+from gan.evaluate.evaluators import draw_samples
+from gan.evaluate.two_sample import area_under_curve
 from gan.metadata import find_export
 from gan.saved_generator import SavedGenerator
 

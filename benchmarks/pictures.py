@@ -23,8 +23,8 @@ from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.defaults import complete_for
 from gan.drawing.images import sheet, write_png
-from gan.measure.evaluators import draw_samples, image_evaluator
-from gan.measure.neighbours import find_neighbours
+from gan.evaluate.evaluators import draw_samples, image_evaluator
+from gan.evaluate.neighbours import find_neighbours
 
 SAMPLES = 5_000
 TIMED = 10  # steps that the plan is made from

@@ -20,7 +20,7 @@ from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.defaults import EPOCHS
-from gan.measure.evaluators import draw_samples, image_evaluator
+from gan.evaluate.evaluators import draw_samples, image_evaluator
 
 
 def textbook(images):

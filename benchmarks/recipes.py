@@ -20,8 +20,8 @@ from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.defaults import EPOCHS
-from gan.measure.evaluators import draw_samples, image_evaluator
-from gan.measure.two_sample import split_sizes, two_sample_test
+from gan.evaluate.evaluators import draw_samples, image_evaluator
+from gan.evaluate.two_sample import split_sizes, two_sample_test
 
 RECIPES = [
     "", "--arch dcgan", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1",

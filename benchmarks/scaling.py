@@ -32,7 +32,7 @@ from common import ROOT, machine, parser, report
 from gan.common.device import import_tensorflow
 from gan.config import TrainConfig
 from gan.defaults import complete_for
-from gan.run.launch import free_addresses
+from gan.distributed.launch import free_addresses
 
 SHAPES = ((28, 28, 1), (64, 64, 3), (128, 128, 3), (256, 256, 3))
 BATCHES = {(28, 28, 1): 64, (64, 64, 3): 16, (128, 128, 3): 8, (256, 256, 3): 4}  # of the check
@@ -106,8 +106,8 @@ def work(index, addresses):
     """
     import tensorflow as tf
 
-    from gan.replicas import ALONE
-    from gan.run.joining import join
+    from gan.distributed.joining import join
+    from gan.distributed.replicas import ALONE
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -40,7 +40,7 @@ class Blocks:
         """
         Args:
             policy: Keras dtype policy.
-            replicas: the processes that train together, see `gan.replicas`.
+            replicas: the processes that train together, see `gan.distributed.replicas`.
             filtered, output: see `build_generator`.
             spectral, dropout: see `build_discriminator`.
         """

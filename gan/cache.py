@@ -19,8 +19,8 @@ from gan.data.cache_space import (
     remove_cache,
 )
 from gan.data.messages import one_line
-from gan.measure.reference_cache import NAME as REFERENCE
-from gan.measure.reference_cache import read_reference
+from gan.evaluate.reference_cache import NAME as REFERENCE
+from gan.evaluate.reference_cache import read_reference
 from gan.run.ownership import is_archive
 
 NETWORKS = {"classifier": "classifier", "learned": "features learned without labels"}

@@ -8,8 +8,8 @@ from gan.data.components import normal_levels
 from gan.data.order import RandomOrder, StreamedOrder
 from gan.data.shards import ShardedImages
 from gan.data.window import Window
+from gan.distributed.replicas import ALONE
 from gan.kinds import kind_of
-from gan.replicas import ALONE
 
 READERS, READ_AHEAD = 2, 4  # threads that read from the disk; batches read before they are needed
 
@@ -38,7 +38,7 @@ class Feed:
             seed: of the order.
             streamed: read the samples of each step when it comes, rather than
                 hold them all in TensorFlow's memory; the results are the same.
-            replicas: the processes that train together, see `gan.replicas`.
+            replicas: the processes that train together, see `gan.distributed.replicas`.
         """
         self._stored, self._epoch, self.failure = samples, 1, None
         self._replicas, self._share = replicas, batch_size // replicas.count

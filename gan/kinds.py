@@ -42,8 +42,8 @@ class Images:
 
     @staticmethod
     def pictures(dataset, sampler, discriminator, count):
-        """Return what draws the epoch pictures, see `gan.gallery`."""
-        from gan.gallery import Sheet
+        """Return what draws the epoch pictures, see `gan.drawing.gallery`."""
+        from gan.drawing.gallery import Sheet
 
         return Sheet(dataset, sampler, count)
 
@@ -55,7 +55,7 @@ class Images:
             dataset: `Dataset`.
             wanted, why: what images are compared in, see `extractor_for`.
         """
-        from gan.measure.evaluators import image_evaluator
+        from gan.evaluate.evaluators import image_evaluator
 
         return image_evaluator(dataset, wanted, why)
 
@@ -78,15 +78,15 @@ class Points:
 
     @staticmethod
     def pictures(dataset, sampler, discriminator, count):
-        """Return what draws the epoch pictures, see `gan.gallery`."""
-        from gan.gallery import Plane
+        """Return what draws the epoch pictures, see `gan.drawing.gallery`."""
+        from gan.drawing.gallery import Plane
 
         return Plane(dataset, sampler, discriminator, count)
 
     @staticmethod
     def evaluator(dataset, wanted="auto", why=""):
         """Return what measures generated points; there is one way only."""
-        from gan.measure.evaluators import PointEvaluator
+        from gan.evaluate.evaluators import PointEvaluator
 
         return PointEvaluator(dataset)
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from keras import layers
 
 from gan.blocks import Blocks
+from gan.distributed.replicas import ALONE
 from gan.networks import network_of
 from gan.outputs import CleanBackground
-from gan.replicas import ALONE
 from gan.spectral import SpectralDense
 
 
@@ -32,7 +32,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         filtered: put a `Blur` after each transposed convolution, against checkerboards.
         output: what brings the values of images between black and white: "smooth",
             "clip", "bright" or "tanh".
-        replicas: the processes that train together, see `gan.replicas`.
+        replicas: the processes that train together, see `gan.distributed.replicas`.
         background: `Background` that is kept clean of faint traces, or None.
 
     Returns:

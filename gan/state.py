@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from gan import models
+from gan.distributed.replicas import ALONE
 from gan.optimizer import FusedAdam
-from gan.replicas import ALONE
 from gan.schedule import Rate
 
 EMA_RAMP = 10.0  # the average spans at most a tenth of the steps so far
@@ -39,7 +39,7 @@ class TrainState:
             steps: of the whole run, for the learning rates' schedule.
             policy: Keras dtype policy of the two networks.
             extent: the unit of points, see `PointDataset`.
-            replicas: the processes that train together, see `gan.replicas`.
+            replicas: the processes that train together, see `gan.distributed.replicas`.
             background: of the samples, see `Dataset.background`.
         """
         keras.utils.set_random_seed(config.seed)  # of the initial weights

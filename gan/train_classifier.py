@@ -9,8 +9,8 @@ from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing
 from gan.common.options import OptionParser, file, whole_number
 from gan.data.datasets import load_dataset
-from gan.measure.classifier import save_classifier
-from gan.measure.classifier_training import EPOCHS, train_classifier
+from gan.evaluate.classifier import save_classifier
+from gan.evaluate.classifier_training import EPOCHS, train_classifier
 
 
 def main():

@@ -5,10 +5,10 @@ import functools
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
+from gan.distributed.replicas import ALONE
 from gan.feed import Feed
 from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_penalty
 from gan.models import generator_inputs, select_logits
-from gan.replicas import ALONE
 from gan.sampling import ALGORITHM, Sampler
 from gan.schedule import PENALTY, burn_in_factor
 from gan.spectral import iterate_spectral
@@ -33,7 +33,7 @@ def train_step(config, state, replicas, real, codes, components):
     Args:
         config: a complete `TrainConfig`.
         state: `TrainState`; its variables are changed.
-        replicas: the processes that take the step together, see `gan.replicas`.
+        replicas: the processes that take the step together, see `gan.distributed.replicas`.
         real: float32 [N, H, W, C] in [-1, 1] or [N, 2], this process' share of the
             real samples.
         codes: float32 [N, W], the codes of their conditions. The generated
@@ -185,7 +185,7 @@ class Trainer:
             config: a complete `TrainConfig`.
             state: `TrainState`.
             feed: `Feed` of the training samples.
-            replicas: the processes that train together, see `gan.replicas`.
+            replicas: the processes that train together, see `gan.distributed.replicas`.
         """
         self.config, self.state, self.feed = config, state, feed
         self.replicas = replicas
@@ -237,7 +237,7 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
         conditioning: the `Conditioning` of its samples.
         policy: Keras dtype policy of the two networks.
         streamed: see `Feed`.
-        replicas: the processes that train together, see `gan.replicas`.
+        replicas: the processes that train together, see `gan.distributed.replicas`.
 
     Returns:
         `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.

@@ -11,7 +11,7 @@ from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.defaults import complete_for
-from gan.replicas import ALONE
+from gan.distributed.replicas import ALONE
 from tests.conftest import TINY
 
 STEPS = 4  # after more, a value at the edge of a ReLU makes any two roundings differ
@@ -58,7 +58,7 @@ def train(replicas, dataset, name):
 def main():
     """Run the cases as one of several processes and save what came out."""
     index, addresses, dataset, target, names = json.loads(sys.argv[1])
-    from gan.run.joining import join
+    from gan.distributed.joining import join
 
     replicas = join(addresses, index)
     assert replicas.hand_out(lambda: b"configuration") == b"configuration"

@@ -90,7 +90,7 @@ def test_components_survive_a_checkpoint():
 def test_the_generator_is_given_the_components_and_the_discriminator_told(
         tensorflow, tiny_npz, monkeypatch):
     from gan import training
-    from gan.replicas import ALONE
+    from gan.distributed.replicas import ALONE
 
     config, _ = TrainConfig.from_arguments(["--dataset", str(tiny_npz), *TINY])
     dataset = load_dataset(config.dataset)

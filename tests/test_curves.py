@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from gan.config import TrainConfig
+from gan.evaluate.equilibrium import ideal_losses
 from gan.kinds import Images, Points
-from gan.measure.equilibrium import ideal_losses
 from gan.run import curves
 from gan.run.phases import Phases
 from gan.run.progress import Progress

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gan.data.datasets import Dataset
-from gan.measure import choice, classifier, classifier_training, coverage, metrics, summary
-from gan.measure.evaluators import image_evaluator
-from gan.measure.table import METRICS, epoch_text
+from gan.evaluate import choice, classifier, classifier_training, coverage, metrics, summary
+from gan.evaluate.evaluators import image_evaluator
+from gan.evaluate.table import METRICS, epoch_text
 from tests.conftest import ROOT, TINY, draw_shapes, run_script
 
 
@@ -180,7 +180,7 @@ def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, tmp_path):
 def test_the_fingerprint_and_not_the_path_says_whether_data_are_the_same(tiny_run, tiny_npz,
                                                                           tmp_path):
     from gan.data.datasets import load_dataset
-    from gan.evaluate import load_data
+    from gan.evaluate.__main__ import load_data
 
     moved, other = tmp_path / "moved.npz", tmp_path / "other.npz"
     moved.write_bytes(tiny_npz.read_bytes())
@@ -195,7 +195,7 @@ def test_the_fingerprint_and_not_the_path_says_whether_data_are_the_same(tiny_ru
 
 def test_data_that_are_gone_are_asked_for(tmp_path):
     from gan.common.errors import UserError
-    from gan.evaluate import load_data
+    from gan.evaluate.__main__ import load_data
 
     with pytest.raises(UserError, match=r"^--dataset needed: the data .* are not in /gone.npz$"):
         load_data(None, {"sample_shape": [16, 16, 1], "config": {"dataset": "/gone.npz"}})

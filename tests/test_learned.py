@@ -6,10 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from gan import cache, evaluate
+from gan import cache
 from gan.common.errors import UserError, run_script
 from gan.data.datasets import Dataset
-from gan.measure import choice, contrastive, features, inception, learned, metrics
+from gan.evaluate import __main__ as evaluate
+from gan.evaluate import choice, contrastive, features, inception, learned, metrics
 from tests import conftest
 
 COLOURS = ((220, 60, 40), (60, 200, 70), (70, 90, 230))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gan.measure import coverage, metrics
+from gan.evaluate import coverage, metrics
 
 
 def test_frechet_distance_of_gaussians_in_closed_form():
@@ -110,7 +110,7 @@ def test_class_metrics_of_known_shares():
 def digits(tensorflow):
     """The shipped classifier's evaluator and 2,000 real test digits."""
     from gan.data.datasets import load_dataset
-    from gan.measure.evaluators import image_evaluator
+    from gan.evaluate.evaluators import image_evaluator
 
     mnist = load_dataset("mnist")
     return image_evaluator(mnist), mnist.test_images[:2000], mnist.test_labels[:2000]

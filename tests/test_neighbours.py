@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import evaluate
 from gan.common.errors import UserError
 from gan.data.datasets import Dataset
 from gan.drawing.images import BACKGROUND, GAP
 from gan.drawing.neighbours import neighbour_sheet
-from gan.measure import neighbours
-from gan.measure.metrics import NotMeasurableError
-from gan.measure.neighbours import find_neighbours, in_words, nearest_images
+from gan.evaluate import __main__ as evaluate
+from gan.evaluate import neighbours
+from gan.evaluate.metrics import NotMeasurableError
+from gan.evaluate.neighbours import find_neighbours, in_words, nearest_images
 
 
 def noise(count, seed, shape=(16, 16, 1)):
@@ -179,7 +179,7 @@ def test_points_have_no_neighbours_to_show(command, monkeypatch):
 
 
 def test_sides_that_do_not_divide_are_cut_before_squares_are_averaged():
-    from gan.measure.features import shrink
+    from gan.evaluate.features import shrink
 
     image = np.arange(50)[:, None] * np.ones(50)
     found = shrink(np.stack([image, image.T], axis=-1)[None].repeat(2, axis=3)[..., :3])

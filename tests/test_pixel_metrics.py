@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from gan.data.datasets import Dataset
-from gan.measure import two_sample
-from gan.measure.background import background_metrics, has_small_blob
-from gan.measure.evaluators import image_evaluator
-from gan.measure.metrics import NotMeasurableError
-from gan.measure.patches import PatchDistance, laplacian_pyramid
+from gan.evaluate import two_sample
+from gan.evaluate.background import background_metrics, has_small_blob
+from gan.evaluate.evaluators import image_evaluator
+from gan.evaluate.metrics import NotMeasurableError
+from gan.evaluate.patches import PatchDistance, laplacian_pyramid
 from tests.conftest import draw_shapes
 
 

@@ -106,9 +106,9 @@ def layers(tf):
 
 @needs_chromium
 def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path):
-    from gan.web.frozen import read_signature
-    from gan.web.network import Network, pack
-    from gan.web.page import ASSETS
+    from gan.playground.frozen import read_signature
+    from gan.playground.network import Network, pack
+    from gan.playground.page import ASSETS
     blank = tmp_path / "blank.html"
     blank.write_text("<!doctype html>")
     page.open(blank)
@@ -135,8 +135,8 @@ def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path)
 ])
 def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, expected):
     from gan.common.errors import UserError
-    from gan.web.frozen import read_signature
-    from gan.web.network import Network
+    from gan.playground.frozen import read_signature
+    from gan.playground.network import Network
     function = eval(layer, {"tf": tensorflow})
     output, _ = read_signature(lambda latents: {"y": function(latents)},
                                {"latents": np.ones(IMAGE, np.float32)})
@@ -145,8 +145,8 @@ def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, ex
 
 
 def test_weights_of_float16_are_half_as_long(tensorflow):
-    from gan.web.frozen import read_signature
-    from gan.web.network import Network, pack
+    from gan.playground.frozen import read_signature
+    from gan.playground.network import Network, pack
     weights = tensorflow.constant(np.arange(12).reshape(4, 3) / 7, tensorflow.float32)
     output, _ = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
                                {"latents": np.ones([1, 4], np.float32)})
@@ -159,9 +159,9 @@ def test_weights_of_float16_are_half_as_long(tensorflow):
 
 
 def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
-    from gan.web.frozen import read_signature
-    from gan.web.generator import directions
-    from gan.web.network import Network
+    from gan.playground.frozen import read_signature
+    from gan.playground.generator import directions
+    from gan.playground.network import Network
     # The third number of the latent counts most, then the first; the code comes before both.
     matrix = tensorflow.constant(np.diag([9.0, 2.0, 1.0, 5.0]), tensorflow.float32)
     output, _ = read_signature(
@@ -320,7 +320,7 @@ def export_points(tf, folder):
 
 def test_strings_from_data_cannot_leave_their_place(tmp_path):
     from gan.common.html import json_in_script
-    from gan.web.page import write_page
+    from gan.playground.page import write_page
     evil = "</script><script>alert(1)</script><!--&__STYLE__"
     assert not re.search("[<>&]", json_in_script({"name": evil}))
     assert json.loads(json_in_script({"name": evil})) == {"name": evil}

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.replicas import EXIT_LOST, LostPartnerError, PartnerError
-from gan.run.cluster import Place, find_place, first_node
-from gan.run.launch import free_addresses, processes_for
-from gan.run.meeting import meet
+from gan.distributed.cluster import Place, find_place, first_node
+from gan.distributed.launch import free_addresses, processes_for
+from gan.distributed.meeting import meet
+from gan.distributed.replicas import EXIT_LOST, LostPartnerError, PartnerError
 from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.replica_cases import CASES, alone
 
@@ -178,7 +178,7 @@ def begin_by_hand(programs, datasets, folder, *options):
 @pytest.mark.slow
 def test_a_process_that_hangs_ends_all_with_one_line(tiny_npz, tmp_path):
     quick = ("from gan.common.device import import_tensorflow; import_tensorflow(False)\n"
-             "import gan.watch, gan.feed, time; gan.watch.SECONDS = 4\n")
+             "import gan.distributed.watch, gan.feed, time; gan.distributed.watch.SECONDS = 4\n")
     hang = ("calls = []; arguments = gan.feed.Feed.arguments\n"
             "def hang(feed, batches):\n"
             "    calls.append(len(batches))\n"

@@ -20,16 +20,16 @@ from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.defaults import complete_for
 from gan.drawing.images import enlarge, epoch_picture, write_png
-from gan.page.comparison import comparison_of
-from gan.page.content import RunContent
-from gan.page.curves import thin
-from gan.page.pictures import MOST_BYTES, MOST_FRAMES, Embedded, choose, reduce
-from gan.page.single import page_of
+from gan.report.comparison import comparison_of
+from gan.report.content import RunContent
+from gan.report.curves import thin
+from gan.report.live import LiveReport, pictures_in, read_history, read_run
+from gan.report.pictures import MOST_BYTES, MOST_FRAMES, Embedded, choose, reduce
+from gan.report.single import page_of
 from gan.run.folder import RunFolder
 from gan.run.history import History
 from gan.run.ownership import is_own_file
 from gan.run.phases import Phases
-from gan.run.report import LiveReport, pictures_in, read_history, read_run
 from tests.conftest import ROOT, TINY, run_script
 
 EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
@@ -233,7 +233,7 @@ def test_chosen_pictures_are_few_and_evenly_spaced():
 
 
 def test_a_picture_is_read_once(tmp_path, monkeypatch):
-    import gan.page.pictures as room
+    import gan.report.pictures as room
 
     read = []
     monkeypatch.setattr(room, "read_png", lambda path: read.append(path) or np.zeros((9, 9)))
@@ -307,7 +307,7 @@ def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path,
 
 
 def test_a_defect_of_the_report_ends_nothing_and_shows_where(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("gan.run.report.page_of", lambda *_: 1 // 0)
+    monkeypatch.setattr("gan.report.live.page_of", lambda *_: 1 // 0)
     live(tmp_path).write()
     told = capsys.readouterr().err
     assert "warning: report.html could not be written: " in told and "Traceback" in told
@@ -315,9 +315,9 @@ def test_a_defect_of_the_report_ends_nothing_and_shows_where(tmp_path, capsys, m
 
 def test_a_report_is_written_once_a_second_at_most(tmp_path, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("gan.run.report.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gan.report.live.time.monotonic", lambda: now[0])
     writer, written = live(tmp_path), []
-    monkeypatch.setattr("gan.run.report.write_text", lambda *_: written.append(now[0]))
+    monkeypatch.setattr("gan.report.live.write_text", lambda *_: written.append(now[0]))
     for now[0] in (100.0, 100.4, 101.1, 101.2):
         writer.write()
     writer.write("interrupted")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from gan.drawing.images import epoch_picture, write_png
-from gan.page.comparison import comparison_of
-from gan.page.pictures import Embedded
-from gan.page.single import page_of
-from gan.run.report import pictures_in
+from gan.report.comparison import comparison_of
+from gan.report.live import pictures_in
+from gan.report.pictures import Embedded
+from gan.report.single import page_of
 from tests.browser import needs_chromium, open_page
 from tests.test_report import EVIL, config, content, data_of, row
 

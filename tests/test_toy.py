@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gan.data import toy
-from gan.measure import coverage
+from gan.evaluate import coverage
 from tests.conftest import run_script
 
 TINY_POINTS = ["--base-channels", "2", "--epochs", "2", "--num-samples", "100"]

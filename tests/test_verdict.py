@@ -209,7 +209,7 @@ def test_a_run_cut_short_is_still_improving(tmp_path):
 
 
 def test_loss_scale_that_falls_without_end_is_reported(tiny_npz, tensorflow, tmp_path):
-    from gan.run.loop import DivergedError, Loop
+    from gan.loop import DivergedError, Loop
     from tests.test_training import build
 
     trainer = build(tiny_npz, policy="mixed_float16")
@@ -225,7 +225,7 @@ def test_loss_scale_that_falls_without_end_is_reported(tiny_npz, tensorflow, tmp
 
 
 def test_a_gradient_that_is_no_number_is_named_with_its_step(tiny_npz, tensorflow):
-    from gan.run.loop import DivergedError, Loop
+    from gan.loop import DivergedError, Loop
     from tests.test_training import build
 
     loop = Loop.__new__(Loop)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.defaults import LITTLE_DATA
-from gan.measure.equilibrium import CROSS_ENTROPY
+from gan.evaluate.equilibrium import CROSS_ENTROPY
 from gan.option_rules import continued, flag
 
 STRONGER, WEAKER = 4, 1 / 3  # factors of the penalty's weight and of the rates

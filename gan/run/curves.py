@@ -5,8 +5,8 @@ from pathlib import Path
 
 from gan.common.errors import printable
 from gan.drawing import plots
-from gan.measure.equilibrium import CROSS_ENTROPY, ideal_losses
-from gan.measure.table import distance_metric
+from gan.evaluate.equilibrium import CROSS_ENTROPY, ideal_losses
+from gan.evaluate.table import distance_metric
 
 LEAST_SECONDS = 10.0  # between two drawings; one takes as long as a short epoch
 

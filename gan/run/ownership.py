@@ -13,7 +13,7 @@ from PIL import Image
 
 from gan.drawing.images import SOFTWARE
 from gan.metadata import METADATA, checksums
-from gan.page.document import START
+from gan.report.document import START
 
 OPTIONS = {"dataset", "latent_dim", "base_channels", "gp_interval", "num_samples"}  # in config.json
 SUMMARY = {"verdict", "metrics", "seconds", "command"}  # in summary.json

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from gan.measure.equilibrium import ideal_losses
-from gan.measure.table import distance_of
+from gan.evaluate.equilibrium import ideal_losses
+from gan.evaluate.table import distance_of
 from gan.run.advice import LEAST_STEPS, advice_for
 
 WON = 0.97  # of pairs that the discriminator ranks rightly, …

@@ -1,0 +1,90 @@
+"""Write an exported generator as one HTML file that draws in any browser.
+
+    python -m gan.playground --model exported_model
+
+The page needs no server, no network and no Python, and draws for a seed what
+generate.py draws.
+"""
+
+from pathlib import Path
+
+from gan.common.errors import UserError, run_script
+from gan.common.files import refuse_existing, write_text
+from gan.common.options import OptionParser, file, folder, one_of
+from gan.kinds import Images, kind_of
+from gan.metadata import find_export, read_metadata
+
+COMPARED = range(64)  # seeds
+MOST_DIFFERENCE = 0.5  # grey levels that rounded weights may move a pixel, so 1 when rounded
+MOST_BYTES = 256 * 2**20  # of the page; browsers' strings end at 512 MiB
+
+
+def main():
+    """Write the page from the command line; returns the exit code."""
+    options = make_parser().parse_args()
+    output, model = Path(options.output), find_export(options.model)
+    refuse_existing(output, options.force, "--output")
+    metadata = read_metadata(model)
+
+    from gan.common.device import import_tensorflow
+
+    import_tensorflow(verbose=False)
+
+    from gan.playground.network import pack
+    from gan.playground.page import write_page
+    from gan.saved_generator import SavedGenerator
+
+    saved = SavedGenerator(model)
+    images = kind_of(metadata["sample_shape"]) is Images
+    half = images and options.precision == "float16"  # a few kilobytes for points
+    generator, moved = _read(saved, half)
+    if half and not moved <= MOST_DIFFERENCE:  # nor is NaN
+        print(f"note: float16 weights would change a pixel by {moved:.1f} grey levels; the page "
+              "has float32")
+        half = False
+    page = write_page(generator.description(), *pack(generator.network, half))
+    if len(page) > MOST_BYTES:
+        raise UserError(f"--model: expected a generator whose page has at most "
+                        f"{MOST_BYTES >> 20} MiB, got one of {len(page) >> 20} MiB")
+    write_text(output, page)
+    print(f"{output}: {len(page) / 1e6:.2f} MB, {'float16' if half else 'float32'} weights; "
+          "open it in a browser")
+    return 0
+
+
+def _read(saved, half):
+    """Return the `WebGenerator` and how far rounded weights move it, if that is asked for."""
+    from gan.common.device import hidden_messages
+    from gan.playground.generator import WebGenerator
+
+    failure = None
+    with hidden_messages():  # of the freezing
+        try:
+            generator = WebGenerator(saved)
+            return generator, generator.half_difference(COMPARED) if half else 0.0
+        except UserError as error:
+            failure = error
+    raise failure
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    parser = OptionParser(prog="python -m gan.playground",
+                          description="Write an exported generator as one HTML file that draws "
+                          "in any browser, with no network and no Python.")
+    add = parser.add_argument
+    add("--model", type=folder, default="exported_model", metavar="FOLDER",
+        help="the exported SavedModel, or the folder of the run that wrote it "
+        "(default: exported_model)")
+    add("--output", type=file, default="playground.html", metavar="FILE",
+        help="the page (default: playground.html)")
+    add("--precision", type=one_of(("float16", "float32")), default="float16",
+        metavar="{float16,float32}",
+        help="of the weights of images; float32 is twice the size, and is taken where float16 "
+        "would change a pixel by more than a grey level (default: float16)")
+    add("--force", action="store_true", help="overwrite a file that exists")
+    return parser
+
+
+if __name__ == "__main__":
+    run_script("gan.playground", main)

@@ -1,0 +1,74 @@
+"""The report of a run as one HTML file, or a comparison of several.
+
+    python -m gan.report RUN                  # RUN/report.html
+    python -m gan.report RUN OTHER_RUN        # comparison.html
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from gan.common.errors import UserError, printable, run_script
+from gan.common.files import refuse_existing, write_text
+from gan.common.leftovers import remove_leftovers
+from gan.common.options import OptionParser, file, folder
+
+COMPARISON = "comparison.html"
+
+
+def main():
+    """Write a report from the command line; returns the exit code."""
+    options = make_parser().parse_args()
+
+    from gan.report.comparison import MOST_RUNS, comparison_of
+    from gan.report.live import read_run
+    from gan.report.pictures import Embedded
+    from gan.report.single import page_of
+
+    if len(options.run) > MOST_RUNS:
+        raise UserError(f"RUN: expected at most {MOST_RUNS} runs, got: {len(options.run)}")
+    output = choose_output(options)
+    runs = [read_run(path) for path in options.run]
+    if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
+        runs = [dataclasses.replace(run, name=run.folder) for run in runs]
+    page = page_of(runs[0], Embedded()) if len(runs) == 1 else comparison_of(runs, Embedded())
+    remove_leftovers(output.parent)
+    write_text(output, page)
+    print(f"{printable(output)}: {output.stat().st_size / 1000:,.0f} kB")
+    return 0
+
+
+def make_parser():
+    """Return the parser of the command line."""
+    parser = OptionParser(prog="python -m gan.report", description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("run", nargs="*", type=folder, default=["."], metavar="RUN",
+        help="folder of a run; several are compared (default: this folder)")
+    add("--output", type=file, metavar="FILE",
+        help="the page (default: report.html in the run's folder, which takes the place of the "
+        f"run's own; for several runs {COMPARISON} in this folder)")
+    add("--force", action="store_true", help="overwrite a file that this command did not make")
+    return parser
+
+
+def choose_output(options):
+    """Return the path of the page.
+
+    Raises:
+        UserError: when a file lies there that may not be overwritten.
+    """
+    from gan.run.folder import RunFolder
+    from gan.run.ownership import is_own_file
+
+    if options.output:
+        output = Path(options.output)
+        refuse_existing(output, options.force, "--output")
+        return output
+    output = RunFolder(options.run[0]).report if len(options.run) == 1 else Path(COMPARISON)
+    own = os.path.lexists(output) and is_own_file(output)
+    refuse_existing(output, options.force or own, "--output")
+    return output
+
+
+if __name__ == "__main__":
+    run_script("gan.report", main)
