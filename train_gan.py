@@ -208,7 +208,7 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
                         f"fingerprint is {dataset.fingerprint}, expected {checkpoint.dataset}")
     else:
         most = config.latent_dim if config.components is None else config.components
-        conditioning = Conditioning.from_arrays(checkpoint.conditions, count).with_components(
+        conditioning = Conditioning.from_arrays(checkpoint.conditions, count).with_coordinates(
             min(most, config.latent_dim))
     print(f"condition   {conditioning.describe()}", flush=True)
     return dataset, conditioning

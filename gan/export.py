@@ -100,7 +100,7 @@ def _endpoints(sampler, latent_dim):
         "sample": (sample, [a_seed]),
     }
     if conditioning.count > 1:
-        a_code = tf.TensorSpec([None, conditioning.codes.shape[1]], tf.float32, name="codes")
+        a_code = tf.TensorSpec([None, conditioning.vectors.shape[1]], tf.float32, name="codes")
         endpoints["codes"] = (codes_of, [a_condition])
         endpoints["images_from_codes"] = (images_from_codes, [a_latent, a_code])
     if conditioning.class_of is not None:

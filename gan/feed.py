@@ -50,9 +50,9 @@ class Feed:
         self.batch_size, self.steps_per_epoch = batch_size, self._order.steps
         self._kind = kind_of(samples.shape[1:])
         self._held = None if streamed else _hold(samples)
-        self._conditions = tf.constant(conditioning.ids)
-        self._codes = tf.constant(conditioning.codes)
-        components = conditioning.components
+        self._conditions = tf.constant(conditioning.cluster_labels)
+        self._codes = tf.constant(conditioning.vectors)
+        components = conditioning.coordinates
         self._components = tf.constant(
             np.zeros((len(samples), 0), np.uint8) if components is None else components)
         self._levels = tf.constant(normal_levels())

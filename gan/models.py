@@ -25,7 +25,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         arch: "conv", "dcgan" or "mlp", see `NETWORKS`.
         shape: (H, W, C) of an image, H = W; (2,) of a point.
         latent_dim: length of the latent vector.
-        code_width: places W of a condition's code, see `Conditioning.codes`.
+        code_width: places W of a condition's code, see `Conditioning.vectors`.
         base_channels: channels before the last doubling of the side.
         policy: Keras dtype policy of the layers.
         extent: the unit of points, see `PointDataset`.

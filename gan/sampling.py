@@ -77,7 +77,7 @@ class Sampler:
             latent_dim: length of a latent vector.
         """
         self.conditioning, self.kind = conditioning, kind_of(generator.output_shape[1:])
-        self._codes = tf.constant(conditioning.codes)
+        self._codes = tf.constant(conditioning.vectors)
         # Traced once for all that draw through them, the export's signatures among them.
         self._network = tf.function(
             lambda inputs: generator(inputs, training=False), autograph=False,

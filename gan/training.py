@@ -243,8 +243,8 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
         `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
     """
     feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed, replicas)
-    steps, width = config.epochs * feed.steps_per_epoch, conditioning.codes.shape[1]
-    state = TrainState(config, dataset.sample_shape, width, conditioning.component_count, steps,
+    steps, width = config.epochs * feed.steps_per_epoch, conditioning.vectors.shape[1]
+    state = TrainState(config, dataset.sample_shape, width, conditioning.coordinate_count, steps,
                        policy, dataset.extent, replicas, dataset.background)
     sampler = Sampler(state.average, conditioning, config.latent_dim)
     return Trainer(config, state, feed, replicas), sampler

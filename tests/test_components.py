@@ -80,11 +80,11 @@ def test_components_survive_a_checkpoint():
     mnist = load_dataset("mnist")
     small = Dataset("small", mnist.images[:1000], mnist.labels[:1000], mnist.class_names)
     before = condition_dataset(small, "labels", 2, 0, 8)
-    assert before.component_count == 4
-    assert before.describe().endswith("within the labels, 4 principal components within them")
+    assert before.coordinate_count == 4
+    assert before.describe().endswith("within the labels, 4 principal components each")
     after = type(before).from_arrays(before.to_arrays(), 1000)
-    np.testing.assert_array_equal(before.components, after.components)
-    assert condition_dataset(small, "none", None, 0, 8).component_count == 0
+    np.testing.assert_array_equal(before.coordinates, after.coordinates)
+    assert condition_dataset(small, "none", None, 0, 8).coordinate_count == 0
 
 
 def test_the_generator_is_given_the_components_and_the_discriminator_told(
@@ -97,8 +97,8 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
     conditioning = condition_dataset(dataset, "labels", 2, 0, config.components)
     config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = training.build_trainer(config, dataset, conditioning)
-    assert conditioning.component_count == 1  # of 320 images
-    width = conditioning.codes.shape[1]
+    assert conditioning.coordinate_count == 1  # of 320 images
+    width = conditioning.vectors.shape[1]
     assert trainer.state.discriminator.output_shape == (None, width + 1)
     assert trainer.state.generator.input_shape == (None, config.latent_dim + width)
 
@@ -112,7 +112,7 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
     monkeypatch.setattr(training, "generator_inputs", record)
     batch = trainer.feed.batch(tensorflow.range(config.batch_size))
     training.train_step(config, trainer.state, ALONE, *batch)
-    expected = normal_levels()[conditioning.components[: config.batch_size]]
+    expected = normal_levels()[conditioning.coordinates[: config.batch_size]]
     np.testing.assert_array_equal(given[0][:, :1], expected)
     assert np.unique(given[0][:, 1:]).size == given[0][:, 1:].size
 

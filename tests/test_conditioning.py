@@ -1,5 +1,7 @@
 """What each image is conditioned on, and the classes on a sheet."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -19,11 +21,13 @@ def test_conditions_by_label_keep_to_their_label(mnist):
     small = Dataset("small", mnist.images[:2000], mnist.labels[:2000], mnist.class_names)
     found = condition_dataset(small, "auto", 4, seed=0)
     assert found.count == 40
-    np.testing.assert_array_equal(found.class_of[found.ids], small.labels)
-    np.testing.assert_allclose(found.probabilities, np.bincount(found.ids) / 2000, rtol=1e-6)
+    np.testing.assert_array_equal(found.class_of[found.cluster_labels], small.labels)
+    np.testing.assert_allclose(
+        found.probabilities, np.bincount(found.cluster_labels) / 2000, rtol=1e-6)
     again = condition_dataset(small, "labels", 4, seed=0)
-    np.testing.assert_array_equal(found.ids, again.ids)
-    assert (condition_dataset(small, "labels", 4, seed=1).ids != found.ids).any()
+    np.testing.assert_array_equal(found.cluster_labels, again.cluster_labels)
+    other = condition_dataset(small, "labels", 4, seed=1)
+    assert (other.cluster_labels != found.cluster_labels).any()
 
 
 def test_conditions_without_labels(mnist):
@@ -40,7 +44,7 @@ def test_conditions_without_labels(mnist):
 def test_code_names_the_condition_its_group_and_all():
     parts = np.array([[0, 3, 5], [1, 3, 5], [2, 4, 5]])
     found = Conditioning(np.array([0, 1, 2]), np.full(3, 1 / 3), parts, "labels", parts[:, 1] - 3)
-    assert found.codes.tolist() == [[1, 0, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]]
+    assert found.vectors.tolist() == [[1, 0, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]]
 
 
 def test_conditions_survive_a_checkpoint(mnist):
@@ -48,26 +52,30 @@ def test_conditions_survive_a_checkpoint(mnist):
     for kind in ("labels", "clusters", "none"):
         before = condition_dataset(small, kind, None, seed=0)
         after = type(before).from_arrays(before.to_arrays(), 300)
-        np.testing.assert_array_equal(before.ids, after.ids)
+        np.testing.assert_array_equal(before.cluster_labels, after.cluster_labels)
         np.testing.assert_array_equal(before.probabilities, after.probabilities)
-        np.testing.assert_array_equal(before.codes, after.codes)
+        np.testing.assert_array_equal(before.vectors, after.vectors)
         assert before.describe() == after.describe()
         assert (before.class_of is None) == (after.class_of is None)
 
 
-def test_checkpoints_keep_the_names_of_the_first_version(mnist):
-    small = Dataset("small", mnist.images[:100], mnist.labels[:100], mnist.class_names)
-    assert set(condition_dataset(small, "labels", None, seed=0).to_arrays()) == {
-        "conditions/ids", "conditions/shares", "conditions/parts", "conditions/kind",
-        "conditions/class_of"}
+def test_the_description_has_singular_and_plural():
+    whole = condition_dataset(Dataset("a", np.zeros((4, 16, 16, 1), np.uint8)), "clusters", 1, 0)
+    for count, words in ((0, "images"), (1, "images, 1 principal component each"),
+                         (2, "images, 2 principal components each")):
+        coordinates = np.zeros((4, count), np.uint8) if count else None
+        described = dataclasses.replace(whole, coordinates=coordinates).describe()
+        assert described == f"1 cluster of all {words}"
 
 
 @pytest.mark.parametrize("damage", [
-    {"conditions/shares": np.zeros(3)}, {"conditions/parts": np.zeros(1, int)},
-    {"conditions/ids": np.full(4, 9)}, {"conditions/kind": np.array("other")},
-    {"conditions/components": np.zeros((3, 2), np.uint8)},
-    {"conditions/components": np.zeros((4, 51), np.uint8)},
-    {"conditions/components": np.zeros((4, 2), np.int32)}])
+    {"conditions/probabilities": np.zeros(3)}, {"conditions/probabilities": np.full(1, -1.0)},
+    {"conditions/probabilities": np.full(1, np.nan)},
+    {"conditions/vector_indices": np.zeros(1, int)},
+    {"conditions/cluster_labels": np.full(4, 9)}, {"conditions/kind": np.array("other")},
+    {"conditions/coordinates": np.zeros((3, 2), np.uint8)},
+    {"conditions/coordinates": np.zeros((4, 51), np.uint8)},
+    {"conditions/coordinates": np.zeros((4, 2), np.int32)}])
 def test_damaged_conditions_are_refused(damage):
     whole = condition_dataset(Dataset("a", np.zeros((4, 16, 16, 1), np.uint8)), "none", None, 0)
     with pytest.raises(UserError, match="with the conditions of 4 samples"):
@@ -82,8 +90,8 @@ def test_identical_images_share_one_condition_a_class(count, shade, kind):
     labels = (np.arange(count) % 2).astype(np.int32)
     found = condition_dataset(Dataset("a", images, labels, ("a", "b")), kind, None, seed=0)
     assert found.count == (2 if kind == "labels" else 1)
-    assert len(found.ids) == count and found.probabilities.sum() == pytest.approx(1)
-    assert np.isfinite(found.codes).all() and len(found.codes) == found.count
+    assert len(found.cluster_labels) == count and found.probabilities.sum() == pytest.approx(1)
+    assert np.isfinite(found.vectors).all() and len(found.vectors) == found.count
 
 
 def test_more_clusters_than_images_are_refused_in_planes():

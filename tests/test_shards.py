@@ -233,12 +233,12 @@ def test_a_batch_larger_than_an_epoch_is_refused():
 def test_conditions_are_stored_and_keep_to_the_labels(sharded):
     found = load_dataset(str(sharded))
     stored = conditions_of(found, "auto", 2, 99, 4)  # the seed is that of writing
-    assert stored.kind == "labels" and stored.count == 4 and stored.component_count == 1
-    assert conditions_of(found, "auto", 2, 99, 0).component_count == 0
-    np.testing.assert_array_equal(stored.class_of[stored.ids], found.labels)
+    assert stored.kind == "labels" and stored.count == 4 and stored.coordinate_count == 1
+    assert conditions_of(found, "auto", 2, 99, 0).coordinate_count == 0
+    np.testing.assert_array_equal(stored.class_of[stored.cluster_labels], found.labels)
     expected = condition_dataset(found.sample(), "labels", 2, 0, 8)
-    np.testing.assert_array_equal(stored.ids, expected.ids)
-    np.testing.assert_array_equal(stored.components, expected.components)
+    np.testing.assert_array_equal(stored.cluster_labels, expected.cluster_labels)
+    np.testing.assert_array_equal(stored.coordinates, expected.coordinates)
     assert conditions_of(found, "none", None, 0).count == 1
 
 
@@ -282,10 +282,10 @@ def test_images_outside_of_the_sample_go_to_the_nearest_cluster(tmp_path, small_
     assert len(found.sample().images) == 100 and len(found.images) > 200
     conditions = find_conditions(found, "clusters", 2, 0)
     assert conditions.count == 2
-    same = conditions.ids == kinds[kinds < 2]
+    same = conditions.cluster_labels == kinds[kinds < 2]
     assert same.all() or not same.any()  # the two kinds, numbered either way
-    np.testing.assert_allclose(conditions.probabilities, np.bincount(conditions.ids) / len(same),
-                               rtol=1e-6)
+    occurrences = np.bincount(conditions.cluster_labels)
+    np.testing.assert_allclose(conditions.probabilities, occurrences / len(same), rtol=1e-6)
 
 
 def test_images_outside_of_the_sample_have_components(tmp_path, small_sample, tiny_npz,
@@ -295,7 +295,7 @@ def test_images_outside_of_the_sample_have_components(tmp_path, small_sample, ti
     found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
     conditions = find_conditions(found, "labels", 1, 0, 3)
     assert conditions.components.shape == (320, 3)
-    values = normal_levels()[conditions.components]  # fitted to a hundred images
+    values = normal_levels()[conditions.coordinates]  # fitted to a hundred images
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=0.3)
     np.testing.assert_allclose(np.cov(values.T), np.eye(3), atol=0.6)
 
@@ -305,7 +305,7 @@ def test_a_class_that_the_sample_lacks_is_a_condition_of_its_own(tmp_path, small
     found = write_plain(tmp_path / "plain", images, kinds)
     conditions = find_conditions(found, "labels", 1, 0)
     assert conditions.class_of.tolist() == [0, 1, 2]
-    np.testing.assert_array_equal(conditions.class_of[conditions.ids], kinds)
+    np.testing.assert_array_equal(conditions.class_of[conditions.cluster_labels], kinds)
 
 
 def test_planes_outside_of_the_sample(tmp_path, small_sample):
@@ -315,7 +315,7 @@ def test_planes_outside_of_the_sample(tmp_path, small_sample):
     keep = (kinds < 2).all(axis=1)
     found = write_plain(tmp_path / "plain", planes[keep])
     conditions = find_conditions(found, "planes", 2, 0)
-    codes = conditions.code_indices[conditions.ids, :3] - 2 * np.arange(3)
+    codes = conditions.vector_indices[conditions.cluster_labels, :3] - 2 * np.arange(3)
     for plane in range(3):
         same = codes[:, plane] == kinds[keep][:, plane]
         assert same.all() or not same.any()

@@ -159,7 +159,7 @@ def test_picture_samples_show_class_by_class(tiny_npz, tensorflow):
     from gan.sampling import Sampler
 
     conditioning = condition_dataset(load_dataset(str(tiny_npz)), "labels", 2, 0)
-    generator = build_generator("dcgan", (16, 16, 1), 8, conditioning.codes.shape[1], 4)
+    generator = build_generator("dcgan", (16, 16, 1), 8, conditioning.vectors.shape[1], 4)
     _, conditions = Sampler(generator, conditioning, 8).picture_samples(8)
     assert conditioning.class_of[conditions].tolist() == [0] * 4 + [1] * 4
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gan.common.errors import UserError
+from gan.data.messages import counted
 
-MOST_INDICES, MOST_COMPONENTS = 10**5, 50  # values in a code, and beside it
-# The names in checkpoints are older than those of the fields; to change them would
-# lose every run that was saved before.
-SAVED_AS = {"ids": "conditions/ids", "probabilities": "conditions/shares",
-            "code_indices": "conditions/parts", "kind": "conditions/kind",
-            "class_of": "conditions/class_of", "components": "conditions/components"}
+MOST_INDICES, MOST_COORDINATES = 10**5, 50  # values in a code, and beside it
+PREFIX = "conditions/"  # of the arrays' names in a checkpoint
+FIELDS = ("cluster_labels", "probabilities", "vector_indices", "kind", "class_of", "coordinates")
+
 
 
 @dataclass(frozen=True)
@@ -19,33 +18,33 @@ class Conditioning:
     """The condition of every training image.
 
     Attributes:
-        ids: int32 [N] in [0, K).
+        cluster_labels: int32 [N] in [0, K).
         probabilities: float32 [K], how often each condition occurs; the sum is 1.
-        code_indices: int32 [K, P], where the code of each condition is 1: at its
+        vector_indices: int32 [K, P], where the code of each condition is 1: at its
             own index, at its group's (its label, or its cluster of clusters), and
             at one that all share; for colour planes at the cluster's in each.
         kind: "labels", "clusters", "planes" or "none".
         class_of: int32 [K], the label of each condition, or None without labels.
-        components: uint8 [N, D], what the first D numbers of an image's latent vector
+        coordinates: uint8 [N, D], what the first D numbers of an image's latent vector
             stand for, see `gan.data.components`; None for nothing.
     """
 
-    ids: np.ndarray
+    cluster_labels: np.ndarray
     probabilities: np.ndarray
-    code_indices: np.ndarray
+    vector_indices: np.ndarray
     kind: str
     class_of: np.ndarray | None = None
-    components: np.ndarray | None = None
+    coordinates: np.ndarray | None = None
 
     @property
-    def component_count(self):
+    def coordinate_count(self):
         """D, the number of components."""
-        return 0 if self.components is None else self.components.shape[1]
+        return 0 if self.coordinates is None else self.coordinates.shape[1]
 
-    def with_components(self, most):
+    def with_coordinates(self, most):
         """Return the same with the first components only, so many at most."""
-        few = None if not most or self.components is None else self.components[:, :most]
-        return replace(self, components=few)
+        few = None if not most or self.coordinates is None else self.coordinates[:, :most]
+        return replace(self, coordinates=few)
 
     @property
     def count(self):
@@ -53,30 +52,30 @@ class Conditioning:
         return len(self.probabilities)
 
     @property
-    def codes(self):
+    def vectors(self):
         """The vector that tells the networks each condition, float32 [K, W].
 
-        Ones at its `code_indices`, else 0: what is common to a group, or to all
+        Ones at its `vector_indices`, else 0: what is common to a group, or to all
         images, is then learned once and not K times. W is 1 for one condition.
         """
-        codes = np.zeros((self.count, self.code_indices.max() + 1), np.float32)
-        np.put_along_axis(codes, self.code_indices, 1, axis=1)
-        return codes
+        vectors = np.zeros((self.count, self.vector_indices.max() + 1), np.float32)
+        np.put_along_axis(vectors, self.vector_indices, 1, axis=1)
+        return vectors
 
     def describe(self):
         """The conditions in words."""
-        number = self.component_count
+        clusters, number = counted(self.count, "cluster"), self.coordinate_count
         return {
             "none": "none",
-            "labels": f"{self.count} clusters within the labels",
-            "clusters": f"{self.count} clusters of all images",
-            "planes": f"{self.count} combinations of clusters in the colour planes",
-        }[self.kind] + (f", {number} principal components within them" if number else "")
+            "labels": f"{clusters} within the labels",
+            "clusters": f"{clusters} of all images",
+            "planes": f"{self.count} combinations of clusters in the color planes",
+        }[self.kind] + (f", {counted(number, 'principal component')} each" if number else "")
 
     def to_arrays(self):
         """Return dict of name → array, for a checkpoint."""
-        arrays = {name: getattr(self, field) for field, name in SAVED_AS.items()}
-        arrays[SAVED_AS["kind"]] = np.array(self.kind)
+        arrays = {PREFIX + field: getattr(self, field) for field in FIELDS}
+        arrays[PREFIX + "kind"] = np.array(self.kind)
         return {name: array for name, array in arrays.items() if array is not None}
 
     @classmethod
@@ -90,53 +89,57 @@ class Conditioning:
         Raises:
             UserError: when they are not those of a conditioning.
         """
-        saved = {field: arrays.get(name) for field, name in SAVED_AS.items()}
+        saved = {field: arrays.get(PREFIX + field) for field in FIELDS}
         if not _fits(samples, **saved):
             raise UserError("--resume: expected a checkpoint with the conditions of "
                             f"{samples} samples, got another")
         class_of = saved["class_of"]
-        return cls(saved["ids"].astype(np.int32), saved["probabilities"].astype(np.float32),
-                   saved["code_indices"].astype(np.int32), str(saved["kind"]),
-                   None if class_of is None else class_of.astype(np.int32), saved["components"])
+        return cls(saved["cluster_labels"].astype(np.int32),
+                   saved["probabilities"].astype(np.float32),
+                   saved["vector_indices"].astype(np.int32), str(saved["kind"]),
+                   None if class_of is None else class_of.astype(np.int32), saved["coordinates"])
 
 
-def _fits(samples, ids, probabilities, code_indices, kind, class_of, components):
+def _fits(samples, cluster_labels, probabilities, vector_indices, kind, class_of, coordinates):
     """Whether arrays out of a file are those of a conditioning of so many samples."""
     try:
         count = len(probabilities)
         return bool(
-            ids.shape == (samples,) and ids.min() >= 0 and ids.max() < count
-            and probabilities.shape == (count,) and np.isfinite(probabilities).all()
-            and code_indices.ndim == 2 and len(code_indices) == count
-            and code_indices.min() >= 0 and code_indices.max() < MOST_INDICES
+            cluster_labels.shape == (samples,) and cluster_labels.min() >= 0
+            and cluster_labels.max() < count
+            and probabilities.shape == (count,) and probabilities.min() >= 0
+            and np.isclose(probabilities.sum(), 1)
+            and vector_indices.ndim == 2 and len(vector_indices) == count
+            and vector_indices.min() >= 0 and vector_indices.max() < MOST_INDICES
             and (class_of is None or class_of.shape == (count,))
-            and (components is None or (components.dtype == np.uint8 and components.ndim == 2
-                                        and len(components) == samples
-                                        and components.shape[1] <= MOST_COMPONENTS))
+            and (coordinates is None or (coordinates.dtype == np.uint8 and coordinates.ndim == 2
+                                         and len(coordinates) == samples
+                                         and coordinates.shape[1] <= MOST_COORDINATES))
             and str(kind) in ("labels", "clusters", "planes", "none"))
     except (TypeError, AttributeError, ValueError):
         return False
 
 
-def from_groups(ids, group_of, labelled, levels=None):
+def from_groups(cluster_labels, group_of, labelled, levels=None):
     """Return the `Conditioning` of clusters that belong to groups.
 
     Args:
-        ids: int32 [N] in [0, K), each image's cluster; each occurs.
+        cluster_labels: int32 [N] in [0, K), each image's cluster; each occurs.
         group_of: int [K], each cluster's label, or its cluster of clusters.
         labelled: whether the groups are labels.
         levels: uint8 [N, D], the components within the clusters; None or D = 0 for none.
     """
     levels = levels if levels is not None and levels.size else None
     count, kind = len(group_of), "labels" if labelled else "clusters"
-    probabilities = np.bincount(ids, minlength=count).astype(np.float32) / len(ids)
+    occurrences = np.bincount(cluster_labels, minlength=count)
+    probabilities = occurrences.astype(np.float32) / len(cluster_labels)
     if count == 1:
-        return Conditioning(ids, probabilities, np.zeros((1, 1), np.int32), kind,
+        return Conditioning(cluster_labels, probabilities, np.zeros((1, 1), np.int32), kind,
                             group_of if labelled else None, levels)
     own = np.arange(count)
     shared = np.full(count, count + group_of.max() + 1)
     indices = np.stack([own, count + group_of, shared], axis=1)
-    return Conditioning(ids, probabilities, indices.astype(np.int32), kind,
+    return Conditioning(cluster_labels, probabilities, indices.astype(np.int32), kind,
                         group_of if labelled else None, levels)
 
 
@@ -148,9 +151,9 @@ def from_planes(found, clusters):
         clusters: in a plane.
     """
     planes = found.shape[1]
-    present, ids = np.unique(found, axis=0, return_inverse=True)
-    probabilities = np.bincount(ids.ravel()).astype(np.float32) / len(ids)
+    present, cluster_labels = np.unique(found, axis=0, return_inverse=True)
+    probabilities = np.bincount(cluster_labels.ravel()).astype(np.float32) / len(cluster_labels)
     shared = np.full((len(present), 1), planes * clusters)
     indices = np.concatenate([present + clusters * np.arange(planes), shared], axis=1)
-    return Conditioning(ids.ravel().astype(np.int32), probabilities, indices.astype(np.int32),
-                        "planes")
+    return Conditioning(cluster_labels.ravel().astype(np.int32), probabilities,
+                        indices.astype(np.int32), "planes")

@@ -26,3 +26,8 @@ def listed(names, separator=", "):
     """Return the first five of a list of names: "a, b, c, d, e and 3 more"."""
     shown, more = separator.join(map(str, names[:LISTED])), len(names) - LISTED
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def counted(number, noun):
+    """Return a number with its noun, such as "1 cluster" and "2 clusters"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -14,7 +14,7 @@ from gan.data.clustering import ClusterFeatures
 from gan.data.component_count import components_for
 from gan.data.components import Components, means_of
 from gan.data.conditioning import condition_dataset, kind_for
-from gan.data.conditions import SAVED_AS, Conditioning, from_groups, from_planes
+from gan.data.conditions import FIELDS, PREFIX, Conditioning, from_groups, from_planes
 from gan.data.messages import note
 from gan.data.shard_files import flush
 
@@ -44,7 +44,7 @@ def conditions_of(dataset, kind, clusters, seed, components=None):
     if enough and (kind_for(dataset, kind), clusters) == (
             stored.get("kind"), stored.get("clusters")):
         found = read_conditions(dataset.folder / stored["file"], len(dataset.images))
-        return found.with_components(min(wanted, held))
+        return found.with_coordinates(min(wanted, held))
     if kind != "none":
         note(f"{dataset.folder}: no such conditions were stored; all images are read once to find "
              "them (python -m gan.shards --condition, --clusters and --components store them)")
@@ -67,7 +67,7 @@ def read_conditions(path, count):
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {SAVED_AS[name]: file[name] for name in file.files if name in SAVED_AS}
+            arrays = {PREFIX + name: file[name] for name in file.files if name in FIELDS}
         return Conditioning.from_arrays(arrays, count)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {describe_os_error(error)}") from error
@@ -82,8 +82,9 @@ def read_conditions(path, count):
 def write_conditions(path, conditioning):
     """Write a file of conditions; the numbers take two bytes an image where that is enough."""
     small = np.uint16 if conditioning.count <= 2**16 else np.int32
-    fields = {name: getattr(conditioning, name) for name in SAVED_AS}
-    fields |= {"ids": conditioning.ids.astype(small), "kind": np.array(conditioning.kind)}
+    fields = {name: getattr(conditioning, name) for name in FIELDS}
+    fields |= {"cluster_labels": conditioning.cluster_labels.astype(small),
+               "kind": np.array(conditioning.kind)}
     with open(path, "wb") as file:
         np.savez(file, **{name: field for name, field in fields.items() if field is not None})
         flush(file)
@@ -114,10 +115,10 @@ def _by_clusters(dataset, sample, found, components):
     labelled = found.class_of is not None
     features = ClusterFeatures(sample.images)
     described = features.fitted  # of all: a sample is no larger than what it was found from
-    centres = means_of(described, found.ids)
+    centres = means_of(described, found.cluster_labels)
     groups = found.class_of if labelled else (
-        found.code_indices[:, 1] - found.count if found.count > 1 else np.zeros(1, np.int32))
-    fitted = Components(described, found.ids, groups, components)
+        found.vector_indices[:, 1] - found.count if found.count > 1 else np.zeros(1, np.int32))
+    fitted = Components(described, found.cluster_labels, groups, components)
     if labelled:  # a class so rare that the sample has none of it is one cluster
         rare = np.setdiff1d(dataset.labels, groups)
         groups = np.append(groups, rare).astype(np.int32)
@@ -138,12 +139,12 @@ def _by_clusters(dataset, sample, found, components):
 
 def _by_planes(dataset, sample, found):
     planes = sample.images.shape[-1]
-    clusters = int(found.code_indices.max()) // planes
+    clusters = int(found.vector_indices.max()) // planes
     known = []
     for plane in range(planes):
         images = sample.images[..., plane : plane + 1]
         features = ClusterFeatures(images)
-        numbers = found.code_indices[found.ids, plane] - plane * clusters
+        numbers = found.vector_indices[found.cluster_labels, plane] - plane * clusters
         present, numbers = np.unique(numbers, return_inverse=True)
         known.append((features, present, means_of(features.of(images), numbers)))
     nearest = np.empty((len(dataset.images), planes), np.int32)
