@@ -45,7 +45,7 @@ def main():
         return launch(processes)
     folder = RunFolder(config.outdir)
     with joined(config, continuation(folder, config.devices)) as replicas:
-        config = dataclasses.replace(config, devices=replicas.count)
+        config = dataclasses.replace(config, devices=replicas.world_size)
         if not replicas.chief:
             return follow(config, given, replicas, phases)
         if config.resume and not folder.path.is_dir():
@@ -65,7 +65,7 @@ def train(config, given, folder, phases, replicas):
         given: names of the options that were given there.
         folder: `RunFolder`, locked unless this is a dry run.
         phases: `Phases`.
-        replicas: the processes that train together, see `gan.distributed.replicas`; this one leads.
+        replicas: this process among those that train together; it leads.
 
     Returns:
         The exit code.
@@ -124,7 +124,7 @@ def follow(config, given, replicas, phases):
         The exit code that the chief gives.
     """
     from gan.distributed.orders import follow_orders
-    from gan.distributed.replicas import DismissedError
+    from gan.distributed.replica import DismissedError
     from gan.run.checkpoint import load_checkpoint
     from gan.run.signals import StopRequest
 

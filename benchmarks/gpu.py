@@ -60,7 +60,7 @@ def compiled_step(trainer):
     from gan.training import train_step
 
     def step(indices):
-        return train_step(trainer.config, trainer.state, trainer.replicas,
+        return train_step(trainer.config, trainer.state, trainer.replica,
                           *trainer.feed.batch(indices))
 
     return tf.function(step, jit_compile=True, autograph=False)

@@ -21,7 +21,7 @@ from pathlib import Path
 from campaign import TINY, differences, finish, leftovers, preload, start, write_data
 from common import parser, report
 
-from gan.distributed.replicas import EXIT_LOST
+from gan.distributed.replica import EXIT_LOST
 
 KILLS_A_RUN = 10
 EPOCHS = 30

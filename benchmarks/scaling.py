@@ -107,14 +107,14 @@ def work(index, addresses):
     import tensorflow as tf
 
     from gan.distributed.joining import join
-    from gan.distributed.replicas import ALONE
+    from gan.distributed.replica import SINGLE
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    replicas = ALONE if index is None else join(addresses, index)
-    found = {"steps": {str(shape): step_seconds(replicas, shape, batch // 2 * replicas.count)
+    replicas = SINGLE if index is None else join(addresses, index)
+    found = {"steps": {str(shape): step_seconds(replicas, shape, batch // 2 * replicas.world_size)
                        for shape, batch in BATCHES.items()}}
-    if replicas is not ALONE:
+    if replicas is not SINGLE:
         hop = sum_seconds(replicas, 8) / 2
         found |= {"latency": hop,
                   "bandwidth": 4 * SENT / (sum_seconds(replicas, SENT, repeats=5) - 2 * hop)}
@@ -129,7 +129,7 @@ def sum_seconds(replicas, size, repeats=200):
     @tf.function
     def repeat(count):
         return tf.while_loop(lambda at, _: at < count,
-                             lambda at, values: (at + 1, replicas.mean([values])[0]),
+                             lambda at, values: (at + 1, replicas.all_reduce_mean([values])[0]),
                              [0, tf.ones([size])])[1]
 
     repeat(tf.constant(2))
@@ -146,7 +146,7 @@ def step_seconds(replicas, shape, batch):
     config = complete_for(dataclasses.replace(TrainConfig(lr_g=1e-3, lr_d=1e-3), batch_size=batch),
                           (60_000, *shape), conditioning.kind)
     data = types.SimpleNamespace(samples=images, sample_shape=shape, extent=None, background=None)
-    trainer, _ = build_trainer(config, data, conditioning, replicas=replicas)
+    trainer, _ = build_trainer(config, data, conditioning, replica=replicas)
     batches = np.tile(trainer.feed.epoch_batches(1), [4, 1])[: config.gp_interval]
     trainer.train(batches[:1])
     return seconds_of(lambda: trainer.train(batches)) / len(batches)

@@ -35,16 +35,16 @@ def padded_size(size):
 class Blocks:
     """The layers that the architectures are put together from, under one dtype policy."""
 
-    def __init__(self, policy, replicas, filtered=False, output="tanh", spectral=False,
+    def __init__(self, policy, replica, filtered=False, output="tanh", spectral=False,
                  dropout=0.0):
         """
         Args:
             policy: Keras dtype policy.
-            replicas: the processes that train together, see `gan.distributed.replicas`.
+            replica: this device among those that train together, see `gan.distributed.replica`.
             filtered, output: see `build_generator`.
             spectral, dropout: see `build_discriminator`.
         """
-        self.policy, self.replicas, self.filtered = policy, replicas, filtered
+        self.policy, self.replica, self.filtered = policy, replica, filtered
         self._output = output
         self.spectral, self.dropout = spectral, dropout
 
@@ -67,7 +67,7 @@ class Blocks:
 
     def normalise(self):
         """Batch normalisation with ReLU."""
-        return [self.replicas.batch_norm(dtype=self.policy), layers.ReLU(dtype=self.policy)]
+        return [self.replica.batch_norm(dtype=self.policy), layers.ReLU(dtype=self.policy)]
 
     def downsample(self, filters):
         """A convolution that halves the side, for discriminators."""
@@ -101,7 +101,7 @@ class Blocks:
         return [layers.ZeroPadding2D(margins(more), dtype=self.policy)] if more else []
 
     def _leaky(self, layer):
-        dropout = [self.replicas.dropout(self.dropout, dtype=self.policy)] if self.dropout else []
+        dropout = [self.replica.dropout(self.dropout, dtype=self.policy)] if self.dropout else []
         return [layer, layers.LeakyReLU(LEAK, dtype=self.policy), *dropout]
 
 

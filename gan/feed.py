@@ -8,7 +8,7 @@ from gan.data.components import normal_levels
 from gan.data.order import RandomOrder, StreamedOrder
 from gan.data.shards import ShardedImages
 from gan.data.window import Window
-from gan.distributed.replicas import ALONE
+from gan.distributed.replica import SINGLE
 from gan.kinds import kind_of
 
 READERS, READ_AHEAD = 2, 4  # threads that read from the disk; batches read before they are needed
@@ -28,7 +28,7 @@ class Feed:
     """
 
     def __init__(self, samples, conditioning, batch_size, seed, streamed=False,
-                 replicas=ALONE):
+                 replica=SINGLE):
         """
         Args:
             samples: uint8 [N, H, W, C] or float32 [N, 2], or `ShardedImages`; at
@@ -38,13 +38,13 @@ class Feed:
             seed: of the order.
             streamed: read the samples of each step when it comes, rather than
                 hold them all in TensorFlow's memory; the results are the same.
-            replicas: the processes that train together, see `gan.distributed.replicas`.
+            replica: this device among those that train together, see `gan.distributed.replica`.
         """
         self._stored, self._epoch, self.failure = samples, 1, None
-        self._replicas, self._share = replicas, batch_size // replicas.count
+        self._replica, self._share = replica, batch_size // replica.world_size
         if isinstance(samples, ShardedImages):
             self._order = StreamedOrder(len(samples), batch_size, seed, samples.block)
-            self._window = Window(samples, self._order, replicas.index, replicas.count)
+            self._window = Window(samples, self._order, replica.rank, replica.world_size)
         else:
             self._order, self._window = RandomOrder(len(samples), batch_size, seed), None
         self.batch_size, self.steps_per_epoch = batch_size, self._order.steps
@@ -76,7 +76,7 @@ class Feed:
         Args:
             batches: int32 [steps, batch], indices of samples.
         """
-        batches = self._replicas.share(batches.T).T
+        batches = self._replica.shard(batches.T).T
         return (batches,) if self._held is not None else (batches, iter(self._stream(batches)))
 
     def batch(self, indices, stream=None):

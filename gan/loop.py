@@ -175,7 +175,7 @@ class Loop:
             stop: `StopRequest`.
         """
         for call in in_calls(batches):
-            lead(self.trainer.replicas, stop, len(call))
+            lead(self.trainer.replica, stop, len(call))
             self._train(epoch, call)
             step = int(self.state.step)
             if step in drawn:  # before a checkpoint of this step, which would pass it over

@@ -11,14 +11,14 @@ import tensorflow as tf
 from keras import layers
 
 from gan.blocks import Blocks
-from gan.distributed.replicas import ALONE
+from gan.distributed.replica import SINGLE
 from gan.networks import network_of
 from gan.outputs import CleanBackground
 from gan.spectral import SpectralDense
 
 
 def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0, filtered=False, output="tanh", replicas=ALONE, background=None):
+                    extent=1.0, filtered=False, output="tanh", replica=SINGLE, background=None):
     """Build the generator.
 
     Args:
@@ -32,7 +32,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         filtered: put a `Blur` after each transposed convolution, against checkerboards.
         output: what brings the values of images between black and white: "smooth",
             "clip", "bright" or "tanh".
-        replicas: the processes that train together, see `gan.distributed.replicas`.
+        replica: this device among those that train together, see `gan.distributed.replica`.
         background: `Background` that is kept clean of faint traces, or None.
 
     Returns:
@@ -44,7 +44,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
         ValueError: for an architecture that does not exist for such samples.
     """
     inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    blocks = Blocks(policy, replicas, filtered, output)
+    blocks = Blocks(policy, replica, filtered, output)
     body = network_of(arch, shape).generator(blocks, shape, base_channels, extent)
     if background:
         body.append(CleanBackground(*background, dtype="float32", name="clean_background"))
@@ -52,7 +52,7 @@ def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="
 
 
 def build_discriminator(arch, shape, code_width, base_channels, policy="float32", extent=1.0,
-                        spectral=False, dropout=0.0, replicas=ALONE):
+                        spectral=False, dropout=0.0, replica=SINGLE):
     """Build the discriminator.
 
     Args:
@@ -61,7 +61,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
             the most that it has.
         spectral: divide each weight by its largest singular value.
         dropout: rate of the hidden layers.
-        replicas: as for `build_generator`.
+        replica: as for `build_generator`.
 
     Returns:
         Sequential: float32 [N, H, W, C] in [-1, 1], or [N, 2], → float32 [N,
@@ -70,7 +70,7 @@ def build_discriminator(arch, shape, code_width, base_channels, policy="float32"
     Raises:
         ValueError: for an architecture that does not exist for such samples.
     """
-    blocks = Blocks(policy, replicas, spectral=spectral, dropout=dropout)
+    blocks = Blocks(policy, replica, spectral=spectral, dropout=dropout)
     body = network_of(arch, shape).discriminator(blocks, shape, base_channels, extent)
     outputs = SpectralDense(code_width, dtype=policy) if spectral else blocks.dense(code_width)
     last = layers.Activation("linear", dtype="float32", name="logits")

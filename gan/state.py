@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from gan import models
-from gan.distributed.replicas import ALONE
+from gan.distributed.replica import SINGLE
 from gan.optimizer import FusedAdam
 from gan.schedule import Rate
 
@@ -29,7 +29,7 @@ class TrainState:
     """
 
     def __init__(self, config, shape, code_width, components, steps, policy="float32",
-                 extent=1.0, replicas=ALONE, background=None):
+                 extent=1.0, replica=SINGLE, background=None):
         """
         Args:
             config: a complete `TrainConfig`.
@@ -39,7 +39,7 @@ class TrainState:
             steps: of the whole run, for the learning rates' schedule.
             policy: Keras dtype policy of the two networks.
             extent: the unit of points, see `PointDataset`.
-            replicas: the processes that train together, see `gan.distributed.replicas`.
+            replica: this device among those that train together, see `gan.distributed.replica`.
             background: of the samples, see `Dataset.background`.
         """
         keras.utils.set_random_seed(config.seed)  # of the initial weights
@@ -50,12 +50,12 @@ class TrainState:
         generator = (config.arch, shape, config.latent_dim, code_width, config.base_channels)
         settings = {"extent": extent, "filtered": config.upsampling == "filtered",
                     "output": config.output}
-        self.generator = models.build_generator(*generator, policy, **settings, replicas=replicas)
+        self.generator = models.build_generator(*generator, policy, **settings, replica=replica)
         self.average = models.build_generator(*generator, **settings, background=self.background)
         self.average.set_weights(self.generator.get_weights())
         self.discriminator = models.build_discriminator(
             config.arch, shape, code_width + components, config.base_channels, policy, extent,
-            config.spectral_norm, config.dropout, replicas,
+            config.spectral_norm, config.dropout, replica,
         )
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.steps_per_epoch = steps // config.epochs

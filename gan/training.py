@@ -5,7 +5,7 @@ import functools
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
-from gan.distributed.replicas import ALONE
+from gan.distributed.replica import SINGLE
 from gan.feed import Feed
 from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_penalty
 from gan.models import generator_inputs, select_logits
@@ -25,7 +25,7 @@ LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in 
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-def train_step(config, state, replicas, real, codes, components):
+def train_step(config, state, replica, real, codes, components):
     """Update the discriminator, then the generator and its EMA.
 
     Every random number is a function of (seed, step, stream).
@@ -33,7 +33,7 @@ def train_step(config, state, replicas, real, codes, components):
     Args:
         config: a complete `TrainConfig`.
         state: `TrainState`; its variables are changed.
-        replicas: the processes that take the step together, see `gan.distributed.replicas`.
+        replica: this device among those that take the step, see `gan.distributed.replica`.
         real: float32 [N, H, W, C] in [-1, 1] or [N, 2], this process' share of the
             real samples.
         codes: float32 [N, W], the codes of their conditions. The generated
@@ -43,7 +43,7 @@ def train_step(config, state, replicas, real, codes, components):
     Returns:
         float32 [len(MEASURES)], of the whole batch.
     """
-    draw = functools.partial(draw_share, config, state, replicas)
+    draw = functools.partial(draw_share, config, state, replica)
     generator, discriminator = state.generator, state.discriminator
     loss = LOSSES[config.loss]
     smoothing = {"smoothing": config.label_smoothing} if config.label_smoothing else {}
@@ -80,13 +80,13 @@ def train_step(config, state, replicas, real, codes, components):
     else:
         fake_gradient = tape.gradient(scaled_generator_loss, fake)
     gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), told)
-    gradients = replicas.mean(gradients, config.reduce_precision)
+    gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
     state.discriminator_optimizer.apply(gradients, variables)
 
     def update_generator():
         variables = generator.trainable_variables
         gradients = tape.gradient(fake, variables, fake_gradient)
-        gradients = replicas.mean(gradients, config.reduce_precision)
+        gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
         norm = gradient_norm(gradients, state.generator_optimizer)
         state.generator_optimizer.apply(gradients, variables)
         state.update_average(config.ema)
@@ -99,9 +99,9 @@ def train_step(config, state, replicas, real, codes, components):
         generator_norm = tf.cond(due, update_generator, lambda: tf.constant(0.0))
     if strength is not None:
         strength.assign(adapted(strength, real_logits, fake_logits, state.steps_per_epoch,
-                                replicas.mean))
+                                replica.all_reduce_mean))
     state.step.assign_add(1)
-    return replicas.mean([tf.stack([
+    return replica.all_reduce_mean([tf.stack([
         discriminator_loss, generator_loss,
         tf.reduce_mean(tf.sigmoid(real_logits)), tf.reduce_mean(tf.sigmoid(fake_logits)),
         separation(real_logits, fake_logits),
@@ -153,17 +153,17 @@ def add_penalty(config, state, draw, gradients, real, fake, told):
     return tf.cond(state.step % config.gp_interval == 0, penalised, lambda: gradients)
 
 
-def draw_share(config, state, replicas, distribution, shape, stream):
+def draw_share(config, state, replica, distribution, shape, stream):
     """Return this process' share of random numbers that are drawn for the whole batch.
 
     Args:
-        config, state, replicas: as for `train_step`.
+        config, state, replica: as for `train_step`.
         distribution: `tf.random.stateless_uniform` or `stateless_normal`.
         shape: list, of what one sample takes.
         stream: number of the stream within the step.
     """
     seed = tf.stack([state.step, tf.constant(config.seed + (stream << 32), tf.int64)])
-    return replicas.share(distribution([config.batch_size, *shape], seed, alg=ALGORITHM))
+    return replica.shard(distribution([config.batch_size, *shape], seed, alg=ALGORITHM))
 
 
 def gradient_norm(gradients, optimizer):
@@ -176,19 +176,19 @@ class Trainer:
 
     Attributes:
         config, state, feed: what the steps read and change.
-        replicas: the processes that take them.
+        replica: the device that takes them, see `gan.distributed.replica`.
     """
 
-    def __init__(self, config, state, feed, replicas=ALONE):
+    def __init__(self, config, state, feed, replica=SINGLE):
         """
         Args:
             config: a complete `TrainConfig`.
             state: `TrainState`.
             feed: `Feed` of the training samples.
-            replicas: the processes that train together, see `gan.distributed.replicas`.
+            replica: this device among those that train together, see `gan.distributed.replica`.
         """
         self.config, self.state, self.feed = config, state, feed
-        self.replicas = replicas
+        self.replica = replica
         # One signature for every number of steps: traced once.
         self._run = tf.function(self._steps, input_signature=feed.signature, autograph=False)
 
@@ -205,7 +205,7 @@ class Trainer:
             UserError: when samples cannot be read from the disk any more.
         """
         try:
-            with self.replicas.watched():
+            with self.replica.watched():
                 return self._run(*self.feed.arguments(batches))
         except tf.errors.OpError as error:
             if self.feed.failure:  # what TensorFlow made an error of its own of
@@ -218,7 +218,7 @@ class Trainer:
         count = tf.shape(batches)[0]
 
         def advance(index, measures):
-            measured = train_step(self.config, self.state, self.replicas,
+            measured = train_step(self.config, self.state, self.replica,
                                   *self.feed.batch(batches[index], stream))
             return index + 1, measures.write(index, measured)
 
@@ -228,7 +228,7 @@ class Trainer:
 
 
 def build_trainer(config, dataset, conditioning, policy="float32", streamed=False,
-                  replicas=ALONE):
+                  replica=SINGLE):
     """Build the networks of a run and what feeds them.
 
     Args:
@@ -237,14 +237,14 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
         conditioning: the `Conditioning` of its samples.
         policy: Keras dtype policy of the two networks.
         streamed: see `Feed`.
-        replicas: the processes that train together, see `gan.distributed.replicas`.
+        replica: this device among those that train together, see `gan.distributed.replica`.
 
     Returns:
         `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
     """
-    feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed, replicas)
+    feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed, replica)
     steps, width = config.epochs * feed.steps_per_epoch, conditioning.vectors.shape[1]
     state = TrainState(config, dataset.sample_shape, width, conditioning.coordinate_count, steps,
-                       policy, dataset.extent, replicas, dataset.background)
+                       policy, dataset.extent, replica, dataset.background)
     sampler = Sampler(state.average, conditioning, config.latent_dim)
-    return Trainer(config, state, feed, replicas), sampler
+    return Trainer(config, state, feed, replica), sampler

@@ -11,7 +11,7 @@ from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.defaults import complete_for
-from gan.distributed.replicas import ALONE
+from gan.distributed.replica import SINGLE
 from tests.conftest import TINY
 
 STEPS = 4  # after more, a value at the edge of a ReLU makes any two roundings differ
@@ -72,7 +72,7 @@ def main():
 def alone(dataset, names):
     """What one process makes of the cases, named as `main` saves it."""
     return {f"{name}:{key}": value for name in names
-            for key, value in train(ALONE, dataset, name).items()}
+            for key, value in train(SINGLE, dataset, name).items()}
 
 
 if __name__ == "__main__":

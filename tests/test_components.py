@@ -90,7 +90,7 @@ def test_components_survive_a_checkpoint():
 def test_the_generator_is_given_the_components_and_the_discriminator_told(
         tensorflow, tiny_npz, monkeypatch):
     from gan import training
-    from gan.distributed.replicas import ALONE
+    from gan.distributed.replica import SINGLE
 
     config, _ = TrainConfig.from_arguments(["--dataset", str(tiny_npz), *TINY])
     dataset = load_dataset(config.dataset)
@@ -111,7 +111,7 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
 
     monkeypatch.setattr(training, "generator_inputs", record)
     batch = trainer.feed.batch(tensorflow.range(config.batch_size))
-    training.train_step(config, trainer.state, ALONE, *batch)
+    training.train_step(config, trainer.state, SINGLE, *batch)
     expected = normal_levels()[conditioning.coordinates[: config.batch_size]]
     np.testing.assert_array_equal(given[0][:, :1], expected)
     assert np.unique(given[0][:, 1:]).size == given[0][:, 1:].size

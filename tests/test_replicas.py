@@ -16,7 +16,7 @@ from gan.common.errors import UserError
 from gan.distributed.cluster import Place, find_place, first_node
 from gan.distributed.launch import free_addresses, processes_for
 from gan.distributed.meeting import meet
-from gan.distributed.replicas import EXIT_LOST, LostPartnerError, PartnerError
+from gan.distributed.replica import EXIT_LOST, LostPartnerError, PartnerError
 from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.replica_cases import CASES, alone
 

@@ -12,7 +12,7 @@ from gan.common.device import cores, import_tensorflow, use_gpu
 from gan.common.errors import STOP_SIGNALS, UserError, leave_abruptly
 from gan.distributed.cluster import find_place
 from gan.distributed.meeting import meet, name_of
-from gan.distributed.replicas import ALONE, DismissedError, LostPartnerError, PartnerError
+from gan.distributed.replica import SINGLE, DismissedError, LostPartnerError, PartnerError
 from gan.distributed.watch import Watch
 from gan.option_rules import OWN, flag
 
@@ -37,7 +37,7 @@ def joined(config, continuation):
         continuation: the command that continues the run when a process was lost.
 
     Yields:
-        The `Several` of this process; `ALONE` if there are no others.
+        The `Several` of this process; `SINGLE` if there are no others.
 
     Raises:
         PartnerError: when another process does not come, is started otherwise,
@@ -45,7 +45,7 @@ def joined(config, continuation):
     """
     place = find_place()
     if place is None:
-        yield ALONE
+        yield SINGLE
         return
     if config.devices not in (1, "auto", place.count):
         raise UserError("--devices: expected to be left out where TF_CONFIG or Slurm tell the "
@@ -77,13 +77,13 @@ def _farewell(replicas, error, hosts, continuation):
     if isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError,
                           tf.errors.DeadlineExceededError, tf.errors.CancelledError,
                           tf.errors.FailedPreconditionError, tf.errors.InternalError)):
-        lost = [name_of(index, replicas.count, host) for index, host in enumerate(hosts)
-                if index != replicas.index and (
+        lost = [name_of(index, replicas.world_size, host) for index, host in enumerate(hosts)
+                if index != replicas.rank and (
                     f"task:{index}" in str(error) or index == 0 and CHIEFS_SERVICE in str(error))]
         return LostPartnerError(f"{(lost or ['another process'])[0]} is gone or does not answer; "
                                 "what came after the last checkpoint is lost. To continue: "
                                 f"{continuation}")
-    who = name_of(replicas.index, replicas.count, hosts[replicas.index])
+    who = name_of(replicas.rank, replicas.world_size, hosts[replicas.rank])
     words = str(error) if isinstance(error, UserError) else f"ended by {type(error).__name__}"
 
     def tell():
@@ -105,7 +105,7 @@ def join(addresses, index, local_index=0, local_count=1, continuation="--resume"
 
     Args:
         addresses: list of "host:port", one a process.
-        index, local_index, local_count: see `gan.distributed.replicas.Alone`.
+        index, local_index, local_count: see `gan.distributed.replica.SingleReplica`.
         continuation: the command that continues the run.
         name: of the program, written before a message.
     """

@@ -11,7 +11,7 @@ import socket
 import time
 
 from gan.common.errors import describe_os_error
-from gan.distributed.replicas import LostPartnerError, PartnerError
+from gan.distributed.replica import LostPartnerError, PartnerError
 
 PAUSE = 0.2  # seconds between two tries to reach the chief
 CARD_SECONDS = 5  # for the card of a caller; others than ours send none

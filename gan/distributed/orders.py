@@ -5,7 +5,7 @@ def lead(replicas, stop, steps):
     """Let all processes take so many steps, and heed who of them wishes to stop.
 
     Args:
-        replicas: the processes that train together, see `gan.distributed.replicas`.
+        replicas: the processes that train together, see `gan.distributed.replica`.
         stop: the chief's `StopRequest`.
         steps: number of steps of the next call.
     """
@@ -22,7 +22,7 @@ def follow_orders(trainer, stop):
     """
     state, feed, batches = trainer.state, trainer.feed, None
     while True:
-        steps = trainer.replicas.exchange({"wish": stop.wish})[0]["steps"]
+        steps = trainer.replica.exchange({"wish": stop.wish})[0]["steps"]
         done, first = divmod(int(state.step), feed.steps_per_epoch)
         if batches is None or first == 0:
             batches = feed.epoch_batches(done + 1)

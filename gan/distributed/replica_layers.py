@@ -13,14 +13,14 @@ class SharedBatchNorm(FusedBatchNorm):
     the statistics of each share, and one backwards.
     """
 
-    def __init__(self, replicas, **settings):
+    def __init__(self, replica, **settings):
         """
         Args:
-            replicas: `Several`.
+            replica: `Several`.
             **settings: of `FusedBatchNorm`.
         """
         super().__init__(**settings)
-        self._replicas = replicas
+        self._replica = replica
 
     def call(self, inputs, training=False):
         """Normalise with the whole batch's statistics when training, else the moving ones."""
@@ -28,7 +28,7 @@ class SharedBatchNorm(FusedBatchNorm):
             return super().call(inputs)
         outputs, mean, variance = self._normalise(
             tf.cast(inputs, tf.float32), self.gamma.value, self.beta.value)
-        values = tf.cast(tf.size(inputs) // inputs.shape[-1] * self._replicas.count, tf.float32)
+        values = tf.cast(tf.size(inputs) // inputs.shape[-1] * self._replica.world_size, tf.float32)
         self.move(mean, variance * values / (values - 1))  # unbiased, as the fused kernel's
         return tf.cast(outputs, inputs.dtype)
 
@@ -45,7 +45,7 @@ class SharedBatchNorm(FusedBatchNorm):
                 # Ioffe & Szegedy 2015, section 3, with both sums over the whole batch.
                 of_beta = tf.reduce_sum(slopes, axes)
                 of_gamma = tf.reduce_sum(slopes * normal, axes)
-                mean_slope, mean_product = self._replicas.mean([of_beta, of_gamma])
+                mean_slope, mean_product = self._replica.all_reduce_mean([of_beta, of_gamma])
                 count = tf.cast(tf.size(values) // values.shape[-1], tf.float32)
                 common = (mean_slope + normal * mean_product) / count
                 return gamma * scale * (slopes - common), of_gamma, of_beta
@@ -60,7 +60,7 @@ class SharedBatchNorm(FusedBatchNorm):
         Both passes are over differences from a mean, never of two large numbers
         (Chan, Golub & LeVeque 1979).
         """
-        shares = self._replicas.gather(tf.concat(tf.nn.moments(values, axes), axis=0))
+        shares = self._replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
         means, variances = tf.split(shares, 2, axis=1)
         mean = tf.reduce_mean(means, axis=0)
         return mean, tf.reduce_mean(variances + tf.math.squared_difference(means, mean), axis=0)
@@ -69,14 +69,14 @@ class SharedBatchNorm(FusedBatchNorm):
 class SharedDropout(keras.layers.Dropout):
     """Dropout whose masks are drawn for the whole batch, of which a process takes its rows."""
 
-    def __init__(self, replicas, rate, **settings):
+    def __init__(self, replica, rate, **settings):
         """
         Args:
-            replicas: `Several`.
+            replica: `Several`.
             rate, **settings: of `keras.layers.Dropout`.
         """
         super().__init__(rate, **settings)
-        self._replicas = replicas
+        self._replica = replica
 
     def call(self, inputs, training=False):
         """Drop the same as one process would: [N, ...] → the same shape."""
@@ -84,6 +84,6 @@ class SharedDropout(keras.layers.Dropout):
             return inputs
         # Where several batches lie behind each other, every R-th row is still this one's.
         rows, *shape = inputs.shape
-        ones = tf.ones([rows * self._replicas.count, *shape], inputs.dtype)
+        ones = tf.ones([rows * self._replica.world_size, *shape], inputs.dtype)
         masks = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
-        return inputs * self._replicas.share(masks)
+        return inputs * self._replica.shard(masks)

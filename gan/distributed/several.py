@@ -6,8 +6,8 @@ import json
 import numpy as np
 import tensorflow as tf
 
+from gan.distributed.replica import DismissedError, PartnerError, SingleReplica
 from gan.distributed.replica_layers import SharedBatchNorm, SharedDropout
-from gan.distributed.replicas import Alone, DismissedError, PartnerError
 
 # Keys of the two groups that collective operations meet in: one of devices, for the
 # step, and one of processors, for what the programs tell each other between steps.
@@ -16,7 +16,7 @@ MESSAGES = 1  # the key of what the programs tell each other
 FRAME = 4096  # bytes of a message
 
 
-class Several(Alone):
+class Several(SingleReplica):
     """One of several processes, in the cluster that it has joined.
 
     Process r of R takes the rows r, r + R, r + 2R, … of every batch. All
@@ -27,10 +27,10 @@ class Several(Alone):
     def __init__(self, index, count, local_index, local_count, watch):
         """
         Args:
-            index, count, local_index, local_count: see `Alone`.
+            index, count, local_index, local_count: see `SingleReplica`.
             watch: `Watch` over the calls of the train step.
         """
-        self.index, self.count = index, count
+        self.rank, self.world_size = index, count
         self.local_index, self.local_count = local_index, local_count
         self._device = "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
         self._watch, self._places = watch, 0
@@ -43,28 +43,28 @@ class Several(Alone):
 
     def describe(self):
         """Return how many processes share a batch, in words after the name of the device."""
-        return f", one of {self.count} processes"
+        return f", one of {self.world_size} processes"
 
-    def share(self, rows):
+    def shard(self, rows):
         """Return this process' rows of a whole batch: [batch, ...] → [batch / count, ...]."""
-        return rows[self.index :: self.count]
+        return rows[self.rank :: self.world_size]
 
-    def mean(self, tensors, precision="float32"):
+    def all_reduce_mean(self, tensors, precision="float32"):
         """Return the mean over the processes of each tensor, sent as one message."""
         flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
         # Divided before it is added up, which leaves more of float16's range.
-        total = self._sum(tf.cast(flat / self.count, precision), self._next_place())
+        total = self._sum(tf.cast(flat / self.world_size, precision), self._next_place())
         parts = tf.split(tf.cast(total, tf.float32), [tf.size(tensor) for tensor in tensors])
         return [tf.reshape(part, tf.shape(tensor))
                 for part, tensor in zip(parts, tensors, strict=True)]
 
-    def gather(self, vector):
+    def all_gather(self, vector):
         """Return the vectors of all processes, in a graph: float32 [D] → [count, D]."""
         with tf.device(self._device):
             rows = tf.raw_ops.CollectiveGatherV2(
                 input=vector[None], instance_key=self._next_place(),
                 ordering_token=[self._token.handle], **self._meeting(DEVICES))
-        return tf.ensure_shape(rows, [self.count, vector.shape[0]])
+        return tf.ensure_shape(rows, [self.world_size, vector.shape[0]])
 
     def batch_norm(self, **settings):
         """Return a layer of batch normalisation over the whole batch."""
@@ -90,7 +90,7 @@ class Several(Alone):
                 input=words[None], instance_key=MESSAGES,
                 ordering_token=[self._host_token.handle], **self._meeting(HOSTS))
         messages = [json.loads(row.tobytes()) for row in rows.numpy()]
-        for other in messages[: self.index] + messages[self.index + 1 :]:
+        for other in messages[: self.rank] + messages[self.rank + 1 :]:
             if "error" in other:
                 raise PartnerError(other["error"])
             if "end" in other:
@@ -127,7 +127,7 @@ class Several(Alone):
         # one, thousands after some seconds. The heartbeats of the cluster end what waits
         # for a process that is gone, see `gan.distributed.joining`, and a `Watch` the rest.
         fast = group == DEVICES and "GPU" in self._device
-        return {"group_size": self.count, "group_key": group,
+        return {"group_size": self.world_size, "group_key": group,
                 "communication_hint": "nccl" if fast else "ring"}
 
     def _next_place(self):

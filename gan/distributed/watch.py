@@ -5,7 +5,7 @@ import os
 import threading
 import time
 
-from gan.distributed.replicas import EXIT_LOST
+from gan.distributed.replica import EXIT_LOST
 
 FIRST_SECONDS = 600  # for the first two calls: one traces the graph, one is the first to time
 SECONDS = 20  # for each later one, and this many times as long as the longest so far:

@@ -1,9 +1,8 @@
-"""The processes that train one run together, each with one device and its share of every batch.
+"""One device of those that train a run together, each with its shard of every batch.
 
-Every process holds the whole state in plain variables and takes the same steps. What depends on
-the rest of the batch is averaged or gathered over all of them, so that the step is the one that
-a single process would take. `Alone` here and `gan.distributed.several.Several` have the same
-methods: the step and the loop know neither how many processes there are nor which they run in.
+Every replica holds the whole state in plain variables and takes the same steps. What depends on
+the rest of the batch is reduced or gathered over all of them, so that the step is the one that a
+single device would take.
 """
 
 import contextlib
@@ -13,32 +12,32 @@ from gan.common.errors import UserError
 EXIT_LOST = 75  # "try again" among the codes of sysexits.h: nothing is wrong with the input
 
 
-class Alone:
+class SingleReplica:
     """A process that trains by itself: its share is the batch.
 
     Attributes:
-        index: this process' number; 0 is the chief, which leads and writes.
-        count: number of processes.
+        rank: this process' number; 0 is the chief, which leads and writes.
+        world_size: number of processes.
         local_index, local_count: the same among those on this machine.
     """
 
-    index = local_index = 0
-    count = local_count = 1
+    rank = local_index = 0
+    world_size = local_count = 1
 
     @property
     def chief(self):
         """Whether this process leads and writes."""
-        return self.index == 0
+        return self.rank == 0
 
     def describe(self):
         """Return how many processes share a batch, in words after the name of the device."""
         return ""
 
-    def share(self, rows):
+    def shard(self, rows):
         """Return this process' rows of a whole batch: [batch, ...] → [batch / count, ...]."""
         return rows
 
-    def mean(self, tensors, precision="float32"):
+    def all_reduce_mean(self, tensors, precision="float32"):
         """Return the mean over the processes of each tensor of a list, in a graph.
 
         Args:
@@ -99,7 +98,7 @@ class Alone:
         """
 
 
-ALONE = Alone()
+SINGLE = SingleReplica()
 
 
 class PartnerError(UserError):
