@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -240,6 +241,47 @@ def test_what_is_chosen_changes_the_picture(tiny_page, page):
     moved("#rows", "'classes'", "change")
     assert page.evaluate("document.querySelectorAll('#sheet button').length") == 2 * 8
     assert page.errors == []
+
+
+def typed(page):
+    """The words of the command below the picture, as a shell would read them."""
+    page.evaluate("new Promise((done) => setTimeout(done, 50))")
+    return shlex.split(page.evaluate("document.querySelector('#command code')?.textContent ?? ''"))
+
+
+@needs_chromium
+def test_the_command_draws_the_same_picture(tiny_run, tiny_page, page):
+    page.look(390)
+    page.open(tiny_page)
+    page.wait_for(DRAWN)
+    script = ["python", "generate.py", "--model", str(tiny_run[0])]
+    assert typed(page) == [*script, "--seeds", "0"]
+    for name in ("x y", "it's \"$(one)\"", "-1"):
+        page.evaluate(f"about.class_names[1] = {json.dumps(name)};"
+                      "choose({seed: 7n, label: 1, truncation: 0.5})")
+        command = typed(page)
+        label = [f"--label={name}"] if name[0] == "-" else ["--label", name]
+        assert command == [*script, "--seeds", "7", *label, "--truncation", "0.5"]
+    assert page.evaluate("""(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
+        document.querySelector('#command code'))""")  # no part of it is out of sight
+    page.evaluate("choose({label: -1, truncation: 1}); document.querySelector('#walk').click()")
+    page.wait_for("state.seed >= 8n")
+    text, seed = page.evaluate("[document.querySelector('#command').textContent, `${state.seed}`]")
+    assert text.endswith(f" --interpolate {seed},{int(seed) + 1}")
+    seed = page.evaluate("document.querySelector('#walk').click(); `${state.seed}`")
+    assert typed(page) == [*script, "--seeds", seed]
+    page.evaluate("choose({offsets: state.offsets.map(() => 1)})")
+    assert typed(page) == []
+
+
+@needs_chromium
+def test_white_corners_stay_white(tiny_page, page):
+    page.look(390)
+    page.open(tiny_page)
+    page.wait_for(DRAWN)
+    page.evaluate("paint(document.querySelector('#picture'), new Float32Array(1e6).fill(1))")
+    assert page.evaluate("getComputedStyle(document.querySelector('#picture')).backgroundColor"
+                         ) == "rgba(0, 0, 0, 0)"
 
 
 @needs_chromium

@@ -42,7 +42,7 @@ def main():
         print(f"note: float16 weights would change a pixel by {moved:.1f} grey levels; the page "
               "has float32")
         half = False
-    page = write_page(generator.description(), *pack(generator.network, half))
+    page = write_page(generator.description(options.model), *pack(generator.network, half))
     if len(page) > MOST_BYTES:
         raise UserError(f"--model: expected a generator whose page has at most "
                         f"{MOST_BYTES >> 20} MiB, got one of {len(page) >> 20} MiB")

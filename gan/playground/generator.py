@@ -58,12 +58,16 @@ class WebGenerator:
         codes = {} if self.codes is None else {"codes": self.codes[conditions]}
         return {"latents": latents} | codes
 
-    def description(self):
-        """Return dict for JSON: what the page draws and says, network and weights aside."""
+    def description(self, model):
+        """Return dict for JSON: what the page draws and says, network and weights aside.
+
+        Args:
+            model: path of the export as the user named it, for commands to type.
+        """
         metadata = self._saved.metadata
         config, metrics = metadata["config"], metadata.get("metrics")
         return {
-            "kind": kind_of(self._saved.sample_shape).name,
+            "model": str(model), "kind": kind_of(self._saved.sample_shape).name,
             "sample_shape": list(self._saved.sample_shape),
             "latent_dim": metadata["latent_dim"], "extent": metadata.get("extent", 1.0),
             "dataset": str(metadata.get("dataset", "")), "arch": str(config.get("arch", "")),

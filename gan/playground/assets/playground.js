@@ -103,14 +103,21 @@ function showTime() {
   $("caption").lastChild.textContent = `drawn in ${artist.milliseconds.toFixed(digits)} ms`;
 }
 
+/** Quote a word for a POSIX shell, where it needs it. */
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+
+const labelWords = (name) => (name.startsWith("-") ? [`--label=${name}`] : ["--label", name]);
+
+/** Show what to type to draw the same with generate.py: the seed, or the interpolation. */
 function showCommand() {
-  const own = state.style >= 0 || state.offsets.some((offset) => offset);
+  const own = state.style >= 0 || state.offsets.some((offset) => offset) || (points && walking);
   const command = document.createElement("code");
-  command.textContent = `python generate.py --seeds ${state.seed}`
-    + (state.label >= 0 ? ` --label "${className(state.label).replace(/["\\$`]/g, "\\$&")}"` : "")
-    + (state.truncation === 1 ? "" : ` --truncation ${state.truncation}`);
-  $("command").replaceChildren(...(own
-    ? ["A style or direction of your own: this page alone draws it."] : ["The same in Python: ", command]));
+  const words = ["python", "generate.py", "--model", about.model,
+                 ...(walking ? ["--interpolate", `${state.seed},${state.seed + 1n}`] : ["--seeds", `${state.seed}`]),
+                 ...(state.label >= 0 ? labelWords(className(state.label)) : []),
+                 ...(state.truncation === 1 ? [] : ["--truncation", `${state.truncation}`])];
+  command.textContent = words.map(quoted).join(" ");
+  $("command").replaceChildren(...(own ? ["Only this page draws this."] : ["The same in Python: ", command]));
 }
 
 let progressTimer = 0;
@@ -353,6 +360,7 @@ function startWalk() {
   walking = performance.now();
   $("walk").setAttribute("aria-pressed", true);
   $("walk").textContent = "Stop";
+  showCommand();
   walkOn();
 }
 
@@ -369,6 +377,7 @@ function walkOn() {
   if (t >= 1) {
     state.seed += 1n;
     $("seed").value = state.seed;
+    showCommand();
     walking += WALK * Math.floor(t);
     t -= Math.floor(t);
   }
