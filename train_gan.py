@@ -369,7 +369,7 @@ def report_divergence(error, loop):
     """Say what became of a run that was stopped by itself; returns the exit code."""
     from gan.run.verdict import diverged
 
-    verdict = diverged(error, loop.config)
+    verdict = diverged(error)
     print(f"train_gan.py: stopped, the last checkpoint is kept; {verdict}", file=sys.stderr)
     loop.report.write("diverged", str(verdict))
     loop.curves.draw(at_once=True)

@@ -12,7 +12,7 @@ FILES = sorted((ROOT / "gan").rglob("*.py"))
 # These wings, and these rooms of the others, start without TensorFlow.
 LIGHT_WINGS = {"common", "data"}
 LIGHT_ROOMS = {"gan.config", "gan.evaluate.metrics", "gan.evaluate.coverage",
-               "gan.evaluate.table", "gan.run.advice", "gan.run.verdict",
+               "gan.evaluate.table", "gan.run.verdict",
                "gan.evaluate.equilibrium", "gan.evaluate.summary", "gan.run.folder",
                "gan.run.checkpoint", "gan.run.progress", "gan.run.signals", "gan.report.live",
                "gan.run.picture_steps"}

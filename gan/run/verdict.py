@@ -1,175 +1,142 @@
-"""What became of a run, in plain words, from what was measured."""
+"""Verdict on a run: a diagnosis from its metrics and losses, and a hint."""
 
 from typing import NamedTuple
 
 from gan.evaluate.equilibrium import ideal_losses
 from gan.evaluate.table import distance_of
-from gan.run.advice import LEAST_STEPS, advice_for
 
-WON = 0.97  # of pairs that the discriminator ranks rightly, …
-SURE = 0.15  # … and of its loss when it can only guess: nothing is left to learn from
-NEAR = 3.0  # times the real images' Fréchet distance that still counts as good
+LEAST_STEPS = 900  # about an epoch of MNIST; earlier, healthy runs look like failed ones
+WON = 0.97  # discriminator accuracy, and
+SURE = 0.15  # of its loss at equilibrium: nothing is left for the generator to learn from
+NEAR = 3.0  # times the Fréchet distance of real images that still counts as good
 CLOSE = 0.9  # of real samples' precision, recall or good points, likewise
-NARROW = 0.3  # of real samples' recall, below which only a part is generated
-FAITHFUL = 0.3  # of their precision, from which what is generated is of the data at all
-MOSTLY_GOOD = 0.6  # of real good points, likewise
-EXPLODED = 1e4  # of any loss: none has such values while both networks learn
-# Times the discriminator's loss when it can only guess. It could have that one
-# by giving all samples the same logit, so one far above it no longer follows
-# its gradient.
-WORSE_THAN_GUESSING = 10
-BETTER = 0.9  # times the earlier distance: it was still falling
-WORSE = 1.5  # times the best distance: it has risen again
+NARROW = 0.3  # of real samples' recall, below which the generator has collapsed, …
+FAITHFUL = 0.3  # … provided that it has this share of their precision
+MOSTLY_GOOD = 0.6  # of real samples' good points, likewise
+OUTSIDE = 0.05  # of real samples' precision, below which nothing lies in the data
+EXPLODED = 1e4  # a loss beyond this has diverged, as has a discriminator's loss of
+WORSE_THAN_GUESSING = 10  # times that at equilibrium, which equal logits would reach
+BETTER = 0.9  # times the earlier distance: still improving
+WORSE = 1.5  # times the best distance: worse again
 EARLIER = 0.75  # of the run, from where the trend is taken
-LEAST_MEASURED = 4  # epochs, before a distance that does not fall is called a standstill
+LEAST_MEASURED = 4  # measurements, before no improvement is called a standstill
+
+HINTS = {
+    "diverged": "a lower learning rate (--lr)",
+    "early": "--resume with more --epochs",
+    "won": "a stronger gradient penalty (--gradient-penalty, --gp-weight) or a lower --lr-d",
+    "collapse": "a stronger gradient penalty (--gradient-penalty, --gp-weight) or a lower --lr",
+    "outside": "more --epochs, a lower --lr or another --loss",
+    "worse": "--keep-best, or a lower --lr",
+    "improving": "--resume with more --epochs",
+    "behind": "--metrics-interval 1 to see the trend, or more --epochs",
+    "settled": "a larger --base-channels or more --epochs, from the start",
+}
+FINAL = ("good", "unknown", "diverged")  # whether a run has finished or not
+LASTING = ("won", "collapse", "outside", "worse")  # what the rest of a run may not repair
 
 
 class Verdict(NamedTuple):
-    """A finding and what to try.
+    """A diagnosis and a hint.
 
-    Its kind is "good", "diverged", "early" (too early to tell), "unknown"
-    (nothing was measured), "won" (the discriminator), "collapse", "worse",
-    "improving", "settled" (no longer improving) or "behind" (not good, and no
-    trend is known).
+    The kind is "good", "unknown" (nothing was measured) or a key of `HINTS`.
     """
 
     kind: str
     finding: str
-    suggestions: tuple = ()
+    hint: str = ""
 
     def __str__(self):
-        options = [str(suggestion) for suggestion in self.suggestions]
-        if not options:
-            return self.finding
-        *first, last = options
-        tried = f"{', '.join(first)} or {last}" if first else last
-        return f"{self.finding}. Try {tried}"
+        return f"{self.finding}. Try {self.hint}" if self.hint else self.finding
 
 
-def verdict_of(rows, reference, config):
-    """Say what became of a run.
+def verdict_of(rows, real, config):
+    """Judge a run by its history.
 
     Args:
-        rows: list of dict, the history, one an epoch; the last with metrics.
-        reference: dict, the same metrics of real samples, see `Evaluator.real`.
-        config: the run's `TrainConfig`.
-
-    Returns:
-        A `Verdict`.
-    """
-    measured = [row for row in rows if distance_of(row) is not None]
-    last = rows[-1]
-    checks = [
-        ("diverged", lambda: _exploded(last, config)),
-        ("unknown", lambda: None if distance_of(last) is not None else
-            "no verdict: the distance from the data could not be measured"),
-        ("good", lambda: _good(last, reference)),
-        ("early", lambda: _early(last)),
-        ("won", lambda: _won(last, config)),
-        ("collapse", lambda: _collapse(last, reference)),
-        ("worse", lambda: _worse(measured)),
-        ("improving", lambda: _improving(measured)),
-        ("behind", lambda: _without_trend(measured)),
-    ]
-    for kind, check in checks:
-        if finding := check():
-            return _verdict(kind, finding, config, last, measured)
-    return _verdict("settled", "not as good as real samples yet, and no longer improving",
-                    config, last, measured)
-
-
-def diverged(error, config):
-    """Return the `Verdict` of a run that was stopped.
-
-    Args:
-        error: what happened, in words.
+        rows: list of dict, the history; the last one with metrics.
+        real: dict, the metrics of real samples, see `Evaluator.real`.
         config: the run's `TrainConfig`.
     """
-    return _verdict("diverged", f"diverged: {error}", config)
+    kind, finding = next(_diagnoses(rows, real, config))
+    hint = HINTS.get(kind, "")
+    if rows[-1]["epoch"] < config.epochs and kind not in FINAL:
+        hint = f"--resume; then {hint}" if kind in LASTING else "--resume"
+    return Verdict(kind, finding, hint)
 
 
-def _verdict(kind, finding, config, row=None, measured=()):
-    best = min(measured, key=distance_of)["epoch"] if measured else None
-    return Verdict(kind, finding, tuple(advice_for(kind, config, row, best)))
+def diverged(error):
+    """Return the `Verdict` of a run that stopped itself; `error` says why."""
+    return Verdict("diverged", f"diverged: {error}", HINTS["diverged"])
 
 
-def _good(last, real):
-    if "good" in last:
-        if "good" in real and last["modes"] == real["modes"] and (
-                last["good"] >= CLOSE * real["good"]):
-            return f"good: all {last['modes']} modes, {last['good']:.0%} good points"
-        return None
-    if not {"frechet", "precision", "recall"} <= real.keys() & last.keys():
-        return None
-    share = {name: last[name] / real[name] for name in ("frechet", "precision", "recall")
-             if real[name] > 0}
-    if len(share) == 3 and share["frechet"] <= NEAR and min(
-            share["precision"], share["recall"]) >= CLOSE:
-        return (f"good: {share['frechet']:.2f} times the Fréchet distance of real images, "
-                f"{share['precision']:.0%} of their precision, {share['recall']:.0%} of their "
-                "recall")
-    return None
+def _diagnoses(rows, real, config):
+    """Yield (kind, finding) for all that applies, the most telling first."""
+    last, measured = rows[-1], [row for row in rows if distance_of(row) is not None]
+    shares, shortcomings = _shares(last, real), _shortcomings(last, real)
+    short = f"not as good as real samples yet{': ' * bool(shortcomings)}{shortcomings}"
 
-
-def _exploded(last, config):
+    # The losses.
     losses = last["discriminator_loss"], last["generator_loss"]
-    guessing = ideal_losses(config.loss)["discriminator_loss"]
-    if max(map(abs, losses)) > EXPLODED or (
-            guessing and losses[0] > WORSE_THAN_GUESSING * guessing):
-        return f"diverged: the losses are {losses[0]:,.4g} and {losses[1]:,.4g}"
-    return None
+    guessing = ideal_losses(config.loss)["discriminator_loss"]  # 0 for a Wasserstein critic
+    if max(map(abs, losses)) > EXPLODED or losses[0] > WORSE_THAN_GUESSING * guessing > 0:
+        yield "diverged", f"diverged: the losses are {losses[0]:,.4g} and {losses[1]:,.4g}"
+    if distance_of(last) is None:
+        yield "unknown", "no verdict: the distance from the data could not be measured"
 
-
-def _early(last):
+    # What is generated, now.
+    if not shortcomings and "good" in shares:
+        yield "good", f"good: all {last['modes']} modes, {last['good']:.0%} good points"
+    if not shortcomings and {"frechet", "precision", "recall"} <= shares.keys():
+        yield "good", (f"good: {shares['frechet']:.2f} times the Fréchet distance of real images, "
+                       f"{shares['precision']:.0%} of their precision, {shares['recall']:.0%} of "
+                       "their recall")
     if last["step"] < LEAST_STEPS:
-        return (f"too early to judge: step {last['step']:,} of the {LEAST_STEPS:,} that a verdict "
-                "needs")
-    return None
+        yield "early", f"too early to judge: step {last['step']:,} of at least {LEAST_STEPS:,}"
+    if guessing and last["separation"] >= WON and losses[0] < SURE * guessing:
+        yield "won", (f"the discriminator has won: it tells {last['separation']:.0%} of generated "
+                      "samples from real ones, and the generator learns little from it")
+    for name in ("modes", "classes"):
+        missed = name in last and last[name] < real.get(name, 0)
+        if missed and shares.get("good", 1) >= MOSTLY_GOOD:
+            yield "collapse", (f"mode collapse: the generator covers {last[name]} of {real[name]} "
+                               f"{name}")
+    if shares.get("recall", 1) < NARROW and shares.get("precision", 0) >= FAITHFUL:
+        yield "collapse", (f"mode collapse: the generator covers {last['recall']:.0%} of the "
+                           "data's variety")
 
-
-def _won(last, config):
-    # A Wasserstein critic that wins still has a slope to learn from.
-    guessing = ideal_losses(config.loss)["discriminator_loss"]
-    if last["separation"] >= WON and last["discriminator_loss"] < SURE * guessing and guessing:
-        return (f"the discriminator has won: it tells {last['separation']:.0%} of generated "
-                "samples from real ones, and the generator learns little from it")
-    return None
-
-
-def _collapse(last, real):
-    if "good" in last:
-        if "modes" in real and last["modes"] < real["modes"] and (
-                last["good"] >= MOSTLY_GOOD * real["good"]):
-            return f"mode collapse: {last['modes']} of {real['modes']} modes are generated"
-        return None
-    if last.get("classes", real.get("classes", 0)) < real.get("classes", 0):
-        return f"mode collapse: {last['classes']} of {real['classes']} classes are generated"
-    if not {"precision", "recall"} <= last.keys():
-        return None
-    faithful = last["precision"] >= FAITHFUL * real.get("precision", 1.0)
-    if faithful and last["recall"] < NARROW * real.get("recall", 1.0):
-        return (f"mode collapse: what is generated covers {last['recall']:.0%} of the real "
-                "images' variety")
-    return None
-
-
-def _worse(measured):
+    # The trend.
     best = min(measured, key=distance_of)
-    if distance_of(measured[-1]) > WORSE * distance_of(best):
-        return f"it got worse again: epoch {best['epoch']} was better than the last"
-    return None
+    if distance_of(last) > WORSE * distance_of(best):
+        yield "worse", f"worse again: epoch {best['epoch']} was better than the last"
+    earlier = [row for row in measured if row["step"] <= EARLIER * last["step"]]
+    if earlier and distance_of(last) < BETTER * distance_of(earlier[-1]):
+        yield "improving", "still improving when it ended"
+    if last.get("modes") == 0 or shares.get("precision", 1) < OUTSIDE:
+        yield "outside", f"nothing generated lies in the data: {shortcomings}"
+    if len(measured) < LEAST_MEASURED:
+        count = "1 measurement" if len(measured) == 1 else f"{len(measured)} measurements"
+        yield "behind", f"{short} (too early for a trend: {count} of {LEAST_MEASURED})"
+    yield "settled", f"{short}, and no longer improving"
 
 
-def _improving(measured):
-    since = [row for row in measured if row["step"] <= EARLIER * measured[-1]["step"]]
-    if since and distance_of(measured[-1]) < BETTER * distance_of(since[-1]):
-        return "still improving when it ended"
-    return None
+def _shares(last, real):
+    """Return metrics as multiples of those of real samples, as far as both are known."""
+    shares = {name: last[name] / real[name] for name in ("frechet", "precision", "recall", "good")
+              if name in last and real.get(name)}
+    if "frechet_ratio" in last:  # of as many generated images as there are real ones
+        shares["frechet"] = last["frechet_ratio"]
+    return shares
 
 
-def _without_trend(measured):
-    if len(measured) >= LEAST_MEASURED:
-        return None
-    times = "once" if len(measured) == 1 else f"{len(measured)} times"
-    return (f"not as good as real samples yet; too early to tell a trend, as it was measured "
-            f"{times} and that takes {LEAST_MEASURED}")
+def _shortcomings(last, real):
+    """Return in words in which metrics samples fall short of real ones; empty for none."""
+    shares, found = _shares(last, real), []
+    if "modes" in last and last["modes"] < real.get("modes", 0):
+        found.append(f"{last['modes']} of {real['modes']} modes")
+    if shares.get("frechet", 0) > NEAR:
+        found.append(f"the Fréchet distance is {shares['frechet']:.1f} times that of real images")
+    found += [f"{label} {shares[name]:.0%} of real {whose}'" for name, label, whose in (
+        ("precision", "precision is", "images"), ("recall", "recall is", "images"),
+        ("good", "good points are", "points")) if shares.get(name, 1) < CLOSE]
+    return " and ".join(found) if len(found) < 3 else f"{', '.join(found[:-1])} and {found[-1]}"
