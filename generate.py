@@ -18,8 +18,8 @@ import functools
 import re
 from pathlib import Path
 
+from gan.common.command_line import OptionParser, folder, real_number, whole_number
 from gan.common.errors import UserError, run_script
-from gan.common.options import OptionParser, folder, real_number, whole_number
 from gan.kinds import KINDS, Points, kind_of
 from gan.request import MOST_SEEDS, Request, choose_classes, parse_seeds
 

@@ -19,8 +19,8 @@ import re
 import sys
 from pathlib import Path
 
+from gan.common.command_line import OptionParser, file, folder, real_number, whole_number
 from gan.common.errors import UserError, printable, run_script
-from gan.common.options import OptionParser, file, folder, real_number, whole_number
 from gan.drawing.film import FORMATS
 
 PICTURES, GIF = "generated_images", "training.gif"

@@ -20,8 +20,6 @@ from pathlib import Path
 
 from gan.common.errors import UserError, printable, run_script
 from gan.config import TrainConfig
-from gan.defaults import complete_for
-from gan.option_rules import continued, divisible, follower_of
 from gan.run.phases import Phases
 
 EXIT_DIVERGED = 1
@@ -30,7 +28,7 @@ EXIT_DIVERGED = 1
 def main():
     """Run from the command line; returns the exit code."""
     phases = Phases()
-    config, given = TrainConfig.from_arguments()
+    config, given = TrainConfig.from_args()
 
     from gan.distributed.cluster import find_place
     from gan.distributed.joining import joined
@@ -40,8 +38,7 @@ def main():
 
     processes = processes_for(config.devices)
     if processes > 1 and find_place() is None:
-        if not config.resume:
-            divisible(dataclasses.replace(config, devices=processes))
+        dataclasses.replace(config, devices=processes).check(given)
         return launch(processes)
     folder = RunFolder(config.outdir)
     with joined(config, continuation(folder, config.devices)) as replicas:
@@ -72,10 +69,18 @@ def train(config, given, folder, phases, replicas):
     """
     config, changes, checkpoint = begin_or_continue(config, given, folder)
     with phases("data"):
-        dataset, conditioning = load_data(config, checkpoint)
+        dataset = load_data(config, checkpoint)
     with phases("networks"):
-        device = start_device(config, checkpoint, replicas)
-        config = fill_in(config, dataset, conditioning, device)
+        device = start_device(config, checkpoint)
+    arch, config = config.arch, config.for_data(dataset, device)
+    with phases("data"):
+        conditioning = condition(config, dataset, checkpoint)
+    if arch == "auto":
+        print(f"arch        {config.arch}, {config.base_channels} channels nearest the image: "
+              f"chosen for {len(dataset.samples):,} images of "
+              f"{' x '.join(map(str, dataset.sample_shape))} on a "
+              + ("GPU" if device.gpu else "CPU"))
+    with phases("networks"):
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,
                                           replicas)
     where = "this folder" if str(folder.path) == "." else printable(folder.path)
@@ -130,10 +135,12 @@ def follow(config, given, replicas, phases):
 
     try:
         checkpoint = load_checkpoint(io.BytesIO(replicas.hand_out()))
-        config = follower_of(config, given, checkpoint.config)
+        config = config.following(checkpoint.config, given)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            dataset, conditioning = load_data(config, checkpoint, "that the chief has")
-            device = start_device(config, checkpoint, replicas)
+            dataset = load_data(config, checkpoint, "that the chief has")
+            device = start_device(config, checkpoint)
+            config = config.for_data(dataset, device)
+            conditioning = condition(config, dataset, checkpoint)
             trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint,
                                         replicas)
         with StopRequest(phases.deadline(config.max_minutes)) as stop:
@@ -162,34 +169,33 @@ def begin_or_continue(config, given, folder):
                 f"--outdir: {folder.path} holds a run; expected --resume to continue it, "
                 "--overwrite to replace it, or another folder"
             )
-        return divisible(config), {}, None
+        return config, {}, None
 
     from gan.data.messages import warn
     from gan.run.checkpoint import load_newest
 
     checkpoint = load_newest(folder.checkpoints, warn)
-    config, changes = continued(config, checkpoint.config, given)
+    config, changes = config.resumed(checkpoint.config, given)
     for name, (before, now) in changes.items():
         print(f"changed     {name} from {before} to {now}, from step {checkpoint.step:,} on")
     if "epochs" in changes and config.lr_decay > 0:
         print(f"note: the learning rates now fall towards epoch {config.epochs}, "
               f"not {changes['epochs'][0]}")
-    return divisible(config), changes, checkpoint
+    return config, changes, checkpoint
 
 
 def load_data(config, checkpoint, whose="that the run to resume was trained on"):
-    """Load the samples and give each its condition, or take that from the checkpoint."""
-    from gan.data.conditions import Conditioning
+    """Load the samples; after a checkpoint they must be those of the run."""
     from gan.data.datasets import load_dataset
-    from gan.data.sharded_conditions import conditions_of
 
     source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
     inside = os.path.isdir(source) and source in (outdir, *outdir.parents)
     if inside and not config.named:
         raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
                         f"the next run would take its pictures for data, got: {config.outdir}")
-    dataset = load_dataset(config.dataset, config.image_size, config.channels, config.skip_broken,
-                           config.fit)
+    resizable = checkpoint is None or os.path.isdir(config.dataset)
+    size = (config.image_size, config.channels) if resizable else (None, None)
+    dataset = load_dataset(config.dataset, *size, config.skip_broken, config.fit)
     count = len(dataset.samples)
     shape = " x ".join(map(str, dataset.sample_shape))
     what = "points" if config.simulated else f"images of {shape}"
@@ -197,44 +203,36 @@ def load_data(config, checkpoint, whose="that the run to resume was trained on")
     test = getattr(dataset, "test_images", None)
     beside = "" if test is None else f", {len(test):,} test images"
     print(f"data        {printable(dataset.name)}: {count:,} {what}, {classes}{beside}", flush=True)
-    if config.batch_size and config.batch_size > count:
-        raise UserError(f"--batch-size: expected at most {count}, the number of training samples, "
-                        f"got: {config.batch_size}")
+    if checkpoint and checkpoint.dataset != dataset.fingerprint:
+        raise UserError(f"--dataset: {config.dataset} does not hold the samples {whose}: their "
+                        f"fingerprint is {dataset.fingerprint}, expected {checkpoint.dataset}")
+    return dataset
+
+
+def condition(config, dataset, checkpoint):
+    """Give each sample its condition, or take that from the checkpoint."""
+    from gan.data.conditions import Conditioning
+    from gan.data.sharded_conditions import conditions_of
+
     if checkpoint is None:
         conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    elif checkpoint.dataset != dataset.fingerprint:
-        raise UserError(f"--dataset: {config.dataset} does not hold the samples {whose}: their "
-                        f"fingerprint is {dataset.fingerprint}, expected {checkpoint.dataset}")
     else:
-        most = config.latent_dim if config.components is None else config.components
-        conditioning = Conditioning.from_arrays(checkpoint.conditions, count).with_coordinates(
-            min(most, config.latent_dim))
+        conditioning = Conditioning.from_arrays(checkpoint.conditions, len(dataset.samples))
     print(f"condition   {conditioning.describe()}", flush=True)
-    return dataset, conditioning
+    return conditioning
 
 
-def fill_in(config, dataset, conditioning, device):
-    """Fill in what depends on the samples and the device; say what networks that makes."""
-    shape = dataset.samples.shape
-    complete = complete_for(config, shape, conditioning.kind, dataset.background, device.gpu)
-    if config.arch == "auto":
-        print(f"arch        {complete.arch}, {complete.base_channels} channels nearest the image: "
-              f"chosen for {shape[0]:,} images of {' x '.join(map(str, shape[1:]))} on a "
-              + ("GPU" if device.gpu else "CPU"))
-    return complete
-
-
-def start_device(config, checkpoint, replicas):
+def start_device(config, checkpoint):
     """Start TensorFlow; returns the `Device` that the networks run on."""
     from gan.common.device import find_device, import_tensorflow
 
     import_tensorflow(config.verbose)
     device = find_device(config.mixed_precision, config.device)
+    if checkpoint:
+        return device._replace(why="as the run was begun")
     if config.simulated and config.mixed_precision == "off":
-        device = device._replace(why="points are fast enough")
-    if checkpoint and checkpoint.policy != device.policy:  # begun on another machine
-        return device._replace(policy=checkpoint.policy, why="as the run was begun")
+        return device._replace(why="points are fast enough")
     return device
 
 
@@ -251,13 +249,13 @@ def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
     size = dataset.samples.nbytes
     most = config.memory_share * memory_bytes() / replicas.local_count
     streamed = dataset.streamed or size > most
-    trainer, sampler = build_trainer(config, dataset, conditioning, device.policy, streamed,
+    trainer, sampler = build_trainer(config, dataset, conditioning, config.policy, streamed,
                                      replicas)
     state, steps = trainer.state, config.epochs * trainer.feed.steps_per_epoch
     if checkpoint:
         assign_variables(state.variables(), checkpoint.variables)
     print(f"device      {device.name}{replicas.describe()}")
-    print(f"precision   {device.policy} ({device.why})")
+    print(f"precision   {config.policy} ({device.why})")
     if streamed:
         print(f"images      {size / 2**30:.2g} GiB, read from the disk while training")
     print(f"networks    {config.arch}: generator {state.generator.count_params():,} parameters, "

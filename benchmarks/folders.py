@@ -47,12 +47,10 @@ def train(folder, memory_share):
     from gan.config import TrainConfig
 
     import_tensorflow(verbose=False)
-    from gan.defaults import complete, complete_for
     from gan.training import build_trainer
 
     streamed = dataset.images.nbytes > memory_share * memory_bytes()
-    config = complete_for(complete(TrainConfig()), dataset.samples.shape, conditioning.kind,
-                          dataset.background)
+    config = TrainConfig().for_data(dataset)
     trainer, _ = build_trainer(config, dataset, conditioning, streamed=streamed)
     trainer.train(trainer.feed.epoch_batches(1)[:2])
     began = time.perf_counter()

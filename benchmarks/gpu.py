@@ -15,7 +15,7 @@ import time
 import numpy as np
 from common import machine, parser, report
 
-from gan.common.device import find_device, import_tensorflow
+from gan.common.device import Device, find_device, import_tensorflow
 from gan.config import TrainConfig
 
 COUNT = 2_000  # images
@@ -41,14 +41,13 @@ def build(arch, size, policy, batch_size, seed=0):
     """Return the `Trainer` of a network on made images."""
     from gan.data.conditioning import condition_dataset
     from gan.data.dataset import Dataset
-    from gan.defaults import complete_for
     from gan.training import build_trainer
 
     dataset = Dataset("discs", made_images(COUNT, size))
-    config, _ = TrainConfig.from_arguments(
+    config, _ = TrainConfig.from_args(
         ["--arch", arch, "--batch-size", str(batch_size), "--condition", "none",
          "--seed", str(seed), "--epochs", "1000"])
-    config = complete_for(config, dataset.samples.shape, "none", gpu=True)
+    config = config.for_data(dataset, Device("GPU", "mixed_float16", "", gpu=True))
     conditioning = condition_dataset(dataset, "none", None, 0)
     return build_trainer(config, dataset, conditioning, policy)[0]
 

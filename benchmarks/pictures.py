@@ -21,7 +21,6 @@ from gan.common.device import find_device, import_tensorflow
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.defaults import complete_for
 from gan.drawing.images import sheet, write_png
 from gan.evaluate.evaluators import draw_samples, image_evaluator
 from gan.evaluate.neighbours import find_neighbours
@@ -37,13 +36,12 @@ def train(name, dataset, minutes, recipe, seed):
 
     def build(epochs):
         arguments = ["--dataset", name, "--epochs", str(epochs), "--seed", str(seed)]
-        config, _ = TrainConfig.from_arguments([*arguments, *shlex.split(recipe)])
+        config, _ = TrainConfig.from_args([*arguments, *shlex.split(recipe)])
+        device = find_device(config.mixed_precision)
+        config = config.for_data(dataset, device)
         conditioning = condition_dataset(dataset, config.condition, config.clusters, seed,
                                          config.components)
-        device = find_device(config.mixed_precision)
-        config = complete_for(config, dataset.samples.shape, conditioning.kind,
-                              dataset.background, device.gpu)
-        return build_trainer(config, dataset, conditioning, device.policy)
+        return build_trainer(config, dataset, conditioning, config.policy)
 
     trainer, _ = build(1000)
     batches = np.concatenate([trainer.feed.epoch_batches(epoch) for epoch in (1, 2, 3)])[:TIMED]

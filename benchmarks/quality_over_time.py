@@ -16,10 +16,9 @@ import numpy as np
 from common import machine, parser, report
 
 from gan.common.device import find_device, import_tensorflow
-from gan.config import TrainConfig
+from gan.config import EPOCHS, TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.defaults import EPOCHS
 from gan.evaluate.evaluators import draw_samples, image_evaluator
 
 
@@ -85,14 +84,13 @@ def this_project(dataset, epochs, arguments):
 
     The first epoch is looked at after an eighth, a quarter and a half as well.
     """
-    from gan.defaults import complete_for
     from gan.training import build_trainer
 
-    config, _ = TrainConfig.from_arguments([*arguments, "--epochs", str(epochs)])
+    config, _ = TrainConfig.from_args([*arguments, "--epochs", str(epochs)])
     began = time.perf_counter()
+    config = config.for_data(dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, sampler = build_trainer(config, dataset, conditioning, find_device("auto").policy)
     trainer.train(trainer.feed.epoch_batches(1)[:0])  # traces; part of the time
     seconds = time.perf_counter() - began

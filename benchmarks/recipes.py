@@ -16,10 +16,9 @@ import numpy as np
 from common import machine, parser, report
 
 from gan.common.device import find_device, import_tensorflow
-from gan.config import TrainConfig
+from gan.config import EPOCHS, TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.defaults import EPOCHS
 from gan.evaluate.evaluators import draw_samples, image_evaluator
 from gan.evaluate.two_sample import split_sizes, two_sample_test
 
@@ -35,16 +34,14 @@ RECIPES = [
 
 def train(recipe, seed, epochs, dataset, evaluator, two_sample):
     """Train one recipe; returns (milliseconds a step, metrics)."""
-    from gan.defaults import complete_for
     from gan.training import build_trainer
 
     arguments = ["--epochs", str(epochs), *shlex.split(recipe), "--seed", str(seed)]
-    config, _ = TrainConfig.from_arguments(arguments)
+    config, _ = TrainConfig.from_args(arguments)
+    config = config.for_data(dataset, find_device(config.mixed_precision))
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
-    policy = find_device(config.mixed_precision).policy
-    trainer, sampler = build_trainer(config, dataset, conditioning, policy)
+    trainer, sampler = build_trainer(config, dataset, conditioning, config.policy)
     trainer.train(trainer.feed.epoch_batches(1)[:0])
     began = time.process_time()
     for epoch in range(1, config.epochs + 1):

@@ -16,7 +16,6 @@ not know each other, with one thread each. Then it measures the sum itself.
 
 import argparse
 import csv
-import dataclasses
 import json
 import os
 import subprocess
@@ -30,8 +29,7 @@ import numpy as np
 from common import ROOT, machine, parser, report
 
 from gan.common.device import import_tensorflow
-from gan.config import TrainConfig
-from gan.defaults import complete_for
+from gan.config import Facts, TrainConfig
 from gan.distributed.launch import free_addresses
 
 SHAPES = ((28, 28, 1), (64, 64, 3), (128, 128, 3), (256, 256, 3))
@@ -47,7 +45,7 @@ def messages_of(shape):
     from gan.layers import FusedBatchNorm
     from gan.models import build_discriminator, build_generator
 
-    config = complete_for(TrainConfig(), (60_000, *shape), "labels")
+    config = TrainConfig().completed(Facts((60_000, *shape), 6_742))
     sizes = (config.latent_dim, CODE_WIDTH, config.base_channels)
     generator = build_generator(config.arch, shape, *sizes)
     discriminator = build_discriminator(config.arch, shape, *sizes[1:])
@@ -143,8 +141,7 @@ def step_seconds(replicas, shape, batch):
 
     images = np.random.default_rng(0).integers(0, 256, (4 * batch, *shape)).astype(np.uint8)
     conditioning = from_groups(np.arange(len(images)) % 4, np.arange(4) // 2, labelled=True)
-    config = complete_for(dataclasses.replace(TrainConfig(lr_g=1e-3, lr_d=1e-3), batch_size=batch),
-                          (60_000, *shape), conditioning.kind)
+    config = TrainConfig(batch_size=batch).completed(Facts((60_000, *shape)))
     data = types.SimpleNamespace(samples=images, sample_shape=shape, extent=None, background=None)
     trainer, _ = build_trainer(config, data, conditioning, replica=replicas)
     batches = np.tile(trainer.feed.epoch_batches(1), [4, 1])[: config.gp_interval]

@@ -83,7 +83,6 @@ def measure(folder, delay):
     from gan.data.datasets import load_dataset
     from gan.data.sharded_conditions import conditions_of
     from gan.data.shards import ShardedImages
-    from gan.defaults import complete_for
 
     if delay:
         read_into = ShardedImages.read_into
@@ -91,12 +90,12 @@ def measure(folder, delay):
     peak, found = watch_memory(), {}
     forget(folder)
     clock = Clock()
-    config, _ = TrainConfig.from_arguments(["--dataset", folder, *OPTIONS])
+    config, _ = TrainConfig.from_args(["--dataset", folder, *OPTIONS])
     dataset = load_dataset(folder)
+    config = config.for_data(dataset)
     conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
     found["load"] = clock.read()
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     streamed, _ = gan.training.build_trainer(config, dataset, conditioning, streamed=True)
     clock = Clock()
     batches = streamed.feed.epoch_batches(1)

@@ -85,14 +85,13 @@ def peaks():
 
 def default_trainer(precision, extra):
     """Return the default run's trainer, traced, and 56 of its batches."""
-    from gan.defaults import complete_for
     from gan.training import build_trainer
 
-    config, _ = TrainConfig.from_arguments(extra)
+    config, _ = TrainConfig.from_args(extra)
     dataset = load_dataset("mnist")
+    config = config.for_data(dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = build_trainer(config, dataset, conditioning, precision)
     batches = trainer.feed.epoch_batches(1)[:56]  # a multiple of the penalty's interval
     trainer.train(batches)

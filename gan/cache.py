@@ -6,10 +6,10 @@
 
 import re
 
+from gan.common.command_line import OptionParser
 from gan.common.errors import UserError, describe_os_error, run_script
 from gan.common.files import cache_folder
 from gan.common.leftovers import remove_leftovers
-from gan.common.options import OptionParser
 from gan.data.cache_space import (
     DEFAULT_LIMIT,
     LIMIT_VARIABLE,

@@ -1,60 +1,605 @@
-"""The configuration of a training run, from a command line or from a checkpoint."""
+"""Configuration of a training run: every option, its default, and what excludes what.
+
+Nothing heavy is imported here, so that `--help` and a mistyped option answer at once.
+"""
 
 import dataclasses
+import functools
+import math
+import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from gan.common.options import parser_of
-from gan.data import names
-from gan.defaults import complete
-from gan.option_rules import check_combination
-from gan.train_options import GROUPS, TrainOptions
+import numpy as np
+
+from gan.common.command_line import (
+    SIDES,
+    OptionParser,
+    add_option,
+    choice,
+    could_be_given,
+    device_count,
+    device_name,
+    flag,
+    folder,
+    one_of,
+    option,
+    real_number,
+    registered,
+    whole_number,
+)
+from gan.common.errors import UserError
+from gan.data.names import NAMES, SIMULATED
+from gan.data.sizes import IMAGES_PER_CLUSTER, IMAGES_PER_COMPONENT, are_pictures
+
+GROUPS = {
+    "data": "what is learned",
+    "model": "the two networks",
+    "objective": "what the two networks minimize",
+    "training": "how long and how fast",
+    "output": "what is written, and where",
+}
+FITS = ("crop", "pad", "squash")
+MOST_GRIDS = MOST_CHECKPOINTS = 40  # of a run by default; both can take longer than an epoch
+LEARNING_RATE = real_number(1e-12, 1)  # not 0
+architectures = functools.partial(registered, "gan.networks", "NETWORKS")
+losses = functools.partial(registered, "gan.losses", "LOSSES")
 
 
 @dataclass(frozen=True)
-class TrainConfig(TrainOptions):
-    """All options of one training run; `TrainOptions` declares them."""
+class TrainConfig:
+    """All options of one training run.
+
+    The command line, `--help`, config.json and the checks of a resumed run are derived from
+    these fields, see `option`. A default of None or "auto" is decided by `RULES`.
+    """
+
+    dataset: str = option(
+        "mnist", "data", f"{', '.join(NAMES)}, or a path", metavar="NAME|PATH")
+    image_size: int = option(
+        None, "data", "side in pixels that pictures of a folder are resized to",
+        whole_number(SIDES[0], SIDES[-1]), metavar="N", fixed=True)
+    channels: int = option(
+        None, "data", "1 for grayscale, 3 for color; for a folder of pictures",
+        one_of(("1", "3"), int), metavar="{1,3}", fixed=True)
+    fit: str = choice(
+        "crop", "data", "how pictures of a folder become square", FITS, fixed=True)
+    skip_broken: bool = option(
+        False, "data", "skip pictures of a folder that cannot be read", bool, fixed=True)
+    memory_share: float = option(
+        0.5, "data", "fraction of memory for images; more are read from disk",
+        real_number(0, 1), metavar="X")
+    condition: str = choice(
+        "auto", "data", "what both networks are conditioned on",
+        ("auto", "labels", "clusters", "none"), fixed=True, points="none")
+    clusters: int = option(
+        None, "data", "k-means clusters within each label, or of all images",
+        whole_number(0, 4096), metavar="N", fixed=True)
+    components: int = option(
+        None, "data", "latent entries that hold the image's PCA coordinates",
+        whole_number(0, 50), metavar="N", fixed=True, points=0)
+
+    arch: str = choice(
+        "auto", "model", "architecture",
+        lambda: ("auto", *architectures()), fixed=True, points="mlp")
+    upsampling: str = choice(
+        "auto", "model", "upsampling of conv and dcgan; filtered: anti-aliased",
+        ("auto", "filtered", "plain"), fixed=True)
+    output: str = choice(
+        "auto", "model", "output activation of the generator",
+        ("auto", "smooth", "clip", "bright", "tanh"), fixed=True)
+    latent_dim: int = option(
+        64, "model", "length of the latent vector", whole_number(1, 4096),
+        metavar="N", fixed=True, points=4)
+    base_channels: int = option(
+        None, "model", "channels next to the image", whole_number(1, 1024),
+        metavar="N", fixed=True, points=16)
+    spectral_norm: bool = option(
+        False, "model", "spectral normalization of the discriminator", bool, fixed=True)
+    dropout: float = option(
+        0.0, "model", "dropout rate of the discriminator", real_number(0, 0.9),
+        metavar="X", fixed=True)
+
+    loss: str = choice("nonsaturating", "objective", "adversarial loss", losses, fixed=True)
+    label_smoothing: float = option(
+        0.0, "objective", "one-sided label smoothing (nonsaturating, minimax)",
+        real_number(0, 0.5), metavar="X", fixed=True)
+    gradient_penalty: str = choice(
+        "r1r2", "objective", "penalty on the discriminator's gradient",
+        ("none", "r1", "r2", "r1r2", "wgan-gp"), fixed=True)
+    gp_weight: float = option(
+        None, "objective", "weight of the gradient penalty", real_number(0, 1e4), metavar="X")
+    gp_interval: int = option(
+        8, "objective", "steps between gradient penalties, weighted to match",
+        whole_number(1, 1000), metavar="N", points=4)
+    n_critic: int = option(
+        1, "objective", "discriminator steps per generator step", whole_number(1, 100),
+        metavar="N", fixed=True)
+    augment: str = choice(
+        "auto", "objective", "adaptive discriminator augmentation",
+        ("auto", "adaptive", "none"), fixed=True)
+    mirror: bool = option(
+        False, "objective", "also learn the mirror image of every picture", bool, fixed=True)
+    lr: float = option(
+        1.5e-3, "objective", "Adam's learning rate for both networks", LEARNING_RATE, metavar="X")
+    lr_g: float = option(
+        None, "objective", "the generator's own learning rate", LEARNING_RATE, metavar="X")
+    lr_d: float = option(
+        None, "objective", "the discriminator's own learning rate", LEARNING_RATE, metavar="X")
+    lr_decay: float = option(
+        0.5, "objective", "final fraction of the run with decaying learning rates",
+        real_number(0, 1), metavar="X")
+    burn_in: float = option(
+        0.0, "objective", "initial fraction of the run with higher learning rates",
+        real_number(0, 1), metavar="X")
+    beta1: float = option(
+        0.0, "objective", "Adam's beta1", real_number(0, 0.9999), metavar="X", fixed=True)
+    beta2: float = option(
+        0.99, "objective", "Adam's beta2", real_number(0, 0.999999), metavar="X", fixed=True)
+
+    epochs: int = option(
+        None, "training", "passes over the data", whole_number(1, 10**6), metavar="N", points=30)
+    batch_size: int = option(
+        None, "training", "real images per step", whole_number(2, 65536), metavar="N",
+        fixed=True, points=256)
+    ema: float = option(
+        0.998, "training", "decay of the generator's weight average; 0: none",
+        real_number(0, 0.999999), metavar="X")
+    mixed_precision: str = choice(
+        "auto", "training", "number format of the layers; off: float32",
+        ("auto", "float16", "bfloat16", "off"), fixed=True, points="off")
+    device: str = option(
+        "auto", "training", "device; auto: the first GPU, or else the CPU",
+        device_name, metavar="{auto,cpu,gpu,gpu:N}")
+    devices: int | str = option(
+        1, "training", "processes that share each batch; auto: one per GPU",
+        device_count, metavar="N|auto")
+    join_timeout: float = option(
+        25.0, "training", "seconds that processes wait for each other", real_number(1, 86400),
+        metavar="SECONDS")
+    reduce_precision: str = choice(
+        "float32", "training", "number format of gradients exchanged by processes",
+        ("float32", "bfloat16", "float16"))
+    max_minutes: float = option(
+        0.0, "training", "minutes until the run stops and exports; 0: no limit",
+        real_number(0, 1e6), metavar="X")
+    seed: int = option(
+        0, "training", "seed of all random numbers", whole_number(0, 2**31 - 1), metavar="N",
+        fixed=True)
+    resume: bool = option(False, "training", "continue the run in --outdir", bool)
+    overwrite: bool = option(False, "training", "replace the run in --outdir", bool)
+
+    outdir: str = option(".", "output", "folder of the run", folder, metavar="FOLDER")
+    num_samples: int = option(
+        100, "output", "images in a sample grid", whole_number(1, 4096), metavar="N", fixed=True,
+        points=2000)
+    sample_interval: int = option(
+        None, "output", f"epochs between sample grids, at most {MOST_GRIDS} by default",
+        whole_number(1, 10**6), metavar="N", points=1)
+    metrics_interval: int = option(
+        0, "output", "epochs between measurements; 0: at the end only",
+        whole_number(0, 10**6), metavar="N", points=1)
+    checkpoint_interval: int = option(
+        None, "output", f"epochs between checkpoints, at most {MOST_CHECKPOINTS} by default",
+        whole_number(1, 10**6), metavar="N")
+    keep_best: bool = option(
+        False, "output", "export the best measured epoch (needs --metrics-interval)", bool)
+    tensorboard: bool = option(False, "output", "also write logs for TensorBoard", bool)
+    dry_run: bool = option(False, "output", "check everything, but do not train", bool)
+    verbose: bool = option(False, "output", "show TensorFlow's own messages", bool)
 
     @classmethod
-    def from_arguments(cls, arguments=None):
+    def from_args(cls, argv=None):
         """Parse a command line.
 
         Args:
-            arguments: list of strings; None takes the process's own.
+            argv: list of str; None takes the process's own.
 
         Returns:
-            `(config, given)`: the configuration, and the set of the names of
-            the options that were given rather than left at their default.
+            `(config, given)`: the configuration, and the set of the names of the options
+            that were given rather than left at their default.
 
         Raises:
             UserError: naming the option, what was expected and what arrived.
         """
-        given = vars(make_parser().parse_args(arguments))
-        defaults = POINTS if given.get("dataset") in names.SIMULATED else {}
-        config = cls(**{**defaults, **given})
-        check_combination(config, set(given))
-        return complete(config), set(given)
+        given = vars(make_parser().parse_args(argv))
+        return cls.from_options(**given), set(given)
+
+    @classmethod
+    def from_options(cls, **given):
+        """Return the configuration with these options, checked; names as the fields'.
+
+        Raises:
+            UserError: for options that exclude each other.
+        """
+        points = POINTS if given.get("dataset") in SIMULATED else {}
+        config = cls(**{**points, **given})
+        config.check(given)
+        # The run may be resumed from another folder.
+        path = config.dataset if config.named else os.path.abspath(
+            os.path.expanduser(config.dataset))
+        return dataclasses.replace(config, dataset=path)
+
+    def for_data(self, dataset, device=None):
+        """Return the complete configuration: with the defaults for a data set and a device.
+
+        Args:
+            dataset: `Dataset` or `PointDataset`.
+            device: `Device`; None: a CPU that computes in float32.
+
+        Raises:
+            UserError: for an option that does not suit the data.
+        """
+        largest = None if dataset.labels is None else int(np.bincount(dataset.labels).max())
+        facts = Facts(tuple(dataset.samples.shape), largest, dataset.background)
+        if device:
+            facts = facts._replace(gpu=device.gpu, policy=device.policy)
+        return self.completed(facts)
+
+    def completed(self, facts):
+        """Return the complete configuration for `Facts`; see `for_data`."""
+        config = self
+        for name, rule in RULES.items():
+            if getattr(config, name) in (None, "auto"):
+                config = dataclasses.replace(config, **{name: rule(config, facts)})
+        config._check_against(facts)
+        return config
 
     @property
     def simulated(self):
         """Whether the data are simulated points."""
-        return self.dataset in names.SIMULATED
+        return self.dataset in SIMULATED
 
     @property
     def named(self):
         """Whether the data set is known by its name, so that `dataset` is no path."""
-        return self.dataset in names.NAMES
+        return self.dataset in NAMES
+
+    @property
+    def policy(self):
+        """The Keras dtype policy of the two networks."""
+        return "float32" if self.mixed_precision == "off" else f"mixed_{self.mixed_precision}"
+
+    def check(self, given):
+        """Refuse options that exclude each other.
+
+        Args:
+            given: names of the options that were given.
+
+        Raises:
+            UserError: naming the options.
+        """
+        try:
+            self.outdir.encode()
+        except UnicodeEncodeError as error:  # TensorFlow could not write the export there
+            raise UserError("--outdir: expected the name of a folder in UTF-8, "
+                            f"got: {self.outdir!r}") from error
+        if self.resume and self.overwrite:
+            raise UserError("--resume and --overwrite contradict each other: expected one of them")
+        if self.devices != 1 and ":" in self.device:
+            raise UserError("--devices needs --device auto, cpu or gpu, "
+                            f"got: --device {self.device}")
+        self._check_shares()
+        if self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm:
+            raise UserError("--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing "
+                            "else bounds its discriminator, got: neither")
+        if self.label_smoothing and self.loss not in ("nonsaturating", "minimax"):
+            raise UserError("--label-smoothing needs --loss nonsaturating or minimax, "
+                            f"got: --loss {self.loss}")
+        if self.arch == "resnet" and self.bounded:
+            raise UserError("--spectral-norm and --dropout need --arch conv, dcgan or mlp, "
+                            "got: --arch resnet")
+        if self.simulated and self.augment == "adaptive":
+            raise UserError("--augment: expected for simulated points: none, got: adaptive")
+        for name, value in EXPECTED_OF_POINTS.items() if self.simulated else ():
+            if getattr(self, name) != value:
+                expected = "leave it out" if value is False else value
+                raise UserError(f"{flag(name)}: expected for simulated points: {expected}, "
+                                f"got: {getattr(self, name)}")
+        if {"lr", "lr_g", "lr_d"} <= set(given):
+            raise UserError("--lr has no effect beside --lr-g and --lr-d: expected one or both of "
+                            "them, or --lr")
+        if not self.resume:  # what these need may lie in the run to resume
+            self._check_effects(given)
+
+    def _check_effects(self, given):
+        """Refuse options that have no effect without others."""
+        for name in {"clusters", "components"} & set(given):
+            if self.condition == "none" and getattr(self, name):
+                raise UserError(f"{flag(name)} needs --condition labels or clusters, "
+                                "got: --condition none")
+        if "components" in given and 2 * self.components > self.latent_dim:
+            raise UserError(f"--components: expected at most half of --latent-dim, which is "
+                            f"{self.latent_dim}, got: {self.components}")
+        for name in ("gp_weight", "gp_interval"):
+            if name in given and self.gradient_penalty == "none":
+                raise UserError(f"{flag(name)} needs a --gradient-penalty, "
+                                "got: --gradient-penalty none")
+        if self.keep_best and not self.metrics_interval:
+            raise UserError("--keep-best needs --metrics-interval, got: --metrics-interval 0")
+        if "upsampling" in given and self.upsampling != "auto" and self.arch not in UPSAMPLED:
+            raise UserError(f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, "
+                            f"got: --arch {self.arch}")
+
+    def _check_shares(self):
+        if self.devices != "auto" and self.batch_size and self.batch_size % self.devices:
+            raise UserError(f"--batch-size: expected a multiple of {self.devices}, the number of "
+                            f"processes, got: {self.batch_size}")
+
+    def _check_against(self, facts):
+        """Refuse what the data are too few for."""
+        self._check_shares()
+        count = facts.shape[0]
+        if self.batch_size > count:
+            raise UserError(f"--batch-size: expected at most {count}, the number of training "
+                            f"samples, got: {self.batch_size}")
+        if self.condition == "labels" and facts.largest_class is None:
+            raise UserError("--condition: expected clusters or none, as "
+                            f"{os.path.basename(self.dataset)} has no labels, got: labels")
+        for name, most, each in (("clusters", facts.most_clusters(self), IMAGES_PER_CLUSTER),
+                                 ("components", facts.most_components, IMAGES_PER_COMPONENT)):
+            if self.condition != "none" and getattr(self, name) > most:
+                raise UserError(f"{flag(name)}: expected at most {most}, one for each {each} "
+                                f"images, got: {getattr(self, name)}")
+
+    @property
+    def bounded(self):
+        """Whether the discriminator has layers that residual blocks are not made of."""
+        return self.spectral_norm or self.dropout > 0
+
+    def resumed(self, saved, given):
+        """Return the configuration of a resumed run, and what it changes.
+
+        Args:
+            saved: dict, the interrupted run's configuration.
+            given: names of the options that were given to this process, whose values are
+                this configuration's.
+
+        Returns:
+            `(config, changes)`: the saved options with those given now, where they may
+            change; and dict of name → (before, now), for those that change what is learned.
+
+        Raises:
+            UserError: naming the first option that the run cannot be resumed with.
+        """
+        saved = check_saved(saved)
+        now = {name: getattr(self, name) for name in set(given) | {"outdir"}}
+        if "lr" in given:
+            now |= {name: self.lr for name in ("lr_g", "lr_d") if name not in given}
+        for field in dataclasses.fields(self):
+            name, before = field.name, saved[field.name]
+            if field.metadata["fixed"] and name in given and now[name] not in (before, "auto"):
+                raise UserError(f"{flag(name)}: the run to resume has {before}, got: {now[name]}")
+            if field.metadata["fixed"]:
+                now.pop(name, None)
+        if now.get("epochs", saved["epochs"]) < saved["epochs"]:
+            raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
+                            f"resume has, got: {now['epochs']}")
+        anew = {field.name: field.default for field in dataclasses.fields(self)
+                if field.name in FOR_ONCE}
+        if saved["device"].startswith("gpu"):
+            anew["device"] = "auto"  # this machine may have none
+        result = dataclasses.replace(self, **{**saved, **anew, **now, "resume": False})
+        result.check(given)
+        changes = {field.name: (saved[field.name], now[field.name])
+                   for field in dataclasses.fields(self)
+                   if field.metadata["group"] in ("objective", "training")
+                   and field.name in now.keys() - {*FOR_ONCE, "resume", "device"}
+                   and now[field.name] != saved[field.name]}
+        return result, changes
+
+    def following(self, leading, given):
+        """Return the chief's configuration with what is this process' own matter.
+
+        Args:
+            leading: dict, the chief's configuration.
+            given: names of the options that were given to this process.
+        """
+        own = {name: getattr(self, name) for name in OWN & set(given) | {"device"}}
+        return dataclasses.replace(self, **{**leading, **own})
 
 
-# What is not given has these values where the data are simulated points.
 POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(TrainConfig)
           if field.metadata["points"] is not None}
+EXPECTED_OF_POINTS = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
+UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
+# What may differ between the processes of a run: each one's own matter, or only the chief's.
+OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
+       "verbose"}
+# What was asked of an interrupted process is not asked of the one that continues.
+FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose", "join_timeout")
+
+
+def check_saved(saved):
+    """Return the options out of a checkpoint, all of them, checked like those of a command line."""
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    for name, value in sorted(saved.items()):
+        if name not in fields:
+            raise UserError(f"--resume: the checkpoint has an unknown option {name:.60}")
+        missing = value is None and name in ("image_size", "channels")  # points have none
+        if not missing and not could_be_given(fields[name], value):
+            raise UserError(f"--resume: the checkpoint has no usable {name}, got: {value!r:.60}")
+    return {name: saved.get(name, field.default) for name, field in fields.items()}
+
+
+# The defaults that depend on the data, the device or other options.
+
+LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
+FEW = 2_000  # images; of fewer, small batches or more channels cost residual networks variety
+EPOCHS = 3  # passes over the data, at least
+SMALL = 32  # pixels, up to which there is time for twice the channels
+CLUSTERS_PER_LABEL, CLUSTERS = 12, 256
+COMPONENTS, COMPONENTS_OF_PICTURES = 8, 16
+PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
+RESNET_PENALTY = 4  # times as much, for more variety
+WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
+OUTPUTS = {"resnet": "clip"}  # without an even background; others: tanh
+
+
+class Facts(NamedTuple):
+    """What the defaults depend on besides the options.
+
+    Attributes:
+        shape: of all samples, (N, H, W, C) of images, (N, 2) of points.
+        largest_class: number of images in it; None without labels.
+        background: of the images, see `Dataset.background`.
+        gpu: whether a GPU computes.
+        policy: Keras dtype policy that the device computes fastest with.
+    """
+
+    shape: tuple
+    largest_class: int | None = None
+    background: tuple | None = None
+    gpu: bool = False
+    policy: str = "float32"
+
+    @property
+    def images(self):
+        """Whether the samples are images."""
+        return len(self.shape) == 4
+
+    @property
+    def pictures(self):
+        """Whether the samples are images in color or larger than 32 pixels."""
+        return self.images and are_pictures(self.shape[1:])
+
+    def most_clusters(self, config):
+        """The largest number of clusters that there are images for."""
+        divided = self.largest_class if config.condition == "labels" else self.shape[0]
+        return max(1, divided // IMAGES_PER_CLUSTER)
+
+    @property
+    def most_components(self):
+        """The largest number of PCA coordinates that there are images for."""
+        return self.shape[0] // IMAGES_PER_COMPONENT
+
+
+class Size(NamedTuple):
+    """How large the networks are and how long they are trained."""
+
+    base_channels: int  # nearest the image
+    batch_size: int  # images a step
+    shown: int  # images of the whole run, at least
+
+
+def _size(config, facts):
+    if config.arch != "resnet":
+        return Size(32, 64, 100_000)
+    few = facts.shape[0] < FEW
+    size = Size(32, 32, 100_000) if few else Size(24, 16, 100_000)
+    if facts.gpu:  # takes a wider step of more images in nearly the same time
+        size = Size(32, 32, 200_000)
+    if few or facts.shape[1] > SMALL:
+        return size
+    return size._replace(base_channels=2 * size.base_channels)
+
+
+def _condition(config, facts):
+    return "clusters" if facts.largest_class is None else "labels"
+
+
+def _clusters(config, facts):
+    if config.condition == "none":
+        return 0
+    wanted = CLUSTERS_PER_LABEL if config.condition == "labels" else CLUSTERS
+    return min(wanted, facts.most_clusters(config))
+
+
+def _components(config, facts):
+    if config.condition == "none":
+        return 0
+    wanted = COMPONENTS_OF_PICTURES if facts.pictures else COMPONENTS
+    return min(wanted, config.latent_dim // 2, facts.most_components)
+
+
+def _arch(config, facts):
+    return "resnet" if facts.pictures and not config.bounded else "conv"
+
+
+def _upsampling(config, facts):
+    return "filtered" if facts.pictures and config.arch in UPSAMPLED else "plain"
+
+
+def _output(config, facts):
+    background = facts.background
+    if not facts.images:
+        return "auto"
+    if background and (config.arch == "resnet" or config.arch == "conv" and background.plain):
+        return "smooth"
+    if background and config.arch == "conv" and background.dark:
+        return "bright"
+    return OUTPUTS.get(config.arch, "tanh")
+
+
+def _augment(config, facts):
+    return "adaptive" if facts.images and facts.shape[0] < LITTLE_DATA else "none"
+
+
+def _gp_weight(config, facts):
+    if config.gradient_penalty == "wgan-gp":
+        return WGAN_GP_WEIGHT
+    # The same slope for each value makes a longer gradient in a larger image.
+    larger = max(1.0, math.prod(facts.shape[1:]) / 28**2) if facts.images else 1.0
+    return PENALTY_WEIGHT * larger * (RESNET_PENALTY if config.arch == "resnet" else 1)
+
+
+RULES = {  # option → its default; a later one may depend on an earlier one
+    "lr_g": lambda config, facts: config.lr,
+    "lr_d": lambda config, facts: config.lr,
+    "device": lambda config, facts: "gpu" if facts.gpu else "cpu",
+    "mixed_precision": lambda config, facts: (
+        "off" if facts.policy == "float32" else facts.policy.removeprefix("mixed_")),
+    "image_size": lambda config, facts: facts.shape[1] if facts.images else None,
+    "channels": lambda config, facts: facts.shape[3] if facts.images else None,
+    "condition": _condition,
+    "clusters": _clusters,
+    "components": _components,
+    "arch": _arch,
+    "upsampling": _upsampling,
+    "output": _output,
+    "augment": _augment,
+    "gp_weight": _gp_weight,
+    "base_channels": lambda config, facts: _size(config, facts).base_channels,
+    "batch_size": lambda config, facts: min(_size(config, facts).batch_size, facts.shape[0]),
+    "epochs": lambda config, facts: max(
+        EPOCHS, math.ceil(_size(config, facts).shown / facts.shape[0])),
+    "sample_interval": lambda config, facts: math.ceil(config.epochs / MOST_GRIDS),
+    "checkpoint_interval": lambda config, facts: math.ceil(config.epochs / MOST_CHECKPOINTS),
+}
+# What `--help` shows the defaults for.
+EXAMPLES = {"mnist": Facts((60_000, 28, 28, 1), largest_class=6_742),
+            "5,000 photos": Facts((5_000, 64, 64, 3)), "points": Facts((102_400, 2))}
+# These depend on more than that.
+UNSHOWN = {"dataset", "image_size", "channels", "device", "mixed_precision"}
 
 
 def make_parser():
     """Return the parser of the command line."""
-    return parser_of(
-        TrainConfig, GROUPS, prog="train_gan.py",
-        description="Train a generator and a discriminator against each other, save a picture "
-        "for every epoch, and export the generator as a SavedModel.",
-        epilog="Options may be spelled with underscores: --batch_size is --batch-size.",
+    parser = OptionParser(
+        prog="train_gan.py", usage="%(prog)s [OPTIONS]",
+        description="Train a generator and a discriminator against each other, save a sample grid "
+        "after every epoch, and export the generator as a SavedModel.",
+        epilog="Defaults that depend on the data are those of MNIST, of 5,000 color photos of 64 x "
+        "64 pixels, and of simulated points, on a CPU. Options may be spelled with underscores.",
     )
+    examples = {name: TrainConfig.from_options(
+        dataset="ring" if name == "points" else "mnist").completed(facts)
+        for name, facts in EXAMPLES.items()}
+    headings = {name: parser.add_argument_group(f"{name}: {GROUPS[name]}") for name in GROUPS}
+    for field in dataclasses.fields(TrainConfig):
+        add_option(headings[field.metadata["group"]], field, default_words(field, examples))
+    return parser
+
+
+def default_words(field, examples):
+    """Return an option's default in words, such as "64; points: 256"; "" for a switch."""
+    if field.default is False or field.name in UNSHOWN:
+        return ""
+    values = {name: getattr(config, field.name) for name, config in examples.items()}
+    values = {name: f"{value:.3g}" if isinstance(value, float) else str(value)
+              for name, value in values.items()}
+    first = values.pop("mnist")
+    if field.default == "auto":
+        first = f"auto: {first}"
+    return "; ".join([first, *(f"{name}: {value}" for name, value in values.items()
+                               if value != first.removeprefix("auto: "))])

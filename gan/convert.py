@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan.common.command_line import OptionParser, file, folder, one_of, whole_number
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
-from gan.common.options import OptionParser, file, folder, one_of, whole_number
 from gan.kinds import Images, kind_of
 from gan.metadata import find_export, read_metadata
 from gan.request import parse_seeds

@@ -16,10 +16,10 @@ from gan.evaluate.table import distance_of
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.curves import LiveCurves
 from gan.run.history import AUGMENTATION, CHANGED, metrics_in
-from gan.run.picture_steps import PictureSteps
 from gan.run.progress import in_calls
 from gan.training import GRADIENTS, MEASURES
 
+FIRST_PICTURE = 4  # steps, before which nothing but noise is to be seen
 LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1
 
 
@@ -31,6 +31,15 @@ def best_row(rows):
     """Return the first row of the history nearest to the data; None if none was measured."""
     measured = [row for row in rows if distance_of(row) is not None]
     return min(measured, key=distance_of, default=None)
+
+
+def early_steps(end):
+    """Return the steps before `end`, √2 times as far each, at which most of the change is seen."""
+    steps, step = [], float(FIRST_PICTURE)
+    while round(step) < end:
+        steps.append(round(step))
+        step *= 2**0.5
+    return steps
 
 
 class Loop:
@@ -58,8 +67,6 @@ class Loop:
         self.pictures, self.evaluator = pictures, evaluator
         self.phases, self.report = phases, report
         self.curves = LiveCurves(folder.loss_curves, history, self.config, phases)
-        self._picture_steps = PictureSteps(self.config.sample_interval,
-                                           trainer.feed.steps_per_epoch, self.config.epochs)
         self._tracing = True  # until the first call of the train step
 
     def run(self, stop):
@@ -86,7 +93,7 @@ class Loop:
         gc.freeze()  # what is there stays, and need not be searched again below
         for epoch in range(step // per_epoch + 1, self.config.epochs + 1):
             begun = int(self.state.step)
-            drawn = [at for at in self._picture_steps.within(epoch) if at > begun]
+            drawn = [at for at in self._early_steps(epoch) if at > begun]
             batches = feed.epoch_batches(epoch)[begun - (epoch - 1) * per_epoch :]
             for part in np.split(batches, [at - begun for at in drawn]):
                 if not self._train_part(epoch, part, drawn, stop):
@@ -185,6 +192,11 @@ class Loop:
                 return False
         return True
 
+    def _early_steps(self, epoch):
+        """Steps within an epoch at which there is a picture: of images, in the first one."""
+        early = epoch == 1 and not self.config.simulated
+        return early_steps(self.trainer.feed.steps_per_epoch) if early else []
+
     def _train(self, epoch, batches):
         began = time.perf_counter()
         # While it traces the first call, TensorFlow before 2.21 writes that its remapper failed.
@@ -225,7 +237,7 @@ class Loop:
         self.progress.epoch_line(row)
         self.board.scalars({name: row[name] for name in row if name not in ("epoch", CHANGED)},
                            epoch)
-        if self._picture_steps.after_epoch(epoch) or last:
+        if epoch % config.sample_interval == 0 or last:
             self._picture(epoch)
         self.history.write_csv(self.folder.history)
         if not last:  # the last epoch's curves are drawn when it is measured

@@ -4,9 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from gan.common.command_line import SIDES
 from gan.common.errors import UserError, describe_os_error
-from gan.common.options import SIDES
-from gan.data_options import FITS
+from gan.config import FITS
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
 MOST = 10_000  # of any number in it

@@ -9,15 +9,16 @@ import dataclasses
 import os
 from pathlib import Path
 
+from gan.common.command_line import OptionParser, add_option, folder, real_number, whole_number
 from gan.common.errors import UserError, printable, run_script
-from gan.common.options import OptionParser, add_option, folder, real_number, whole_number
+from gan.config import TrainConfig
 from gan.data.messages import one_line
-from gan.data_options import DataOptions
 
 MEGABYTE = 10**6
 # Of train_gan.py's options those that say what is written.
-OPTIONS = [field for field in dataclasses.fields(DataOptions)
-           if field.name not in ("dataset", "memory_share")]
+OPTIONS = [field for field in dataclasses.fields(TrainConfig)
+           if field.metadata["group"] == "data"
+           and field.name not in ("dataset", "memory_share")]
 
 
 def make_parser():
@@ -71,9 +72,11 @@ def write(options):
             raise UserError(f"{target}: expected a folder outside of {source}, as it would become "
                             "part of the data")
     refuse_foreign(target, options.force)
-    data = DataOptions(**{field.name: getattr(options, field.name, field.default)
-                          for field in OPTIONS})
+    given = {field.name: getattr(options, field.name) for field in OPTIONS
+             if hasattr(options, field.name)}
+    data = TrainConfig.from_options(dataset=source, **given)
     dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit)
+    data = data.for_data(dataset)
     index = write_shards(
         dataset, target, options.shard_size * MEGABYTE, options.seed, data.condition,
         data.clusters, data.components, admit=lambda: refuse_foreign(target, options.force))

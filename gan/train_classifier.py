@@ -4,10 +4,10 @@
 """
 
 
+from gan.common.command_line import OptionParser, file, whole_number
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing
-from gan.common.options import OptionParser, file, whole_number
 from gan.data.datasets import load_dataset
 from gan.evaluate.classifier import save_classifier
 from gan.evaluate.classifier_training import EPOCHS, train_classifier

@@ -10,6 +10,8 @@ import matplotlib
 import numpy as np
 import pytest
 
+from gan.config import Facts
+
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
         "--mixed-precision", "off"]
@@ -68,6 +70,11 @@ def run_module(name, *arguments):
     """Run one of the package's commands, such as gan.cache; returns the completed process."""
     command = [sys.executable, "-m", name, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def complete(config, shape, background=None, gpu=False):
+    """The complete configuration for unlabeled samples of a shape."""
+    return config.completed(Facts(shape, None, background, gpu))
 
 
 @pytest.fixture(scope="session")

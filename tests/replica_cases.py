@@ -10,7 +10,6 @@ import numpy as np
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.defaults import complete_for
 from gan.distributed.replica import SINGLE
 from tests.conftest import TINY
 
@@ -35,11 +34,11 @@ def train(replicas, dataset, name):
 
     policy, streamed, options = CASES[name]
     data = [] if "--dataset" in options else ["--dataset", str(dataset), "--clusters", "2"]
-    config, _ = TrainConfig.from_arguments([*data, *TINY, *options])
+    config, _ = TrainConfig.from_args([*data, *TINY, *options])
     dataset = load_dataset(config.dataset)
+    config = config.for_data(dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = build_trainer(config, dataset, conditioning, policy, streamed, replicas)
     batches = trainer.feed.epoch_batches(1)[:STEPS]
     if name == "overflow":  # in the row of the second process alone

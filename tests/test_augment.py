@@ -1,17 +1,13 @@
 import csv
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from gan.augment import DRAWS, MOST, PASSES, SURE, adapted, augment, mirrored
-from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.defaults import complete_for
-from gan.option_rules import continued
 from tests.conftest import TINY, run_script
 
 MIDDLE = 0.5  # of a draw: nothing added, nothing turned but mirrored colours
@@ -160,22 +156,6 @@ def test_a_run_notes_the_strength_and_keeps_it_over_a_resumption(tiny_npz, tmp_p
     assert f"augmentation {noted[2]:.2f}" in done.stdout
 
 
-def test_a_run_with_the_augmentation_of_an_earlier_version_is_named():
-    config, _ = TrainConfig.from_arguments(["--resume"])
-    saved = dataclasses.asdict(complete_for(config, (500, 28, 28, 1), "none"))
-    assert continued(config, saved | {"augment": False}, set())[0].augment == "none"
-    with pytest.raises(UserError, match="got one of an earlier version"):
-        continued(config, saved | {"augment": True}, set())
-
-
-def test_a_run_of_a_version_without_filters_goes_on_without():
-    config, _ = TrainConfig.from_arguments(["--resume"])
-    saved = dataclasses.asdict(complete_for(config, (500, 28, 28, 1), "none"))
-    del saved["upsampling"]
-    assert continued(config, saved, set())[0].upsampling == "plain"
-    assert continued(config, saved | {"upsampling": "filtered"}, set())[0].upsampling == "filtered"
-
-
 @pytest.mark.slow
 def test_nothing_of_the_changes_leaks_into_what_is_drawn(tensorflow, monkeypatch, tmp_path):
     from gan import training
@@ -187,12 +167,12 @@ def test_nothing_of_the_changes_leaks_into_what_is_drawn(tensorflow, monkeypatch
     data = np.where(inside, np.uint8([220, 20, 20]), np.uint8([255, 255, 255]))
     np.savez(tmp_path / "discs.npz", x_train=data)
     monkeypatch.setattr(training, "adapted", lambda strength, *_: strength)
-    config, _ = TrainConfig.from_arguments([
+    config, _ = TrainConfig.from_args([
         "--dataset", str(tmp_path / "discs.npz"), "--arch", "conv", "--base-channels", "16",
         "--condition", "none", "--batch-size", "32", "--epochs", "60"])
     dataset = load_dataset(config.dataset)
+    config = config.for_data(dataset)
     conditioning = condition_dataset(dataset, "none", None, 0)
-    config = complete_for(config, dataset.samples.shape, "none")
     trainer, sampler = training.build_trainer(config, dataset, conditioning)
     trainer.state.augmentation.assign(0.4)  # 40 % of images recoloured, 40 % with a hole
     for epoch in range(1, config.epochs + 1):

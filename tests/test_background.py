@@ -7,7 +7,6 @@ from gan.config import TrainConfig
 from gan.data.background import Background, background_of, find_background
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
-from gan.defaults import complete_for
 from tests.conftest import TINY, draw_shapes
 
 
@@ -110,8 +109,8 @@ def test_only_the_average_is_cleaned_and_never_the_textbooks(tensorflow, output,
     from gan.training import build_trainer
 
     dataset = Dataset("digits", digits(64))
-    config, _ = TrainConfig.from_arguments([*TINY, "--output", output])
-    config = complete_for(config, dataset.samples.shape, "none")
+    config, _ = TrainConfig.from_args([*TINY, "--output", output])
+    config = config.for_data(dataset)
     state = build_trainer(config, dataset, condition_dataset(dataset, "none", None, 0, 0))[0].state
     last = [network.layers[-1].name for network in (state.generator, state.average)]
     assert last == ["images", "clean_background" if clean else "images"]

@@ -7,8 +7,6 @@ from gan.config import TrainConfig
 from gan.data.components import LEVELS, Components, normal_levels
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
-from gan.defaults import complete_for
-from gan.option_rules import continued
 from tests.conftest import TINY
 
 
@@ -92,10 +90,10 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
     from gan import training
     from gan.distributed.replica import SINGLE
 
-    config, _ = TrainConfig.from_arguments(["--dataset", str(tiny_npz), *TINY])
+    config, _ = TrainConfig.from_args(["--dataset", str(tiny_npz), *TINY])
     dataset = load_dataset(config.dataset)
+    config = config.for_data(dataset)
     conditioning = condition_dataset(dataset, "labels", 2, 0, config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     trainer, _ = training.build_trainer(config, dataset, conditioning)
     assert conditioning.coordinate_count == 1  # of 320 images
     width = conditioning.vectors.shape[1]
@@ -115,11 +113,3 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
     expected = normal_levels()[conditioning.coordinates[: config.batch_size]]
     np.testing.assert_array_equal(given[0][:, :1], expected)
     assert np.unique(given[0][:, 1:]).size == given[0][:, 1:].size
-
-
-def test_runs_of_earlier_versions_go_on_without_components():
-    config, given = TrainConfig.from_arguments(["--resume"])
-    saved = vars(TrainConfig(lr_g=1e-3, lr_d=1e-3, epochs=5, batch_size=64,
-                             checkpoint_interval=1, base_channels=32)).copy()
-    del saved["components"]
-    assert continued(config, saved, given)[0].components == 0

@@ -1,12 +1,10 @@
-import dataclasses
 
 import pytest
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.data.background import Background
-from gan.defaults import complete_for
-from gan.option_rules import continued
+from tests.conftest import complete
 
 
 @pytest.mark.parametrize(("arguments", "shape", "weight"), [
@@ -16,8 +14,8 @@ from gan.option_rules import continued
     (["--gp-weight", "0.5"], (64, 64, 3), 0.5),
 ])
 def test_the_penalty_weighs_more_for_larger_images(arguments, shape, weight):
-    config, _ = TrainConfig.from_arguments(arguments)
-    assert complete_for(config, (60_000, *shape), "none").gp_weight == pytest.approx(weight)
+    config, _ = TrainConfig.from_args(arguments)
+    assert complete(config, (60_000, *shape)).gp_weight == pytest.approx(weight)
 
 
 @pytest.mark.parametrize(("arguments", "shape", "augment"), [
@@ -27,44 +25,39 @@ def test_the_penalty_weighs_more_for_larger_images(arguments, shape, weight):
     (["--dataset", "ring"], (500, 2), "none"),
 ])
 def test_few_images_are_augmented(arguments, shape, augment):
-    config, _ = TrainConfig.from_arguments(arguments)
-    assert complete_for(config, shape, "none").augment == augment
+    config, _ = TrainConfig.from_args(arguments)
+    assert complete(config, shape).augment == augment
 
 
 def test_points_have_defaults_of_their_own_that_give_way():
-    config, given = TrainConfig.from_arguments(["--dataset", "ring", "--epochs", "3"])
+    config, given = TrainConfig.from_args(["--dataset", "ring", "--epochs", "3"])
     assert config.arch == "mlp" and config.epochs == 3 and given == {"dataset", "epochs"}
-    assert TrainConfig.from_arguments([])[0].arch == "auto"
+    assert TrainConfig.from_args([])[0].arch == "auto"
 
 
 @pytest.mark.parametrize(("shape", "arch", "upsampling"), [
-    ((28, 28, 1), "conv", "plain"), ((32, 32, 1), "conv", "plain"), ((33, 33, 1), "resnet", "auto"),
-    ((28, 28, 3), "resnet", "auto"), ((256, 256, 3), "resnet", "auto")])
+    ((28, 28, 1), "conv", "plain"), ((32, 32, 1), "conv", "plain"),
+    ((33, 33, 1), "resnet", "plain"), ((28, 28, 3), "resnet", "plain"),
+    ((256, 256, 3), "resnet", "plain")])
 def test_pictures_have_residual_networks(shape, arch, upsampling):
-    config = complete_for(TrainConfig.from_arguments([])[0], (60_000, *shape), "none")
+    config = complete(TrainConfig.from_args([])[0], (60_000, *shape))
     assert (config.arch, config.upsampling) == (arch, upsampling)
-
-
-def test_stacked_digits_are_drawn_as_digits_are():
-    config, _ = TrainConfig.from_arguments(["--dataset", "stacked_mnist"])
-    config = complete_for(config, (128_000, 28, 28, 3), "planes")
-    assert (config.arch, config.upsampling, config.batch_size) == ("conv", "plain", 64)
 
 
 @pytest.mark.parametrize(("images", "size", "expected"), [
     (60_000, 28, 64), (1_000, 28, 64), (50, 28, 50),
     (60_000, 64, 16), (2_000, 64, 16), (1_999, 64, 32), (20, 64, 20)])
 def test_batches_depend_on_networks_and_data(images, size, expected):
-    config = TrainConfig.from_arguments([])[0]
+    config = TrainConfig.from_args([])[0]
     channels = 1 if size == 28 else 3
     shape = (images, size, size, channels)
-    assert complete_for(config, shape, "none").batch_size == expected
+    assert complete(config, shape).batch_size == expected
 
 
 def test_a_bounded_discriminator_has_no_residual_blocks():
     for arguments in (["--spectral-norm"], ["--dropout", "0.2"]):
-        config, _ = TrainConfig.from_arguments(arguments)
-        assert complete_for(config, (60_000, 64, 64, 3), "none").arch == "conv"
+        config, _ = TrainConfig.from_args(arguments)
+        assert complete(config, (60_000, 64, 64, 3)).arch == "conv"
 
 
 @pytest.mark.parametrize(("arguments", "shape", "upsampling"), [
@@ -73,15 +66,15 @@ def test_a_bounded_discriminator_has_no_residual_blocks():
     (["--upsampling", "plain"], (64, 64, 3), "plain")])
 def test_doublings_are_filtered_where_a_checkerboard_would_show(arguments, shape, upsampling):
     for arch in ("conv", "dcgan"):
-        config, _ = TrainConfig.from_arguments(["--arch", arch, *arguments])
-        assert complete_for(config, (60_000, *shape), "none").upsampling == upsampling
+        config, _ = TrainConfig.from_args(["--arch", arch, *arguments])
+        assert complete(config, (60_000, *shape)).upsampling == upsampling
 
 
 @pytest.mark.parametrize(("images", "arguments", "epochs"), [
     (60_000, [], 3), (33_334, [], 3), (33_333, [], 4), (621, [], 162), (621, ["--epochs", "3"], 3)])
 def test_few_images_are_shown_more_often(images, arguments, epochs):
-    config, _ = TrainConfig.from_arguments(arguments)
-    assert complete_for(config, (images, 64, 64, 3), "none").epochs == epochs
+    config, _ = TrainConfig.from_args(arguments)
+    assert complete(config, (images, 64, 64, 3)).epochs == epochs
 
 
 @pytest.mark.parametrize(("arguments", "shape", "output"), [
@@ -90,8 +83,8 @@ def test_few_images_are_shown_more_often(images, arguments, epochs):
     (["--arch", "dcgan"], (28, 28, 1), "tanh"), (["--arch", "mlp"], (28, 28, 1), "tanh"),
     (["--dataset", "ring"], (2,), "auto")])
 def test_the_output_follows_the_architecture(arguments, shape, output):
-    config, _ = TrainConfig.from_arguments(arguments)
-    assert complete_for(config, (60_000, *shape), "none").output == output
+    config, _ = TrainConfig.from_args(arguments)
+    assert complete(config, (60_000, *shape)).output == output
 
 
 @pytest.mark.parametrize(("arguments", "shape", "contrast", "output"), [
@@ -100,9 +93,9 @@ def test_the_output_follows_the_architecture(arguments, shape, output):
     (["--arch", "dcgan"], (28, 28, 1), 70, "tanh"),
     (["--output", "clip"], (28, 28, 1), 70, "clip")])
 def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output):
-    config, _ = TrainConfig.from_arguments(arguments)
+    config, _ = TrainConfig.from_args(arguments)
     background = Background((0,) * shape[2], contrast)
-    assert complete_for(config, (60_000, *shape), "none", background).output == output
+    assert complete(config, (60_000, *shape), background).output == output
 
 
 @pytest.mark.parametrize(("arguments", "images", "shape", "channels"), [
@@ -112,8 +105,8 @@ def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output
     (["--arch", "conv"], 2_000, (64, 64, 3), 32), (["--base-channels", "8"], 2_000, (64, 64, 3), 8),
     (["--dataset", "ring"], 2_000, (2,), 16)])
 def test_residual_networks_are_as_wide_as_there_is_time_for(arguments, images, shape, channels):
-    config, _ = TrainConfig.from_arguments(arguments)
-    assert complete_for(config, (images, *shape), "none").base_channels == channels
+    config, _ = TrainConfig.from_args(arguments)
+    assert complete(config, (images, *shape)).base_channels == channels
 
 
 @pytest.mark.parametrize(("arguments", "shape", "expected"), [
@@ -123,46 +116,35 @@ def test_residual_networks_are_as_wide_as_there_is_time_for(arguments, images, s
      (16, 8, 9)),
     ([], (60_000, 28, 28, 1), (32, 64, 3))])
 def test_residual_networks_on_a_gpu_are_wider_and_trained_longer(arguments, shape, expected):
-    config, _ = TrainConfig.from_arguments(arguments)
-    config = complete_for(config, shape, "none", gpu=True)
+    config, _ = TrainConfig.from_args(arguments)
+    config = complete(config, shape, gpu=True)
     assert (config.base_channels, config.batch_size, config.epochs) == expected
 
 
 @pytest.mark.parametrize(("grey", "output"), [(0, "bright"), (127, "bright"), (255, "tanh")])
 def test_white_is_brought_within_reach_on_dark_ground_only(grey, output):
-    config, _ = TrainConfig.from_arguments([])
+    config, _ = TrainConfig.from_args([])
     background = Background((grey,), 2)
-    assert complete_for(config, (60_000, 28, 28, 1), "none", background).output == output
+    assert complete(config, (60_000, 28, 28, 1), background).output == output
 
 
-@pytest.mark.parametrize(("arguments", "output"), [
-    ([], "clip"), (["--arch", "resnet"], "clip"), (["--arch", "dcgan"], "tanh"),
-    (["--arch", "mlp"], "tanh"), (["--dataset", "ring"], "auto")])
-def test_a_run_of_an_earlier_version_keeps_its_output(arguments, output):
-    config, _ = TrainConfig.from_arguments(["--resume"])
-    begun, _ = TrainConfig.from_arguments(arguments)
-    shape = (2,) if begun.simulated else (28, 28, 1)
-    saved = dataclasses.asdict(complete_for(begun, (60_000, *shape), "none"))
-    del saved["output"]
-    assert continued(config, saved, set())[0].output == output
-
-
-@pytest.mark.parametrize(("arguments", "components"), [
-    ([], None), (["--latent-dim", "32"], None), (["--latent-dim", "30"], 8),
-    (["--latent-dim", "6"], 3), (["--latent-dim", "1"], 0), (["--components", "32"], 32),
-    (["--components", "0"], 0), (["--dataset", "ring"], 0)])
-def test_half_of_the_latents_are_components_at_most(arguments, components):
-    assert TrainConfig.from_arguments(arguments)[0].components == components
+@pytest.mark.parametrize(("arguments", "shape", "components"), [
+    ([], (28, 28, 1), 8), ([], (64, 64, 3), 16), (["--latent-dim", "30"], (64, 64, 3), 15),
+    (["--latent-dim", "6"], (28, 28, 1), 3), (["--latent-dim", "1"], (28, 28, 1), 0),
+    (["--components", "32"], (28, 28, 1), 32), (["--components", "0"], (28, 28, 1), 0),
+    (["--condition", "none"], (28, 28, 1), 0), (["--dataset", "ring"], (2,), 0)])
+def test_half_of_the_latents_are_components_at_most(arguments, shape, components):
+    assert complete(TrainConfig.from_args(arguments)[0], (60_000, *shape)).components == components
 
 
 def test_more_components_than_that_are_refused():
     with pytest.raises(UserError, match="at most half of --latent-dim, which is 64, got: 33"):
-        TrainConfig.from_arguments(["--components", "33"])
+        TrainConfig.from_args(["--components", "33"])
 
 
 @pytest.mark.parametrize(("epochs", "interval"), [(5, 1), (40, 1), (41, 2), (162, 5)])
 def test_many_epochs_have_a_checkpoint_every_few(epochs, interval):
-    config, _ = TrainConfig.from_arguments(["--epochs", str(epochs)])
-    assert complete_for(config, (60_000, 28, 28, 1), "none").checkpoint_interval == interval
-    config, _ = TrainConfig.from_arguments(["--epochs", "99", "--checkpoint-interval", "7"])
-    assert complete_for(config, (60_000, 28, 28, 1), "none").checkpoint_interval == 7
+    config, _ = TrainConfig.from_args(["--epochs", str(epochs)])
+    assert complete(config, (60_000, 28, 28, 1)).checkpoint_interval == interval
+    config, _ = TrainConfig.from_args(["--epochs", "99", "--checkpoint-interval", "7"])
+    assert complete(config, (60_000, 28, 28, 1)).checkpoint_interval == 7

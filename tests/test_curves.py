@@ -33,7 +33,7 @@ def drawn(tmp_path, monkeypatch):
     monkeypatch.setattr("gan.drawing.plots.Figure", Kept)
 
     def draw(rows, *options):
-        config, _ = TrainConfig.from_arguments(list(options))
+        config, _ = TrainConfig.from_args(list(options))
         curves.draw_curves(tmp_path / "curves.png", rows, config)
         return figures[-1].axes, (tmp_path / "curves.png").read_bytes()
 

@@ -91,7 +91,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("module", ["gan.common.options", "numpy._core._multiarray_umath"])
+@pytest.mark.parametrize("module", ["gan.common.command_line", "numpy._core._multiarray_umath"])
 def test_ctrl_c_during_the_imports(script, module, tmp_path, tiny_run):
     arguments = {"train_gan.py": ["--dry-run"], "generate.py": ["--model", str(tiny_run[0])],
                  "make_gif.py": ["--images", str(tiny_run[0]), "--output", "a.gif"]}[script]

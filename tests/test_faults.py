@@ -17,12 +17,10 @@ from gan.common import files
 from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.defaults import complete_for
 from gan.metadata import read_metadata, verify
-from gan.option_rules import continued
 from gan.run.checkpoint import Checkpoint, load_newest
 from gan.run.folder import LOCK, RunFolder
-from tests.conftest import ROOT, TINY, run_script
+from tests.conftest import ROOT, TINY, complete, run_script
 
 
 def checkpoint(step):
@@ -169,36 +167,36 @@ def test_export_that_is_not_as_written_is_named(tiny_run, tmp_path):
 
 def begun(config):
     """Return the configuration of a run with these options, and as a checkpoint holds it."""
-    config = complete_for(config, (60_000, 28, 28, 1), "labels")
+    config = complete(config, (60_000, 28, 28, 1))
     return config, dataclasses.asdict(config)
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("epochs", "6"), ("epochs", 0), ("epochs", None),
+    ("epochs", "6"), ("epochs", 0), ("epochs", None), ("clusters", None),
     ("batch_size", None), ("loss", "none"), ("lr", None), ("lr", True), ("seed", 1.5),
     ("resume", 1), ("dataset", ["mnist"]), ("beta1", {}), ("image_size", 5),
 ])
 def test_saved_options_are_checked_like_given_ones(name, value):
-    config, given = TrainConfig.from_arguments([])
+    config, given = TrainConfig.from_args([])
     config, saved = begun(config)
-    assert continued(config, saved, given) == (config, {})
+    assert config.resumed(saved, given) == (config, {})
     with pytest.raises(UserError, match=f"no usable {name}, got: "):
-        continued(config, saved | {name: value}, given)
+        config.resumed(saved | {name: value}, given)
     with pytest.raises(UserError, match="unknown option other"):
-        continued(config, saved | {"other": 1}, given)
+        config.resumed(saved | {"other": 1}, given)
 
 
 def test_options_of_a_later_version_are_at_their_default_in_an_older_checkpoint():
-    config, given = TrainConfig.from_arguments([])
+    config, given = TrainConfig.from_args([])
     saved = begun(config)[1]
     del saved["memory_share"]
-    assert continued(config, saved, given)[0].memory_share == 0.5
+    assert config.resumed(saved, given)[0].memory_share == 0.5
 
 
 def test_what_is_changed_on_resuming_is_told():
-    before, _ = TrainConfig.from_arguments(["--lr-d", "0.001"])
-    now, given = TrainConfig.from_arguments(["--resume", "--lr", "0.01", "--ema", "0.9"])
-    config, changes = continued(now, begun(before)[1], given)
+    before, _ = TrainConfig.from_args(["--lr-d", "0.001"])
+    now, given = TrainConfig.from_args(["--resume", "--lr", "0.01", "--ema", "0.9"])
+    config, changes = now.resumed(begun(before)[1], given)
     assert (config.lr, config.lr_g, config.lr_d, config.ema) == (0.01, 0.01, 0.01, 0.9)
     assert changes == {"lr": (0.0015, 0.01), "lr_g": (0.0015, 0.01), "lr_d": (0.001, 0.01),
                        "ema": (0.998, 0.9)}
@@ -236,9 +234,9 @@ def test_large_float32_networks_train(tensorflow):
     from gan.data.datasets import load_dataset
     from gan.training import build_trainer
 
-    config, _ = TrainConfig.from_arguments(["--batch-size", "256"])
+    config, _ = TrainConfig.from_args(["--batch-size", "256"])
     mnist = load_dataset("mnist")
-    config = complete_for(config, mnist.samples.shape, "none")
+    config = config.for_data(mnist)
     conditioning = condition_dataset(mnist, "none", None, 0)
     trainer, _ = build_trainer(config, mnist, conditioning)
     batches = trainer.feed.epoch_batches(1)

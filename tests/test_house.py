@@ -14,8 +14,7 @@ LIGHT_WINGS = {"common", "data"}
 LIGHT_ROOMS = {"gan.config", "gan.evaluate.metrics", "gan.evaluate.coverage",
                "gan.evaluate.table", "gan.run.verdict",
                "gan.evaluate.equilibrium", "gan.evaluate.summary", "gan.run.folder",
-               "gan.run.checkpoint", "gan.run.progress", "gan.run.signals", "gan.report.live",
-               "gan.run.picture_steps"}
+               "gan.run.checkpoint", "gan.run.progress", "gan.run.signals", "gan.report.live"}
 
 
 def name_of(path):

@@ -18,7 +18,6 @@ from PIL import Image
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.defaults import complete_for
 from gan.drawing.images import enlarge, epoch_picture, write_png
 from gan.report.comparison import comparison_of
 from gan.report.content import RunContent
@@ -30,7 +29,7 @@ from gan.run.folder import RunFolder
 from gan.run.history import History
 from gan.run.ownership import is_own_file
 from gan.run.phases import Phases
-from tests.conftest import ROOT, TINY, run_script
+from tests.conftest import ROOT, TINY, complete, run_script
 
 EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
 
@@ -42,8 +41,8 @@ def report(*arguments, cwd):
 
 
 def config(*options):
-    config = TrainConfig.from_arguments(list(options))[0]
-    return dataclasses.asdict(complete_for(config, (60_000, 28, 28, 1), config.condition))
+    config = TrainConfig.from_args(list(options))[0]
+    return dataclasses.asdict(complete(config, (60_000, 28, 28, 1)))
 
 
 def row(epoch, **values):
@@ -291,7 +290,7 @@ def test_history_is_read_as_it_was(tmp_path):
 def live(folder, **settings):
     about = {"dataset": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
              "command": "python train_gan.py"}
-    config = complete_for(TrainConfig.from_arguments([])[0], (60_000, 28, 28, 1), "none")
+    config = complete(TrainConfig.from_args([])[0], (60_000, 28, 28, 1))
     return LiveReport(RunFolder(folder), config, History(), Phases(),
                       about, **settings)
 

@@ -13,7 +13,6 @@ from gan.config import TrainConfig
 from gan.data.datasets import load_dataset
 from gan.data.shard_writer import write_shards
 from gan.data.sharded_conditions import conditions_of
-from gan.defaults import complete_for
 from tests.conftest import TINY, run_module, run_script
 from tests.test_scripts import LONG, assert_same_run, start_training, wait_for
 from tests.test_training import assert_same, values
@@ -29,11 +28,11 @@ def sharded(tiny_npz, tmp_path_factory):
 def build(folder, streamed=True):
     from gan.training import build_trainer
 
-    config, _ = TrainConfig.from_arguments(["--dataset", str(folder), *TINY, "--clusters", "2"])
+    config, _ = TrainConfig.from_args(["--dataset", str(folder), *TINY, "--clusters", "2"])
     dataset = load_dataset(config.dataset)
+    config = config.for_data(dataset)
     conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     return build_trainer(config, dataset, conditioning, "float32", streamed)[0]
 
 

@@ -4,7 +4,6 @@ import pytest
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.defaults import complete_for
 from tests.conftest import TINY
 
 
@@ -14,11 +13,11 @@ def build(tiny_npz, *options, policy="float32", streamed=False):
     arguments = ["--dataset", str(tiny_npz), *TINY, *map(str, options)]
     if "--condition" not in options:
         arguments += ["--clusters", "2"]
-    config, _ = TrainConfig.from_arguments(arguments)
+    config, _ = TrainConfig.from_args(arguments)
     dataset = load_dataset(config.dataset)
+    config = config.for_data(dataset)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    config = complete_for(config, dataset.samples.shape, conditioning.kind, dataset.background)
     return build_trainer(config, dataset, conditioning, policy, streamed)[0]
 
 

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from gan.config import TrainConfig
-from gan.defaults import complete_for
 from gan.run.verdict import HINTS, verdict_of
-from tests.conftest import TINY, run_script
+from tests.conftest import TINY, complete, run_script
 
 REFERENCE = {"frechet": 1.0, "precision": 0.9, "recall": 0.8, "classes": 10}
 GOOD = {"frechet": 1.5, "precision": 0.88, "recall": 0.78, "classes": 10, "separation": 0.6,
@@ -22,8 +21,8 @@ def rows(*measured):
 
 def config_of(*options, shape=(28, 28, 1)):
     """The configuration as a run ends with it."""
-    config = TrainConfig.from_arguments(list(options))[0]
-    return complete_for(config, (60_000, *shape), config.condition)
+    config = TrainConfig.from_args(list(options))[0]
+    return complete(config, (60_000, *shape))
 
 
 @pytest.mark.parametrize(("measured", "kind"), [

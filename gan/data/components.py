@@ -12,8 +12,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from gan.data.sizes import IMAGES_PER_COMPONENT
+
 LEVELS = 256
-IMAGES_PER_COMPONENT = 250  # at least
 TURNS = 10
 LEAST_VARIANCE = 1e-6  # of a component, below which images are the same
 

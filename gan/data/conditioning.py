@@ -15,12 +15,12 @@ from gan.data.component_count import components_for
 from gan.data.components import Components
 from gan.data.conditions import Conditioning, from_groups, from_planes
 from gan.data.names import STACKED
+from gan.data.sizes import IMAGES_PER_CLUSTER
 
 CLUSTERS_PER_LABEL = 12
 CLUSTERS_WITHOUT_LABELS = 256
 CLUSTERS_OF_PLANE = 16
 GROUPS_OF_CLUSTERS = 10
-IMAGES_PER_CLUSTER = 16  # at least, or what is drawn for one is too much alike
 
 
 def condition_dataset(dataset, kind, clusters, seed, components=None):
@@ -29,8 +29,8 @@ def condition_dataset(dataset, kind, clusters, seed, components=None):
     Args:
         dataset: a `Dataset`.
         kind: "auto", "labels", "clusters", "planes" or "none"; see `TrainConfig.condition`.
-        clusters: how many clusters (within each label, in each plane, or in all); None: the
-            default, fewer for a small data set.
+        clusters: how many clusters (within each label, in each plane, or in all), at most: one
+            for each 16 images; None: the default.
         seed: of the k-means starts.
         components: how many principal components within the clusters, at most (fewer for
             few images); None: the default. There are none in planes, and without clusters.
@@ -39,7 +39,7 @@ def condition_dataset(dataset, kind, clusters, seed, components=None):
         A `Conditioning`.
 
     Raises:
-        UserError: for "labels" without labels, or more clusters than images.
+        UserError: for "labels" without labels.
     """
     kind = kind_for(dataset, kind)
     if kind == "none":
@@ -79,12 +79,7 @@ def _by_clusters(dataset, labelled, clusters, components, random):
         members = np.flatnonzero(groups == group)
         if len(members) == 0:
             continue
-        if clusters and clusters > len(members):
-            raise UserError(
-                f"--clusters: expected at most {len(members)}, the number of images "
-                f"to divide, got: {clusters}"
-            )
-        number = clusters or min(wanted, max(1, len(members) // IMAGES_PER_CLUSTER))
+        number = min(wanted, max(1, len(members) // IMAGES_PER_CLUSTER))
         found = k_means(features[members], number, random)
         # Clusters that came out empty leave no gap in the numbers.
         present, found = np.unique(found, return_inverse=True)

@@ -46,15 +46,28 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
         UserError: naming the file, what was expected and what arrived.
     """
     path = Path(name)
-    sharded = name not in NAMES and is_sharded(path)
-    pictures = name not in NAMES and not sharded and holds_pictures(path)
     if name not in NAMES and not os.path.lexists(path):
         raise UserError(_expected(name))
-    for option, value in (("image-size", image_size), ("channels", channels),
-                          ("skip-broken", skip_broken), ("fit", fit != "crop")):
-        if value and not pictures:
+    sharded = name not in NAMES and is_sharded(path)
+    pictures = name not in NAMES and not sharded and holds_pictures(path)
+    if pictures:
+        return _dataset(path.resolve().name, path,
+                        read_pictures(path, image_size, channels, skip_broken, fit))
+    dataset = ShardedDataset.of(path, read_index(path)) if sharded else _load(name, path)
+    # A complete configuration has the size of whatever was loaded.
+    given = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken or None,
+             "fit": None if fit == "crop" else fit}
+    shape = dataset.sample_shape
+    own = {"image-size": shape[0], "channels": shape[-1]} if len(shape) == 3 else {}
+    for option, value in given.items():
+        if value not in (None, own.get(option)):
             raise UserError(f"--{option}: expected a --dataset folder of pictures with it, "
                             f"got: {name}")
+    return dataset
+
+
+def _load(name, path):
+    """Load anything but a folder of pictures or shards."""
     if name in SIMULATED:
         return toy.simulate(name)
     if name == STACKED:
@@ -63,11 +76,6 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
         return _dataset("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
     if name == "fashion_mnist":
         return _dataset(name, name, _download_fashion_mnist())
-    if sharded:
-        return ShardedDataset.of(path, read_index(path))
-    if pictures:
-        arrays = read_pictures(path, image_size, channels, skip_broken, fit)
-        return _dataset(path.resolve().name, path, arrays)
     if os.path.isdir(path):
         return _dataset(path.resolve().name, path, read_idx_folder(path))
     if os.path.lexists(path):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan.common.command_line import SIDES
 from gan.common.errors import UserError
-from gan.common.options import SIDES
 from gan.data.messages import note, warn
 
 PART = 1024  # images converted at a time

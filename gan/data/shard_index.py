@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gan.common.command_line import SIDES
 from gan.common.errors import UserError, describe_os_error
-from gan.common.options import SIDES
 from gan.data.messages import listed
 from gan.data.order import STREAMS
 

@@ -8,13 +8,14 @@ import sys
 import threading
 
 from gan import __version__
+from gan.common.command_line import flag
 from gan.common.device import cores, import_tensorflow, use_gpu
 from gan.common.errors import STOP_SIGNALS, UserError, leave_abruptly
+from gan.config import OWN
 from gan.distributed.cluster import find_place
 from gan.distributed.meeting import meet, name_of
 from gan.distributed.replica import SINGLE, DismissedError, LostPartnerError, PartnerError
 from gan.distributed.watch import Watch
-from gan.option_rules import OWN, flag
 
 HEARTBEAT_SECONDS = 12  # without a sign of life, after which a process counts as gone
 FAREWELL_SECONDS = 10  # for telling the others why this process ends

@@ -8,9 +8,9 @@ generate.py draws.
 
 from pathlib import Path
 
+from gan.common.command_line import OptionParser, file, folder, one_of
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
-from gan.common.options import OptionParser, file, folder, one_of
 from gan.kinds import Images, kind_of
 from gan.metadata import find_export, read_metadata
 

@@ -8,10 +8,10 @@ import dataclasses
 import os
 from pathlib import Path
 
+from gan.common.command_line import OptionParser, file, folder
 from gan.common.errors import UserError, printable, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.common.leftovers import remove_leftovers
-from gan.common.options import OptionParser, file, folder
 
 COMPARISON = "comparison.html"
 

@@ -2,8 +2,8 @@
 
 import time
 
+from gan.common.command_line import flag
 from gan.evaluate.table import METRICS
-from gan.option_rules import flag
 from gan.report import sections
 from gan.report.curves import axes_of, compared_panels, thin
 from gan.report.document import document

@@ -12,8 +12,7 @@ from pathlib import Path
 from gan.common.errors import UserError, describe_os_error
 from gan.common.files import write_text
 from gan.common.leftovers import is_alive
-from gan.common.options import check_saved
-from gan.config import TrainConfig
+from gan.config import check_saved
 from gan.metadata import read_metadata
 from gan.report.content import RUNNING, RunContent
 from gan.report.curves import NETWORKS, SCORES
@@ -102,7 +101,7 @@ def read_run(path):
     config = _read_json(folder.config, OPTIONS)
     changes = config.pop("changes", [])
     try:
-        config = check_saved(TrainConfig, config)
+        config = check_saved(config)
     except UserError as error:
         raise UserError(f"{folder.config}: expected the options of a run ({error})") from error
     rows, summary = read_history(folder.history), {}

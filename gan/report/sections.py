@@ -3,11 +3,10 @@
 import dataclasses
 import shlex
 
-from gan.config import POINTS, TrainConfig
+from gan.common.command_line import flag
+from gan.config import GROUPS, POINTS, TrainConfig
 from gan.evaluate.table import METRICS
-from gan.option_rules import flag
 from gan.report.words import duration, escape, number, table
-from gan.train_options import GROUPS
 
 BETTER = {"lower": "lower is better", "higher": "higher is better",
           "reference": "the nearer to real, the better", "": ""}

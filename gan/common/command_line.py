@@ -1,0 +1,226 @@
+"""Command-line parser with one-line errors, and options declared as dataclass fields."""
+
+import argparse
+import ast
+import dataclasses
+import difflib
+import importlib.util
+import math
+import os
+import re
+import sys
+from pathlib import Path
+
+from gan import __version__
+from gan.common.errors import UserError
+
+SIDES = range(16, 257)  # pixels, of images that networks can be built for
+SHOWN = 60  # characters of a wrong value that its message repeats
+
+
+class OptionParser(argparse.ArgumentParser):
+    """An `ArgumentParser` with one-line errors, where `--batch_size` is `--batch-size`."""
+
+    def __init__(self, **settings):
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=28),
+            **settings,
+        )
+        self.add_argument("--version", action="version", version=f"{self.prog} {__version__}",
+                          help="show the version and exit")
+
+    def parse_args(self, args=None, namespace=None):
+        """Parse `args` (default: the process's); an error is a `UserError`."""
+        args = [_with_dashes(str(text)) for text in (sys.argv[1:] if args is None else args)]
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._explain_unknown(unknown[0]))
+        return namespace
+
+    def _explain_unknown(self, text):
+        name = text.split("=")[0]
+        known = [key for key in self._option_string_actions if key.startswith("--")]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        hint = f"did you mean {close[0]}?" if close else "see --help"
+        return f"unknown option: {name:.{SHOWN}} ({hint})"
+
+    def error(self, message):
+        raise UserError(re.sub(r"^argument (\S+?)(/\S+)?: ", r"\1: ", message))
+
+
+def _with_dashes(text):
+    """`--batch_size=8` → `--batch-size=8`; anything else stays as it is."""
+    if not text.startswith("--"):
+        return text
+    name, equals, value = text.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def flag(name):
+    """The option of a field: "gp_weight" → "--gp-weight"."""
+    return "--" + name.replace("_", "-")
+
+
+# Types of arguments: functions from the command line's text to the checked value.
+
+
+def whole_number(minimum, maximum=2**63 - 1):
+    """Return an argparse type for a whole number from `minimum` to `maximum`."""
+    return _number(int, "a whole number", minimum, maximum)
+
+
+def real_number(minimum, maximum=math.inf):
+    """Return an argparse type for a finite number from `minimum` to `maximum`."""
+    return _number(float, "a number", minimum, maximum)
+
+
+def _number(kind, name, minimum, maximum):
+    bounded = maximum not in (math.inf, 2**63 - 1)
+    expected = f"{name} from {minimum} to {maximum}" if bounded else f"{name} of at least {minimum}"
+
+    def parse(text):
+        try:
+            value = kind(text)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not minimum <= value <= maximum or value == math.inf:
+            raise _wrong(expected, text)
+        return value
+
+    return parse
+
+
+def _wrong(expected, text, why=""):
+    return argparse.ArgumentTypeError(f"expected {expected}, got: {text!r:.{SHOWN}}{why}")
+
+
+def folder(text):
+    """Argparse type for the name of a folder, in which `~` is the home folder."""
+    return _path(text, "a folder")
+
+
+def file(text):
+    """Argparse type for the name of a file, in which `~` is the home folder."""
+    return _path(text, "a file")
+
+
+def _path(text, kind):
+    path = os.path.expanduser(text)
+    if not text or "\0" in text:
+        raise _wrong(f"the name of {kind}", text)
+    if path.startswith("~"):  # of no user of this machine; a folder ~x is named ./~x
+        raise _wrong(f"the name of {kind}", text, " (no such home folder)")
+    return path
+
+
+def one_of(choices, kind=str):
+    """Return an argparse type for one of the given words, turned into a `kind`.
+
+    Args:
+        choices: tuple of str, or a function that returns one.
+        kind: of the value.
+    """
+
+    def parse(text):
+        words = choices() if callable(choices) else choices
+        if text not in words:
+            raise _wrong(f"one of {', '.join(words)}", text)
+        return kind(text)
+
+    return parse
+
+
+def registered(module, table):
+    """Return the names in a registry, without importing the module that holds it.
+
+    Importing the networks or losses takes seconds, as it starts TensorFlow.
+
+    Args:
+        module: its name, such as "gan.losses".
+        table: name of a dict in it that is written out with its keys.
+    """
+    if loaded := sys.modules.get(module):  # entries may have been added
+        return tuple(dict.fromkeys(_first(key) for key in getattr(loaded, table)))
+    for node in ast.parse(Path(importlib.util.find_spec(module).origin).read_text()).body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if isinstance(target, ast.Name) and target.id == table:
+            keys = [ast.literal_eval(key) for key in node.value.keys]
+            return tuple(dict.fromkeys(map(_first, keys)))
+    raise LookupError(f"{module} has no {table}")
+
+
+def _first(key):
+    return key[0] if isinstance(key, tuple) else key
+
+
+def device_name(text):
+    """An argparse type for "auto", "cpu", "gpu" or "gpu:N"."""
+    if not re.fullmatch(r"auto|cpu|gpu(:\d{1,3})?", text):
+        raise _wrong("auto, cpu, gpu or gpu:N", text)
+    return text
+
+
+def device_count(text):
+    """An argparse type for "auto" or a number of devices."""
+    return text if text == "auto" else whole_number(1, 1024)(text)
+
+
+# Options declared as fields of a dataclass.
+
+
+def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None):
+    """Declare one option.
+
+    Args:
+        default: its value when not given; None or "auto" where a rule decides.
+        group: name of its heading in `--help`.
+        help: what it does, with its unit, in at most 12 words.
+        parse: function from the command line's text to the checked value;
+            `bool` makes a switch.
+        metavar: the placeholder in `--help`.
+        fixed: whether a run keeps it for life: `--resume` refuses another value.
+        points: its value when not given and the data are simulated points.
+    """
+    metadata = {"group": group, "help": help, "parse": parse, "metavar": metavar, "fixed": fixed,
+                "points": points}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def choice(default, group, help, choices, **settings):
+    """Declare an option that takes one of a few words, a tuple or a function returning one."""
+    return option(default, group, help, one_of(choices), metavar=choices, **settings)
+
+
+def add_option(parser, field, default=""):
+    """Add the option that a field declares to a parser or a group of one.
+
+    What is not given stays out of what is parsed.
+
+    Args:
+        parser: `OptionParser` or a group of one.
+        field: of a dataclass, see `option`.
+        default: its default in words.
+    """
+    about = field.metadata
+    words = about["help"] + (f" (default: {default})" if default else "")
+    given = {"dest": field.name, "default": argparse.SUPPRESS, "help": words.replace("%", "%%")}
+    if about["parse"] is bool:
+        given |= {"action": "store_true"}
+    else:
+        metavar = about["metavar"]() if callable(about["metavar"]) else about["metavar"]
+        if isinstance(metavar, tuple):
+            metavar = "{" + ",".join(metavar) + "}"
+        given |= {"type": about["parse"], "metavar": metavar}
+    parser.add_argument(flag(field.name), **given)
+
+
+def could_be_given(field, value):
+    """Whether a command line can give a field this value."""
+    parse = field.metadata["parse"]
+    if parse in (bool, str):
+        return type(value) is parse
+    try:
+        return type(value) in (str, int, float) and parse(str(value)) == value
+    except argparse.ArgumentTypeError:
+        return False
