@@ -115,8 +115,8 @@ def test_a_generator_beside_the_data_is_found_out():
     point = {name: value for name, value in GOOD.items() if name != "frechet"}
     found = verdict_of(rows(point | {"modes": 0, "good": 0.0}), POINT_REFERENCE,
                        config_of("--dataset", "ring", "--loss", "wgan", shape=(2,)))
-    assert found.finding == ("nothing generated lies in the data: 0 of 8 modes and good points 0% "
-                             "of real points'")
+    assert found.finding == ("nothing generated lies in the data: 0 of 8 modes and 0% good points "
+                             "(real 99%)")
     assert "--loss" in found.hint
     found = verdict_of(rows(GOOD | {"frechet": 99, "precision": 0.01, "recall": 0.0}), REFERENCE,
                        config_of())

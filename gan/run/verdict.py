@@ -136,7 +136,8 @@ def _shortcomings(last, real):
         found.append(f"{last['modes']} of {real['modes']} modes")
     if shares.get("frechet", 0) > NEAR:
         found.append(f"the Fréchet distance is {shares['frechet']:.1f} times that of real images")
-    found += [f"{label} {shares[name]:.0%} of real {whose}'" for name, label, whose in (
-        ("precision", "precision is", "images"), ("recall", "recall is", "images"),
-        ("good", "good points are", "points")) if shares.get(name, 1) < CLOSE]
+    found += [f"{name} is {shares[name]:.0%} of real images'"
+              for name in ("precision", "recall") if shares.get(name, 1) < CLOSE]
+    if shares.get("good", 1) < CLOSE:
+        found.append(f"{last['good']:.0%} good points (real {real['good']:.0%})")
     return " and ".join(found) if len(found) < 3 else f"{', '.join(found[:-1])} and {found[-1]}"
