@@ -18,7 +18,7 @@ import os
 import sys
 from pathlib import Path
 
-from gan.common.errors import UserError, printable, run_script
+from gan.common.errors import UserError, printable, reading, run_script
 from gan.config import TrainConfig
 from gan.run.phases import Phases
 
@@ -175,7 +175,8 @@ def begin_or_continue(config, given, folder):
     from gan.run.checkpoint import load_newest
 
     checkpoint = load_newest(folder.checkpoints, warn)
-    config, changes = config.resumed(checkpoint.config, given)
+    with reading(folder.checkpoints, "a checkpoint of this version"):
+        config, changes = config.resumed(checkpoint.config, given)
     for name, (before, now) in changes.items():
         print(f"changed     {name} from {before} to {now}, from step {checkpoint.step:,} on")
     if "epochs" in changes and config.lr_decay > 0:
@@ -243,7 +244,7 @@ def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
         `(trainer, sampler)`: what takes the steps, and what draws from the EMA generator.
     """
     from gan.common.device import memory_bytes
-    from gan.run.checkpoint import assign_variables
+    from gan.run.checkpoint import assign_variables, differences
     from gan.training import build_trainer
 
     size = dataset.samples.nbytes
@@ -255,6 +256,9 @@ def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
     if checkpoint:
         assign_variables(state.variables(), checkpoint.variables)
     print(f"device      {device.name}{replicas.describe()}")
+    if checkpoint and (other := differences(checkpoint)):
+        print("note        the bits may differ from those of an uninterrupted run: "
+              + printable(other))
     print(f"precision   {config.policy} ({device.why})")
     if streamed:
         print(f"images      {size / 2**30:.2g} GiB, read from the disk while training")
@@ -280,7 +284,8 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes,
     from gan.run.summary import circumstances
 
     config, state = trainer.config, trainer.state
-    history = History(checkpoint.history if checkpoint else None)
+    with reading(folder.checkpoints, "a checkpoint of this version"):
+        history = History(checkpoint.history if checkpoint else None)
     history.note_changes(int(state.step), changes)
     folder.mark_pictures()
     folder.write_config(config, history.changes)

@@ -1,11 +1,11 @@
 """What an export says about itself: `assets.extra/gan.json` beside its SavedModel."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from gan.common.command_line import SIDES
 from gan.common.errors import UserError, describe_os_error
+from gan.common.files import read_json
 from gan.config import FITS
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
@@ -43,13 +43,8 @@ def read_metadata(path):
         )
     if not (path / METADATA).is_file():
         raise UserError(f"{path / METADATA}: expected the metadata of an export, got no file")
-    try:
-        metadata = json.loads((path / METADATA).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path / METADATA}: cannot be read: {describe_os_error(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path / METADATA}: expected JSON, got: {error}") from error
-    if not isinstance(metadata, dict) or not CHECKS.keys() <= metadata.keys():
+    metadata = read_json(path / METADATA, "the metadata of an export")
+    if not CHECKS.keys() <= metadata.keys():
         raise UserError(f"{path / METADATA}: expected the entries {', '.join(CHECKS)}, got others")
     for name, fits in (CHECKS | LATER_CHECKS).items():
         if name in metadata and not fits(metadata[name]):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import io
 import json
 import os
 import subprocess
@@ -15,10 +16,17 @@ import pytest
 
 from gan.common import files
 from gan.common.archive import read_archive, write_archive
-from gan.common.errors import UserError
+from gan.common.errors import UserError, reading
+from gan.common.files import read_json
 from gan.config import TrainConfig
 from gan.metadata import read_metadata, verify
-from gan.run.checkpoint import Checkpoint, load_newest
+from gan.run.checkpoint import (
+    Checkpoint,
+    differences,
+    environment,
+    load_checkpoint,
+    load_newest,
+)
 from gan.run.folder import LOCK, RunFolder
 from tests.conftest import ROOT, TINY, complete, run_script
 
@@ -48,14 +56,14 @@ def test_every_flipped_bit_of_an_archive_is_noticed(tmp_path):
     path = tmp_path / "a.npz"
     write_archive(path, {"w": np.arange(8.0)}, {"step": 3})
     whole, seen = path.read_bytes(), 0
-    arrays, _ = read_archive(path)
+    arrays, _ = read_archive(path, "numbers")
     for place in range(0, len(whole), 3):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
         # A name or a date in the directory may change without harm to the content.
         with contextlib.suppress(UserError):
-            found, description = read_archive(path)
+            found, description = read_archive(path, "numbers")
             assert description == {"format": 1, "step": 3}
             for name, array in arrays.items():
                 assert name not in found or (found[name] == array).all()
@@ -69,7 +77,77 @@ def test_archive_that_would_unpack_to_more_is_refused(tmp_path):
         archive.writestr("about.json", json.dumps({"format": 1}))
         archive.writestr("w.npy", bytes(10**6))
     with pytest.raises(UserError, match="compressed"):
-        read_archive(tmp_path / "a.npz")
+        read_archive(tmp_path / "a.npz", "numbers")
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    path = tmp_path / "step_000000001.npz"
+    member = io.BytesIO()
+    np.save(member, np.array([Attack()], object), allow_pickle=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("about.json", json.dumps({"format": 1}))
+        archive.writestr("w.npy", member.getvalue())
+    with pytest.raises(UserError, match="step_000000001.npz: expected a checkpoint, got a damaged"):
+        load_checkpoint(path)
+    assert not (tmp_path / "executed").exists()
+
+
+NOT_JSON = ["[]", "NaN", '{"a": Infinity}', '{"a": 1e999}', '{"a": ' + "9" * 400 + "}", "{",
+            "[" * 100_000, '{"a": "\x00"}', "\xff"]
+
+
+@pytest.mark.parametrize("text", NOT_JSON)
+def test_what_json_can_hold_and_no_run_writes_is_one_line(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match="a.json: expected a summary, got a damaged file"):
+        read_json(path, "a summary")
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device", "folder", "nothing"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, kind):
+    path = tmp_path / "a.json"
+    {"FIFO": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"),
+     "folder": path.mkdir, "nothing": lambda: None}[kind]()
+    with pytest.raises(UserError, match="a.json"):
+        read_json(path, "a summary")
+
+
+@pytest.mark.parametrize("error", [KeyError("a"), OverflowError("long"), RecursionError("deep"),
+                                   zipfile.BadZipFile("cut"), AttributeError("no dict")])
+def test_whatever_a_file_causes_names_it(error):
+    with pytest.raises(UserError, match=f"a.json: expected a summary.*{type(error).__name__}"), \
+            reading("a.json", "a summary"):
+        raise error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_files_and_folders_are_flushed_before_and_after_they_are_renamed(tmp_path, monkeypatch):
+    events, fsync, replace, rename = [], os.fsync, os.replace, os.rename
+
+    def note(handle):
+        events.append(("flushed", os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    for name, function in (("replace", replace), ("rename", rename)):
+        monkeypatch.setattr(os, name, lambda old, new, function=function: (
+            events.append(("renamed", os.path.basename(new))), function(old, new)))
+    files.write_text(tmp_path / "new" / "a.txt", "text")
+    assert events[0] == ("flushed", tmp_path.name)  # in which "new" was made
+    assert events[1][1].startswith(".gan-partial-")
+    assert events[2:] == [("renamed", "a.txt"), ("flushed", "new")]
+    events.clear()
+    with files.atomic_folder(tmp_path / "export") as temporary:
+        (temporary / "variables").mkdir()
+        (temporary / "variables/data").write_text("x")
+    flushed, after = events[: events.index(("renamed", "export"))], events[-1]
+    assert {"variables", "data"} <= {name for _, name in flushed}
+    assert after == ("flushed", tmp_path.name)
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "open"])
@@ -128,13 +206,44 @@ def test_lock_of_a_dead_process_is_taken_over(tmp_path):
         assert (tmp_path / LOCK).read_text() == str(os.getpid())
 
 
-@pytest.mark.parametrize("content", ["notes", "FIFO"])
+@pytest.mark.parametrize("content", ["notes", "FIFO", "folder"])
 def test_a_foreign_file_named_like_the_lock_stays(tmp_path, content):
     path = tmp_path / LOCK
-    os.mkfifo(path) if content == "FIFO" else path.write_text(content)
+    {"FIFO": lambda: os.mkfifo(path), "folder": path.mkdir,
+     "notes": lambda: path.write_text(content)}[content]()
+    assert RunFolder(tmp_path).training_process() is None
     with pytest.raises(UserError, match="did not write this"), RunFolder(tmp_path).locked():
         pass
-    assert path.exists() and (content == "FIFO" or path.read_text() == content)
+    assert path.exists() and (content != "notes" or path.read_text() == content)
+
+
+@pytest.mark.parametrize("kind", ["link", "broken link", "second name"])
+def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path, kind):
+    elsewhere, run = tmp_path / "counter", tmp_path / "run"
+    run.mkdir()
+    if kind != "broken link":
+        elsewhere.write_text("20260101")  # as a process number would be
+    if kind == "second name":
+        os.link(elsewhere, run / LOCK)
+    else:
+        (run / LOCK).symlink_to(elsewhere)
+    with pytest.raises(UserError, match="did not write this"), RunFolder(run).locked():
+        pass
+    assert RunFolder(run).training_process() is None
+    assert os.path.lexists(run / LOCK) and list(run.iterdir()) == [run / LOCK]
+    assert not elsewhere.exists() if kind == "broken link" else elsewhere.read_text() == "20260101"
+
+
+def test_a_checkpoint_tells_what_is_different_where_it_is_read(tensorflow, tmp_path, monkeypatch):
+    saved = dataclasses.replace(checkpoint(3), environment=environment())
+    saved.save(tmp_path)
+    saved = load_newest(tmp_path, pytest.fail)
+    assert differences(saved) == ""
+    other = saved.environment | {"processor": "another", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    other.pop("TensorFlow")
+    text = differences(dataclasses.replace(saved, version="0.1", environment=other))
+    assert "processor another then" in text and "TF_ENABLE_ONEDNN_OPTS 0 then" in text
+    assert "this project 0.1 then" in text and "TensorFlow not set then" in text
 
 
 def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):

@@ -46,7 +46,7 @@ def assert_same_run(first, second):
     assert history(first) == history(second)
     assert pictures(first) == pictures(second)
     assert (first / "loss_curves.png").read_bytes() == (second / "loss_curves.png").read_bytes()
-    a, b = (read_archive(list_checkpoints(folder / "checkpoints")[0])[0]
+    a, b = (read_archive(list_checkpoints(folder / "checkpoints")[0], "a checkpoint")[0]
             for folder in (first, second))
     assert a.keys() == b.keys()
     for name in a:

@@ -8,14 +8,12 @@ import contextlib
 import io
 import json
 import tempfile
-import tokenize
 import zipfile
-import zlib
 
 import numpy as np
 
-from gan.common.errors import UserError, describe_os_error
-from gan.common.files import atomic_file
+from gan.common.errors import reading
+from gan.common.files import atomic_file, parse_json
 
 FORMAT = 1
 ABOUT = "about.json"
@@ -46,37 +44,29 @@ def put_archive(file, arrays, about):
             archive.writestr(f"{name}.npy", buffer.getvalue())
 
 
-def read_archive(path):
+def read_archive(path, what):
     """Read what `write_archive` wrote.
 
     Args:
         path: the file, or one that is open.
+        what: it should be, such as "a checkpoint".
 
     Returns:
         `(arrays, about)`.
 
     Raises:
-        UserError: saying what is wrong with the file.
+        UserError: when it is damaged, compressed, pickled or of another format.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-                raise UserError("damaged: it has compressed parts")  # none are ever written
-            about = json.loads(archive.read(ABOUT))
-            arrays = {
-                name.removesuffix(".npy"): np.lib.format.read_array(
-                    io.BytesIO(archive.read(name)), allow_pickle=False
-                )
-                for name in archive.namelist() if name != ABOUT
-            }
-    except OSError as error:
-        raise UserError(f"cannot be read: {describe_os_error(error)}") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, MemoryError,
-            NotImplementedError, RuntimeError, RecursionError, SyntaxError,
-            tokenize.TokenError) as error:
-        raise UserError(f"damaged: {error}") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise UserError("not in this version's format")
+    where = "what arrived" if isinstance(path, io.BytesIO) else path
+    with reading(where, what), zipfile.ZipFile(path) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("it has compressed parts")  # none are ever written
+        about = parse_json(archive.read(ABOUT))
+        if about.get("format") != FORMAT:
+            raise ValueError("not in this version's format")
+        arrays = {name.removesuffix(".npy"):
+                  np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
+                  for name in archive.namelist() if name != ABOUT}
     return arrays, about
 
 

@@ -4,6 +4,7 @@ Only what every Python process holds anyway is imported here: this is the first
 module that a script imports, and answers Ctrl-C while the others are loaded.
 """
 
+import contextlib
 import errno
 import os
 import signal
@@ -112,11 +113,35 @@ def _outcome(name, main, received):
                 error.filename is None):  # of a file it is a UserError by now
             _discard_output()
             error = UserError(f"cannot write to standard output: {describe_os_error(error)}")
+        if _is_out_of_memory(error):
+            error = UserError(f"expected more memory than this process may use ({error!s:.200})")
         if not isinstance(error, UserError):
             raise
         message = printable(" ".join(str(error).split()))
         _complain(f"{name}: error: {message}")
         return error.exit_code
+
+
+@contextlib.contextmanager
+def reading(path, what):
+    """Turn whatever the content of a file of this program can cause into a `UserError`.
+
+    Our own files may be damaged or written by somebody else. Whoever uses their
+    content within this block needs no checks beyond those that give wrong results.
+
+    Args:
+        path: the file, named in the message.
+        what: it should be, such as "the summary of a run".
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {describe_os_error(error)}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error!s:.200}"
+        raise UserError(f"{path}: expected {what}, got a damaged file ({reason})") from error
 
 
 def printable(text):
@@ -132,6 +157,13 @@ def printable(text):
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in str(text)
     )
+
+
+def _is_out_of_memory(error):
+    """Whether Python, TensorFlow, a thread or a library asked for memory in vain."""
+    return (isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+            or "can't start new thread" in str(error) or "failed to map segment" in str(error)
+            or (isinstance(error, OSError) and error.errno == errno.ENOMEM))
 
 
 def describe_os_error(error):

@@ -1,17 +1,22 @@
-"""Files and folders that are either wholly there or not there at all."""
+"""Files and folders written whole or not at all, and files read with one line for any damage."""
 
 import contextlib
 import ctypes
+import json
+import math
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
-from gan.common.errors import UserError, describe_os_error
+from gan.common.errors import UserError, describe_os_error, reading
 from gan.common.leftovers import PREFIX, own_prefix
 
 BINARY = getattr(os, "O_BINARY", 0)  # on Windows
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a FIFO that is opened for reading would never answer
+MAX_JSON_BYTES = 2**26
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): this folder, swap
 
 
@@ -34,13 +39,14 @@ def atomic_file(path):
     path = Path(os.path.realpath(path))  # a link stays one
     temporary = _temporary_beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
     finally:
@@ -61,14 +67,36 @@ def atomic_folder(path):
     path = Path(os.path.realpath(path))  # a link stays one
     temporary = _temporary_beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         temporary.mkdir()
         yield temporary
+        for inside in (*temporary.rglob("*"), temporary):
+            sync(inside)
         _replace_folder(temporary, path)
+        sync(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync(path):
+    """Flush a file or the entries of a folder to the disk, where the system can."""
+    if os.name == "nt" and os.path.isdir(path):
+        return
+    handle = os.open(path, os.O_RDONLY | BINARY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folders(path):
+    """Create a folder with its parents, and flush their names to the disk."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
 
 
 def _temporary_beside(path):
@@ -118,6 +146,48 @@ def write_text(path, text):
         file.write(text.encode())
 
 
+def read_json(path, what):
+    """Read a JSON object that this program wrote.
+
+    Args:
+        path: the file.
+        what: it should be, such as "the summary of a run".
+
+    Returns:
+        dict without NaN, infinities or integers beyond 64 bits.
+
+    Raises:
+        UserError: when it cannot be read or is anything else.
+    """
+    flags = os.O_RDONLY | NO_WAIT | BINARY
+    with reading(path, what), open(os.open(path, flags), encoding="utf-8") as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_JSON_BYTES:
+            raise ValueError("not a regular file of at most 64 MiB")
+        return parse_json(file.read())
+
+
+def parse_json(text):
+    """Return the dict of a JSON object; ValueError for anything else, NaN included."""
+    content = json.loads(text, parse_constant=_no_number, parse_float=finite, parse_int=_whole)
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    return content
+
+
+def finite(text):
+    """Return the number in a text; ValueError for NaN and infinities."""
+    return float(text) if math.isfinite(float(text)) else _no_number(text)
+
+
+def _whole(text):
+    return int(text) if len(text) < 20 and abs(int(text)) < 2**63 else _no_number(text)
+
+
+def _no_number(text):
+    raise ValueError(f"expected numbers, got: {text:.20}")
+
+
 def make_folder(path, option):
     """Create the folder `path` and check that files can be made in it.
 
@@ -130,7 +200,7 @@ def make_folder(path, option):
     """
     path = Path(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folders(path)
         with tempfile.TemporaryFile(dir=path, prefix=own_prefix()):
             pass
     except OSError as error:

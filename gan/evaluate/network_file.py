@@ -55,7 +55,7 @@ def load_network(path, fingerprint, recipe=None):
     if not path.exists():
         return None
     try:
-        arrays, metadata = read_archive(path)
+        arrays, metadata = read_archive(path, "a network")
         if metadata["dataset"] != fingerprint or recipe not in (None, metadata.get("recipe")):
             return None
         statistics = tuple(arrays.pop(name) for name in STATISTICS)

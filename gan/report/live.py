@@ -2,15 +2,14 @@
 
 import csv
 import dataclasses
-import json
 import os
 import sys
 import time
 import traceback
 from pathlib import Path
 
-from gan.common.errors import UserError, describe_os_error
-from gan.common.files import write_text
+from gan.common.errors import UserError, reading
+from gan.common.files import finite, read_json, write_text
 from gan.common.leftovers import is_alive
 from gan.config import check_saved
 from gan.metadata import read_metadata
@@ -18,7 +17,7 @@ from gan.report.content import RUNNING, RunContent
 from gan.report.curves import NETWORKS, SCORES
 from gan.report.pictures import Embedded
 from gan.report.single import page_of
-from gan.run.folder import LOCK, RunFolder
+from gan.run.folder import RunFolder
 from gan.run.ownership import EPOCH_PICTURE, OPTIONS, SUMMARY
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
@@ -130,15 +129,12 @@ def read_history(path):
     """
     if not path.exists():
         return []
-    try:
+    with reading(path, "the history of a run"):
         with open(path, newline="", encoding="utf-8") as file:
             rows = [_numbers(row) for row in csv.DictReader(file)]
         if not all(row.keys() >= COLUMNS and row["epoch"] > 0 for row in rows):
             raise ValueError("columns are missing")
         return rows
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path}: expected the history of a run, got a broken file "
-                        f"({error})") from error
 
 
 def pictures_in(folder):
@@ -161,21 +157,16 @@ def name_of(path):
 
 def _numbers(row):
     whole = {"epoch", "step", "modes", "classes"}
-    return {name: value if name == "changed" else (int if name in whole else float)(value)
+    return {name: value if name == "changed" else (int if name in whole else finite)(value)
             for name, value in row.items() if value != ""}
 
 
 def _read_json(path, names):
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise UserError(f"{path.parent}: expected the folder of a run, got one without "
-                        f"{path.name}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {describe_os_error(error)}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: expected JSON, got: {error}") from error
-    if not isinstance(content, dict) or not content.keys() >= names:
+                        f"{path.name}")
+    content = read_json(path, f"the {path.stem} of a run")
+    if not content.keys() >= names:
         raise UserError(f"{path}: expected the {path.stem} of a run, got another file")
     return content
 
@@ -208,11 +199,9 @@ def _existing(path):
 
 
 def _state(folder, summary, done, epochs):
-    try:
-        if is_alive(int((folder.path / LOCK).read_text())):
-            return RUNNING
-    except (OSError, ValueError):
-        pass  # nobody is training there
+    process = folder.training_process()
+    if process and is_alive(process):
+        return RUNNING
     if not summary or summary.get("finished") != (done == epochs):  # more epochs were begun
         return "unfinished"
     return "finished" if done == epochs else "stopped"

@@ -1,14 +1,19 @@
 """The whole state of a run in one file that is either good or refused."""
 
 import dataclasses
+import functools
 import io
+import os
+import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from gan import __version__
 from gan.common.archive import put_archive, read_archive, write_archive
+from gan.common.device import cores
 from gan.common.errors import UserError
 
 BEST = "best.npz"  # the checkpoint of the best epoch, with --keep-best
@@ -20,7 +25,13 @@ CHECKS = {  # what the description of a checkpoint must hold
     "policy": lambda value: value in ("float32", "mixed_bfloat16", "mixed_float16"),
     "dataset": lambda value: isinstance(value, str),
     "history": lambda value: isinstance(value, dict),
+    "version": lambda value: isinstance(value, str),
+    "environment": lambda value: isinstance(value, dict),
 }
+KERNELS = ("TF_ENABLE_", "TF_XLA_", "XLA_", "ONEDNN_", "DNNL_", "OMP_NUM_", "TF_NUM_", "TF_DETERM",
+           "NVIDIA_TF32_")  # how the names of environment variables that choose kernels begin
+VECTORS = {"sse4_2", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
+           "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "bf16", "sve"}  # in /proc/cpuinfo
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,8 @@ class Checkpoint:
         history: dict, see `History.to_dict`.
         variables: dict of name → array, see `TrainState.variables`.
         conditions: dict of name → array, see `Conditioning.to_arrays`.
+        version: of this project.
+        environment: dict, see `environment`.
     """
 
     step: int
@@ -44,6 +57,8 @@ class Checkpoint:
     history: dict
     variables: dict
     conditions: dict
+    version: str = __version__
+    environment: dict = dataclasses.field(default_factory=dict)
 
     def save(self, folder):
         """Write the checkpoint and remove all but the newest two.
@@ -101,7 +116,7 @@ def load_newest(folder, warn):
         try:
             return load_checkpoint(path)
         except UserError as error:
-            warn(f"{path}: {error}; taking the one before it")
+            warn(f"{error}; taking the one before it")
     raise UserError(f"--resume: expected a whole checkpoint in {folder}, got only damaged ones")
 
 
@@ -111,9 +126,9 @@ def load_checkpoint(path):
     Raises:
         UserError: when it is damaged or no checkpoint.
     """
-    arrays, description = read_archive(path)
+    arrays, description = read_archive(path, "a checkpoint")
     if not all(name in description and fits(description[name]) for name, fits in CHECKS.items()):
-        raise UserError("not a checkpoint")
+        raise UserError(f"{path}: expected a checkpoint, got a damaged file (its description)")
     conditions = {name: array for name, array in arrays.items() if name.startswith(CONDITIONS)}
     variables = {name: array for name, array in arrays.items() if name not in conditions}
     return Checkpoint(**{name: description[name] for name in CHECKS}, variables=variables,
@@ -134,8 +149,44 @@ def take_checkpoint(state, conditioning, config, fingerprint, history):
         step=int(state.step), config=dataclasses.asdict(config), policy=state.policy,
         dataset=fingerprint, history=history.to_dict(),
         variables={name: value.numpy() for name, value in state.variables().items()},
-        conditions=conditioning.to_arrays(),
+        conditions=conditioning.to_arrays(), environment=environment(),
     )
+
+
+@functools.cache
+def environment():
+    """Return what the bits of a run depend on beside its options: dict of name → text."""
+    import keras
+    import tensorflow as tf
+
+    gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in tf.config.get_visible_devices("GPU")]
+    about = _processor()
+    chosen = {name: value for name, value in os.environ.items() if name.startswith(KERNELS)}
+    return {
+        "TensorFlow": tf.__version__, "Keras": keras.__version__, "GPU": ", ".join(gpus) or "none",
+        "processor": about.get("model name", platform.processor() or platform.machine()),
+        "vector instructions": " ".join(sorted(VECTORS & set(about.get("flags", "").split()))),
+        "cores": str(cores()), **dict(sorted(chosen.items())),
+    }
+
+
+def _processor():
+    """Return what Linux says of the first processor: dict of name → text."""
+    try:
+        text = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name.strip().replace("Features", "flags"): value.strip() for name, _, value in pairs}
+
+
+def differences(checkpoint):
+    """Return how this process differs from the one that wrote a checkpoint, in words; or ""."""
+    before = {"this project": checkpoint.version} | checkpoint.environment
+    now = {"this project": __version__} | environment()
+    return "; ".join(f"{name} {before.get(name, 'not set')} then, {now.get(name, 'not set')} now"
+                     for name in before | now if before.get(name) != now.get(name))
 
 
 def assign_variables(variables, arrays):

@@ -6,11 +6,12 @@ import errno
 import json
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import make_folder, write_text
+from gan.common.files import NO_WAIT, make_folder, write_text
 from gan.common.leftovers import finish_replacements
 from gan.drawing.images import read_png, write_png
 from gan.metadata import METADATA
@@ -23,6 +24,7 @@ except ImportError:  # Windows has no flock; two runs in one folder go unnoticed
     fcntl = None
 
 LOCK = ".train_gan.lock"
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a link may lead to somebody else's file
 
 
 class RunFolder:
@@ -157,14 +159,17 @@ class RunFolder:
 
     def _acquire(self):
         path = self.path / LOCK
-        if path.exists() and not _is_lock(path):
-            raise UserError(f"{path}: train_gan.py did not write this and would get in its way; "
-                            "move it, or choose another --outdir")
         while True:
             try:
-                lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+                lock = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW | NO_WAIT, 0o666)
             except OSError as error:
+                if os.path.lexists(path):  # a link, a folder, another user's
+                    raise _not_a_lock(path) from error
                 raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
+            owner = _owner_in(lock)
+            if owner is None:
+                os.close(lock)
+                raise _not_a_lock(path)
             try:
                 if fcntl:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -174,19 +179,29 @@ class RunFolder:
                           f"run there would go unnoticed ({describe_os_error(error)})",
                           file=sys.stderr)
                     return lock
-                owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
                 os.close(lock)
                 raise UserError(
                     f"--outdir: expected a folder that no other run writes to, got: {self.path} "
-                    f"(process {owner} is training there)"
+                    f"(process {owner or 'unknown'} is training there)"
                 ) from error
             # The former owner may have removed the file between the two calls.
             with contextlib.suppress(FileNotFoundError):
-                if os.fstat(lock).st_ino == path.stat().st_ino:
+                if os.fstat(lock).st_ino == path.lstat().st_ino:
                     with contextlib.suppress(OSError):  # full: the lock holds without the number
                         os.ftruncate(lock, 0)
-                        os.write(lock, str(os.getpid()).encode())
+                        os.pwrite(lock, str(os.getpid()).encode(), 0)
                     return lock
+            os.close(lock)
+
+    def training_process(self):
+        """Return the number of the process that says it trains here; None if none does."""
+        try:
+            lock = os.open(self.path / LOCK, os.O_RDONLY | NO_FOLLOW | NO_WAIT)
+        except OSError:
+            return None
+        try:
+            return int(_owner_in(lock) or 0) or None
+        finally:
             os.close(lock)
 
     def write_config(self, config, changes):
@@ -218,10 +233,15 @@ class RunFolder:
                             f"{describe_os_error(error)}") from error
 
 
-def _is_lock(path):
-    """Whether a file holds nothing, or the number of a process."""
-    try:
-        return path.is_file() and path.read_bytes()[:32].strip().decode().isdigit() or (
-            path.is_file() and path.stat().st_size == 0)
-    except (OSError, UnicodeDecodeError):
-        return False
+def _not_a_lock(path):
+    return UserError(f"{path}: train_gan.py did not write this and would get in its way; "
+                     "move it, or choose another --outdir")
+
+
+def _owner_in(lock):
+    """Return the process number in an open lock, "" in an empty one, None if it is no lock."""
+    state = os.fstat(lock)
+    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:  # also by another name
+        return None
+    owner = os.read(lock, 32)
+    return owner.decode() if owner.isdigit() or not owner else None

@@ -33,7 +33,7 @@ def is_own_file(path):
         bool; an empty file counts as own, as nothing is lost with it.
     """
     path = Path(path)
-    if not path.is_file():  # a folder, a FIFO, a device
+    if path.is_symlink() or not path.is_file():  # or a folder, a FIFO, a device
         return False
     try:
         if path.stat().st_size == 0:
