@@ -166,6 +166,26 @@ def test_leftovers_of_dead_processes_and_old_ones_are_removed(tmp_path, dead):
         of_process(living), of_process(living, elsewhere), *foreign}
 
 
+@pytest.mark.parametrize(("error", "alive"), [
+    (PermissionError(1, "Operation not permitted"), True),  # another user's
+    (ProcessLookupError(3, "No such process"), False), (None, True)])
+def test_files_of_living_processes_of_any_user_are_kept(tmp_path, monkeypatch, error, alive):
+    def kill(process, number):
+        assert number == 0
+        if error:
+            raise error
+
+    monkeypatch.setattr(os, "kill", kill)
+    path = tmp_path / of_process(os.getppid())
+    for clean in (leftovers.remove_leftovers, leftovers.finish_replacements):
+        path.write_text("x")
+        clean(tmp_path)
+        assert path.exists() == alive
+    (tmp_path / of_process(os.getpid())).write_text("x")  # the number was another's before
+    leftovers.remove_leftovers(tmp_path)
+    assert not (tmp_path / of_process(os.getpid())).exists()
+
+
 def test_a_run_puts_a_replaced_folder_back_and_leaves_what_is_being_written(tmp_path, dead):
     (tmp_path / ".gan-partial-old-export").mkdir()
     (tmp_path / ".gan-partial-old-export/a").write_text("old")
