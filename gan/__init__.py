@@ -1,3 +1,3 @@
 """Generative adversarial networks in flat Keras scripts, exported as SavedModels."""
 
-__version__ = "1.12.0"
+__version__ = "2.0.0"

@@ -1,8 +1,10 @@
 """The rules of the house: which room may enter which, and what starts fast."""
 
 import ast
+import shutil
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -97,3 +99,24 @@ def test_run_time_packages_are_the_agreed_ones():
     names = {line.split(">")[0].strip() for line in (ROOT / "requirements.txt").read_text().split()
              if line[0].isalpha()}
     assert names == {"tensorflow", "numpy", "matplotlib", "tqdm", "imageio"}
+
+
+def test_the_package_can_be_built_with_all_its_files(tmp_path):
+    pytest.importorskip("setuptools")
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "gan", source / "gan", ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("*.txt"), ROOT / "pyproject.toml",
+                 ROOT / "README.md", ROOT / "LICENSE"]:
+        shutil.copy(path, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation",
+               "--wheel-dir", tmp_path, source]
+    subprocess.run(command, capture_output=True, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        packed = set(wheel.namelist())
+    for path in (source / "gan").rglob("*"):
+        assert path.is_dir() or str(path.relative_to(source)) in packed, path
+    assert {"train_gan.py", "generate.py", "make_gif.py"} <= packed
+
+
+def test_importing_the_package_starts_nothing():
+    assert not {"tensorflow", "keras", "numpy"} & loaded_modules("import gan")

@@ -1,6 +1,7 @@
 """Being asked to stop: Ctrl-C, `kill`, a closed terminal, a time limit."""
 
 import signal
+import threading
 import time
 
 OUT_OF_TIME = -1  # the wish to stop of a process whose time is up
@@ -30,6 +31,8 @@ class StopRequest:
         self._former = {}
 
     def __enter__(self):
+        if threading.current_thread() is not threading.main_thread():
+            return self  # Python lets no other thread handle signals
         for number in self.SIGNALS:
             # A program started with nohup keeps ignoring SIGHUP.
             if signal.getsignal(number) is not signal.SIG_IGN:
