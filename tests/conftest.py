@@ -67,7 +67,7 @@ def heed_signals():
 
 
 def run_module(name, *arguments):
-    """Run one of the package's commands, such as gan.cache; returns the completed process."""
+    """Run one of the package's commands, such as gan.shards; returns the completed process."""
     command = [sys.executable, "-m", name, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 

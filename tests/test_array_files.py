@@ -1,6 +1,12 @@
 """Arrays and labels of every usual kind, and what stands in their place."""
 
+import gzip
+import io
 import os
+import pickle
+import struct
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -32,8 +38,89 @@ def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch):
     np.testing.assert_array_equal(mapped.images, BYTES)
     assert mapped.fingerprint == held.fingerprint
     np.savez(tmp_path / "a.npz", x_train=BYTES)
-    with pytest.raises(UserError, match="promises 4608"):
+    with pytest.raises(UserError, match="a.npz: expected at most 0 MiB of arrays together"):
         load_dataset(str(tmp_path / "a.npz"))
+    np.save(tmp_path / "a.npy", BYTES / 255)
+    with pytest.raises(UserError, match="save uint8 images"):  # its bytes would not fit either
+        load_dataset(str(tmp_path / "a.npy"))
+
+
+@pytest.mark.parametrize("kind", ["npz", "idx", "idx.gz"])
+def test_arrays_that_fit_one_by_one_but_not_together_are_refused_unread(tmp_path, monkeypatch,
+                                                                        kind):
+    images = BYTES[..., 0].copy()
+    path = tmp_path / ("a.npz" if kind == "npz" else "data")
+    if kind == "npz":
+        np.savez(path, x_train=images, x_test=images)
+    else:
+        path.mkdir()
+        for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"):
+            content = struct.pack(">4B3I", 0, 0, 8, 3, *images.shape) + images.tobytes()
+            if kind == "idx.gz":
+                name, content = f"{name}.gz", gzip.compress(content)
+            (path / name).write_bytes(content)
+    monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1)
+    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 2 * images.nbytes)
+    assert len(load_dataset(str(path)).test_images) == 6
+    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 2 * images.nbytes - 1)
+    monkeypatch.setattr("gan.data.arrays._read_bytes", None)
+    with pytest.raises(UserError, match="of arrays together"):
+        load_dataset(str(path))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_compressions_that_python_unpacks_without_a_limit_are_refused(tmp_path, compression,
+                                                                      damaged):
+    array = io.BytesIO()
+    np.save(array, BYTES)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as archive:
+        archive.writestr("x_train.npy", array.getvalue())
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    if damaged:
+        content[60:90] = bytes(30)
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(UserError, match="a.npz: x_train: .*got one compressed with"):
+        load_dataset(str(tmp_path / "a.npz"))
+
+
+def test_a_header_of_gigabytes_is_not_read(tmp_path):
+    with (zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+          archive.open("x_train.npy", "w") as file):
+        file.write(b"\x93NUMPY\x02\x00" + (2**28).to_bytes(4, "little"))
+        for _ in range(2**4):
+            file.write(b" " * 2**24)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="a.npz: x_train: expected a NumPy array"):
+        load_dataset(str(tmp_path / "a.npz"))
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+class Bomb:
+    """What unpickling must not build."""
+
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+@pytest.mark.parametrize("place", ["npy", "npz", "pickle", "member"])
+def test_nothing_is_unpickled(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    bomb = np.array([Bomb()] * 4, object)
+    path = tmp_path / ("a.npz" if place in ("npz", "member") else "a.npy")
+    if place == "npy":
+        np.save(path, bomb)
+    elif place == "npz":
+        np.savez(path, x_train=BYTES[:4], y_train=bomb)
+    elif place == "pickle":  # what np.load takes for one, whatever the file's name
+        path.write_bytes(pickle.dumps(Bomb()))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x_train.npy", pickle.dumps(Bomb()))
+    with pytest.raises(UserError, match="expected numbers|expected a NumPy array"):
+        load_dataset(str(path))
+    assert not (tmp_path / "unpickled").exists()
 
 
 @pytest.mark.parametrize("images", [

@@ -149,10 +149,10 @@ def test_npz_header_that_promises_too_much(tmp_path):
 @pytest.mark.parametrize(("content", "expected"), [
     (b"", "an empty file"),
     (b"hello world", "it starts with 00 00 08"),
-    (idx(GOOD)[:10], "expected sizes in the header"),
-    (idx(GOOD)[:-1], "expected 1024 bytes after the header, got: 1023"),
+    (idx(GOOD)[:10], "expected 3 sizes in the header"),
+    (idx(GOOD)[:-1], "expected 1024 bytes of data, got: 1023"),
     (idx(GOOD) + b"x", "expected 1024 bytes after the header, got: more"),
-    (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31), "expected sizes in the header"),
+    (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31), "MiB of arrays together"),
 ])
 def test_damaged_idx_files_are_named(tmp_path, content, expected):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(content)

@@ -1,15 +1,15 @@
 """Folders of pictures as people have them: any depth, any spelling, any shape, and changing."""
 
-import json
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.data import decode, picture_cache
+from gan.data import decode, pictures
 from gan.data.datasets import load_dataset
 from gan.data.layout import SPLITS
 from tests.conftest import TINY, run_script
@@ -21,7 +21,6 @@ SHADES = np.full((16, 16), 100, np.uint8)
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(picture_cache, "_in_use", set())
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def decoded(monkeypatch):
         names.append(os.path.basename(path))
         return decode.decode(path, form)
 
-    monkeypatch.setattr(picture_cache, "decode", count)
+    monkeypatch.setattr(pictures, "decode", count)
     return names
 
 
@@ -182,114 +181,85 @@ def test_each_fit_has_a_cache_of_its_own(folder, tmp_path, decoded):
     assert len(decoded) == 4 and len(cached(tmp_path)) == 2
 
 
-def test_only_what_is_new_is_decoded(folder, tmp_path, decoded, monkeypatch, capsys):
-    write_all(folder, ["b/1.png", "b/2.png", "b/3.png", "d/4.png"])
-    assert shades(load_dataset(str(folder)).images) == [0, 1, 2, 3]
-    headers = []
-    monkeypatch.setattr(picture_cache, "read_header",
-                        lambda path: headers.append(path) or decode.read_header(path))
-    decoded.clear()
-    # Before, within and after the known ones.
-    for name, shade in (("a/0.png", 10), ("b/12.png", 11), ("e/9.png", 12)):
-        write(folder / name, np.full((16, 16), shade, np.uint8))
-    write(folder / "b" / "2.png", np.full((16, 16), 13, np.uint8))
-    os.utime(folder / "b" / "2.png", (1, 1))
-    capsys.readouterr()
-    data = load_dataset(str(folder))
-    assert shades(data.images) == [10, 0, 11, 13, 2, 3, 12]
-    assert data.class_names == ("a", "b", "d", "e")
-    assert sorted(decoded) == ["0.png", "12.png", "2.png", "9.png"] and len(headers) == 4
-    assert capsys.readouterr().out == f"note: {folder}: 4 of 7 pictures are new or changed\n"
-    decoded.clear()
-    np.testing.assert_array_equal(load_dataset(str(folder)).images, data.images)
-    assert decoded == [] and len(headers) == 4
-    assert capsys.readouterr().out == ""
-
-
-def test_removed_pictures_decode_nothing(folder, tmp_path, decoded):
-    write_all(folder, ["1.png", "2.png", "3.png", "4.png"])
+def test_changed_pictures_are_decoded_anew_into_the_same_file(folder, tmp_path, decoded):
+    write_all(folder, ["1.png", "2.png", "3.png"])
     before = load_dataset(str(folder)).images
-    picture_cache._in_use.clear()  # as of another process
     decoded.clear()
     (folder / "2.png").unlink()
-    assert shades(load_dataset(str(folder)).images) == [0, 2, 3]
-    assert decoded == []
+    write(folder / "4.png", SHADES)
+    assert shades(load_dataset(str(folder)).images) == [0, 2, 100]
+    assert sorted(decoded) == ["1.png", "3.png", "4.png"]
     assert len(cached(tmp_path)) == 1  # the former one would only take space
-    assert shades(before) == [0, 1, 2, 3]  # whoever reads it goes on
+    assert shades(before) == [0, 1, 2]  # whoever reads it goes on
+    decoded.clear()
+    assert shades(load_dataset(str(folder)).images) == [0, 2, 100] and decoded == []
 
 
-def test_a_first_picture_in_colour_makes_all_of_them_anew(folder, decoded):
+def test_a_picture_of_the_same_size_and_time_is_seen_to_have_changed(folder, decoded):
+    for shade in range(2):
+        write(folder / f"{shade + 1}.bmp", np.full((16, 16), shade, np.uint8))
+    load_dataset(str(folder))
+    state = os.stat(folder / "1.bmp")
+    other = (folder / "2.bmp").read_bytes()
+    assert len(other) == state.st_size
+    time.sleep(0.02)  # the clock of a file system may go in steps
+    (folder / "1.bmp").write_bytes(other)
+    os.utime(folder / "1.bmp", ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert shades(load_dataset(str(folder)).images) == [1, 1]
+
+
+def test_a_first_picture_in_color_makes_all_of_them_anew(folder, decoded):
     write_all(folder, ["1.png", "2.png"])
     assert load_dataset(str(folder)).images.shape == (2, 16, 16, 1)
     write(folder / "3.png", colours((16, 16), (200, 0, 0)))
-    decoded.clear()
     assert load_dataset(str(folder)).images.shape == (3, 16, 16, 3)
-    assert sorted(decoded) == ["1.png", "2.png", "3.png"]
 
 
-def test_what_could_not_be_used_is_left_out_again_beside_new_pictures(folder, decoded, capsys):
-    write_all(folder, ["1.png", "3.png"])
-    (folder / "2.png").write_text("no picture")
-    load_dataset(str(folder), skip_broken=True)
-    decoded.clear()
-    write(folder / "0.png", SHADES)
-    assert shades(load_dataset(str(folder), skip_broken=True).images) == [100, 0, 1]
-    assert decoded == ["0.png"]
-    assert "1 of 4 pictures cannot be used: 2.png (broken" in capsys.readouterr().err
-    (folder / "2.png").unlink()
-    write(folder / "2.png", SHADES)
-    assert shades(load_dataset(str(folder)).images) == [100, 0, 100, 1]
-
-
-def test_a_damaged_former_cache_is_not_copied(folder, tmp_path, decoded, capsys):
-    write_all(folder, ["1.png", "2.png"])
-    load_dataset(str(folder))
-    (path,) = cached(tmp_path)
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
-    write(folder / "3.png", SHADES)
-    decoded.clear()
-    assert shades(load_dataset(str(folder)).images) == [0, 1, 100]
-    assert len(decoded) == 3 and "its checksum does not fit" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("damage", ["gone", "no files", "too many files"])
-def test_a_former_cache_that_another_process_removes_or_damages(folder, tmp_path, decoded,
-                                                                monkeypatch, damage):
-    write_all(folder, ["1.png", "2.png"])
-    load_dataset(str(folder))
-    (path,) = cached(tmp_path)
-    about = json.loads(path.with_suffix(".json").read_text())
-    siblings = picture_cache._siblings
-
-    def damage_after(*arguments):
-        found = siblings(*arguments)
-        if damage == "gone":
-            path.unlink()
-            path.with_suffix(".json").unlink()
-        else:
-            about["files"] = None if damage == "no files" else about["files"] * 2
-            path.with_suffix(".json").write_text(json.dumps(about))
-        return found
-
-    monkeypatch.setattr(picture_cache, "_siblings", damage_after)
-    write(folder / "3.png", SHADES)
-    decoded.clear()
-    assert shades(load_dataset(str(folder)).images) == [0, 1, 100] and len(decoded) == 3
-
-
-def test_caches_of_other_folders_stay(folder, tmp_path, decoded, monkeypatch):
-    monkeypatch.setattr(picture_cache, "FAMILY", 0)  # as if all had the same first digits
+def test_caches_of_other_folders_stay(folder, tmp_path, decoded):
     write_all(folder, ["1.png", "2.png"])
     shutil.copytree(folder, tmp_path / "other")
     for name in ("data", "other"):
         load_dataset(str(tmp_path / name))
-    picture_cache._in_use.clear()
     write(folder / "3.png", SHADES)
     load_dataset(str(folder))
     decoded.clear()
     assert shades(load_dataset(str(tmp_path / "other")).images) == [0, 1] and decoded == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX")
+def test_the_cache_is_for_its_owner_alone(folder, tmp_path, decoded):
+    write_all(folder, ["1.png", "2.png"])
+    (tmp_path / "cache" / "gan").mkdir(parents=True, mode=0o755)
+    load_dataset(str(folder))
+    path, = cached(tmp_path)
+    assert (tmp_path / "cache" / "gan").stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o666)  # anybody may have written there since
+    decoded.clear()
+    load_dataset(str(folder))
+    assert len(decoded) == 2 and path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX")
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_links_in_place_of_the_cache_are_not_followed(folder, tmp_path, place, capsys):
+    write_all(folder, ["1.png", "2.png"])
+    load_dataset(str(folder))
+    path, = cached(tmp_path)
+    victim = tmp_path / "victim"
+    if place == "file":
+        victim.write_text("mine")
+        path.unlink()
+        path.symlink_to(victim)
+    else:
+        path.parent.rename(victim)
+        path.parent.symlink_to(victim)
+        (victim / path.name).unlink()
+    assert shades(load_dataset(str(folder)).images) == [0, 1]
+    if place == "file":
+        assert victim.read_text() == "mine" and path.is_file() and not path.is_symlink()
+    else:
+        assert list(victim.iterdir()) == [] and "it is a link" in capsys.readouterr().err
 
 
 def draw_everything(folder):

@@ -1,4 +1,8 @@
 import os
+import re
+import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -138,6 +142,64 @@ def test_bombs_are_not_unpacked(tmp_path):
         load_dataset(str(tmp_path / "data"), image_size=16)
 
 
+@pytest.mark.parametrize(("name", "most", "expected"), [
+    ("MOST_PIXELS", 10**4 - 1, "100 x 100 pixels, expected at most 9,999 in all"),
+    ("MOST_BYTES", 16 * 10**4 - 1, "100 x 100 pixels of TIFF take 0 MiB to decode"),
+])
+def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(
+        tmp_path, monkeypatch, name, most, expected):
+    image = np.zeros((100, 100), np.uint8)
+    for file in ("a.tif", "b.tif"):
+        write(tmp_path / "data" / file, image)
+    monkeypatch.setattr(decode, name, most + 1)
+    assert len(load_dataset(str(tmp_path / "data"), image_size=16).images) == 2
+    shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setattr(decode, name, most)
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_dataset(str(tmp_path / "data"), image_size=16)
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    for number in range(8):
+        write(tmp_path / "data" / f"{number}.png", np.zeros((100, 100, 3), np.uint8))
+    monkeypatch.setattr(decode, "_memory", decode.SharedMemory(20 * 10**4))  # two at a time
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    lock, now, most = threading.Lock(), [], []
+    resized = decode._resized
+
+    def observe(*arguments):
+        with lock:
+            now.append(1)
+            most.append(len(now))
+        time.sleep(0.01)
+        with lock:
+            now.pop()
+        return resized(*arguments)
+
+    monkeypatch.setattr(decode, "_resized", observe)
+    assert len(load_dataset(str(tmp_path / "data"), image_size=16).images) == 8
+    assert max(most) == 2
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "F", "P", "CMYK"])
+def test_pictures_are_converted_in_tiles_as_if_at_once(monkeypatch, mode):
+    random = np.random.default_rng(0)
+    channels = {"RGBA": 4, "LA": 2, "CMYK": 4}.get(mode)
+    values = random.integers(0, 256, (70, 90, channels) if channels else (70, 90))
+    values = {"I;16": values * 257, "F": values / 255}.get(mode, values)
+    image = Image.fromarray(values.astype({"I;16": np.uint16, "F": np.float32}.get(mode, np.uint8)),
+                            mode if channels else None)
+    if mode == "P":
+        image = image.quantize(20)
+    found = []
+    for tile in (1024, 32):
+        monkeypatch.setattr(decode, "TILE", tile)
+        found.append(np.asarray(decode._upright_bytes(image.copy(), 3)))
+    np.testing.assert_array_equal(*found)
+    assert found[0].std() > 20
+
+
 def cached(tmp_path):
     return sorted((tmp_path / "cache" / "gan").glob("pictures_*.bin"))
 
@@ -158,7 +220,7 @@ def test_cache_is_used_until_a_file_changes(tmp_path, monkeypatch):
     np.testing.assert_array_equal(changed.images[..., 0], images[[0, 0, 2]])
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "about", "gone"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "about", "length", "empty", "gone"])
 def test_damaged_cache_is_made_anew(tmp_path, damage, capsys):
     images, _ = draw_shapes(3, 0)
     for number, image in enumerate(images):
@@ -168,9 +230,11 @@ def test_damaged_cache_is_made_anew(tmp_path, damage, capsys):
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[100] ^= 1
-    path.write_bytes(content[:50] if damage == "cut" else content)
     if damage == "about":
-        path.with_suffix(".json").write_text("{")
+        content[-60] ^= 1
+    if damage == "length":
+        content[-24:-16] = b"\xff" * 8
+    path.write_bytes(content[: {"cut": 50, "empty": 0}.get(damage)])
     if damage == "gone":
         path.unlink()
     data = load_dataset(str(tmp_path / "data"))

@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Each has a function make_parser().
 COMMANDS = ("gan.config", "generate", "make_gif", "gan.evaluate", "gan.report", "gan.playground",
-            "gan.convert", "gan.cache", "gan.shards")
+            "gan.convert", "gan.shards")
 OTHERS = {"--logdir"}  # options of other programs: TensorBoard's
 MODULES = {"train_gan.py": "gan.config", "generate.py": "generate", "make_gif.py": "make_gif"}
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import json
 import math
 import os
@@ -25,7 +26,8 @@ def atomic_file(path):
     """Open a temporary neighbour of `path` and rename it to `path` on success.
 
     A reader sees the old file or the new one, never a part of one; on an error
-    the old file stays and the temporary one is removed.
+    the old file stays and the temporary one is removed. In the cache folder the
+    file is for its owner alone, and takes the place of a link that lies there.
 
     Args:
         path: the file to write.
@@ -36,12 +38,16 @@ def atomic_file(path):
     Raises:
         UserError: when the file cannot be written, with the system's reason.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
+    private = Path(path).parent == cache_folder()
+    path = Path(path if private else os.path.realpath(path))  # elsewhere a link stays one
     temporary = _temporary_beside(path)
     try:
         make_folders(path.parent)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
-        with os.fdopen(handle, "wb") as file:
+        if private:
+            _make_private(path.parent)
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY,
+                         0o600 if private else 0o666)
+        with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -136,8 +142,40 @@ def _exchange(first, second):
 
 
 def cache_folder():
-    """The folder for what can be made again: $XDG_CACHE_HOME/gan or ~/.cache/gan."""
+    """The folder for what can be made again: $XDG_CACHE_HOME/gan or ~/.cache/gan.
+
+    It is for its owner alone, as it holds what private data became; see `atomic_file`.
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan"
+
+
+def _make_private(folder):
+    """Take a folder away from everybody else; a link, or somebody else's folder, is refused."""
+    state = os.lstat(folder)
+    if not stat.S_ISDIR(state.st_mode) or not _is_own(state):
+        raise PermissionError(errno.EPERM, "it is a link, or belongs to another user")
+    if state.st_mode & 0o077:
+        os.chmod(folder, 0o700)
+
+
+def open_cached(path):
+    """Open a file of the cache, neither through a link nor one that others could write.
+
+    Raises:
+        OSError: saying why it is not opened.
+    """
+    flags = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    state = os.fstat(file.fileno())
+    if not stat.S_ISREG(state.st_mode) or not _is_own(state) or (
+            os.name == "posix" and state.st_mode & 0o022):
+        file.close()
+        raise PermissionError(errno.EPERM, "it is no file of this user alone", str(path))
+    return file
+
+
+def _is_own(state):
+    return not hasattr(os, "geteuid") or state.st_uid == os.geteuid()
 
 
 def write_text(path, text):

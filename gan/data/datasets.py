@@ -11,8 +11,8 @@ from gan.data.arrays import read_idx_folder, read_npy, read_npz, require_file
 from gan.data.dataset import Dataset, ShardedDataset
 from gan.data.fingerprint import digest_images, fingerprint_of
 from gan.data.labels import number_labels, number_test_labels
+from gan.data.layout import holds_pictures
 from gan.data.names import NAMES, SIMULATED, STACKED
-from gan.data.picture_files import holds_pictures
 from gan.data.pictures import read_pictures
 from gan.data.pixels import to_pixels
 from gan.data.shard_index import is_sharded, read_index

@@ -28,6 +28,8 @@ def number_labels(labels, count, where):
     if len(values) > MAX_CLASSES:
         raise UserError(f"{where}: expected at most {MAX_CLASSES} classes, "
                         f"got: {len(values)} different labels")
+    if values.dtype.kind == "S":
+        values, numbers = _decoded(values, numbers)
     return numbers.reshape(-1).astype(np.int32), values.tolist()
 
 
@@ -56,12 +58,10 @@ def number_test_labels(labels, count, where, values):
 
 def _values(labels, count, where):
     """Return [N] whole numbers from 0 up, or strings."""
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8", "replace")
     if labels.shape not in ((count,), (count, 1)):
         return _from_one_hot(labels, count, where)
     labels = labels.reshape(-1)
-    if labels.dtype.kind == "U":
+    if labels.dtype.kind in "US":
         return labels
     low, high = labels.min(), labels.max()
     if labels.dtype.kind == "f":
@@ -80,9 +80,15 @@ def _from_one_hot(labels, count, where):
     if labels.ndim != 2 or len(labels) != count:
         raise UserError(f"{where}: expected one for each of {count} images, "
                         f"got: {list(labels.shape)}")
-    if (labels.dtype.kind == "U" or not np.isin(labels, (0, 1)).all()
+    if (labels.dtype.kind in "US" or not np.isin(labels, (0, 1)).all()
             or (np.count_nonzero(labels, axis=1) != 1).any()):
         raise UserError(f"{where}: expected one label an image or one-hot rows (a single 1 in "
                         f"each), got: {labels.dtype} {list(labels.shape)}; probabilities become "
                         "labels with y.argmax(axis=1)")
     return labels.argmax(axis=1)
+
+
+def _decoded(values, numbers):
+    """Decode the names of classes, as decoding all labels would take four times their memory."""
+    names, place = np.unique(np.char.decode(values, "utf-8", "replace"), return_inverse=True)
+    return names, place[numbers]

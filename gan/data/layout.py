@@ -1,10 +1,16 @@
-"""Which of a folder's pictures are for training, which for tests, and what their classes are."""
+"""Files below a folder of pictures, sorted into training and test pictures and into classes.
 
+Folders that all pictures share say nothing, so they are passed over. Then the first level
+of folders tells the classes, whatever lies deeper; a level whose folders are named like
+train and test (or validation) tells the parts instead, at the top or within the classes.
+"""
+
+import os
 import re
 from typing import NamedTuple
 
-from gan.common.errors import UserError
-from gan.data.decode import FORMATS_IN_WORDS
+from gan.common.errors import UserError, describe_os_error
+from gan.data.decode import FORMATS_IN_WORDS, is_picture
 from gan.data.messages import listed, note, one_line, warn
 
 # Folder names such as Train, training, train2017, test_images, Testing, val, Validation-Set.
@@ -12,29 +18,80 @@ SPLITS = {name: re.compile(rf"({words})[ _-]?(set|split|data|images|imgs)?[ _-]?
           for name, words in {
               "train": "train|training|trn", "test": "test|tests|testing|tst",
               "validation": "val|vals|valid|validate|validation|dev|eval|evaluation"}.items()}
+DEPTH = 6  # folders below which a picture makes a folder one of pictures
 
 
-class Found(NamedTuple):
-    """Pictures sorted by class and name."""
+class File(NamedTuple):
+    """A file below a folder, as it was when it was found."""
+
+    name: str  # its path from the folder
+    path: str
+    folders: tuple  # the names of the folders that lead to it
+    identity: tuple  # name, size and times, which change with the content
+
+
+class Part(NamedTuple):
+    """The training or the test pictures, sorted by class and name."""
 
     files: list  # of `File`
     labels: list  # the name of the class of each, empty without classes
 
 
-def arrange(folder, files):
-    """Sort pictures into training and test pictures, and each of these into classes.
+def holds_pictures(folder):
+    """Whether there is a picture in a folder or up to five folders below it."""
+    return os.path.isdir(folder) and any(
+        is_picture(file.path) for file in files_below(folder, DEPTH))
 
-    Folders that all pictures share say nothing, so they are passed over. Then
-    the first level of folders tells the classes, whatever lies deeper; a level
-    whose folders are named like train and test (or validation) tells the parts
-    instead, at the top or within the classes.
+
+def files_below(folder, depth=None):
+    """Yield a `File` for each file below a folder, sorted by the names of folders and files.
+
+    Hidden ones are passed over; links are followed, but not in a circle.
 
     Args:
-        folder: that the pictures lie in, for messages.
-        files: list of `File`, sorted.
+        folder: the folder.
+        depth: levels of folders that are looked into; None: all.
+
+    Raises:
+        UserError: for a folder that cannot be read.
+    """
+    def walk(path, folders, ancestors):
+        with os.scandir(path) as entries:
+            entries = sorted(entries, key=lambda entry: entry.name)
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if not entry.is_dir():
+                name = os.path.join(*folders, entry.name)
+                yield File(name, entry.path, folders, (name, *_state(entry)))
+            elif depth is None or len(folders) + 1 < depth:
+                state = os.stat(entry.path)
+                own = (state.st_dev, state.st_ino)
+                if own not in ancestors:
+                    yield from walk(entry.path, (*folders, entry.name), {*ancestors, own})
+
+    try:
+        state = os.stat(folder)
+        yield from walk(folder, (), {(state.st_dev, state.st_ino)})
+    except OSError as error:
+        raise UserError(f"{error.filename or folder}: cannot be read: "
+                        f"{describe_os_error(error)}") from error
+
+
+def _state(entry):
+    try:
+        state = entry.stat()
+    except OSError:  # a broken link, say
+        state = entry.stat(follow_symlinks=False)
+    # The time of the change cannot be set back, as that of the modification can.
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def arrange(folder, files):
+    """Sort a folder's pictures, a list of `File`, into parts and classes.
 
     Returns:
-        `(train, test)`, each a `Found`; test is None where there is none.
+        `(train, test)`, each a `Part`; test is None where there is none.
 
     Raises:
         UserError: when there are none, or some inside and some outside of classes.
@@ -54,7 +111,7 @@ def arrange(folder, files):
         return found, None
     tests = [(folders[len(inside):], file) for folders, file in parts["test"]]
     if not found.labels:  # nothing that folders of test pictures could be compared with
-        return found, Found([file for _, file in tests], [])
+        return found, Part([file for _, file in tests], [])
     return found, _classes(folder, tests, fewest=1)
 
 
@@ -118,7 +175,7 @@ def _part_of(name):
 
 
 def _classes(folder, entries, fewest=2):
-    """Return the `Found` pictures, with the first level of folders as classes.
+    """Return the `Part` pictures, with the first level of folders as classes.
 
     Fewer than `fewest` folders are no classes.
     """
@@ -132,6 +189,6 @@ def _classes(folder, entries, fewest=2):
             f"{min(classes)}/; move the pictures into a folder of their class"))
     names = sorted(classes)
     if len(names) < fewest:
-        return Found([file for _, file in entries], [])
-    return Found([file for name in names for file in classes[name]],
+        return Part([file for _, file in entries], [])
+    return Part([file for name in names for file in classes[name]],
                  [name for name in names for _ in classes[name]])

@@ -1,4 +1,4 @@
-"""Images of any usual layout and type → uint8 [N, H, W, C], where that needs no guess."""
+"""Conversion of image arrays of any usual layout and type to uint8 [N, H, W, C]."""
 
 import math
 from typing import NamedTuple
@@ -7,9 +7,10 @@ import numpy as np
 
 from gan.common.command_line import SIDES
 from gan.common.errors import UserError
+from gan.data.arrays import check_memory
 from gan.data.messages import note, warn
 
-PART = 1024  # images converted at a time
+PART_VALUES = 2**24  # converted at a time
 TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
 SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
 
@@ -25,21 +26,18 @@ BYTES, UNIT, SIGNED = Scale(0, 255), Scale(0, 1), Scale(-1, 1)
 
 
 def to_pixels(images, where, trained=None):
-    """Check images and bring them into the one form that is trained on.
+    """Check images and convert them to what is trained on, where that needs no guess.
 
     Args:
         images: [N, H, W], [N, H, W, C] or [N, C, H, W], C 1 or 3, H = W; bool,
             whole numbers in 0..255, or floats in [0, 1] or [-1, 1].
         where: the array's place, for messages.
-        trained: for test images: the training images, `(dtype, Scale)`, whose
-            scale counts if the type is the same.
+        trained: for test images: (dtype, `Scale`) of the training images; the scale
+            counts where the type is the same.
 
     Returns:
-        `(pixels, scale)`: uint8 [N, H, W, C] (the array itself if it has that
-        form already), and the `Scale` it had.
-
-    Raises:
-        UserError: when it takes a guess; it says what to do instead.
+        `(pixels, scale)`: uint8 [N, H, W, C], the array itself where it has that form
+        already, and the `Scale` that it had.
     """
     dtype = images.dtype
     images = _arranged(images, where)
@@ -53,21 +51,22 @@ def to_pixels(images, where, trained=None):
         scale = find_scale(images, where)
     if dtype != np.uint8:
         note(f"{where}: {dtype} from {scale.low} to {scale.high} became uint8 from 0 to 255")
-        images = _scaled(images, scale)
-    if scale == BYTES and not trained and not any(part.max() > 1 for part in _parts(images)):
+    if dtype != np.uint8 or not images.flags.c_contiguous:
+        images = _converted(images, scale, where)
+    if scale == BYTES and not trained and not any(part.max() > 1 for part in parts_of(images)):
         warn(f"{where}: no value is above 1, where 255 is white, so all of them are black")
     return images, scale
 
 
 def _arranged(images, where):
-    """Return [N, H, W, C] with sizes that can be trained on."""
+    """Return a view [N, H, W, C] with sizes that can be trained on."""
     if images.ndim == 3:
         images = images[..., None]
     shape = images.shape
     if (images.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3)
             and shape[2] == shape[3]):
         note(f"{where}: [N, C, H, W] {list(shape)} became [N, H, W, C]")
-        images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+        images = images.transpose(0, 2, 3, 1)
         shape = images.shape
     if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in (1, 3):
         raise UserError(
@@ -81,7 +80,7 @@ def _arranged(images, where):
 
 
 def _hint(shape):
-    """What may turn a wrong shape into a right one, in words, or nothing."""
+    """Return what may turn a wrong shape into a right one, or nothing."""
     hint = ""
     if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
         hint = f"unfold with x.reshape(-1, {side}, {side})"
@@ -97,17 +96,10 @@ def _hint(shape):
 
 
 def find_scale(images, where):
-    """Find which values of images are black and white.
-
-    Args:
-        images: [N, H, W, C] of any type.
-        where: the array's place, for messages.
-
-    Returns:
-        A `Scale`.
+    """Find which values of images [N, H, W, C] are black and white; returns a `Scale`.
 
     Raises:
-        UserError: when the values do not say.
+        UserError: when the values do not say, with a way to convert them.
     """
     kind = images.dtype.kind
     if images.dtype == np.uint8:
@@ -120,7 +112,7 @@ def find_scale(images, where):
     got = f"got: {images.dtype} from {low:g} to {high:g}"
     if not (math.isfinite(low) and math.isfinite(high)):
         raise UserError(f"{where}: expected finite numbers, {got}")
-    whole = kind in "ui" or all((part == np.rint(part)).all() for part in _parts(images))
+    whole = kind in "ui" or all((part == np.rint(part)).all() for part in parts_of(images))
     if whole and low >= 0 and high <= 255 and (high > 1 or kind in "ui"):
         return BYTES
     if kind == "f" and low >= 0 and high <= 1 + TOLERANCE:
@@ -134,15 +126,20 @@ def find_scale(images, where):
                     f"[-1, 1], {got}; convert with {hint}")
 
 
-def _scaled(images, scale):
-    """Return uint8, rounded, a part at a time."""
+def _converted(images, scale, where):
+    """Return uint8, rounded and C-contiguous."""
+    check_memory(images.size, where)
     pixels = np.empty(images.shape, np.uint8)
-    factor = 255 / (scale.high - scale.low)
-    for start in range(0, len(images), PART):
-        part = images[start : start + PART].astype(np.float32)
-        pixels[start : start + PART] = np.clip(np.rint((part - scale.low) * factor), 0, 255)
+    factor, start = 255 / (scale.high - scale.low), 0
+    for part in parts_of(images):
+        if images.dtype != np.uint8:
+            part = np.clip(np.rint((part.astype(np.float32) - scale.low) * factor), 0, 255)
+        pixels[start : start + len(part)] = part
+        start += len(part)
     return pixels
 
 
-def _parts(images):
-    return (images[start : start + PART] for start in range(0, len(images), PART))
+def parts_of(images):
+    """Yield images a part at a time, each of about as many values."""
+    size = max(1, PART_VALUES // max(1, images[0].size))
+    return (images[start : start + size] for start in range(0, len(images), size))

@@ -15,9 +15,9 @@ from gan.common.command_line import OptionParser, file, flag, folder, one_of, wh
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import load_dataset
+from gan.data.layout import holds_pictures
 from gan.data.messages import one_line
 from gan.data.names import NAMES, STACKED
-from gan.data.picture_files import holds_pictures
 from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata
 from gan.saved_generator import SavedGenerator
