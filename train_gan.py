@@ -30,31 +30,37 @@ def main():
     phases = Phases()
     config, given = TrainConfig.from_args()
 
-    from gan.distributed.cluster import find_place
-    from gan.distributed.joining import joined
-    from gan.distributed.launch import launch, processes_for
+    from gan.distributed.cluster import END, joined
     from gan.run.folder import RunFolder
-    from gan.run.summary import continuation
 
-    processes = processes_for(config.devices)
-    if processes > 1 and find_place() is None:
-        dataclasses.replace(config, devices=processes).check(given)
-        return launch(processes)
     folder = RunFolder(config.outdir)
-    with joined(config, continuation(folder, config.devices)) as replicas:
-        config = dataclasses.replace(config, devices=replicas.world_size)
-        if not replicas.chief:
-            return follow(config, given, replicas, phases)
+    with joined(config) as cluster:
+        if cluster and cluster.rank:
+            return work(config, given, cluster, phases)
+        config = dataclasses.replace(config, devices=count_devices(config, cluster))
         if config.resume and not folder.path.is_dir():
             raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "
                             "(no such folder)")
         with contextlib.nullcontext() if config.dry_run else folder.locked():
-            code = train(config, given | {"devices"}, folder, phases, replicas)
-        replicas.dismiss(code)
+            code = train(config, given | {"devices"}, folder, phases, cluster)
+        if cluster:
+            cluster.tell(END, str(code).encode())
         return code
 
 
-def train(config, given, folder, phases, replicas):
+def count_devices(config, cluster):
+    """Return over how many devices each batch is split."""
+    from gan.common.device import count_gpus, import_tensorflow
+
+    if cluster:
+        return cluster.world_size
+    if config.devices != "auto":
+        return config.devices
+    import_tensorflow(config.verbose)
+    return max(1, count_gpus())
+
+
+def train(config, given, folder, phases, cluster):
     """Load, build, train, export, measure, summarise.
 
     Args:
@@ -62,7 +68,7 @@ def train(config, given, folder, phases, replicas):
         given: names of the options that were given there.
         folder: `RunFolder`, locked unless this is a dry run.
         phases: `Phases`.
-        replicas: this process among those that train together; it leads.
+        cluster: `Cluster` whose chief this process is, or None.
 
     Returns:
         The exit code.
@@ -71,7 +77,7 @@ def train(config, given, folder, phases, replicas):
     with phases("data"):
         dataset = load_data(config, checkpoint)
     with phases("networks"):
-        device = start_device(config, checkpoint)
+        device = start_device(config, checkpoint, cluster)
     arch, config = config.arch, config.for_data(dataset, device)
     with phases("data"):
         conditioning = condition(config, dataset, checkpoint)
@@ -82,7 +88,7 @@ def train(config, given, folder, phases, replicas):
               + ("GPU" if device.gpu else "CPU"))
     with phases("networks"):
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,
-                                          replicas)
+                                          cluster)
     where = "this folder" if str(folder.path) == "." else printable(folder.path)
     print(f"output      {where}", flush=True)
     if config.dry_run:
@@ -91,6 +97,7 @@ def train(config, given, folder, phases, replicas):
         print("dry run: everything fits; nothing was trained or written")
         return 0
 
+    from gan.distributed.cluster import ORDER
     from gan.loop import DivergedError
     from gan.run.signals import StopRequest
 
@@ -98,7 +105,8 @@ def train(config, given, folder, phases, replicas):
         folder.clear()
     with StopRequest(phases.deadline(config.max_minutes)) as stop:
         loop = prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes, device)
-        replicas.hand_out(lambda: loop.checkpoint().to_bytes())
+        if cluster:
+            cluster.tell(ORDER, loop.checkpoint().to_bytes())
         try:
             finished = loop.run(stop)
         except DivergedError as error:
@@ -117,35 +125,34 @@ def train(config, given, folder, phases, replicas):
     return 0
 
 
-def follow(config, given, replicas, phases):
-    """Take part in the run that the chief leads, from the state that it hands out.
+def work(config, given, cluster, phases):
+    """Take part in the run that the chief leads, from the checkpoint that it sends.
 
     Nothing is written or printed, and nothing but the data need lie here.
 
     Args:
-        config, given, replicas, phases: as for `train`; this process does not lead.
+        config, given, phases: as for `train`.
+        cluster: `Cluster`; this process is not its chief.
 
     Returns:
         The exit code that the chief gives.
     """
-    from gan.distributed.orders import follow_orders
-    from gan.distributed.replica import DismissedError
+    from gan.distributed.cluster import RunEnded, follow
     from gan.run.checkpoint import load_checkpoint
     from gan.run.signals import StopRequest
 
     try:
-        checkpoint = load_checkpoint(io.BytesIO(replicas.hand_out()))
+        checkpoint = load_checkpoint(io.BytesIO(cluster.order()))
         config = config.following(checkpoint.config, given)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             dataset = load_data(config, checkpoint, "that the chief has")
-            device = start_device(config, checkpoint)
+            device = start_device(config, checkpoint, cluster)
             config = config.for_data(dataset, device)
             conditioning = condition(config, dataset, checkpoint)
-            trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint,
-                                        replicas)
+            trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint, cluster)
         with StopRequest(phases.deadline(config.max_minutes)) as stop:
-            follow_orders(trainer, stop)
-    except DismissedError as end:
+            follow(trainer, stop, cluster)
+    except RunEnded as end:
         return end.args[0]
 
 
@@ -224,12 +231,13 @@ def condition(config, dataset, checkpoint):
     return conditioning
 
 
-def start_device(config, checkpoint):
+def start_device(config, checkpoint, cluster):
     """Start TensorFlow; returns the `Device` that the networks run on."""
     from gan.common.device import find_device, import_tensorflow
 
     import_tensorflow(config.verbose)
-    device = find_device(config.mixed_precision, config.device)
+    device = find_device(config.mixed_precision, config.device,
+                         1 if cluster else config.devices, cluster.local_rank if cluster else 0)
     if checkpoint:
         return device._replace(why="as the run was begun")
     if config.simulated and config.mixed_precision == "off":
@@ -237,25 +245,30 @@ def start_device(config, checkpoint):
     return device
 
 
-def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
+def build_networks(config, dataset, conditioning, device, checkpoint, cluster):
     """Build the networks, with the checkpoint's state if there is one.
 
     Returns:
         `(trainer, sampler)`: what takes the steps, and what draws from the EMA generator.
     """
     from gan.common.device import memory_bytes
+    from gan.distributed.cluster import Leader
+    from gan.distributed.replica import replicas_on
     from gan.run.checkpoint import assign_variables, differences
     from gan.training import build_trainer
 
+    replicas = replicas_on(device.names, cluster)
     size = dataset.samples.nbytes
-    most = config.memory_share * memory_bytes() / replicas.local_count
+    most = config.memory_share * memory_bytes() / (
+        cluster.local_size if cluster else len(replicas))
     streamed = dataset.streamed or size > most
     trainer, sampler = build_trainer(config, dataset, conditioning, config.policy, streamed,
                                      replicas)
     state, steps = trainer.state, config.epochs * trainer.feed.steps_per_epoch
     if checkpoint:
         assign_variables(state.variables(), checkpoint.variables)
-    print(f"device      {device.name}{replicas.describe()}")
+    count = cluster.world_size if cluster else len(replicas)
+    print(f"device      {device.name}" + (f", one of {count} replicas" if count > 1 else ""))
     if checkpoint and (other := differences(checkpoint)):
         print("note        the bits may differ from those of an uninterrupted run: "
               + printable(other))
@@ -270,7 +283,7 @@ def build_networks(config, dataset, conditioning, device, checkpoint, replicas):
     step = int(state.step)
     print(f"plan        {config.epochs} epochs, {steps:,} steps of {config.batch_size} "
           f"{sampler.kind.name}" + (f", {step:,} of them done" if step else ""))
-    return trainer, sampler
+    return Leader(trainer, cluster) if cluster and not cluster.rank else trainer, sampler
 
 
 def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes, device):

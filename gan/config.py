@@ -152,11 +152,8 @@ class TrainConfig:
         "auto", "training", "device; auto: the first GPU, or else the CPU",
         device_name, metavar="{auto,cpu,gpu,gpu:N}")
     devices: int | str = option(
-        1, "training", "processes that share each batch; auto: one per GPU",
+        1, "training", "GPUs of this machine that share each batch, or auto: all",
         device_count, metavar="N|auto")
-    join_timeout: float = option(
-        25.0, "training", "seconds that processes wait for each other", real_number(1, 86400),
-        metavar="SECONDS")
     reduce_precision: str = choice(
         "float32", "training", "number format of gradients exchanged by processes",
         ("float32", "bfloat16", "float16"))
@@ -324,7 +321,7 @@ class TrainConfig:
     def _check_shares(self):
         if self.devices != "auto" and self.batch_size and self.batch_size % self.devices:
             raise UserError(f"--batch-size: expected a multiple of {self.devices}, the number of "
-                            f"processes, got: {self.batch_size}")
+                            f"devices, got: {self.batch_size}")
 
     def _check_against(self, facts):
         """Refuse what the data are too few for."""
@@ -407,7 +404,7 @@ UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
        "verbose"}
 # What was asked of an interrupted process is not asked of the one that continues.
-FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose", "join_timeout")
+FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
 
 
 def check_saved(saved):

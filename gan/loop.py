@@ -9,7 +9,6 @@ import numpy as np
 
 from gan.common.device import hidden_messages
 from gan.common.errors import UserError
-from gan.distributed.orders import lead
 from gan.drawing import images
 from gan.evaluate.evaluators import draw_samples
 from gan.evaluate.table import distance_of
@@ -182,7 +181,6 @@ class Loop:
             stop: `StopRequest`.
         """
         for call in in_calls(batches):
-            lead(self.trainer.replica, stop, len(call))
             self._train(epoch, call)
             step = int(self.state.step)
             if step in drawn:  # before a checkpoint of this step, which would pass it over

@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
+from gan.distributed.group import ReplicaGroup
 from gan.distributed.replica import SINGLE
 from gan.feed import Feed
 from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_penalty
@@ -205,12 +206,18 @@ class Trainer:
             UserError: when samples cannot be read from the disk any more.
         """
         try:
-            with self.replica.watched():
-                return self._run(*self.feed.arguments(batches))
+            arguments = self.feed.arguments(batches)
+            with self.replica.scope():
+                return self._run(*arguments)
         except tf.errors.OpError as error:
             if self.feed.failure:  # what TensorFlow made an error of its own of
                 raise self.feed.failure from error
             raise
+
+    def trace(self):
+        """Trace the step, as the first call of `train` would."""
+        with self.replica.scope():
+            self._run.get_concrete_function()
 
     def _steps(self, batches, stream=None):
         # Many steps in one call: no way through Python between two of them. The
@@ -228,7 +235,7 @@ class Trainer:
 
 
 def build_trainer(config, dataset, conditioning, policy="float32", streamed=False,
-                  replica=SINGLE):
+                  replicas=(SINGLE,)):
     """Build the networks of a run and what feeds them.
 
     Args:
@@ -237,14 +244,20 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
         conditioning: the `Conditioning` of its samples.
         policy: Keras dtype policy of the two networks.
         streamed: see `Feed`.
-        replica: this device among those that train together, see `gan.distributed.replica`.
+        replicas: the devices of this process that train together, see `gan.distributed.replica`.
 
     Returns:
-        `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
+        `(trainer, sampler)`: `Trainer` or `ReplicaGroup`, and `Sampler` of the EMA generator.
     """
-    feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed, replica)
-    steps, width = config.epochs * feed.steps_per_epoch, conditioning.vectors.shape[1]
-    state = TrainState(config, dataset.sample_shape, width, conditioning.coordinate_count, steps,
-                       policy, dataset.extent, replica, dataset.background)
-    sampler = Sampler(state.average, conditioning, config.latent_dim)
-    return Trainer(config, state, feed, replica), sampler
+    trainers = []
+    for replica in replicas:
+        with replica.scope():
+            feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed,
+                        replica)
+            state = TrainState(
+                config, dataset.sample_shape, conditioning.vectors.shape[1],
+                conditioning.coordinate_count, config.epochs * feed.steps_per_epoch, policy,
+                dataset.extent, replica, dataset.background)
+            trainers.append(Trainer(config, state, feed, replica))
+    sampler = Sampler(trainers[0].state.average, conditioning, config.latent_dim)
+    return (trainers[0] if len(trainers) == 1 else ReplicaGroup(trainers)), sampler

@@ -1,16 +1,17 @@
-"""Short trainings that one process and several take alike; run as a script, one of several."""
+"""Short trainings that one device and several take alike; run as a script, on several."""
 
 import json
-import os
 import sys
 import types
 
 import numpy as np
 
+from gan.common.device import find_device
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.distributed.replica import SINGLE
+from gan.distributed.cluster import joined
+from gan.distributed.replica import SINGLE, replicas_on
 from tests.conftest import TINY
 
 STEPS = 4  # after more, a value at the edge of a ReLU makes any two roundings differ
@@ -29,7 +30,7 @@ CASES = {  # name → (policy, whether the samples are streamed, options)
 
 
 def train(replicas, dataset, name):
-    """Take some steps; returns dict of name → array: every variable and the measures."""
+    """Take some steps; returns for each replica dict of name → array: variables and measures."""
     from gan.training import build_trainer
 
     policy, streamed, options = CASES[name]
@@ -50,28 +51,34 @@ def train(replicas, dataset, name):
     if trainer.state.augmentation is not None:  # few images, but it begins with nothing
         trainer.state.augmentation.assign(0.5)
     measures = np.array(trainer.train(batches))
-    return {"measures": measures, **{
-        name: variable.numpy() for name, variable in trainer.state.variables().items()}}
+    states = [trainer.state for trainer in getattr(trainer, "trainers", [trainer])]
+    return [{"measures": measures, **{name: variable.numpy()
+                                      for name, variable in state.variables().items()}}
+            for state in states]
+
+
+def run_cases(replicas, dataset, names):
+    """Return for each replica a dict of "case:variable" → array."""
+    found = [{} for _ in replicas]
+    for name in names:
+        for arrays, case in zip(found, train(replicas, dataset, name), strict=True):
+            arrays |= {f"{name}:{key}": value for key, value in case.items()}
+    return found
 
 
 def main():
-    """Run the cases as one of several processes and save what came out."""
-    index, addresses, dataset, target, names = json.loads(sys.argv[1])
-    from gan.distributed.joining import join
-
-    replicas = join(addresses, index)
-    assert replicas.hand_out(lambda: b"configuration") == b"configuration"
-    assert [m["i"] for m in replicas.exchange({"i": index})] == list(range(len(addresses)))
-    arrays = {f"{name}:{key}": value for name in names
-              for key, value in train(replicas, dataset, name).items()}
-    np.savez(target, **arrays)
-    os._exit(0)
+    """Run the cases and save what came out of each replica."""
+    count, dataset, targets, names = json.loads(sys.argv[1])
+    with joined(types.SimpleNamespace(devices=1)) as cluster:
+        device = find_device("off", "cpu", 1 if cluster else count)
+        found = run_cases(replicas_on(device.names, cluster), dataset, names)
+    for target, arrays in zip(targets, found, strict=True):
+        np.savez(target, **arrays)
 
 
 def alone(dataset, names):
-    """What one process makes of the cases, named as `main` saves it."""
-    return {f"{name}:{key}": value for name in names
-            for key, value in train(SINGLE, dataset, name).items()}
+    """Return what a single device makes of the cases, as a dict like those of `run_cases`."""
+    return run_cases([SINGLE], dataset, names)[0]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Several processes train as one would."""
+"""Several devices, and several machines, train as one device would."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,79 +14,121 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.distributed.cluster import Place, find_place, first_node
-from gan.distributed.launch import free_addresses, processes_for
-from gan.distributed.meeting import meet
-from gan.distributed.replica import EXIT_LOST, LostPartnerError, PartnerError
+from gan.distributed import cluster
+from gan.distributed.cluster import EXIT_LOST, KEY, Place, ReplicaError, find_place, first_node
 from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.replica_cases import CASES, alone
 
+SECRET = "a secret of the tests"
+
+
+def free_address():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def tf_config(index, addresses):
+    return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker",
+                                                                  "index": index}})
+
+
+def environments(count, key=SECRET):
+    """What tells each of several processes of this machine its place."""
+    addresses = [free_address(), *["127.0.0.1:1"] * (count - 1)]  # workers do not listen
+    return [os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", KEY: key,
+                          "TF_CONFIG": tf_config(index, addresses)} for index in range(count)]
+
+
+def on_devices(count, dataset, names, folder):
+    """Run the cases on several devices of one process."""
+    return run_cases(count, [[folder / f"{rank}.npz" for rank in range(count)]],
+                     [os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}], dataset, names)
+
 
 def in_processes(count, dataset, names, folder):
-    addresses = free_addresses(count)
-    files = [folder / f"{index}.npz" for index in range(count)]
+    """Run the cases in several processes with a device each."""
+    return run_cases(count, [[folder / f"{rank}.npz"] for rank in range(count)],
+                     environments(count), dataset, names)
+
+
+def run_cases(count, files, environments, dataset, names):
     running = [subprocess.Popen(
         [sys.executable, "-m", "tests.replica_cases",
-         json.dumps([index, addresses, str(dataset), str(file), names])], cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}, stderr=subprocess.PIPE, text=True)
-        for index, file in enumerate(files)]
+         json.dumps([count, str(dataset), list(map(str, targets)), names])], cwd=ROOT,
+        env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        for targets, environment in zip(files, environments, strict=True)]
     for process in running:
         _, errors = process.communicate(timeout=500)
         assert process.returncode == 0, errors[-3000:]
-    return [dict(np.load(file)) for file in files]
+    return [dict(np.load(file)) for targets in files for file in targets]
 
 
-def assert_workers_equal(workers):
-    for other in workers[1:]:
-        for name, value in workers[0].items():
+def assert_replicas_equal(replicas):
+    for other in replicas[1:]:
+        for name, value in replicas[0].items():
             np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
+def assert_close(found, expected, tolerance, prefix=""):
+    compared = [key for key in expected if key.startswith(prefix) and "optimizer" not in key]
+    assert len(compared) > 10
+    for key in compared:
+        np.testing.assert_allclose(found[key], expected[key], rtol=tolerance, atol=tolerance,
+                                   err_msg=key)
+
+
 @pytest.fixture(scope="module")
-def pair(tensorflow, tiny_npz, tmp_path_factory):
-    """What two processes made of the cases, and what one did."""
-    workers = in_processes(2, tiny_npz, list(CASES), tmp_path_factory.mktemp("pair"))
-    return workers, alone(tiny_npz, list(CASES))
+def single(tensorflow, tiny_npz):
+    return alone(tiny_npz, list(CASES))
 
 
-def test_processes_stay_equal_to_the_bit(pair):
-    assert_workers_equal(pair[0])
+@pytest.fixture(scope="module")
+def pair(tiny_npz, tmp_path_factory):
+    return on_devices(2, tiny_npz, list(CASES), tmp_path_factory.mktemp("pair"))
+
+
+def test_replicas_stay_equal_to_the_bit(pair):
+    assert_replicas_equal(pair)
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
     ("conv", 5e-6), ("dcgan", 5e-6), ("resnet", 5e-6), ("mlp", 5e-6), ("points", 5e-6),
     # Half precision rounds a sum by up to 2^-9 or 2^-12 of it, and Adam divides by its size.
     ("bfloat16", 2e-2), ("float16", 2e-2), ("reduced", 2e-2)])
-def test_two_processes_take_the_steps_of_one(pair, name, tolerance):
-    (first, _), single = pair
-    compared = [key for key in single if key.startswith(f"{name}:") and "optimizer" not in key]
-    assert len(compared) > 10
-    for key in compared:
-        np.testing.assert_allclose(first[key], single[key], rtol=tolerance, atol=tolerance,
-                                   err_msg=key)
+def test_two_replicas_take_the_steps_of_one(pair, single, name, tolerance):
+    assert_close(pair[0], single, tolerance, f"{name}:")
 
 
-def test_an_overflow_in_one_process_skips_the_step_in_all(pair):
-    (first, second), single = pair
+def test_an_overflow_in_one_replica_skips_the_step_in_all(pair, single):
     scales = [key for key in single if key.startswith("overflow:") and "optimizer" in key
               and single[key].shape == () and single[key] == 2.0**14]
     assert scales  # halved once, from 2^15
     for key in scales:
-        assert first[key] == second[key] == 2.0**14
-    weights = [value for key, value in first.items()
+        assert pair[0][key] == pair[1][key] == 2.0**14
+    weights = [value for key, value in pair[0].items()
                if key.startswith("overflow:") and "measures" not in key]
     assert all(np.isfinite(value).all() for value in weights)
 
 
+def test_two_processes_take_the_steps_of_one(tiny_npz, single, tmp_path):
+    names = ["conv", "reduced"]
+    workers = in_processes(2, tiny_npz, names, tmp_path)
+    assert_replicas_equal(workers)
+    assert_close(workers[0], single, 5e-6, "conv:")
+    assert_close(workers[0], single, 2e-2, "reduced:")
+
+
 @pytest.mark.slow
-def test_four_processes_take_the_steps_of_one(tensorflow, tiny_npz, tmp_path):
+@pytest.mark.parametrize("run", [on_devices, in_processes])
+def test_four_replicas_take_the_steps_of_one(tiny_npz, single, tmp_path, run):
     names = ["conv", "dcgan", "mlp", "points"]
-    workers, single = in_processes(4, tiny_npz, names, tmp_path), alone(tiny_npz, names)
-    assert_workers_equal(workers)
-    for key in single:
-        if "optimizer" not in key:
-            np.testing.assert_allclose(workers[0][key], single[key], rtol=1e-5, atol=1e-5,
-                                       err_msg=key)
+    workers = run(4, tiny_npz, names, tmp_path)
+    assert_replicas_equal(workers)
+    for name in names:
+        assert_close(workers[0], single, 1e-5, f"{name}:")
+
+
+# The program on two devices
 
 
 def saved(folder):
@@ -94,11 +137,11 @@ def saved(folder):
         return {name: file[name] for name in file.files if not name.startswith("about")}
 
 
-def begin(folder, dataset, *options):
-    command = [sys.executable, str(ROOT / "train_gan.py"), "--dataset", str(dataset), *TINY,
-               "--clusters", "2", "--devices", "2", "--outdir", str(folder), *options]
+def begin(folder, dataset, *options, program=("train_gan.py",), environment=None):
+    command = [sys.executable, *program, "--dataset", str(dataset), *TINY,
+               "--clusters", "2", "--outdir", str(folder), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            preexec_fn=heed_signals)
+                            cwd=ROOT, preexec_fn=heed_signals, env=environment)
 
 
 def wait_for_epoch(process):
@@ -106,30 +149,25 @@ def wait_for_epoch(process):
     for line in process.stdout:
         lines.append(line)
         if line.startswith("epoch "):
-            return lines
+            return
     raise AssertionError("".join(lines))
 
 
-def children(process):
-    listed = (f"/proc/{process.pid}/task/{process.pid}/children")
-    with open(listed) as file:
-        return [int(number) for number in file.read().split()]
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-def test_a_request_to_one_process_stops_all_and_the_run_goes_on_bit_for_bit(tiny_npz, tmp_path):
-    epochs = ["--epochs", "12"]
+@pytest.mark.skipif(sys.platform != "linux", reason="finds sockets in /proc")
+def test_a_run_on_two_devices_listens_nowhere_and_goes_on_bit_for_bit(tiny_npz, tmp_path):
+    options = ["--epochs", "12", "--devices", "2"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    done = begin(whole, tiny_npz, *epochs)
+    done = begin(whole, tiny_npz, *options)
     output = done.communicate(timeout=300)[0]
     assert done.returncode == 0, output
-    assert "one of 2 processes" in output
-    assert json.loads((whole / "summary.json").read_text())["processes"] == 2
+    assert "one of 2 replicas" in output
+    assert json.loads((whole / "summary.json").read_text())["devices"] == 2
 
-    stopped = begin(parts, tiny_npz, *epochs)
+    stopped = begin(parts, tiny_npz, *options)
     wait_for_epoch(stopped)
-    os.kill(children(stopped)[1], signal.SIGTERM)
+    assert not sockets_of(stopped.pid)
+    stopped.send_signal(signal.SIGTERM)
     output = stopped.communicate(timeout=60)[0]
     assert stopped.returncode == 128 + signal.SIGTERM, output
     assert "--resume --devices 2" in output
@@ -145,72 +183,88 @@ def test_a_request_to_one_process_stops_all_and_the_run_goes_on_bit_for_bit(tiny
     assert "changed     devices from 2 to 1, from step 240 on" in fewer.stdout
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-@pytest.mark.parametrize("victim", [0, 1])
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_lost_process_ends_all_with_one_line(tiny_npz, tmp_path, victim, kind):
-    process = begin(tmp_path / "run", tiny_npz, "--epochs", "2000")
-    wait_for_epoch(process)
-    os.kill(children(process)[victim], kind)
-    began = time.monotonic()
-    output = process.communicate(timeout=60)[0]
-    assert time.monotonic() - began < 30
-    assert process.returncode in (EXIT_LOST, 128 + signal.SIGKILL)
-    lines = [line for line in output.splitlines() if "is gone or does not answer" in line]
-    assert len(lines) == 1 and f"process {victim} of 2" in lines[0]
-    assert "--resume --devices 2" in lines[0] and "Traceback" not in output
+def sockets_of(pid):
+    """What a process has open that another one could connect to."""
+    with contextlib.suppress(FileNotFoundError):
+        return [target for target in map(os.readlink, (
+            f"/proc/{pid}/fd/{number}" for number in os.listdir(f"/proc/{pid}/fd")))
+            if target.startswith("socket:")]
 
 
-def begin_by_hand(programs, datasets, folder, *options):
-    """Start one process for each program and data set, as one would on several machines."""
-    addresses, running = free_addresses(len(datasets)), []
-    for index, (program, dataset) in enumerate(zip(programs, datasets, strict=True)):
-        task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        running.append(subprocess.Popen(
-            [sys.executable, *program, "--dataset", str(dataset), *TINY, "--clusters", "2",
-             "--outdir", str(folder), *options], stderr=subprocess.PIPE, cwd=ROOT,
-            stdout=subprocess.DEVNULL, text=True, env=os.environ | {
-                "TF_CONFIG": json.dumps(task)}))
-    return running
+FAULT = """
+import sys, time, threading
+import gan.distributed.group, gan.feed
+gan.distributed.group.WATCHDOG_SECONDS = 4
+calls, arguments = [], gan.feed.Feed.arguments
+def faulty(feed, batches):
+    calls.append(feed)
+    if len(calls) > 9 and feed is not calls[0]:
+        FAIL
+    return arguments(feed, batches)
+gan.feed.Feed.arguments = faulty
+from gan.common.errors import run_script
+import train_gan
+run_script('train_gan.py', train_gan.main)
+"""
 
 
 @pytest.mark.slow
-def test_a_process_that_hangs_ends_all_with_one_line(tiny_npz, tmp_path):
-    quick = ("from gan.common.device import import_tensorflow; import_tensorflow(False)\n"
-             "import gan.distributed.watch, gan.feed, time; gan.distributed.watch.SECONDS = 4\n")
-    hang = ("calls = []; arguments = gan.feed.Feed.arguments\n"
-            "def hang(feed, batches):\n"
-            "    calls.append(len(batches))\n"
-            "    time.sleep(1000 if len(calls) > 5 else 0)\n"
-            "    return arguments(feed, batches)\n"
-            "gan.feed.Feed.arguments = hang\n")
-    start = ("from gan.common.errors import run_script\nimport train_gan\n"
-             "run_script('train_gan.py', train_gan.main)\n")
-    running = begin_by_hand([["-c", quick + start], ["-c", quick + hang + start]],
-                            [tiny_npz] * 2, tmp_path / "run", "--epochs", "2000")
-    errors = []
-    for process in running:
-        errors += process.communicate(timeout=120)[1].splitlines()
-        assert process.returncode == EXIT_LOST, errors
-    assert len(errors) == 2 and all("To continue: python" in line for line in errors), errors
-    assert "is gone or does not answer" in errors[0]
-    assert "process 1 of 2 completed no step for" in errors[1]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("request_", ["time", "Ctrl-C"])
-def test_processes_stop_together_when_time_is_up_or_ctrl_c_comes(tiny_npz, tmp_path, request_):
-    limit = ["--max-minutes", "1"] if request_ == "time" else []  # a slow start takes half of it
-    process = begin(tmp_path, tiny_npz, "--epochs", "20000", *limit)
-    if request_ == "Ctrl-C":
-        wait_for_epoch(process)
-        process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(("fail", "expected"), [
+    ("time.sleep(1000)", "completed no step for 4 seconds"),
+    ("raise MemoryError('no room')", "failed: MemoryError: no room")])
+def test_a_replica_that_hangs_or_fails_ends_the_run_with_one_line(
+        tiny_npz, tmp_path, fail, expected):
+    program = ["-c", FAULT.replace("FAIL", fail)]
+    process = begin(tmp_path / "run", tiny_npz, "--epochs", "2000", "--devices", "2",
+                    program=program)
     output = process.communicate(timeout=120)[0]
-    assert process.returncode == (0 if limit else 128 + signal.SIGINT), output
-    assert ("time is up: " if limit else "interrupted at step") in output
-    assert "--resume --devices 2" in output and "Traceback" not in output
-    assert len(list((tmp_path / "checkpoints").iterdir())) <= 2
+    assert process.returncode == EXIT_LOST, output
+    line = output.splitlines()[-1]
+    assert line.startswith("train_gan.py: error: replica ") and expected in line
+    assert "--resume" in line and "Traceback" not in output
+
+
+def test_a_batch_that_cannot_be_split_is_refused_before_anything_starts(tiny_npz, tmp_path):
+    done = run_script("train_gan.py", "--dataset", tiny_npz, "--batch-size", 16, "--devices", 3,
+                      cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--batch-size: expected a multiple of 3, the number of devices" in done.stderr
+
+
+# The program in several processes
+
+
+def begin_by_hand(datasets, folder, *options):
+    """Start one process for each data set, as one would on several machines."""
+    return [begin(folder, dataset, *options, environment=environment)
+            for dataset, environment in zip(datasets, environments(len(datasets)), strict=True)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_lost_process_ends_all_with_one_line(tiny_npz, tmp_path, victim):
+    running = begin_by_hand([tiny_npz] * 2, tmp_path / "run", "--epochs", "2000")
+    wait_for_epoch(running[0])
+    running[victim].kill()
+    output = running[1 - victim].communicate(timeout=60)[0]
+    assert running[1 - victim].returncode == EXIT_LOST
+    line = output.splitlines()[-1]
+    assert f"process {victim} of 2" in line and "is gone or does not answer" in line
+    assert "--resume" in line and "Traceback" not in output
+    running[victim].communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1])
+def test_processes_stop_together_when_one_is_asked_to(tiny_npz, tmp_path, asked):
+    running = begin_by_hand([tiny_npz] * 2, tmp_path / "run", "--epochs", "2000")
+    wait_for_epoch(running[0])
+    running[asked].send_signal(signal.SIGTERM)
+    for process in running:
+        output = process.communicate(timeout=60)[0]
+        assert process.returncode == 128 + signal.SIGTERM, output
+        assert "Traceback" not in output
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) <= 2
 
 
 @pytest.mark.slow
@@ -218,80 +272,202 @@ def test_other_data_in_one_process_end_all_with_one_line(tiny_npz, tmp_path):
     other = tmp_path / "other.npz"
     with np.load(tiny_npz) as file:
         np.savez(other, x_train=255 - file["x_train"], y_train=file["y_train"])
-    running = begin_by_hand([[str(ROOT / "train_gan.py")]] * 2, [tiny_npz, other],
-                            tmp_path / "run")
-    for process in running:
-        errors = process.communicate(timeout=120)[1]
-        assert process.returncode == 2, errors
-        assert "process 1 of 2" in errors and "does not hold the samples that the chief" in errors
-        assert len(errors.splitlines()) == 1
+    for process in begin_by_hand([tiny_npz, other], tmp_path / "run"):
+        output = process.communicate(timeout=120)[0]
+        assert process.returncode == 2, output
+        line = output.splitlines()[-1]
+        assert "does not hold the samples that the chief" in line and "Traceback" not in output
 
 
-def test_wrong_shares_are_refused_before_anything_starts(tiny_npz, tmp_path):
-    done = run_script("train_gan.py", "--dataset", tiny_npz, "--batch-size", 16, "--devices", 3,
-                      cwd=tmp_path)
-    assert done.returncode == 2
-    assert "--batch-size: expected a multiple of 3, the number of processes" in done.stderr
+def test_several_processes_without_a_key_are_refused(tiny_npz, tmp_path):
+    process = begin(tmp_path, tiny_npz, environment=environments(2, key="")[0])
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    assert output.startswith(f"train_gan.py: error: {KEY}: expected a secret of at least 16")
 
 
-def meet_in_threads(cards, seconds=10):
-    address = free_addresses(1)[0]
-    answers = [None] * len(cards)
+# The rendezvous
 
-    def come(index):
-        place = Place(index, len(cards), address, f"host:{index + 1}")
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A rendezvous that gives up soon."""
+    monkeypatch.setattr(cluster, "HANDSHAKE_SECONDS", 1)
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 10)
+    monkeypatch.setattr(cluster, "RETRY_SECONDS", 0.1)
+
+
+def meet(ranks, world_size, keys=None, attack=None):
+    """Let processes meet, in threads; returns what came of each: `Cluster` or exception."""
+    address, found = free_address(), {}
+
+    def come(rank):
+        place = Place(rank, world_size, address)
+        find = cluster.find_chief if rank else cluster.wait_for_workers
         try:
-            answers[index] = meet(place, {"--batch-size": cards[index]}, seconds)
-        except PartnerError as error:
-            answers[index] = error
+            found[rank] = cluster.Cluster(place, find(place, (keys or {}).get(rank, b"key")))
+        except Exception as error:
+            found[rank] = error
 
-    threads = [threading.Thread(target=come, args=[index]) for index, card in enumerate(cards)
-               if card is not None]
+    threads = [threading.Thread(target=come, args=[rank]) for rank in ranks]
+    threads[0].start()
+    with contextlib.ExitStack() as stack:
+        if attack:
+            attack(address, stack)
+        for thread in threads[1:]:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    return [found.get(rank) for rank in ranks]
+
+
+def connected(address, stack):
+    host, port = address.split(":")
+    for _ in range(50):
+        with contextlib.suppress(OSError):
+            return stack.enter_context(socket.create_connection((host, int(port)), timeout=5))
+        time.sleep(0.1)
+    raise AssertionError("the chief does not listen")
+
+
+def assert_met(clusters):
+    assert [cluster.rank for cluster in clusters] == list(range(len(clusters)))
+    threads = [threading.Thread(target=other.exchange, args=[b"bc"[at : at + 1]], daemon=True)
+               for at, other in enumerate(clusters[1:])]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(30)
-    return address, answers
+    assert clusters[0].exchange(b"a", b"".join) == b"abc"[: len(clusters)]
+    assert [(other.local_rank, other.local_size) for other in clusters] == [
+        (rank, len(clusters)) for rank in range(len(clusters))]
 
 
-def test_processes_meet_and_learn_all_addresses():
-    _, answers = meet_in_threads(["16", "16", "16"])
-    expected = [(f"host:{index}", socket.gethostname()) for index in (1, 2, 3)]
-    assert answers == [expected] * 3
+def test_processes_meet(quick):
+    assert_met(meet([0, 1, 2], 3))
 
 
-def test_what_differs_is_told_to_all():
-    _, answers = meet_in_threads(["16", "16", "8"])
-    assert {type(answer) for answer in answers} == {PartnerError}
-    assert len({str(answer) for answer in answers}) == 1
-    assert "--batch-size: process 2 of 3" in str(answers[0]) and answers[0].exit_code == 2
+def silent(address, stack):
+    for _ in range(20):
+        connected(address, stack)
 
 
-def test_who_does_not_come_is_named():
-    _, answers = meet_in_threads(["16", "16", None], seconds=1)
-    for answer in answers[:2]:
-        assert isinstance(answer, LostPartnerError) and answer.exit_code == EXIT_LOST
-        assert "process 2 of 3 did not come within 1 seconds" in str(answer)
-    address, answers = meet_in_threads([None, "16"], seconds=1)
-    assert f"process 0 of 2 (the chief) does not answer at {address}" in str(answers[1])
+def dripping(address, stack):
+    connection = connected(address, stack)
+
+    def drip():
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"\0")
+                time.sleep(0.2)
+
+    threading.Thread(target=drip, daemon=True).start()
 
 
-def test_a_stranger_at_the_door_is_ignored():
-    address = free_addresses(1)[0]
-    host, port = address.split(":")
-    place, found = Place(0, 2, address, address), []
-    chief = threading.Thread(target=lambda: found.extend(meet(place, {}, 10)))
-    chief.start()
-    for _ in range(50):
-        try:
-            with socket.create_connection((host, int(port)), timeout=1) as stranger:
-                stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            break
-        except OSError:
-            time.sleep(0.1)
-    meet(Place(1, 2, address, "other:1"), {}, 10)
-    chief.join(10)
-    assert [address for address, _ in found] == [address, "other:1"]
+def odd(address, stack):
+    for text in [b'{"index": 1}\n', b"[" * 5000, b'{"index": Infinity}\n', b'{"index": 99}\n',
+                 b"GET / HTTP/1.1\r\n\r\n", b"\x7f\xff\xff\xff" + b"x" * 5000, b"\xff" * 5000]:
+        with contextlib.suppress(OSError):
+            connected(address, stack).sendall(text)
+
+
+def hang_up(address, stack):
+    for _ in range(20):
+        connected(address, stack).close()
+
+
+def impostor(address, stack):
+    """A process without the key, that answers the chief's challenge anyhow."""
+    connection = connected(address, stack)
+    connection.recv(64)
+    with contextlib.suppress(OSError):
+        connection.sendall(b"\0\0\0\x10" + b"m" * 16)
+        connection.sendall(b"\0\0\0\x40" + json.dumps([1, "2.0", "here"]).encode())
+
+
+@pytest.mark.parametrize("attack", [silent, dripping, odd, hang_up, impostor])
+def test_strangers_are_not_let_in_and_hold_up_nobody(quick, attack):
+    began = time.monotonic()
+    assert_met(meet([0, 1], 2, attack=attack))
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("hello", [
+    {"index": 1}, [1], [99, "v", "h"], [0, "v", "h"], [-1, "v", "h"], [1.5, "v", "h"],
+    [None, "v", "h"], [[1], "v", "h"], [float("inf"), "v", "h"]])
+def test_a_holder_of_the_key_that_says_odd_things_is_left_out(quick, hello):
+    def attack(address, stack):
+        with cluster.handshake(connected(address, stack)) as connection:
+            cluster.answer_challenge(connection, b"key")
+            cluster.deliver_challenge(connection, b"key")
+            connection.send_bytes(json.dumps(hello).encode())
+            with contextlib.suppress(OSError, EOFError):
+                connection.recv_bytes()
+
+    assert_met(meet([0, 1], 2, attack=attack))
+
+
+def test_another_key_is_refused(quick, monkeypatch):
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 2)
+    chief, worker = meet([0, 1], 2, keys={1: b"another"})
+    assert isinstance(chief, ReplicaError) and "process 1 of 2 did not come" in str(chief)
+    assert isinstance(worker, UserError) and str(worker).startswith(KEY)
+
+
+def test_an_impostor_at_the_chiefs_port_learns_nothing(quick, monkeypatch):
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 2)
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def pose():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(b"\0\0\0\x10" + b"c" * 16)
+                    heard.append(connection.recv(1000))
+
+        threading.Thread(target=pose, daemon=True).start()
+        place = Place(1, 2, f"127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises((ReplicaError, UserError), match="chief|key"):
+            cluster.find_chief(place, b"key")
+    assert all(b"key" not in text and b"version" not in text for text in heard)
+
+
+def test_another_version_is_refused(quick, monkeypatch):
+    def attack(address, stack):
+        with cluster.handshake(connected(address, stack)) as connection:
+            cluster.answer_challenge(connection, b"key")
+            cluster.deliver_challenge(connection, b"key")
+            connection.send_bytes(json.dumps([1, "0.1", "here"]).encode())
+            with contextlib.suppress(OSError, EOFError):
+                connection.recv_bytes()
+
+    chief, = meet([0], 2, attack=attack)
+    assert "process 1 of 2 has version 0.1 of this project" in str(chief)
+
+
+def test_who_does_not_come_is_named(quick, monkeypatch):
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 1)
+    chief, worker = meet([0, 1], 3)
+    assert "process 2 of 3 did not come within 1 seconds" in str(chief)
+    assert isinstance(worker, ReplicaError) and worker.exit_code == EXIT_LOST
+    with pytest.raises(ReplicaError, match="the chief does not answer at 127.0.0.1"):
+        cluster.find_chief(Place(1, 2, free_address()), b"key")
+
+
+def test_the_chief_listens_at_its_own_address_only(quick):
+    place = Place(0, 2, "192.0.2.1:4000")  # of no machine: TEST-NET-1
+    with pytest.raises(UserError, match="cannot listen at 192.0.2.1:4000"):
+        cluster.wait_for_workers(place, b"key")
+
+
+def test_a_peer_that_stops_answering_is_given_up(quick, monkeypatch):
+    monkeypatch.setattr(cluster, "WATCHDOG_SECONDS", 1)
+    chief, _ = meet([0, 1], 2)
+    with pytest.raises(ReplicaError, match="process 1 of 2 is gone or does not answer"):
+        chief.exchange(b"", b"".join)
+    assert isinstance(chief.failure, ReplicaError)
+
+
+# What schedulers tell
 
 
 @pytest.mark.parametrize(("nodes", "first"), [
@@ -301,32 +477,41 @@ def test_first_node_of_slurms_lists(nodes, first):
     assert first_node(nodes) == first
 
 
+SLURM = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_ID": "12345678",
+         "SLURM_STEP_NODELIST": "n[4-5]"}
+
+
 def test_places_in_a_cluster():
-    def of(kind, index, **cluster):
-        task = {"cluster": cluster, "task": {"type": kind, "index": index}}
+    def of(kind, index, **jobs):
+        task = {"cluster": jobs, "task": {"type": kind, "index": index}}
         return find_place({"TF_CONFIG": json.dumps(task)})
 
     assert find_place({}) is None
     assert of("worker", 0, worker=["a:1"]) is None  # alone
-    assert of("worker", 1, worker=["a:1", "b:2"]) == Place(1, 2, "a:1", "b:2")
-    assert of("worker", 0, chief=["c:1"], worker=["a:1"]) == Place(1, 2, "c:1", "a:1")
-    slurm = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_ID": "12345678",
-             "SLURM_STEP_NODELIST": "n[4-5]"}
-    assert find_place(slurm) == Place(3, 4, "n4:25678")
-    assert find_place(slurm | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}) is None
+    assert of("worker", 1, worker=["a:1", "b:2"]) == Place(1, 2, "a:1")
+    assert of("worker", 0, chief=["c:1"], worker=["a:1"]) == Place(1, 2, "c:1")
+    assert of("worker", 1, worker=["[::1]:1", "b:2"]) == Place(1, 2, "[::1]:1")
+    assert find_place(SLURM) == Place(3, 4, "n4:25678")
+    assert find_place(SLURM | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}) is None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {"worker": ["a:1", "b:2"]}}',
-                                  '{"cluster": {"worker": ["a", "b"]}, "task": '
-                                  '{"type": "worker", "index": 0}}'])
+@pytest.mark.parametrize("text", [
+    "{", "[]", "3", '"text"', "[" * 100_000, '{"cluster": 1}', '{"cluster": {"worker": 5}}',
+    '{"cluster": {"worker": ["a:1", "b:2"]}}',
+    '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": Infinity}}',
+    '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 99}}',
+    '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": "x"}}',
+    '{"cluster": {"worker": ["a:1", 5]}, "task": {"type": "worker", "index": 0}}',
+    '{"cluster": {"worker": {"0": "a:1"}}, "task": {"type": "worker", "index": 0}}',
+    *(f'{{"cluster": {{"worker": ["{bad}", "b:2"]}}, "task": {{"type": "worker", "index": 0}}}}'
+      for bad in ("a", "a:", ":1", "a:70000", "a:0", "a b:1", "a:1:2:x"))])
 def test_a_wrong_tf_config_is_one_line(text):
     with pytest.raises(UserError, match="^TF_CONFIG: expected"):
         find_place({"TF_CONFIG": text})
 
 
-def test_devices_are_counted(monkeypatch):
-    assert processes_for(3) == 3
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    assert processes_for("auto") == 2
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert processes_for("auto") == 1
+@pytest.mark.parametrize("wrong", [{"SLURM_PROCID": "4"}, {"SLURM_PROCID": "-1"},
+                                   {"SLURM_JOB_ID": "x"}, {"SLURM_STEP_NUM_TASKS": "9" * 5000}])
+def test_wrong_variables_of_slurm_are_one_line(wrong):
+    with pytest.raises(UserError, match="^SLURM_PROCID.*: expected"):
+        find_place(SLURM | wrong)

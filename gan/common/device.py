@@ -1,12 +1,10 @@
-"""What this machine computes with: TensorFlow without its noise, device, precision."""
+"""Device, precision and memory that this machine offers; TensorFlow imported without its noise."""
 
 import contextlib
-import ctypes
 import gc
 import importlib.util
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,30 +13,25 @@ from typing import NamedTuple
 from gan.common.errors import UserError
 
 TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
-# TensorFlow takes oneDNN's kernels by itself where the processor has AVX-512 VNNI or newer. With
-# AVX2 alone they take half the time, too.
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it
 X86 = ("x86_64", "AMD64")
-UNKNOWN_MEMORY = 4 * 2**30  # bytes taken for granted where the system does not tell
+UNKNOWN_MEMORY = 4 * 2**30  # bytes assumed where the system does not tell
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max",  # files with bytes, or "max"
                     "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it
 
 
 class Device(NamedTuple):
     """Where the networks run, and in which number format."""
 
-    name: str  # such as "NVIDIA H100, 79 GiB" or "CPU, 2 cores"
+    name: str  # such as "GPU, NVIDIA H100, compute capability 9.0" or "CPU, 2 cores"
     policy: str  # Keras dtype policy: "float32", "mixed_bfloat16", "mixed_float16"
     why: str  # the reason for the policy, in words
     gpu: bool
+    names: tuple[str, ...]  # TensorFlow's name of each replica's device, such as "GPU:0"
 
 
 def import_tensorflow(verbose):
     """Import TensorFlow, by default without the lines it prints while loading.
-
-    Its C++ parts write to file descriptor 2 before any log level is read, so
-    the descriptor is diverted for the time of the import; what was written is
-    shown if the import fails.
 
     Args:
         verbose: let TensorFlow print.
@@ -49,13 +42,15 @@ def import_tensorflow(verbose):
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError("TensorFlow is not installed; expected: pip install -r requirements.txt")
     if platform.machine() in X86:
+        # By itself, TensorFlow takes oneDNN's kernels only with AVX-512 VNNI or newer; with AVX2
+        # alone they take half the time, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if verbose:
-        with without_collection():
+        with _no_collection():
             import tensorflow  # noqa: F401
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with hidden_messages(), without_collection():
+    with hidden_messages(), _no_collection():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the device search prints as well
@@ -63,24 +58,25 @@ def import_tensorflow(verbose):
 
 
 @contextlib.contextmanager
-def without_collection():
-    """Do not search what is imported for garbage, now or later: it stays, and there is much."""
-    enabled = gc.isenabled()
+def _no_collection():
+    """Do not search for garbage what is imported and stays: a sixth of the import's time."""
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        if enabled:
-            gc.enable()
+        gc.enable()
 
 
 @contextlib.contextmanager
 def hidden_messages():
-    """Hide what TensorFlow's C++ parts write to standard error; show it if there is an error."""
+    """Hide what TensorFlow's C++ parts write to standard error; show it if there is an error.
+
+    They write to file descriptor 2 before any log level is read.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
-    with _scratch_file() as diverted:
+    with _temporary_file() as diverted:
         os.dup2(diverted.fileno(), 2)
         try:
             yield
@@ -93,84 +89,84 @@ def hidden_messages():
             os.close(kept)
 
 
-def _scratch_file():
+def _temporary_file():
     try:
         return tempfile.TemporaryFile()
     except OSError:  # no space anywhere: what is diverted is lost
         return open(os.devnull, "w+b")
 
 
-def use_gpu(local_index):
-    """Hide all GPUs from TensorFlow but that of one of the processes on this machine.
-
-    Args:
-        local_index: which of them.
-
-    Raises:
-        UserError: when there is no such GPU.
-    """
+def count_gpus():
+    """Return how many GPUs TensorFlow finds."""
     import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
-    # Where a scheduler has given each process a GPU, it sees only that.
-    index = local_index if len(gpus) > 1 else 0
-    if index >= len(gpus):
-        raise UserError(f"--devices: expected at most the {len(gpus)} GPUs that TensorFlow finds "
-                        f"on this machine, got: {local_index + 1}")
-    tf.config.set_visible_devices(gpus[index], "GPU")
+    return len(tf.config.get_visible_devices("GPU"))
 
 
-def find_device(mixed_precision, wanted="auto"):
-    """Choose the device that TensorFlow uses and the precision to use on it.
+def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
+    """Choose the devices that TensorFlow uses and the precision to use on them.
 
     To be called before anything is computed.
 
     Args:
         mixed_precision: "auto", "float16", "bfloat16" or "off".
-        wanted: "auto" (the first GPU if there is one), "cpu", "gpu" or, where
-            there are several, "gpu:1" and so on.
+        wanted: "auto" (GPUs if there are any), "cpu", "gpu" or, where there are several,
+            "gpu:1" and so on.
+        count: number of devices; processors are split into as many logical ones.
+        local_rank: number of this process among those of this machine, each with a GPU of its own.
 
     Returns:
         A `Device`.
 
     Raises:
-        UserError: when there is no such GPU.
+        UserError: when there are no such GPUs.
     """
     import tensorflow as tf
 
-    gpus = tf.config.get_visible_devices("GPU")
-    index = int(wanted.partition(":")[2] or 0)
-    if wanted.startswith("gpu") and index >= len(gpus):
+    gpus = [] if wanted == "cpu" else tf.config.get_visible_devices("GPU")
+    first = int(wanted.partition(":")[2] or (local_rank if len(gpus) > 1 else 0))
+    chosen = gpus[first : first + count]
+    if wanted.startswith("gpu") and not chosen:
         raise UserError(f"--device: expected one of the {len(gpus)} GPUs that TensorFlow finds, "
                         f"or cpu, got: {wanted}")
-    gpus = [] if wanted == "cpu" else gpus[index : index + 1]
-    if wanted != "auto":
-        tf.config.set_visible_devices(gpus, "GPU")
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
+    if gpus and len(chosen) < count:
+        raise UserError(f"--devices: expected at most the {len(gpus)} GPUs that TensorFlow finds, "
+                        f"got: {first + count}")
+    if wanted != "auto" or count > 1 or local_rank:
+        tf.config.set_visible_devices(chosen, "GPU")
+    if chosen:
+        details = tf.config.experimental.get_device_details(chosen[0])
         capability = details.get("compute_capability", (0, 0))
-        name = (f"GPU, {details.get('device_name', gpus[0].name)}{_gpu_memory(index)}, "
+        name = (f"GPU, {details.get('device_name', chosen[0].name)}, "
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
         capability, name = None, "CPU, 1 core" if cores() == 1 else f"CPU, {cores()} cores"
+        if count > 1:
+            processor, = tf.config.list_physical_devices("CPU")
+            tf.config.set_logical_device_configuration(
+                processor, [tf.config.LogicalDeviceConfiguration()] * count)
+    policy, why = _choose_policy(mixed_precision, capability)
+    names = tuple(f"{'GPU' if chosen else 'CPU'}:{index}" for index in range(count))
+    return Device(name, policy, why, bool(chosen), names)
+
+
+def _choose_policy(mixed_precision, capability):
     if mixed_precision != "auto":
         policy = "float32" if mixed_precision == "off" else f"mixed_{mixed_precision}"
-        why = "as --mixed-precision says"
-    elif gpus and capability >= TENSOR_CORES:
-        policy, why = "mixed_float16", "it has tensor cores"
-    elif not gpus and BFLOAT16_FLAGS & _processor_flags():
-        policy, why = "mixed_bfloat16", "the processor multiplies it"
-    else:
-        policy, why = "float32", "nothing shorter is faster here"
-    return Device(name, policy, why, bool(gpus))
+        return policy, "as --mixed-precision says"
+    if capability and capability >= TENSOR_CORES:
+        return "mixed_float16", "it has tensor cores"
+    if capability is None and BFLOAT16_FLAGS & _processor_flags():
+        return "mixed_bfloat16", "the processor multiplies it"
+    return "float32", "nothing shorter is faster here"
 
 
 def memory_bytes():
-    """The memory that this process may use: the machine's, or its container's share.
-
-    4 GiB where the system does not tell.
-    """
-    limits = [_machine_memory() or UNKNOWN_MEMORY]
+    """Return the memory that this process may use: the machine's, or its container's share."""
+    try:
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    except (AttributeError, ValueError, OSError):  # Windows
+        limits = [UNKNOWN_MEMORY]
     for path in CONTAINER_LIMITS:
         try:
             limits.append(int(Path(path).read_text()))
@@ -179,41 +175,10 @@ def memory_bytes():
     return min(limits)
 
 
-def _machine_memory():
-    """The machine's memory in bytes, or 0 where the system does not tell."""
-    try:
-        return max(0, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):  # Windows has no `sysconf`
-        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    try:
-        told = ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-        return status.total if told else 0
-    except (AttributeError, OSError):
-        return 0
-
-
-class _MemoryStatus(ctypes.Structure):
-    """What `GlobalMemoryStatusEx` fills, MEMORYSTATUSEX in Windows' sysinfoapi.h."""
-
-    _fields_ = [("length", ctypes.c_uint32), ("load_percent", ctypes.c_uint32),
-                ("total", ctypes.c_uint64), ("rest", ctypes.c_uint64 * 6)]
-
-
 def cores():
-    """The processor cores that this process may use, where the system tells."""
+    """Return the processor cores that this process may use, where the system tells."""
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count()
-
-
-def _gpu_memory(index):
-    """A GPU's memory in words, which TensorFlow does not tell."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits",
-               f"--id={index}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return f", {int(done.stdout) / 1024:.0f} GiB"
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return ""
 
 
 def _processor_flags():

@@ -7,109 +7,170 @@ single device would take.
 
 import contextlib
 
-from gan.common.errors import UserError
+import keras
+import numpy as np
+import tensorflow as tf
 
-EXIT_LOST = 75  # "try again" among the codes of sysexits.h: nothing is wrong with the input
+from gan.layers import FusedBatchNorm
+
+GROUP = 1  # the key of the group that the collective operations of a process meet in
 
 
 class SingleReplica:
-    """A process that trains by itself: its share is the batch.
+    """The only device of a run: its shard is the batch.
 
     Attributes:
-        rank: this process' number; 0 is the chief, which leads and writes.
-        world_size: number of processes.
-        local_index, local_count: the same among those on this machine.
+        rank: number of the replica, from 0.
+        world_size: number of replicas.
     """
 
-    rank = local_index = 0
-    world_size = local_count = 1
+    rank, world_size = 0, 1
 
-    @property
-    def chief(self):
-        """Whether this process leads and writes."""
-        return self.rank == 0
-
-    def describe(self):
-        """Return how many processes share a batch, in words after the name of the device."""
-        return ""
+    def scope(self):
+        """Return a context in which variables and operations are placed on this device."""
+        return contextlib.nullcontext()
 
     def shard(self, rows):
-        """Return this process' rows of a whole batch: [batch, ...] → [batch / count, ...]."""
+        """Return this replica's rows of a whole batch: [batch, ...] → [batch / world_size, ...]."""
         return rows
 
     def all_reduce_mean(self, tensors, precision="float32"):
-        """Return the mean over the processes of each tensor of a list, in a graph.
+        """Return the mean over the replicas of each tensor of a list, in a graph.
 
         Args:
-            tensors: list of float32 tensors, of the same shapes in every process.
+            tensors: list of float32 tensors, of the same shapes in every replica.
             precision: number format in which they travel.
         """
         return tensors
 
     def batch_norm(self, **settings):
-        """Return a layer of batch normalisation over the whole batch."""
-        from gan.layers import FusedBatchNorm
-
+        """Return a layer of batch normalization over the whole batch."""
         return FusedBatchNorm(**settings)
 
     def dropout(self, rate, **settings):
-        """Return a dropout layer whose masks depend on no share."""
-        from keras import layers
-
-        return layers.Dropout(rate, **settings)
-
-    def watched(self):
-        """Return a context for a call of the train step, which ends one that hangs."""
-        return contextlib.nullcontext()
-
-    def exchange(self, message):
-        """Tell all processes something and hear what each says; waits for all of them.
-
-        Args:
-            message: dict for JSON, not over 4,000 bytes of it.
-
-        Returns:
-            list of the messages, by the number of the process.
-
-        Raises:
-            PartnerError: when another process ends with an error, which it names.
-            DismissedError: when the chief ends the run.
-        """
-        return [message]
-
-    def hand_out(self, make=None):
-        """Give the chief's content to every process; waits for all of them.
-
-        Args:
-            make: function that returns the content as bytes; None in those that receive it.
-
-        Returns:
-            The content; None where there is nobody to hand it to.
-
-        Raises:
-            PartnerError, DismissedError: see `exchange`.
-        """
-
-    def dismiss(self, code):
-        """End the run in the other processes.
-
-        Args:
-            code: the exit code that they shall have.
-        """
+        """Return a dropout layer whose masks do not depend on the number of replicas."""
+        return keras.layers.Dropout(rate, **settings)
 
 
 SINGLE = SingleReplica()
 
 
-class PartnerError(UserError):
-    """Another process of the run ended with an error, which the message repeats."""
+def replicas_on(devices, cluster=None):
+    """Return the replicas of this process.
+
+    Args:
+        devices: list of names such as "GPU:0".
+        cluster: `gan.distributed.cluster.Cluster` of several processes with a device each, or None.
+    """
+    if cluster:
+        return [ClusterReplica(cluster, devices[0])]
+    if len(devices) == 1:
+        return [SINGLE]
+    return [LocalReplica(rank, devices) for rank in range(len(devices))]
 
 
-class LostPartnerError(PartnerError):
-    """Another process of the run does not come or does not answer any more."""
+class _Replica(SingleReplica):
+    """One of several replicas: rank r of R takes the rows r, r + R, r + 2R, … of every batch.
 
-    exit_code = EXIT_LOST
+    All replicas must trace the same operations in the same order.
+    """
+
+    def __init__(self, rank, world_size, device):
+        self.rank, self.world_size, self.device = rank, world_size, device
+        # Operations that share a resource run in the order of the program: were two replicas
+        # to begin two reductions in different orders, both would wait for ever.
+        with self.scope():
+            self._token = tf.Variable(0.0, trainable=False)
+
+    def scope(self):
+        return tf.device(self.device)
+
+    def shard(self, rows):
+        return rows[self.rank :: self.world_size]
+
+    def all_reduce_mean(self, tensors, precision="float32"):
+        flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
+        # Divided before it is added up, which leaves more of float16's range.
+        total = self._sum(tf.cast(flat / self.world_size, precision))
+        parts = tf.split(tf.cast(total, tf.float32), [tf.size(tensor) for tensor in tensors])
+        return [tf.reshape(part, tf.shape(tensor))
+                for part, tensor in zip(parts, tensors, strict=True)]
+
+    def batch_norm(self, **settings):
+        from gan.distributed.layers import SyncBatchNorm
+
+        return SyncBatchNorm(self, **settings)
+
+    def dropout(self, rate, **settings):
+        from gan.distributed.layers import SyncDropout
+
+        return SyncDropout(self, rate, **settings)
 
 
-class DismissedError(Exception):
-    """The chief has ended the run; the argument is the exit code."""
+class LocalReplica(_Replica):
+    """A replica among the devices of this process, over TensorFlow's local collectives.
+
+    They need no server, and so no port.
+    """
+
+    def __init__(self, rank, devices):
+        """
+        Args:
+            rank: index of its own device.
+            devices: list of names such as "GPU:0", one for each replica.
+        """
+        super().__init__(rank, len(devices), devices[rank])
+        self._keys = 0  # of the operations, in the order in which they are traced
+
+    def all_gather(self, vector):
+        """Return the vectors of all replicas, in a graph: float32 [D] → [world_size, D]."""
+        rows = tf.raw_ops.CollectiveGatherV2(input=vector[None], **self._meeting())
+        return tf.ensure_shape(rows, [self.world_size, vector.shape[0]])
+
+    def _sum(self, values):
+        return tf.raw_ops.CollectiveReduceV2(
+            input=values, merge_op="Add", final_op="Id", **self._meeting())
+
+    def _meeting(self):
+        # No `timeout_seconds`: TensorFlow lets a thread sleep for each operation that has one,
+        # thousands after some seconds. `ReplicaGroup` has the watchdog.
+        self._keys += 1
+        return {"group_size": self.world_size, "group_key": GROUP, "instance_key": self._keys,
+                "ordering_token": [self._token.handle],
+                "communication_hint": "nccl" if self.device.startswith("GPU") else "ring"}
+
+
+class ClusterReplica(_Replica):
+    """The replica of a process among those of several machines, over a `Cluster`'s connections."""
+
+    def __init__(self, cluster, device):
+        """
+        Args:
+            cluster: `gan.distributed.cluster.Cluster`.
+            device: name such as "GPU:0".
+        """
+        super().__init__(cluster.rank, cluster.world_size, device)
+        self._cluster = cluster
+
+    def all_gather(self, vector):
+        """Return the vectors of all replicas, in a graph: float32 [D] → [world_size, D]."""
+        return self._exchange(vector, np.stack, [self.world_size, vector.shape[0]])
+
+    def _sum(self, values):
+        return self._exchange(values, sum, tf.shape(values))
+
+    def _exchange(self, values, combine, shape):
+        kind = values.dtype.as_numpy_dtype
+
+        def exchange(values, token):
+            content = self._cluster.exchange(
+                values.tobytes(),
+                lambda parts: combine([np.frombuffer(part, kind) for part in parts]).tobytes())
+            return np.frombuffer(content, kind), token
+
+        with tf.device("CPU:0"):
+            # The token is read before and assigned after, which keeps the exchanges in order.
+            combined, token = tf.numpy_function(
+                exchange, [values, self._token], [values.dtype, tf.float32])
+            self._token.assign(tf.ensure_shape(token, []))
+            return tf.reshape(combined, shape)

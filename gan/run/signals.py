@@ -4,8 +4,6 @@ import signal
 import threading
 import time
 
-OUT_OF_TIME = -1  # the wish to stop of a process whose time is up
-
 
 class StopRequest:
     """Remembers a signal until it suits the run to stop.
@@ -47,18 +45,6 @@ class StopRequest:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number
-
-    @property
-    def wish(self):
-        """What to tell other processes: 0, the number of the signal, or `OUT_OF_TIME`."""
-        return self.signal or (OUT_OF_TIME if self.out_of_time else 0)
-
-    def heed(self, wish):
-        """Make the wish of another process this one's."""
-        if wish == OUT_OF_TIME:
-            self.deadline = time.monotonic()
-        elif wish and self.signal is None:
-            self.signal = wish
 
     @property
     def out_of_time(self):

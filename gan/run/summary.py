@@ -39,7 +39,7 @@ def summary_of(loop, metrics, verdict, finished, device):
         # Of this process, except for the last, which a resumed run adds up.
         "seconds": {**seconds, "whole process": round(loop.phases.total(), 2),
                     "training of the whole run": round(loop.history.seconds, 2)},
-        "processes": loop.trainer.replica.world_size,
+        "devices": loop.trainer.replica.world_size,
         **circumstances(device),
     }
 

@@ -1,4 +1,4 @@
-"""Layers whose result for a share of the batch depends on the whole batch."""
+"""Batch normalization and dropout over the whole batch, of which a replica has a shard."""
 
 import keras
 import tensorflow as tf
@@ -6,37 +6,36 @@ import tensorflow as tf
 from gan.layers import FusedBatchNorm
 
 
-class SharedBatchNorm(FusedBatchNorm):
-    """Batch normalisation with the statistics of all processes' shares together.
+class SyncBatchNorm(FusedBatchNorm):
+    """`FusedBatchNorm` with the statistics of the whole batch.
 
-    The weights are those of `FusedBatchNorm`. One message a layer forwards, with
-    the statistics of each share, and one backwards.
+    One all_gather a layer forward, of each shard's statistics, and one all_reduce backward.
     """
 
     def __init__(self, replica, **settings):
         """
         Args:
-            replica: `Several`.
+            replica: one of several, see `gan.distributed.replica`.
             **settings: of `FusedBatchNorm`.
         """
         super().__init__(**settings)
         self._replica = replica
 
     def call(self, inputs, training=False):
-        """Normalise with the whole batch's statistics when training, else the moving ones."""
+        """Normalize with the whole batch's statistics when training, else the moving ones."""
         if not training:
             return super().call(inputs)
-        outputs, mean, variance = self._normalise(
+        outputs, mean, variance = self._normalize(
             tf.cast(inputs, tf.float32), self.gamma.value, self.beta.value)
         values = tf.cast(tf.size(inputs) // inputs.shape[-1] * self._replica.world_size, tf.float32)
         self.move(mean, variance * values / (values - 1))  # unbiased, as the fused kernel's
         return tf.cast(outputs, inputs.dtype)
 
-    def _normalise(self, values, gamma, beta):
+    def _normalize(self, values, gamma, beta):
         axes = list(range(len(values.shape) - 1))
 
         @tf.custom_gradient
-        def normalise(values, gamma, beta):
+        def normalize(values, gamma, beta):
             mean, variance = self._statistics(values, axes)
             scale = tf.math.rsqrt(variance + self.EPSILON)
             normal = (values - mean) * scale
@@ -52,34 +51,34 @@ class SharedBatchNorm(FusedBatchNorm):
 
             return (gamma * normal + beta, mean, variance), gradient
 
-        return normalise(values, gamma, beta)
+        return normalize(values, gamma, beta)
 
     def _statistics(self, values, axes):
-        """Return mean and variance of the whole batch: of each share, then merged.
+        """Return mean and variance of the whole batch: of each shard, then merged.
 
         Both passes are over differences from a mean, never of two large numbers
         (Chan, Golub & LeVeque 1979).
         """
-        shares = self._replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
-        means, variances = tf.split(shares, 2, axis=1)
+        shards = self._replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
+        means, variances = tf.split(shards, 2, axis=1)
         mean = tf.reduce_mean(means, axis=0)
         return mean, tf.reduce_mean(variances + tf.math.squared_difference(means, mean), axis=0)
 
 
-class SharedDropout(keras.layers.Dropout):
-    """Dropout whose masks are drawn for the whole batch, of which a process takes its rows."""
+class SyncDropout(keras.layers.Dropout):
+    """Dropout whose masks are drawn for the whole batch, of which a replica takes its rows."""
 
     def __init__(self, replica, rate, **settings):
         """
         Args:
-            replica: `Several`.
+            replica: one of several, see `gan.distributed.replica`.
             rate, **settings: of `keras.layers.Dropout`.
         """
         super().__init__(rate, **settings)
         self._replica = replica
 
     def call(self, inputs, training=False):
-        """Drop the same as one process would: [N, ...] → the same shape."""
+        """Drop what a single device would: [N, ...] → the same shape."""
         if not training:
             return inputs
         # Where several batches lie behind each other, every R-th row is still this one's.
