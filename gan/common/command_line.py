@@ -9,6 +9,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 from gan import __version__
@@ -16,6 +17,7 @@ from gan.common.errors import UserError
 
 SIDES = range(16, 257)  # pixels, of images that networks can be built for
 SHOWN = 60  # characters of a wrong value that its message repeats
+COLUMNS, INDENT = 80, 12  # of what a run prints
 
 
 class OptionParser(argparse.ArgumentParser):
@@ -55,6 +57,24 @@ def _with_dashes(text):
         return text
     name, equals, value = text.partition("=")
     return name.replace("_", "-") + equals + value
+
+
+def say(heading, text):
+    """Print text beside a heading, wrapped between words to 80 columns."""
+    print(textwrap.fill(text, COLUMNS, initial_indent=f"{heading:{INDENT}}",
+                        subsequent_indent=" " * INDENT, break_long_words=False,
+                        break_on_hyphens=False), flush=True)
+
+
+def say_parts(parts):
+    """Print parts side by side, those beyond 80 columns on indented lines of their own."""
+    line = parts[0]
+    for part in parts[1:]:
+        if len(line) + 2 + len(part) > COLUMNS:
+            print(line)
+            line = " " * (INDENT - 2)
+        line += f"  {part}"
+    print(line, flush=True)
 
 
 def flag(name):

@@ -1,22 +1,25 @@
-"""What a run shows while it trains: a bar on a terminal, a line an epoch anywhere."""
+"""Progress of a run: a bar on a terminal, and lines about its epochs anywhere."""
 
 import sys
 import time
 
 from tqdm import tqdm
 
+from gan.common.command_line import say_parts
 from gan.evaluate.table import epoch_text
 
 FIRST_CALL_STEPS = 1
 CALL_SECONDS = 0.5  # of a call of the train step, between two updates of the bar
 MOST_STEPS = 500
+LEAST_SECONDS = 5.0  # between two lines about epochs, which may be much shorter
+BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left, {rate_fmt}{postfix}"
 
 
 class Progress:
-    """A tqdm bar over the samples of a run; in a log file, a line an epoch only."""
+    """A tqdm bar over the samples of a run, and a line an epoch, but at most one in 5 seconds."""
 
     def __init__(self, epochs, steps_per_epoch, batch_size, first_step, stream=None,
-                 unit="img"):
+                 unit="img", log_odds=True):
         """
         Args:
             epochs: of the whole run.
@@ -25,41 +28,45 @@ class Progress:
             first_step: steps taken before, by a run that is resumed.
             stream: where to; default: standard error.
             unit: of what is learned, such as "img".
+            log_odds: whether the scores are probabilities, see `gan.losses.is_log_odds`.
         """
         stream = stream or sys.stderr
         self.epochs, self.batch_size = epochs, batch_size
-        self._unit = unit
+        self._unit, self._log_odds, self._printed = unit, log_odds, None
         self._bar = tqdm(
             total=epochs * steps_per_epoch * batch_size, initial=first_step * batch_size,
-            unit=self._unit, unit_scale=True, dynamic_ncols=True, file=stream,
+            unit=self._unit, unit_scale=True, dynamic_ncols=True, file=stream, bar_format=BAR,
             disable=not stream.isatty(), leave=False,
         )
 
     def update(self, epoch, measures):
         """Show the steps just taken: measures, float32 [steps, …], losses first."""
         losses = measures.mean(axis=0)
-        self._bar.set_description(f"epoch {epoch}/{self.epochs}", refresh=False)
-        self._bar.set_postfix_str(f"loss D {losses[0]:.3f} G {losses[1]:.3f}", refresh=False)
+        self._bar.set_description_str(f"epoch {epoch}/{self.epochs}", refresh=False)
+        self._bar.set_postfix_str(f"loss D {losses[0]:.2f} G {losses[1]:.2f}", refresh=False)
         self._bar.update(len(measures) * self.batch_size)
 
     def epoch_line(self, row):
-        """Print one line about a finished epoch, above the bar."""
-        text = (
-            f"epoch {row['epoch']:{len(str(self.epochs))}d}/{self.epochs}"
-            f"  {row['seconds']:7.1f} s  {row['images_per_second']:7,.0f} {self._unit}/s"
-            f"  loss D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}"
-            f"  D says real: {row['real_score']:.0%} of real, {row['fake_score']:.0%} of generated"
-        )
+        """Print a line about a finished epoch above the bar, unless the last one is too recent."""
+        now, last = time.monotonic(), row["epoch"] == self.epochs
+        if not last and self._printed is not None and now - self._printed < LEAST_SECONDS:
+            return
+        self._printed = now
+        score = ".0%" if self._log_odds else ".3g"
+        parts = [
+            f"epoch {row['epoch']:{len(str(self.epochs))}d}/{self.epochs} {row['seconds']:7.1f} s",
+            f"{row['images_per_second']:,.0f} {self._unit}/s",
+            f"loss D {row['discriminator_loss']:.3f} G {row['generator_loss']:.3f}",
+            f"D(x) {row['real_score']:{score}} D(G(z)) {row['fake_score']:{score}}",
+        ]
+        if not self._log_odds:
+            parts.append(f"accuracy {row['discriminator_accuracy']:.0%}")
         if "augmentation" in row:
-            text += f"  augmentation {row['augmentation']:.2f}"
+            parts.append(f"augmentation {row['augmentation']:.2f}")
         if metrics := epoch_text(row):
-            text += f"  {metrics}"
-        self.write(text)
-
-    def write(self, text):
-        """Print a line above the bar, at once."""
+            parts.append(metrics)
         self._bar.clear()
-        print(text, flush=True)
+        say_parts(parts)
         self._bar.refresh()
 
     def close(self):

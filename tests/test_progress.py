@@ -1,0 +1,67 @@
+"""What a run prints about its epochs: how often, how wide, and in which words."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+
+from gan.run import progress
+
+ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4,
+       "discriminator_accuracy": 0.7, "seconds": 1.0, "images_per_second": 1000.0}
+
+
+class Terminal(io.StringIO):
+    """A stream that passes for a terminal."""
+
+    def isatty(self):
+        """It is."""
+        return True
+
+
+@pytest.mark.parametrize(("epochs", "seconds", "most"), [
+    (1000, 0.2, 40), (100, 4.9, 50), (20, 6.0, 20), (3, 60.0, 3)])
+def test_a_line_an_epoch_but_not_two_a_second_nor_one_in_ten(
+        epochs, seconds, most, capsys, monkeypatch):
+    clock, printed = [100.0], []
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    shown = progress.Progress(epochs, 1, 1, 0, stream=io.StringIO())
+    for epoch in range(1, epochs + 1):
+        clock[0] += seconds
+        shown.epoch_line({**ROW, "epoch": epoch})
+        if capsys.readouterr().out:
+            printed.append(clock[0])
+    gaps = np.diff(printed)
+    assert len(printed) <= most + 1 and printed[-1] == clock[0]
+    assert max(gaps) <= max(10, seconds + 1e-6) and (gaps[:-1] >= 5).all()
+
+
+@pytest.mark.parametrize(("row", "unit", "log_odds"), [
+    ({}, "img", True), ({"augmentation": 0.25, "frechet": 12.345}, "img", True),
+    ({"modes": 8, "good": 0.97}, "points", True), ({"real_score": -1.5e-5}, "points", False)])
+def test_what_is_said_of_an_epoch_fits_eighty_columns(row, unit, log_odds, capsys):
+    shown = progress.Progress(1000, 1, 1, 0, io.StringIO(), unit=unit, log_odds=log_odds)
+    shown.epoch_line({**ROW, "epoch": 999, "seconds": 99999.9, "images_per_second": 1e5,
+                      "discriminator_loss": 12.345, **row})
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("epoch  999/1000 99999.9 s")
+    assert all(len(line) <= 80 for line in [first, *others])
+    assert all(line.startswith(" " * 12) and line[12] != " " for line in others)
+    text = "".join([first, *others])
+    assert ("D(x) 60% D(G(z)) 40%" in text) == log_odds
+    assert ("D(x) -1.5e-05 D(G(z)) 0.4" in text) == (not log_odds)
+
+
+def test_the_bar_is_wide_enough_to_be_read(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    shown = progress.Progress(162, 100, 64, 0, stream=terminal)
+    for step in range(1, 50):
+        shown.update(1 + step // 40, np.full((1, 7), 1.25, np.float32))
+    shown._bar.refresh()
+    line = terminal.getvalue().split("\r")[-1]
+    bar = re.search(r"\|(.*)\|", line)[1]
+    assert len(bar) >= 10 and len(line) <= 80
+    assert line.startswith("epoch 2/162   0% |") and "loss D 1.25 G 1.25" in line
+    shown.close()
