@@ -19,15 +19,14 @@ from PIL import Image
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.drawing.images import enlarge, epoch_picture, write_png
-from gan.report.comparison import comparison_of
-from gan.report.content import RunContent
+from gan.report.content import RunContent, pictures_in, read_history, read_run
 from gan.report.curves import thin
-from gan.report.live import LiveReport, pictures_in, read_history, read_run
+from gan.report.live import LiveReport
+from gan.report.page import page_of
 from gan.report.pictures import MOST_BYTES, MOST_FRAMES, Embedded, choose, reduce
-from gan.report.single import page_of
 from gan.run.folder import RunFolder
 from gan.run.history import History
-from gan.run.ownership import is_own_file
+from gan.run.ownership import REPORT, is_own_file
 from gan.run.phases import Phases
 from tests.conftest import ROOT, TINY, complete, run_script
 
@@ -48,7 +47,8 @@ def config(*options):
 def row(epoch, **values):
     return {"epoch": epoch, "step": 100 * epoch, "seconds": 2.0 * epoch,
             "images_per_second": 900.0, "discriminator_loss": 1.3, "generator_loss": 0.8,
-            "real_score": 0.6, "fake_score": 0.4, "separation": 0.6, **values}
+            "real_score": 0.6, "fake_score": 0.4, "separation": 0.6, "discriminator_accuracy": 0.6,
+            **values}
 
 
 def content(**values):
@@ -56,49 +56,69 @@ def content(**values):
                          "rows": [row(1), row(2)], **values})
 
 
+def page_with(**values):
+    return page_of([content(**values)], Embedded())
+
+
 def data_of(page):
     """The data that a page's script draws."""
-    return json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    return json.loads(data_script_of(page))
+
+
+def data_script_of(page):
+    return re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+
+
+def strings_in(value):
+    """Every text that a page's script shows."""
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in strings_in(part)]
+
+
+def text_of(page):
+    return "\n".join(strings_in(data_of(page)))
+
+
+def table_of(page, title):
+    (found,) = [table for table in data_of(page)["tables"] if table["title"].startswith(title)]
+    return found
 
 
 def marked_in(page):
     """The options that a page marks."""
-    return set(re.findall(r"<code>(--[a-z0-9-]+)</code></th><td><mark>", page))
+    return {option["text"] for option, value in table_of(page, "Options")["rows"]
+            if value["kind"] == "mark"}
 
 
 class Elements(HTMLParser):
-    """Names and attributes of a page's elements, and its text outside of scripts."""
+    """Names and attributes of a page's elements."""
 
     def __init__(self, page):
         super().__init__()
-        self.found, self.text, self._inside = [], "", None
+        self.found = []
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
         self.found.append((tag, dict(attributes)))
-        self._inside = tag
-
-    def handle_endtag(self, tag):
-        self._inside = None
-
-    def handle_data(self, text):
-        if self._inside not in ("script", "style"):
-            self.text += text
 
 
 def test_the_report_of_a_run_says_what_came_out(tiny_run):
     folder, _ = tiny_run
     page = (folder / "report.html").read_text()
-    text, data = Elements(page).text, data_of(page)
+    text, data = text_of(page), data_of(page)
     summary = json.loads((folder / "summary.json").read_text())
     assert "finished, 2 epochs" in text and data["reload"] == 0
     assert summary["verdict"]["finding"][1:] in text
+    assert ["steps", f"{summary['steps']:,}", ""] in data["tiles"]
     for name in ("recall", "precision"):
         assert f"{summary['metrics']['generated'][name]:.4g}" in text
         assert f"{summary['metrics']['real'][name]:.4g}" in text
     assert "Fraction of images that lie among real ones" in text
     assert summary["device"] in text and summary["versions"]["tensorflow"] in text
     assert "training" in text and "--base-channels" in text and "320 images" in text
+    assert page.startswith(REPORT)
     for command in ("python train_gan.py --dataset", "--resume --epochs 4", "python generate.py",
                     "python make_gif.py", "python -m gan.report"):
         assert command in text
@@ -107,7 +127,7 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     losses = data["panels"][0]["lines"][0]
     assert losses["y"] == pytest.approx([float(each["discriminator_loss"]) for each in rows],
                                         rel=1e-4)
-    labels = [frame["label"] for frame in data["films"][0]["frames"]]
+    labels = [frame["label"] for frame in data["runs"][0]["frames"]]
     assert labels == ["epoch 0", *(f"step {step}" for step in (4, 6, 8, 11, 16)), "epoch 1",
                       "epoch 2"]
 
@@ -117,28 +137,28 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     ("python train_gan.py", set()),
 ])
 def test_options_that_were_chosen_are_marked(command, chosen):
-    page = page_of(content(summary={"command": command}), Embedded())
+    page = page_with(summary={"command": command})
     assert marked_in(page) == chosen
-    assert f"{len(chosen)} of {len(config())} were chosen" in page
+    assert table_of(page, "Options")["summary"] == f"{len(chosen)} of {len(config())} were given"
 
 
 @pytest.mark.parametrize("command", ["python train_gan.py --resume", "no 'command"])
 def test_options_that_differ_are_marked_where_the_first_command_is_not_known(command):
-    page = page_of(content(config=config("--seed", "5"), summary={"command": command}), Embedded())
+    page = page_with(config=config("--seed", "5"), summary={"command": command})
     assert {"--seed", "--epochs"} <= marked_in(page)  # epochs were filled in
     assert "--lr" not in marked_in(page) and " differ from the default" in page
 
 
 def test_a_report_says_which_real_samples_stand_beside_the_generated():
-    page = page_of(content(summary={"metrics": {
+    page = page_with(summary={"metrics": {
         "generated": {"recall": 0.5}, "real": {"recall": 0.6}, "real_source": "test images",
-        "features": {"description": "some features"}}}), Embedded())
+        "features": {"description": "some features"}}})
     assert "Compared in some features. Real: test images." in page
 
 
 def test_the_pictures_of_a_report_are_the_runs(tiny_run):
     folder, _ = tiny_run
-    film = data_of((folder / "report.html").read_text())["films"][0]
+    film = data_of((folder / "report.html").read_text())["runs"][0]
     for source, name in ((film["frames"][-1]["src"], "epoch_0002"), (film["real"], "real_samples")):
         kind, encoded = source.split(",")
         assert kind == "data:image/webp;base64"
@@ -155,13 +175,13 @@ def test_making_the_report_again_changes_little(tiny_run, tmp_path):
     done = report(cwd=tmp_path)
     assert done.returncode == 0 and done.stdout.startswith("report.html: "), done.stderr
     after = data_of((tmp_path / "report.html").read_text())
-    assert before["films"][0]["frames"] == after["films"][0]["frames"]
+    assert before["runs"][0]["frames"] == after["runs"][0]["frames"]
     assert before["panels"] == after["panels"]
 
 
 @pytest.mark.parametrize("state", ["running", "finished", "diverged"])
 def test_only_a_run_that_goes_on_reloads(state):
-    assert (data_of(page_of(content(state=state), Embedded()))["reload"] > 0) == (
+    assert (data_of(page_with(state=state))["reload"] > 0) == (
         state == "running")
 
 
@@ -176,37 +196,30 @@ def test_no_text_of_the_data_becomes_html():
                  "seconds": {EVIL: 1.0}, "metrics": {"generated": {"recall": 0.5},
                                                      "features": {"description": EVIL}}})
     plain = content(dataset={"name": "x"}, summary={"metrics": {"generated": {"recall": 0.5}}})
-    for page, expected in ((page_of(evil, Embedded()), page_of(plain, Embedded())),
-                           (comparison_of([evil, evil], Embedded()),
-                            comparison_of([plain, plain], Embedded()))):
+    for page, expected in ((page_of(runs(evil), Embedded()), page_of(runs(plain), Embedded()))
+                           for runs in (lambda run: [run], lambda run: [run, run])):
         assert "<script>alert" not in page and "\u2028" not in data_script_of(page)
-        count = [sum(tag == "script" for tag, _ in Elements(each).found)
-                 for each in (page, expected)]
-        assert count == [2, 2]  # the data and the page's own
-        assert EVIL in Elements(page).text
-        assert data_of(page)["runs"][0]["name"] == EVIL
+        elements = [Elements(each).found for each in (page, expected)]
+        assert [tag for tag, _ in elements[0]] == [tag for tag, _ in elements[1]]
         assert not any(name.startswith("on") or "javascript:" in (value or "")
-                       for _, attributes in Elements(page).found
-                       for name, value in attributes.items())
-
-
-def data_script_of(page):
-    return re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+                       for _, attributes in elements[0] for name, value in attributes.items())
+        assert any(text.startswith("<script>alert('1')</script>") for text in
+                   strings_in(data_of(page)))
 
 
 def test_a_report_asks_no_address(tiny_run):
     page = (tiny_run[0] / "report.html").read_text()
     for tag, attributes in Elements(page).found:
-        assert tag not in ("link", "iframe", "object", "base")
+        assert tag not in ("iframe", "object", "base")
         for name in ("src", "href", "action"):
             assert attributes.get(name, "data:").startswith("data:")
     (policy,) = [attributes["content"] for tag, attributes in Elements(page).found
                  if attributes.get("http-equiv") == "Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; img-src data:;") and "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; img-src data: blob:;") and "unsafe" not in policy
 
 
 def test_a_broken_number_leaves_a_gap():
-    page = page_of(content(rows=[row(1), row(2, generator_loss=float("nan"))]), Embedded())
+    page = page_with(rows=[row(1), row(2, generator_loss=float("nan"))])
     assert data_of(page)["panels"][0]["lines"][1]["y"] == [0.8, None]
 
 
@@ -263,8 +276,8 @@ def test_ten_thousand_epochs_make_a_file_of_bounded_size(tmp_path):
         write_png(epoch_picture(tmp_path, number), noise)
     rows = [row(epoch, good=random.random(), modes=8, generator_loss=random.random())
             for epoch in range(1, 10_001)]
-    page = page_of(content(rows=rows, pictures=pictures_in(tmp_path)), Embedded())
-    assert len(data_of(page)["films"][0]["frames"]) > MOST_FRAMES / 2
+    page = page_with(rows=rows, pictures=pictures_in(tmp_path))
+    assert len(data_of(page)["runs"][0]["frames"]) > MOST_FRAMES / 2
     assert len(page) < MOST_FRAMES * MOST_BYTES * 4 / 3 + 300_000
 
 
@@ -287,12 +300,11 @@ def test_history_is_read_as_it_was(tmp_path):
     assert read_history(tmp_path / "history.csv") == history.rows
 
 
-def live(folder, **settings):
+def live(folder, history=None):
     about = {"dataset": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
              "command": "python train_gan.py"}
     config = complete(TrainConfig.from_args([])[0], (60_000, 28, 28, 1))
-    return LiveReport(RunFolder(folder), config, History(), Phases(),
-                      about, **settings)
+    return LiveReport(RunFolder(folder), config, history or History(), Phases(), about)
 
 
 def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path, capsys):
@@ -354,12 +366,13 @@ def test_several_runs_are_compared(tiny_npz, tiny_run, tmp_path):
     done = report(tiny_run[0], "other", cwd=tmp_path)
     assert done.returncode == 0 and done.stdout.startswith("comparison.html: "), done.stderr
     page = (tmp_path / "comparison.html").read_text()
-    table = page.partition("Options that differ")[2].partition("</table>")[0]
-    assert set(re.findall(r"<code>(--[\w-]+)</code>", table)) == {
-        "--clusters", "--epochs", "--lr", "--lr-g", "--lr-d", "--tensorboard"}
     data = data_of(page)
+    shown = data["comparison"]
+    assert {head["text"] for head in shown["head"] if isinstance(head, dict)} == {
+        "--clusters", "--epochs", "--lr", "--lr-g", "--lr-d", "--tensorboard"}
+    assert [row[0]["text"] for row in shown["rows"]] == [tiny_run[0].name, "other"]
     assert [line["label"] for line in data["panels"][0]["lines"]] == [tiny_run[0].name, "other"]
-    assert [film["frames"][-1]["label"] for film in data["films"]] == ["epoch 2", "epoch 1"]
+    assert [run["frames"][-1]["label"] for run in data["runs"]] == ["epoch 2", "epoch 1"]
     assert report(tiny_run[0], "other", cwd=tmp_path).returncode == 0  # its own page
 
 
@@ -369,12 +382,11 @@ def test_a_run_that_was_killed_is_unfinished(tiny_run, tmp_path):
     (tmp_path / ".train_gan.lock").write_text("999999999")
     run = read_run(tmp_path)
     assert run.state == "unfinished" and run.summary == {} and run.epochs == 2
-    assert "not finished, so not judged yet" in Elements(page_of(run, Embedded())).text.lower()
+    assert "not finished, so not judged yet" in text_of(page_of([run], Embedded())).lower()
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["nowhere"], "nowhere: expected the folder of a run, got one without config.json"),
-    ([*"abcdefghi"], "RUN: expected at most 8 runs, got: 9"),
     (["--output", ""], "--output: expected the name of a file"),
 ])
 def test_wrong_input_is_told_in_one_line(tmp_path, arguments, expected):
@@ -392,14 +404,16 @@ def test_a_finished_run_that_is_made_longer_is_unfinished(tiny_run, tmp_path):
 
 
 def test_a_name_that_is_no_text_is_shown_escaped():
-    page = page_of(content(folder="run\udcff", dataset={"name": "caf\udce9"}), Embedded())
-    assert "caf\\udce9" in Elements(page).text and page.encode()
+    page = page_with(folder="run\udcff", dataset={"name": "caf\udce9"})
+    assert "caf\\udce9" in text_of(page) and page.encode()
 
 
 @pytest.mark.parametrize(("name", "changed"), [
     ("config.json", {"epochs": "many"}), ("config.json", {"loss": "none"}),
     ("summary.json", {"metrics": 1}), ("summary.json", {"verdict": "good"}),
     ("summary.json", {"seconds": {"training": "long"}}),
+    ("summary.json", {"seconds": {"training": float("inf")}}), ("summary.json", {"steps": None}),
+    ("summary.json", {"metrics": {"generated": {"recall": float("nan")}, "real": {}}}),
 ])
 def test_a_changed_file_of_the_run_is_named(tiny_run, tmp_path, name, changed):
     shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
@@ -415,3 +429,29 @@ def test_a_broken_file_of_the_run_is_named(tiny_run, tmp_path, name):
     (tmp_path / name).write_text("epoch,step\nx,y\n")
     done = report(cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and name in done.stderr
+
+
+@pytest.mark.parametrize(("loss", "titles"), [
+    ("nonsaturating", ["Losses", "Discriminator’s probability of “real”"]),
+    ("minimax", ["Losses", "Discriminator’s probability of “real”"]),
+    *((loss, ["Losses", "Discriminator’s output", "Discriminator accuracy"])
+      for loss in ("lsgan", "hinge", "wgan", "relativistic"))])
+def test_a_probability_is_shown_only_where_logits_are_log_odds(loss, titles):
+    panels = data_of(page_with(config=config("--loss", loss)))["panels"]
+    assert [panel["title"] for panel in panels] == titles
+    assert "probability" in panels[1]["note"] or panels[1]["low"] == 0
+    guides = [(panel["title"], guide["y"]) for panel in panels[1:] for guide in panel["guides"]]
+    assert guides == [(titles[-1], 0.5)]  # guessing
+
+
+def test_steps_of_an_unfinished_epoch_count(tiny_run, tmp_path):
+    history = History()
+    history.rows, history._steps = [row(1), row(2)], 3
+    writer = live(tmp_path, history)
+    writer.write("interrupted")
+    assert ["steps", "203", ""] in data_of((tmp_path / "report.html").read_text())["tiles"]
+    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    (tmp_path / "summary.json").write_text(json.dumps({**summary, "steps": 43}))
+    tiles = data_of(page_of([read_run(tmp_path)], Embedded()))["tiles"]
+    assert ["steps", "43", ""] in tiles and summary["steps"] == 40

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 
 from gan.drawing.images import epoch_picture, write_png
-from gan.report.comparison import comparison_of
-from gan.report.live import pictures_in
+from gan.report.content import pictures_in
+from gan.report.page import page_of
 from gan.report.pictures import Embedded
-from gan.report.single import page_of
 from tests.browser import needs_chromium, open_page
 from tests.test_report import EVIL, config, content, data_of, row
 
 pytestmark = needs_chromium
 READY = "document.documentElement.dataset.ready === 'yes'"
-SOURCE = "document.querySelector('#film .frame').src"
+SOURCE = "document.querySelector('#film img').src"
 FRAME = "document.getElementById('frame').textContent"
 CHART = ("(box => [box.x, box.y, box.width, box.height])"
          "(document.querySelector('.area svg').getBoundingClientRect())")
@@ -39,7 +38,7 @@ def page_file(tmp_path):
                 write_png(path, random.integers(0, 256, (40, 40), np.uint8))
         run = content(rows=[row(epoch + 1) for epoch in range(epochs)],
                       pictures=pictures_in(tmp_path), **values)
-        (tmp_path / "report.html").write_text(page_of(run, Embedded()))
+        (tmp_path / "report.html").write_text(page_of([run], Embedded()))
         return tmp_path / "report.html"
 
     return write
@@ -48,7 +47,7 @@ def page_file(tmp_path):
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
 def test_the_slider_moves_and_the_picture_changes(tiny_run, width, dark):
     path = tiny_run[0] / "report.html"
-    frames = data_of(path.read_text())["films"][0]["frames"]
+    frames = data_of(path.read_text())["runs"][0]["frames"]
     with open_page(path, width, dark=dark) as page:
         assert page.evaluate(READY) and page.evaluate(SOURCE) == frames[-1]["src"]
         page.evaluate("document.getElementById('slider').focus()")
@@ -65,7 +64,7 @@ def test_the_slider_moves_and_the_picture_changes(tiny_run, width, dark):
 
 def test_dark_and_light_differ_and_can_be_read(page_file):
     """The contrast of text to its background is at least 4.5, as WCAG 2 asks (level AA)."""
-    script = """['body', '.quiet', '.over', '.state', 'dt'].map(name => {
+    script = """['body', '.quiet', '.over', '#state', 'dt'].map(name => {
         const text = document.querySelector(name);
         let below = text;
         const clear = each => getComputedStyle(each).backgroundColor === 'rgba(0, 0, 0, 0)';
@@ -135,7 +134,7 @@ def test_a_page_follows_its_run_and_keeps_its_place(page_file):
         page_file(3, state="finished", config=config("--epochs", "3"))
         page.wait_for("data.reload === 0")
         assert page.evaluate(FRAME) == "epoch 1"  # the one that was looked at
-        assert "finished" in page.evaluate("document.querySelector('.state').textContent")
+        assert "finished" in page.evaluate("document.getElementById('state').textContent")
         quiet(page, path)
 
 
@@ -144,7 +143,7 @@ def test_nothing_in_the_data_is_run(page_file, tmp_path):
     evil = content(name=image, config=config("--dataset", EVIL), note=image,
                    dataset={"name": image, "classes": [EVIL]}, pictures=pictures_in(tmp_path))
     path = tmp_path / "evil.html"
-    for text in (page_of(evil, Embedded()), comparison_of([evil, evil], Embedded())):
+    for text in (page_of([evil], Embedded()), page_of([evil, evil], Embedded())):
         path.write_text(text)
         with open_page(path) as page:
             assert page.evaluate(READY)
@@ -152,7 +151,7 @@ def test_nothing_in_the_data_is_run(page_file, tmp_path):
             assert image in page.evaluate("document.body.textContent")
             quiet(page, path)
     # Were it to slip in, the page's policy would stop it.
-    path.write_text(page_of(content(), Embedded()).replace("</main>", f"{image}</main>"))
+    path.write_text(page_of([content()], Embedded()).replace("</main>", f"{image}</main>"))
     with open_page(path) as page:
         page.wait_for("document.querySelector('main > img').complete")
         assert page.evaluate("document.body.dataset.run") is None
@@ -165,7 +164,7 @@ def test_runs_are_compared_side_by_side(page_file, tmp_path):
     short = content(name="short", rows=[row(1)], pictures=pictures[:2])
     long = content(name="long", rows=[row(1), row(2), row(3)], pictures=pictures)
     path = tmp_path / "comparison.html"
-    path.write_text(comparison_of([short, long], Embedded()))
+    path.write_text(page_of([short, long], Embedded()))
     captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
     with open_page(path, 390) as page:
         assert page.evaluate(captions) == ["epoch 1", "epoch 3"]

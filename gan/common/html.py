@@ -1,20 +1,69 @@
-"""What every HTML file that is written here needs to hold data and scripts safely."""
+"""Self-contained HTML files from a template, a style sheet, scripts and data."""
 
 import base64
 import hashlib
+import html
 import json
+import math
+from pathlib import Path
+
+
+def html_page(template, style, scripts, title, data, policy=""):
+    """Return a page that loads nothing, and in which no text can act.
+
+    Its Content Security Policy names its own scripts and style by their checksums, so that
+    nothing else runs, were it to slip into the text.
+
+    Args:
+        template: path of HTML with the places __POLICY__, __TITLE__, __STYLE__, __DATA__
+            and __SCRIPTS__.
+        style: path of CSS.
+        scripts: list of paths of JavaScript, each in an element with its file's name as id.
+        title: text of the window.
+        data: dict of element id → value for JSON, or text of base64 as it is.
+        policy: further rules of the Content Security Policy.
+    """
+    style, texts = _read(style), {Path(script).name: _read(script) for script in scripts}
+    allowed = " ".join(map(_checksum, texts.values()))
+    parts = {
+        "POLICY": f"default-src 'none'; img-src data: blob:; style-src {_checksum(style)}; "
+                  f"script-src {allowed}; base-uri 'none'; form-action 'none'; {policy}",
+        "TITLE": html.escape(title),
+        "STYLE": f"<style>{style}</style>",
+        "DATA": "\n".join(_data_element(name, value) for name, value in data.items()),
+        "SCRIPTS": "\n".join(f'<script id="{name}">{text}</script>'
+                             for name, text in texts.items()),
+    }
+    pieces = _read(template).split("__")  # text, name, text, name, …
+    return "".join(parts[piece] if index % 2 else piece for index, piece in enumerate(pieces))
 
 
 def json_in_script(value):
-    """Return a value as JSON that may stand in a script element, whatever its strings hold.
-
-    Args:
-        value: for JSON, without NaN and infinity.
-    """
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    """Return a value as JSON that no string in it can end the script element of."""
+    text = json.dumps(_shortened(value), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def source_hash(text):
-    """Return what names a script or style in a Content-Security-Policy: 'sha256-…'."""
+def _data_element(name, value):
+    if isinstance(value, bytes):
+        return f'<script type="text/plain" id="{name}">{base64.b64encode(value).decode()}</script>'
+    return f'<script type="application/json" id="{name}">{json_in_script(value)}</script>'
+
+
+def _shortened(value):
+    """Replace what JSON has no number for; round others to float32."""
+    if isinstance(value, dict):
+        return {str(name): _shortened(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(each) for each in value]
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else None
+    return value
+
+
+def _checksum(text):
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _read(path):
+    return Path(path).read_text(encoding="utf-8")

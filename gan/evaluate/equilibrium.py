@@ -31,3 +31,8 @@ def ideal_losses(loss, label_smoothing=0.0):
         "relativistic": {"discriminator_loss": math.log(2), "generator_loss": math.log(2)},
         "wgan": {"discriminator_loss": 0.0},
     }[loss]
+
+
+def has_log_odds(loss):
+    """Whether the logits of a loss are log-odds, by its name."""
+    return loss in CROSS_ENTROPY

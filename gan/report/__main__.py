@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
-from gan.common.errors import UserError, printable, reading, run_script
+from gan.common.errors import printable, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.common.leftovers import remove_leftovers
 
@@ -20,19 +20,15 @@ def main():
     """Write a report from the command line; returns the exit code."""
     options = make_parser().parse_args()
 
-    from gan.report.comparison import MOST_RUNS, comparison_of
-    from gan.report.live import read_run
+    from gan.report.content import read_run
+    from gan.report.page import page_of
     from gan.report.pictures import Embedded
-    from gan.report.single import page_of
 
-    if len(options.run) > MOST_RUNS:
-        raise UserError(f"RUN: expected at most {MOST_RUNS} runs, got: {len(options.run)}")
     output = choose_output(options)
     runs = [read_run(path) for path in options.run]
     if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
-    with reading(", ".join(options.run), "the files of a run"):
-        page = page_of(runs[0], Embedded()) if len(runs) == 1 else comparison_of(runs, Embedded())
+    page = page_of(runs, Embedded())
     remove_leftovers(output.parent)
     write_text(output, page)
     print(f"{printable(output)}: {output.stat().st_size / 1000:,.0f} kB")

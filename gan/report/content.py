@@ -1,9 +1,25 @@
-"""What the report of a run is made from."""
+"""Content of a run's report, read from the run's folder."""
 
+import contextlib
+import csv
+import json
+import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gan.common.errors import UserError, describe_os_error, printable
+from gan.common.leftovers import is_alive
+from gan.config import TrainConfig, check_saved
+from gan.evaluate.table import METRICS
+from gan.metadata import read_metadata
+from gan.report.curves import NETWORKS, SCORES
+from gan.run.folder import LOCK, RunFolder
+from gan.run.ownership import EPOCH_PICTURE
+
 RUNNING = "running"
+COLUMNS = {"epoch", "step", "seconds", "images_per_second", *NETWORKS, *SCORES}
+WHOLE = {"epoch", "step", "modes", "classes"}
 
 
 @dataclass(frozen=True)
@@ -12,17 +28,18 @@ class RunContent:
 
     Attributes:
         name: of the run, for comparisons.
-        folder: the run's folder as in commands to type.
+        folder: the run's folder, as in commands to type.
         config: dict, see `TrainConfig`.
         changes: list of dict, the options that were changed on resuming.
-        rows: list of dict, the history, one an epoch.
-        summary: dict, see `gan.run.summary`; while a run goes on without its verdict and metrics.
+        rows: list of dict, the history, one row per epoch.
+        step: steps taken, those of an unfinished epoch included.
+        summary: dict, see `gan.run.summary`; without verdict and metrics while the run goes on.
         dataset: dict of "name", "samples", "shape" and "classes", as far as known.
         pictures: list of (epoch, step, path), ascending; the step is 0 after an epoch.
         real: path of the picture of real samples, or None.
-        state: "running", "finished", "stopped" by its time limit, "interrupted", "diverged" or
-            "unfinished".
-        note: what to say of the state, such as why a run diverged.
+        state: "running", "finished", "stopped" (by its time limit), "interrupted", "diverged"
+            or "unfinished".
+        note: text about the state, such as why a run diverged.
     """
 
     name: str
@@ -30,6 +47,7 @@ class RunContent:
     config: dict
     changes: list = field(default_factory=list)
     rows: list = field(default_factory=list)
+    step: int = 0
     summary: dict = field(default_factory=dict)
     dataset: dict = field(default_factory=dict)
     pictures: list = field(default_factory=list)
@@ -44,22 +62,138 @@ class RunContent:
 
     @property
     def epochs(self):
-        """How many epochs are done."""
+        """Number of finished epochs."""
         return self.rows[-1]["epoch"] if self.rows else 0
 
     @property
-    def steps_per_epoch(self):
-        """How long an epoch is, or None before the first is done."""
-        return self.rows[-1]["step"] / self.rows[-1]["epoch"] if self.rows else None
+    def samples(self):
+        """What the samples are called."""
+        simulated = TrainConfig(dataset=str(self.config["dataset"])).simulated
+        return "points" if simulated else "images"
+
+    @property
+    def measured(self):
+        """What was measured: dict of "generated", "real", "real_source", "features"."""
+        return self.summary.get("metrics", {})
 
     @property
     def generated(self):
-        """The last metrics of generated samples: dict of name → number, empty if not measured."""
-        from gan.evaluate.table import METRICS
+        """Latest metrics of generated samples: dict of name → number, empty if not measured."""
+        rows = [row for row in self.rows if METRICS.keys() & row.keys()]
+        return self.measured.get("generated") or (rows[-1] if rows else {})
 
-        found = self.summary.get("metrics", {}).get("generated")
-        if found:
-            return found
-        measured = [row for row in self.rows if METRICS.keys() & row.keys()]
-        return {name: measured[-1][name] for name in METRICS if name in measured[-1]} if (
-            measured) else {}
+
+def read_run(path):
+    """Read a `RunContent` from the folder of a run.
+
+    Raises:
+        UserError: when there is no run of this project, or a file of it is damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.config.exists():
+        raise UserError(f"{path}: expected the folder of a run, got one without config.json")
+    with _reading(folder.config, "options"):
+        config = json.loads(folder.config.read_text(encoding="utf-8"))
+        changes = [{name: change[name] for name in ("step", "option", "before", "now")}
+                   for change in config.pop("changes", [])]
+        config = check_saved(config)
+    rows, summary = read_history(folder.history), _read_summary(folder.summary)
+    if summary.get("epochs") != len(rows):  # the run was resumed since
+        summary = {}
+    return RunContent(
+        name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
+        step=summary.get("steps") or (rows[-1]["step"] if rows else 0), summary=summary,
+        dataset=_dataset_of(folder.export), pictures=pictures_in(folder.images),
+        real=existing(folder.real_samples),
+        state=_state(folder, summary, len(rows), config["epochs"]))
+
+
+def read_history(path):
+    """Read history.csv into the rows of `History`; an absent file has no rows."""
+    if not path.exists():
+        return []
+    with _reading(path, "history"), open(path, newline="", encoding="utf-8") as file:
+        rows = [_numbers(row) for row in csv.DictReader(file)]
+        if not all(row.keys() >= COLUMNS and row["epoch"] > 0 for row in rows):
+            raise ValueError("columns are missing")
+        return rows
+
+
+def pictures_in(folder):
+    """Return (epoch, step, path) of a run's pictures, ascending; the step is 0 after an epoch."""
+    found = []
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if match := EPOCH_PICTURE.fullmatch(name):
+            found.append((int(match[1]), int(match[2] or 0), Path(folder) / name))
+    return sorted(found)
+
+
+def name_of(path):
+    """Return what a run is called: the name of its folder."""
+    return Path(os.path.abspath(path)).name or str(path)
+
+
+def existing(path):
+    """Return a path if there is a file, else None."""
+    return path if path.is_file() else None
+
+
+@contextlib.contextmanager
+def _reading(path, what):
+    """Turn whatever is wrong with a file of a run into a `UserError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {describe_os_error(error)}") from error
+    except UserError as error:
+        raise UserError(f"{path}: expected the {what} of a run ({error})") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+            csv.Error) as error:
+        raise UserError(f"{path}: expected the {what} of a run, got another or a damaged file "
+                        f"({printable(error)})") from error
+
+
+def _read_summary(path):
+    """Read summary.json with every number that a page shows as a number; {} if absent."""
+    if not path.exists():
+        return {}
+    with _reading(path, "summary"):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        metrics, verdict = summary["metrics"], summary["verdict"]
+        measured = {name: {key: _finite(value) for key, value in metrics[name].items()}
+                    for name in ("generated", "real")}
+        features = {name: str(value) for name, value in metrics.get("features", {}).items()}
+        return {**summary, "steps": int(summary["steps"]), "command": str(summary["command"]),
+                "seconds": {name: _finite(value) for name, value in summary["seconds"].items()},
+                "versions": dict(summary.get("versions", {})),
+                "verdict": verdict and {name: str(value) for name, value in verdict.items()},
+                "metrics": {**metrics, **measured, "features": features}}
+
+
+def _finite(value):
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    return float(value)
+
+
+def _numbers(row):
+    return {name: value if name == "changed" else (int if name in WHOLE else float)(value)
+            for name, value in row.items() if value != ""}
+
+
+def _dataset_of(export):
+    try:
+        metadata = read_metadata(export)
+    except UserError:
+        return {}
+    return {"name": metadata.get("dataset"), "shape": metadata["sample_shape"],
+            "classes": metadata["class_names"]}
+
+
+def _state(folder, summary, done, epochs):
+    with contextlib.suppress(OSError, ValueError):
+        if is_alive(int((folder.path / LOCK).read_text())):
+            return RUNNING
+    if not summary or summary.get("finished") != (done == epochs):  # more epochs were begun
+        return "unfinished"
+    return "finished" if done == epochs else "stopped"

@@ -1,24 +1,23 @@
-"""The curves of one or several runs, as the page's script draws them."""
+"""Curves of one or several runs as data for the page's script."""
 
-from gan.evaluate.equilibrium import CROSS_ENTROPY, ideal_losses
+from gan.evaluate.equilibrium import has_log_odds, ideal_losses
 from gan.evaluate.table import METRICS, distance_metric
 
 MOST_POINTS = 400  # of a curve, before extremes are added
 NETWORKS = {"discriminator_loss": "discriminator", "generator_loss": "generator"}
 SCORES = {"real_score": "real", "fake_score": "generated"}
+ACCURACY = "discriminator_accuracy"
+GUESSING = [{"label": "guessing", "y": 0.5}]
+BETTER = {"lower": "lower is better", "higher": "higher is better",
+          "reference": "the closer to real samples, the better", "": ""}
 
 
 def thin(rows, most=MOST_POINTS):
-    """Return some of the rows, evenly spaced, and those with a column's extremes.
-
-    Args:
-        rows: list of dict of name → number, the history.
-        most: how many, before extremes are added.
-    """
+    """Return at most `most` evenly spaced rows, plus those with a column's extremes."""
     if len(rows) <= most:
         return rows
     kept = {round(place * (len(rows) - 1) / (most - 1)) for place in range(most)}
-    for name in [*NETWORKS, *SCORES, *METRICS]:
+    for name in [*NETWORKS, *SCORES, ACCURACY, *METRICS]:
         values = [(row[name], index) for index, row in enumerate(rows) if name in row]
         if values:
             kept |= {min(values)[1], max(values)[1]}
@@ -26,7 +25,7 @@ def thin(rows, most=MOST_POINTS):
 
 
 def axes_of(rows):
-    """Return the places of the rows on each axis: dict of axis → list of numbers."""
+    """Return where the rows lie on each axis: dict of axis → list of numbers."""
     return {"epoch": [row["epoch"] for row in rows], "step": [row["step"] for row in rows],
             "minutes": [row["seconds"] / 60 for row in rows]}
 
@@ -36,66 +35,64 @@ def panels_of(run, rows):
 
     Args:
         run: `RunContent`.
-        rows: what `thin` kept of its history.
+        rows: its history after `thin`.
 
     Returns:
-        list of dict: "title", "note", "low" and "high" (bounds of the axis or None),
-        "lines" (each a "label", "color", the number of its "run" and its values "y"),
-        and "guides" (each a "label" and its "y").
+        list of dict: "title", "note", "low" and "high" (bounds of the y axis or None),
+        "lines" (each a "label", a "color" number, the number of its "run", values "y")
+        and "guides" (each a "label", a "y" and perhaps a "color").
     """
-    config = run.config
-    samples = "points" if "good" in (rows[-1] if rows else {}) else "images"
-    unit = "nats" if config["loss"] in (*CROSS_ENTROPY, "relativistic") else config["loss"]
-    ideal = ideal_losses(config["loss"], config["label_smoothing"])
-    panels = [
-        _panel(f"Losses ({unit})", "dashed: when real and generated cannot be told apart",
-               [_line(label, color, rows, column) for color, (column, label)
-                in enumerate(NETWORKS.items())],
-               guides=[{"label": label, "y": ideal[column], "color": color} for color,
-                       (column, label) in enumerate(NETWORKS.items()) if column in ideal]),
-        _panel("The discriminator says “real”", "mean probability; 0.5 is guessing",
-               [_line(f"of {label} {samples}", color, rows, column) for color, (column, label)
-                in enumerate(SCORES.items())], 0, 1, [{"label": "guessing", "y": 0.5}]),
-    ]
-    real = run.summary.get("metrics", {}).get("real", {})
-    for metric in _measured(rows):
-        guides = [{"label": f"real {samples}", "y": real[metric.name]}] if (
-            metric.name in real) else []
-        panels.append(_panel(metric.label[0].upper() + metric.label[1:], _direction(metric),
-                             [_line("generated", 1, rows, metric.name)], 0,
-                             1 if metric.unit == "fraction" else None, guides))
+    loss = run.config["loss"]
+    ideal = ideal_losses(loss, run.config["label_smoothing"])
+    panels = [_panel("Losses", "dashed: when real and generated samples cannot be told apart",
+                     [_line(label, color, rows, column)
+                      for color, (column, label) in enumerate(NETWORKS.items())],
+                     guides=[{"label": label, "y": ideal[column], "color": color}
+                             for color, (column, label) in enumerate(NETWORKS.items())
+                             if column in ideal])]
+    scores = [_line(f"{label} {run.samples}", color, rows, column)
+              for color, (column, label) in enumerate(SCORES.items())]
+    if has_log_odds(loss):
+        panels.append(_panel("Discriminator’s probability of “real”",
+                             "mean; 0.5 is guessing", scores, 0, 1, GUESSING))
+    else:
+        panels += [_panel("Discriminator’s output", f"mean; the {loss} loss has no probability",
+                          scores), _accuracy([_line("", 0, rows, ACCURACY)])]
+    real = run.measured.get("real", {})
+    for name, metric in METRICS.items():
+        if metric.in_summary and sum(name in row for row in rows) > 1:
+            guides = [{"label": f"real {run.samples}", "y": real[name]}] if name in real else []
+            panels.append(_panel(
+                metric.label[0].upper() + metric.label[1:], BETTER[metric.better],
+                [_line("generated", 1, rows, name)], 0,
+                1 if metric.unit == "fraction" else None, guides))
     return panels
 
 
 def compared_panels(runs, kept):
-    """Return the panels that lay a quantity of several runs over each other.
+    """Return the panels that overlay a quantity of several runs.
 
     Args:
         runs: list of `RunContent`.
-        kept: list of what `thin` kept of each.
+        kept: list of their histories after `thin`.
     """
-    metric = distance_metric([row for rows in kept for row in rows])
-    quantities = [
-        ("discriminator_loss", "Loss of the discriminator", "compare runs of one loss only"),
-        ("generator_loss", "Loss of the generator", "compare runs of one loss only"),
-        ("real_score", "Real samples taken for real", "mean probability; 0.5 is guessing"),
-        ("fake_score", "Generated samples taken for real", "mean probability; 0.5 is guessing"),
-    ] + ([(metric.name, metric.label, _direction(metric))] if metric else [])
-    return [_panel(title, note, [_line(run.name, color, rows, column, color) for color, (run, rows)
-                                 in enumerate(zip(runs, kept, strict=True))],
-                   *((0, 1) if column.endswith("score") else (None, None)))
-            for column, title, note in quantities]
+    def lines(column):
+        return [_line(run.name, index, rows, column, index)
+                for index, (run, rows) in enumerate(zip(runs, kept, strict=True))]
+
+    panels = [_accuracy(lines(ACCURACY))]
+    if metric := distance_metric([row for rows in kept for row in rows]):
+        panels.insert(0, _panel(metric.label[0].upper() + metric.label[1:],
+                                BETTER[metric.better], lines(metric.name)))
+    note = "" if len({run.config["loss"] for run in runs}) == 1 else "not comparable: losses differ"
+    return panels + [_panel(f"Loss of the {network}", note, lines(column))
+                     for column, network in NETWORKS.items()]
 
 
-def _measured(rows):
-    """The metrics worth a panel: those of a run's summary that were measured more than once."""
-    return [metric for name, metric in METRICS.items() if metric.in_summary
-            and sum(name in row for row in rows) > 1]
-
-
-def _direction(metric):
-    return {"lower": "lower is better", "higher": "higher is better",
-            "reference": "the nearer to real samples, the better"}.get(metric.better, "")
+def _accuracy(lines):
+    return _panel("Discriminator accuracy",
+                  "how often a real sample ranks above a generated one; 0.5 is guessing",
+                  lines, 0, 1, GUESSING)
 
 
 def _panel(title, note, lines, low=None, high=None, guides=()):

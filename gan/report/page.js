@@ -1,12 +1,13 @@
 "use strict";
-// What moves on a report: curves with values under the pointer, the film, reloading.
-// All text comes from the page's data and is set as text, never as HTML.
+// Draws the page from its data; all text is set as text, never as HTML.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const all = (selector) => [...document.querySelectorAll(selector)];
 const byId = (id) => document.getElementById(id);
+const all = (selector) => [...document.querySelectorAll(selector)];
+const several = data.runs.length > 1;
+const MOST_IN_LEGEND = 8, MOST_IN_TIP = 8;  // runs
 
-// What is remembered over a reload: where the page was scrolled to, which picture, which axis.
+// Remembered over a reload: scroll position, picture, axis.
 const KEY = "report " + location.pathname;
 let memory = {};
 try { memory = JSON.parse(sessionStorage.getItem(KEY)) || {}; } catch { /* not allowed here */ }
@@ -15,7 +16,15 @@ function remember(values) {
   try { sessionStorage.setItem(KEY, JSON.stringify(memory)); } catch { /* not allowed here */ }
 }
 
-function element(name, attributes, parent, text) {
+function html(name, className, parent, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  parent.append(made);
+  return made;
+}
+
+function svg(name, attributes, parent, text) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   if (text !== undefined) made.textContent = text;
@@ -23,31 +32,99 @@ function element(name, attributes, parent, text) {
   return made;
 }
 
-function html(name, className, parent, text) {
-  const made = document.createElement(name);
-  made.className = className;
-  if (text !== undefined) made.textContent = text;
-  parent.append(made);
-  return made;
+/** Give an element the color of a network or run: eight fixed ones, or hues around the circle. */
+function colored(element, index) {
+  const many = several && data.runs.length > MOST_IN_LEGEND;
+  element.style.setProperty("--c", many ? `hsl(${Math.round(index * 137.5) % 360} 60% 50%)` : `var(--c${index % 8})`);
+  return element;
 }
+
+const swatch = (index, parent) => colored(html("i", "", parent), index);
 
 function inWords(value) {
   if (Math.abs(value) >= 1e5 || (value !== 0 && Math.abs(value) < 1e-3)) return value.toExponential(2);
   return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 6 });
 }
 
-// ---- curves ----
+// ---- text and tables
+
+function fillText() {
+  byId("title").textContent = data.title;
+  byId("about").textContent = data.about ?? "";
+  byId("state").hidden = !data.state;
+  if (data.state) {
+    byId("state").className = data.state[0];
+    byId("state").textContent = data.state[1];
+  }
+  if (data.verdict) {
+    const [text, hint] = byId("verdict").querySelectorAll("p");
+    byId("verdict").hidden = false;
+    byId("verdict").className = data.verdict.mood;
+    text.textContent = data.verdict.text;
+    hint.textContent = data.verdict.hint;
+  }
+  for (const [label, value, note] of data.tiles ?? []) {
+    const tile = html("div", "", byId("tiles"));
+    html("dt", "", tile, label);
+    html("small", "", html("dd", "", tile, value), note);
+  }
+}
+
+/** Draw a table of cells, each a text or {text, note, kind, run, bar}. */
+function drawTable(table, host) {
+  if (!table?.rows.length) return;
+  const section = html("section", table.head ? "headed" : "", host);
+  const body = table.folded ? html("details", "", section) : section;
+  const heading = html("h2", "", table.folded ? html("summary", "", body) : body, table.title);
+  if (table.summary) html("span", "quiet", heading.parentNode, ` ${table.summary}`);
+  const drawn = html("table", "", html("div", "wide", body));
+  if (table.head) {
+    const row = html("tr", "", html("thead", "", drawn));
+    for (const cell of table.head) drawCell(cell, "th", row).scope = "col";
+  }
+  const rows = html("tbody", "", drawn);
+  for (const cells of table.rows) {
+    const row = html("tr", "", rows);
+    cells.forEach((cell, column) => drawCell(cell, column ? "td" : "th", row));
+    row.firstChild.scope = "row";
+    if (cells[0].run !== undefined) pointAt(row, cells[0].run);
+  }
+  if (table.notes) html("p", "quiet", body, table.notes);
+}
+
+function drawCell(cell, name, row) {
+  const { text = cell, note, kind, run, bar } = typeof cell === "string" ? {} : { text: "", ...cell };
+  const drawn = html(name, kind, row);
+  if (run !== undefined) swatch(run, drawn);
+  if (bar !== undefined) html("i", "bar", drawn).style.width = `${100 * bar}%`;
+  const shown = html({ code: "code", mark: "mark" }[kind] ?? "span", "", drawn);
+  for (const part of text.split(/(?<=[/_])/)) {  // where long names may be broken
+    shown.append(part);
+    html("wbr", "", shown);
+  }
+  if (note) html("small", "", drawn, note);
+  return drawn;
+}
+
+// ---- curves
 
 const HEIGHT = 230, LEFT = 52, RIGHT = 14, TOP = 10, BOTTOM = 30;  // pixels
 
+/** Emphasize the curves of a run, or of none. */
+function emphasize(run) {
+  for (const line of all(".line")) line.classList.toggle("faint", run !== null && +line.dataset.run !== run);
+}
+
+function pointAt(element, run) {
+  element.addEventListener("pointerenter", () => emphasize(run));
+  element.addEventListener("pointerleave", () => emphasize(null));
+}
+
 function ticks(low, high, count) {
-  const rough = (high - low) / count;
-  const power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= 0.8 * rough);
   const found = [];
-  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) {
-    found.push(at * step);
-  }
+  for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at++) found.push(at * step);
   return found;
 }
 
@@ -60,97 +137,84 @@ function bounds(values, low, high) {
 class Chart {
   constructor(panel, host) {
     this.panel = panel;
-    const card = html("figure", "card", host);
+    const card = html("figure", "", host);
     html("h3", "", card, panel.title);
-    if (panel.note) html("p", "quiet", card, panel.note);
-    this.legend(card);
+    html("p", "quiet", card, panel.note);
+    const legend = html("p", "legend", card);
+    if (panel.lines.length <= MOST_IN_LEGEND) {
+      for (const line of panel.lines.filter((one) => one.label)) {
+        const entry = html("span", "", legend);
+        swatch(line.color, entry);
+        entry.append(line.label);
+      }
+    }
     const area = html("div", "area", card);
-    this.svg = element("svg", { height: HEIGHT, role: "img", tabindex: 0 }, area);
-    this.svg.setAttribute("aria-label", panel.title + "; arrow keys show the values");
+    this.svg = svg("svg", { height: HEIGHT, role: "img", tabindex: 0,
+                            "aria-label": `${panel.title}; arrow keys show the values` }, area);
     this.tip = html("div", "tip", area);
-    this.tip.hidden = true;
     for (const name of ["pointermove", "pointerdown"]) {
       this.svg.addEventListener(name, (event) => this.point(event));
     }
-    this.svg.addEventListener("pointerleave", () => this.hide());
-    this.svg.addEventListener("blur", () => this.hide());
+    for (const name of ["pointerleave", "blur"]) this.svg.addEventListener(name, () => this.hide());
     this.svg.addEventListener("keydown", (event) => this.key(event));
   }
 
-  legend(card) {
-    const legend = html("p", "legend", card);
-    for (const line of this.panel.lines) {
-      const entry = html("span", "", legend);
-      html("i", "c" + line.color, entry);
-      entry.append(line.label);
-    }
-  }
-
   draw(axis) {
-    const { panel, svg } = this;
+    const { panel, svg: area } = this;
     this.xs = panel.lines.map((line) => data.runs[line.run].axes[axis]);
     this.axis = axis;
-    this.width = svg.parentNode.clientWidth;
-    svg.replaceChildren();
-    svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
-    svg.setAttribute("width", this.width);
+    this.width = area.parentNode.clientWidth;
+    area.replaceChildren();
+    area.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
+    area.setAttribute("width", this.width);
     const values = panel.lines.flatMap((line) => line.y.filter((value) => value !== null));
-    const [low, high] = bounds([...values, ...panel.guides.map((guide) => guide.y)],
-                               panel.low, panel.high);
-    const places = this.xs.flat();
-    const first = Math.min(...places), last = Math.max(...places);
+    const [low, high] = bounds([...values, ...panel.guides.map((guide) => guide.y)], panel.low, panel.high);
+    const places = this.xs.flat(), first = Math.min(...places), last = Math.max(...places);
     const margin = (last - first) * 0.02 || 0.5;
     this.span = [first - margin, last + margin];
-    this.x = (value) => LEFT + (value - this.span[0]) / (this.span[1] - this.span[0])
-      * (this.width - LEFT - RIGHT);
+    this.x = (value) => LEFT + (value - this.span[0]) / (this.span[1] - this.span[0]) * (this.width - LEFT - RIGHT);
     this.y = (value) => TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM);
     this.grid(low, high);
-    panel.guides.forEach((guide) => this.guide(guide));
+    for (const guide of panel.guides) this.guide(guide);
     panel.lines.forEach((line, index) => this.line(line, this.xs[index]));
-    this.cursor = element("line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM }, svg);
-    this.dots = panel.lines.map((line) => element("circle", { r: 4, class: "dot c" + line.color }, svg));
+    this.cursor = svg("line", { class: "cursor", y1: TOP, y2: HEIGHT - BOTTOM }, area);
+    this.dots = panel.lines.map((line) => colored(svg("circle", { r: 4, class: "dot at" }, area), line.color));
     this.hide();
   }
 
   grid(low, high) {
     const right = this.width - RIGHT, bottom = HEIGHT - BOTTOM;
     for (const value of ticks(low, high, 4)) {
-      element("line", { class: "grid", x1: LEFT, x2: right, y1: this.y(value), y2: this.y(value) }, this.svg);
-      element("text", { x: LEFT - 6, y: this.y(value) + 4, "text-anchor": "end" }, this.svg, inWords(value));
+      svg("line", { class: "grid", x1: LEFT, x2: right, y1: this.y(value), y2: this.y(value) }, this.svg);
+      svg("text", { x: LEFT - 6, y: this.y(value) + 4, "text-anchor": "end" }, this.svg, inWords(value));
     }
     const whole = this.axis === "minutes" ? () => true : Number.isInteger;
-    const least = this.span[0] < 0 ? 0 : this.span[0];
-    for (const value of ticks(least, this.span[1], this.width / 90).filter(whole)) {
-      element("text", { x: this.x(value), y: bottom + 16, "text-anchor": "middle" }, this.svg, inWords(value));
+    for (const value of ticks(Math.max(0, this.span[0]), this.span[1], this.width / 90).filter(whole)) {
+      svg("text", { x: this.x(value), y: bottom + 16, "text-anchor": "middle" }, this.svg, inWords(value));
     }
-    element("text", { x: right, y: HEIGHT - 2, "text-anchor": "end", class: "unit" }, this.svg, this.axis);
+    svg("text", { x: right, y: HEIGHT - 2, "text-anchor": "end" }, this.svg, this.axis);
   }
 
-  guide(guide) {
-    const y = this.y(guide.y);
-    const kind = guide.color === undefined ? "guide" : "guide c" + guide.color;
-    element("line", { class: kind, x1: LEFT, x2: this.width - RIGHT, y1: y, y2: y }, this.svg);
-    const title = element("title", {}, this.svg.lastChild);
-    title.textContent = `${guide.label}: ${inWords(guide.y)}`;
+  guide({ label, y, color }) {
+    const line = svg("line", { class: "guide", x1: LEFT, x2: this.width - RIGHT, y1: this.y(y), y2: this.y(y) }, this.svg);
+    if (color !== undefined) colored(line, color);
+    svg("title", {}, line, `${label}: ${inWords(y)}`);
   }
 
   line(line, xs) {
     const points = [];
     line.y.forEach((value, index) => {
-      if (value !== null) points.push(`${this.x(xs[index]).toFixed(1)},${this.y(value).toFixed(1)}`);
+      if (value !== null) points.push([this.x(xs[index]).toFixed(1), this.y(value).toFixed(1)]);
     });
-    element("polyline", { class: "line c" + line.color, points: points.join(" ") }, this.svg);
-    if (points.length > 40) return;
-    for (const point of points) {
-      const [cx, cy] = point.split(",");
-      element("circle", { class: "dot c" + line.color, cx, cy, r: 2.5 }, this.svg);
-    }
+    colored(svg("polyline", { class: "line", "data-run": line.run, points: points.join(" ") }, this.svg), line.color);
+    if (points.length > 40 || this.panel.lines.length > MOST_IN_LEGEND) return;
+    for (const [cx, cy] of points) colored(svg("circle", { class: "dot", cx, cy, r: 2.5 }, this.svg), line.color);
   }
 
   point(event) {
     const box = this.svg.getBoundingClientRect();
     const part = (event.clientX - box.left - LEFT) / (this.width - LEFT - RIGHT);
-    this.show(this.span[0] + part * (this.span[1] - this.span[0]));
+    this.show(this.span[0] + part * (this.span[1] - this.span[0]), event.clientY - box.top);
   }
 
   key(event) {
@@ -159,45 +223,45 @@ class Chart {
     event.preventDefault();
     const places = [...new Set(this.xs.flat())].sort((a, b) => a - b);
     const now = this.at === undefined ? (move > 0 ? -1 : places.length) : places.indexOf(this.at);
-    this.show(places[Math.max(0, Math.min(places.length - 1, now + move))]);
+    this.show(places[Math.max(0, Math.min(places.length - 1, now + move))], HEIGHT / 2);
   }
 
-  show(wanted) {
-    const nearest = (xs, ys) => xs.reduce((best, x, index) => (ys[index] !== null && (best < 0
-      || Math.abs(x - wanted) < Math.abs(xs[best] - wanted)) ? index : best), -1);
-    const rows = [];
-    let at, distance = Infinity;
-    this.panel.lines.forEach((line, number) => {
-      const xs = this.xs[number], index = nearest(xs, line.y);
-      if (index < 0) return;
-      if (Math.abs(xs[index] - wanted) < distance) {
-        distance = Math.abs(xs[index] - wanted);
-        at = xs[index];
-      }
-      rows.push([line, xs[index], line.y[index]]);
-      this.dots[number].setAttribute("cx", this.x(xs[index]));
-      this.dots[number].setAttribute("cy", this.y(line.y[index]));
-    });
-    if (at === undefined) return;
-    this.at = at;
-    this.cursor.setAttribute("x1", this.x(at));
-    this.cursor.setAttribute("x2", this.x(at));
+  /** Show the values nearest to a place of the axis, those of many runs near a height. */
+  show(wanted, height) {
+    const away = (x) => Math.abs(x - wanted);
+    let rows = this.panel.lines.map((line, number) => {
+      const index = this.xs[number].reduce((best, x, i) => (line.y[i] !== null
+        && (best < 0 || away(x) < away(this.xs[number][best])) ? i : best), -1);
+      return { line, dot: this.dots[number], x: this.xs[number][index], value: line.y[index] };
+    }).filter((row) => row.x !== undefined);
+    if (!rows.length) return;
+    for (const { dot, x, value } of rows) {
+      dot.setAttribute("cx", this.x(x));
+      dot.setAttribute("cy", this.y(value));
+    }
+    this.at = rows.reduce((best, row) => (away(row.x) < away(best) ? row.x : best), rows[0].x);
+    if (rows.length > MOST_IN_TIP) {
+      rows.sort((a, b) => Math.abs(this.y(a.value) - height) - Math.abs(this.y(b.value) - height));
+      emphasize(rows[0].line.run);
+      rows = rows.slice(0, MOST_IN_TIP).sort((a, b) => b.value - a.value);
+    }
+    for (const name of ["x1", "x2"]) this.cursor.setAttribute(name, this.x(this.at));
     this.svg.classList.add("pointed");
-    this.label(at, rows);
+    this.label(rows);
   }
 
-  label(at, rows) {
+  label(rows) {
     this.tip.replaceChildren();
-    html("b", "", this.tip, this.axis === "minutes" ? `${inWords(at)} minutes` : `${this.axis} ${inWords(at)}`);
-    for (const [line, x, value] of rows) {
+    const at = inWords(this.at);
+    html("b", "", this.tip, this.axis === "minutes" ? `${at} minutes` : `${this.axis} ${at}`);
+    for (const { line, x, value } of rows) {
       const row = html("span", "", this.tip);
-      html("i", "c" + line.color, row);
-      row.append(`${line.label} `);
-      html("b", "", row, inWords(value) + (x === at ? "" : ` (at ${inWords(x)})`));
+      swatch(line.color, row);
+      if (line.label) row.append(`${line.label} `);
+      html("b", "", row, inWords(value) + (x === this.at ? "" : ` (at ${inWords(x)})`));
     }
     this.tip.hidden = false;
-    const x = this.x(at), right = x > this.width / 2;
-    const left = right ? x - this.tip.offsetWidth - 10 : x + 10;
+    const x = this.x(this.at), left = x > this.width / 2 ? x - this.tip.offsetWidth - 10 : x + 10;
     this.tip.style.left = Math.max(0, Math.min(left, this.width - this.tip.offsetWidth)) + "px";
   }
 
@@ -205,13 +269,16 @@ class Chart {
     this.at = undefined;
     this.tip.hidden = true;
     this.svg.classList.remove("pointed");
+    if (several) emphasize(null);
   }
 }
 
 function startCurves() {
-  const host = document.querySelector("#curves .panels"), axis = byId("axis");
-  if (!host) return;
-  const charts = data.panels.filter((panel) => panel.lines.length).map((panel) => new Chart(panel, host));
+  const panels = data.panels.filter((panel) => panel.lines.length), axis = byId("axis");
+  if (!panels.length) return;
+  byId("curves").hidden = false;
+  const host = document.querySelector("#curves .panels");
+  const charts = panels.map((panel) => new Chart(panel, host));
   const draw = () => charts.forEach((chart) => chart.draw(axis.value));
   if (memory.axis) axis.value = memory.axis;
   axis.addEventListener("change", () => { remember({ axis: axis.value }); draw(); });
@@ -223,23 +290,32 @@ function startCurves() {
   width = host.clientWidth;
 }
 
-// ---- the film ----
+// ---- pictures over time
 
 const FRAME_MILLISECONDS = 250;
+let playing = () => false;
 
 function startFilm() {
-  const slider = byId("slider"), play = byId("play");
-  if (!slider) return;
-  const labels = new Map();  // of each place, the words for it
-  for (const film of data.films) for (const frame of film.frames) labels.set(frame.at, frame.label);
-  const places = [...labels.keys()].sort((a, b) => a - b);
-  // Single pixels are shown as such where a picture is enlarged.
-  for (const image of all("#film img")) {
-    image.addEventListener("load", () => {
-      image.classList.toggle("enlarged", image.naturalWidth < 0.8 * image.clientWidth * devicePixelRatio);
-    });
+  const films = data.runs.filter((run) => run.frames.length);
+  if (!films.length) return;
+  byId("film").hidden = false;
+  const slider = byId("slider"), play = byId("play"), host = document.querySelector(".pictures");
+  host.classList.toggle("many", data.runs.length > 3);
+  const shown = films.map((run) => {
+    const { image, caption } = addPicture(host, "generated samples");
+    if (several) {
+      swatch(data.runs.indexOf(run), caption);
+      caption.append(`${run.name}: `);
+    }
+    return { run, image, label: html("span", "", caption) };
+  });
+  if (!several && data.runs[0].real) {
+    const { image, caption } = addPicture(host, "real samples");
+    image.src = data.runs[0].real;
+    caption.textContent = "real samples";
   }
-  const images = all("#film .frame"), captions = all("#film .frame + figcaption span");
+  const labels = new Map(films.flatMap((run) => run.frames.map((frame) => [frame.at, frame.label])));
+  const places = [...labels.keys()].sort((a, b) => a - b);
   let timer = null;
 
   function show(index) {
@@ -247,13 +323,12 @@ function startFilm() {
     slider.value = index;
     byId("frame").textContent = labels.get(place);
     slider.setAttribute("aria-valuetext", labels.get(place));
-    data.films.forEach((film, number) => {
-      const frame = film.frames.findLast((each) => each.at <= place) || film.frames[0];
-      if (!frame) return;
-      images[number].src = frame.src;
-      captions[number].textContent = frame.label;
-    });
-    // At the last picture one wants to see the next as soon as it is there.
+    for (const { run, image, label } of shown) {
+      const frame = run.frames.findLast((each) => each.at <= place) || run.frames[0];
+      image.src = frame.src;
+      label.textContent = frame.label;
+    }
+    // After a reload the last picture gives way to the newest.
     remember({ place: index === places.length - 1 ? null : place });
   }
   function stop() {
@@ -262,52 +337,54 @@ function startFilm() {
     play.textContent = "Play";
   }
   function start() {
-    if (Number(slider.value) >= places.length - 1) show(0);
+    if (+slider.value >= places.length - 1) show(0);
     play.textContent = "Pause";
     timer = setInterval(() => {
-      if (Number(slider.value) >= places.length - 1) stop();
-      else show(Number(slider.value) + 1);
+      if (+slider.value >= places.length - 1) stop();
+      else show(+slider.value + 1);
     }, FRAME_MILLISECONDS);
   }
 
   slider.max = places.length - 1;
-  slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+  slider.addEventListener("input", () => { stop(); show(+slider.value); });
   play.addEventListener("click", () => (timer === null ? start() : stop()));
-  const real = byId("real");
-  if (real) real.src = data.films[0].real;
   const kept = places.findLastIndex((place) => memory.place != null && place <= memory.place);
   show(kept >= 0 ? kept : places.length - 1);
   playing = () => timer !== null;
 }
 
-// ---- following a run ----
+function addPicture(host, alt) {
+  const figure = html("figure", "", host), image = html("img", "", figure);
+  image.alt = alt;
+  image.addEventListener("load", () => {  // single pixels are shown as such where enlarged
+    image.classList.toggle("enlarged", image.naturalWidth < 0.8 * image.clientWidth * devicePixelRatio);
+  });
+  return { image, caption: html("figcaption", "", figure) };
+}
 
-let playing = () => false;
-let pressed = false;
+// ---- following a run
 
 function follow() {
   if (!data.reload) return;
   const age = () => Math.round((Date.now() - data.written) / 1000);
-  const busy = () => playing() || pressed || all("svg.pointed").length > 0;
-  let waited = 0;
+  let waited = 0, pressed = false;
   addEventListener("pointerdown", () => { pressed = true; });
   for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => { pressed = false; });
-  function tellAge() {
+  function tick() {
     const old = age() > Math.max(300, 10 * data.reload);
-    byId("age").textContent = `written ${age()} s ago`
-      + (old ? "; the run may have ended without a word" : "");
-  }
-  tellAge();
-  setInterval(() => {
-    tellAge();
-    waited += 1;
-    if (waited >= data.reload && !busy()) {
+    byId("age").textContent = `written ${age()} s ago${old ? "; the run may have ended without a word" : ""}`;
+    if (waited++ >= data.reload && !playing() && !pressed && !all("svg.pointed").length) {
       remember({ scroll: scrollY });
       location.reload();
     }
-  }, 1000);
+  }
+  tick();
+  setInterval(tick, 1000);
 }
 
+fillText();
+drawTable(data.comparison, byId("comparison"));
+for (const table of data.tables ?? []) drawTable(table, byId("tables"));
 startCurves();
 startFilm();
 follow();

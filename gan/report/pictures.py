@@ -1,30 +1,58 @@
-"""The pictures of a run as they are embedded in a page: few enough, small enough."""
+"""Pictures of runs as data URIs, few and small enough for one page."""
 
 import base64
+import io
 import os
 
 import numpy as np
 from PIL import Image, features
 
 from gan.common.errors import UserError
-from gan.drawing.images import png_bytes, read_png
-from gan.drawing.webp import encode
+from gan.drawing.images import read_png
 
-MOST_FRAMES = 32  # of a page, whatever the run's length
+MOST_FRAMES, LEAST_FRAMES = 32, 4  # of a page with one run, and of a run among many
 MOST_BYTES = 45_000  # of a frame, before base64 makes it a third longer
 # Quality and longest side, the first that is small enough; the last whatever comes out.
 TRIES = ((80, 640), (60, 640), (50, 480), (40, 320))
+
+
+def films_of(runs, embedded):
+    """Return the pictures of each run as data for the page's script.
+
+    Args:
+        runs: list of `RunContent`.
+        embedded: `Embedded`.
+
+    Returns:
+        list of dict: "frames" (each a "label", "at" in epochs and a "src"), and "real".
+    """
+    most = max(LEAST_FRAMES, MOST_FRAMES // len(runs))
+    chosen = [choose(run.pictures, most) for run in runs]
+    uris = iter(embedded.uris([path for run, pictures in zip(runs, chosen, strict=True)
+                               for path in [*(path for *_, path in pictures), run.real]]))
+    films = []
+    for run, pictures in zip(runs, chosen, strict=True):
+        frames = [{"label": f"step {step:,}" if step else f"epoch {epoch:,}",
+                   "at": _position(run, epoch, step), "src": next(uris)}
+                  for epoch, step, _ in pictures]
+        films.append({"frames": [frame for frame in frames if frame["src"]], "real": next(uris)})
+    return films
+
+
+def _position(run, epoch, step):
+    """When a picture was drawn, in epochs."""
+    if not step:
+        return epoch
+    if run.rows:
+        return step * run.rows[-1]["epoch"] / run.rows[-1]["step"]
+    return epoch + 1 - 1 / (1 + step)  # the first epoch is not done yet: in order, no more
 
 
 def choose(pictures, most=MOST_FRAMES):
     """Return at most so many of the pictures, evenly spaced, the first and the last among them.
 
     What is chosen of a list is chosen of a longer one that begins with it, or left out for
-    good, so that each picture need be encoded but once.
-
-    Args:
-        pictures: list in the order of the run.
-        most: how many, at least 2.
+    good, so that each picture is encoded only once.
     """
     spacing = 1
     while -(-len(pictures) // spacing) + 1 > most and len(pictures) > most:
@@ -42,49 +70,37 @@ class Embedded:
         self._known = {}
 
     def uris(self, paths):
-        """Return the data URI of each picture, and forget those that are not asked for.
-
-        Args:
-            paths: list of paths of PNG files.
-
-        Returns:
-            list of str; None for a picture that cannot be read.
-        """
+        """Return the data URI of each PNG file, None where it cannot be read; forget others."""
         keys = [_key(path) for path in paths]
         self._known = {key: self._known.get(key) or _data_uri(key[0]) for key in keys if key}
         return [self._known.get(key) for key in keys]
 
 
 def _key(path):
-    if path is None:
-        return None
     try:
         state = os.stat(path)
-    except OSError:
+    except (OSError, TypeError):  # None where there is no picture
         return None
     return str(path), state.st_mtime_ns, state.st_size
 
 
 def _data_uri(path):
     try:
-        image = reduce(read_png(path))
+        picture = Image.fromarray(reduce(read_png(path)))
     except UserError:
         return None
+    kind = "webp" if features.check("webp") else "png"
     for quality, side in TRIES:
-        kind, data = "webp", _encode(_fit(image, side), quality)
-        if data is None:  # a Pillow without WebP
-            kind, data = "png", png_bytes(_fit(image, side))
-        if len(data) <= MOST_BYTES:
+        small, buffer = picture.copy(), io.BytesIO()
+        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small.save(buffer, kind, quality=quality)
+        if buffer.tell() <= MOST_BYTES:
             break
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def reduce(image):
-    """Undo `images.enlarge`: return the smallest picture that can be enlarged to this one.
-
-    Args:
-        image: uint8 [H, W] or [H, W, 3].
-    """
+    """Undo `images.enlarge`: return the smallest picture that can be enlarged to this one."""
     for factor in range(30, 1, -1):
         if image.shape[0] % factor or image.shape[1] % factor:
             continue
@@ -92,17 +108,3 @@ def reduce(image):
         if np.array_equal(small.repeat(factor, axis=0).repeat(factor, axis=1), image):
             return small
     return image
-
-
-def _fit(image, side):
-    """Shrink a picture so that its longest side is no longer than `side`."""
-    height, width = image.shape[:2]
-    if max(height, width) <= side:
-        return image
-    size = max(1, round(width * side / max(height, width))), max(
-        1, round(height * side / max(height, width)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-
-
-def _encode(image, quality):
-    return encode(image, quality=quality) if features.check("webp") else None

@@ -45,6 +45,11 @@ class History:
         self.changes = list(saved.get("changes", []))
         self.features = saved.get("features")
 
+    @property
+    def step(self):
+        """Steps so far, those of the epoch under way included."""
+        return (self.rows[-1]["step"] if self.rows else 0) + self._steps
+
     def compare_in(self, features):
         """Note the features of the metrics; drop metrics that were measured in others.
 

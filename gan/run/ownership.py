@@ -13,11 +13,12 @@ from PIL import Image
 
 from gan.drawing.images import SOFTWARE
 from gan.metadata import METADATA, checksums
-from gan.report.document import START
 
 OPTIONS = {"dataset", "latent_dim", "base_channels", "gp_interval", "num_samples"}  # in config.json
 SUMMARY = {"verdict", "metrics", "seconds", "command"}  # in summary.json
 HISTORY = b"epoch,step,seconds,images_per_second,"  # how history.csv begins
+REPORT = ('<!doctype html>\n<html lang="en">\n'
+          '<meta name="generator" content="train_gan.py report">\n')  # how report.html begins
 EVENTS = ".gan"  # how the names of event files end
 EPOCH_PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 CHECKPOINT = re.compile(r"step_\d{9,}\.npz|best\.npz")
@@ -43,7 +44,7 @@ def is_own_file(path):
         if path.name == "summary.json":
             return _has_keys(path, SUMMARY)
         if path.suffix == ".html":
-            return _starts_with(path, START.encode())
+            return _starts_with(path, REPORT.encode())
         if path.name == "history.csv":
             return _starts_with(path, HISTORY)
         if CHECKPOINT.fullmatch(path.name):

@@ -1,0 +1,282 @@
+"""Report page of one run or of several, as data that the page's script draws."""
+
+import shlex
+import time
+from pathlib import Path
+
+from gan.common.command_line import flag
+from gan.common.errors import printable
+from gan.common.html import html_page
+from gan.config import POINTS, TrainConfig
+from gan.evaluate.table import METRICS
+from gan.report.curves import BETTER, axes_of, compared_panels, panels_of, thin
+from gan.report.pictures import films_of
+
+LEAST_WAIT, MOST_WAIT = 5, 60  # seconds between two reloads while a run goes on
+MOST_CLASSES = 40  # names that are shown
+MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "outside": "bad",
+         "worse": "bad"}
+NO_VERDICT = {"running": "In training; the verdict comes at the end",
+              "interrupted": "Interrupted before it could be judged",
+              "unfinished": "Not finished, so not judged yet"}
+# Where a run was and how it was started, which makes no difference to what it computes.
+PLACE = {"outdir", "overwrite", "resume", "dry_run", "verbose", "max_minutes"}
+# Filled in from other options or the data.
+DERIVED = {"condition", "gp_weight", "lr_g", "lr_d"}
+
+
+def page_of(runs, embedded):
+    """Return the report of one run, or the comparison of several, as HTML.
+
+    Args:
+        runs: list of `RunContent`.
+        embedded: `Embedded`, which keeps pictures from one call to the next.
+    """
+    kept = [thin(run.rows) for run in runs]
+    films = films_of(runs, embedded)
+    if len(runs) == 1:
+        shown = {**_single(runs[0]), "panels": panels_of(runs[0], kept[0])}
+    else:
+        shown = {**_comparison(runs), "panels": compared_panels(runs, kept)}
+    data = {**shown, "written": round(time.time() * 1000), "reload": _reload_seconds(runs[0]),
+            "runs": [{"name": printable(run.name), "axes": axes_of(rows), **film}
+                     for run, rows, film in zip(runs, kept, films, strict=True)]}
+    data["reload"] = data["reload"] if len(runs) == 1 else 0
+    folder = Path(__file__).parent
+    return html_page(folder / "page.html", folder / "page.css", [folder / "page.js"],
+                     data["title"], {"data": data})
+
+
+def _reload_seconds(run):
+    """Return how long the page waits before it reloads itself; 0: never."""
+    if not run.running:
+        return 0
+    epoch = run.rows[-1]["seconds"] / run.epochs if run.rows else MOST_WAIT / 4
+    return round(min(max(epoch / 2, LEAST_WAIT), MOST_WAIT))
+
+
+# One run.
+
+def _single(run):
+    config = run.config
+    name = run.dataset.get("name") or Path(str(config["dataset"])).name
+    return {
+        "title": printable(name), "state": [run.state, _state_text(run)],
+        "about": f"{config['arch']}, {config['loss']} loss, condition: {config['condition']}, "
+                 f"seed {config['seed']}",
+        "verdict": _verdict(run), "tiles": _tiles(run),
+        "tables": [_metrics(run), _facts(run), _phases(run), _commands(run), _options(run)],
+    }
+
+
+def _state_text(run):
+    done = f"{run.epochs:,} of {run.config['epochs']:,} epochs"
+    if run.running and run.epochs == run.config["epochs"]:
+        return f"trained, {run.epochs:,} epochs; now exported and measured"
+    return {"running": f"in training, {done} done", "finished": f"finished, {run.epochs:,} epochs",
+            "stopped": f"stopped in time, {done}", "interrupted": f"interrupted, {done}",
+            "diverged": f"diverged after {done}"}.get(run.state, f"unfinished, {done}")
+
+
+def _verdict(run):
+    found = run.summary.get("verdict") or {}
+    text, hint = run.note or found.get("text") or NO_VERDICT.get(run.state, "No verdict"), ""
+    finding = found.get("finding")
+    if finding and text.startswith(finding):
+        text, hint = finding, text[len(finding):].lstrip(". ")
+    mood = "bad" if run.state == "diverged" else MOODS.get(found.get("kind"), "")
+    return {"mood": mood, "text": text[:1].upper() + text[1:], "hint": hint}
+
+
+def _tiles(run):
+    """Return [label, value, small print] of the numbers that one looks for first."""
+    tiles = []
+    if run.rows:
+        last = run.rows[-1]
+        tiles += [("epochs", f"{run.epochs:,}", f"of {run.config['epochs']:,}"),
+                  ("steps", f"{run.step:,}", ""),
+                  ("training", duration(last["seconds"]), "")]
+        if run.running:
+            left = last["seconds"] / run.epochs * (run.config["epochs"] - run.epochs)
+            tiles.append(("left, about", duration(left), ""))
+        tiles.append((f"{run.samples} per second", f"{last['images_per_second']:,.0f}", ""))
+    return tiles + [(metric.label, *_measured(run, metric)) for name, metric in METRICS.items()
+                    if metric.in_summary and name in run.generated]
+
+
+def _measured(run, metric):
+    """A metric of generated samples, and in small print that of real ones."""
+    real = run.measured.get("real", {})
+    beside = f"real {metric.show(real[metric.name])}" if metric.name in real else ""
+    return metric.show(run.generated[metric.name]), beside
+
+
+def _metrics(run):
+    real, rows = run.measured.get("real", {}), []
+    for name, metric in METRICS.items():
+        if name in run.generated:
+            meaning = metric.explanation.removesuffix("; lower is better")
+            better = BETTER[metric.better]
+            rows.append([{"text": metric.label,
+                          "note": f"{meaning}; {better}" if better else meaning},
+                         _number(metric.show(run.generated[name])),
+                         _number(metric.show(real[name]) if name in real else "–")])
+    described, source = (run.measured.get("features", {}).get("description"),
+                         run.measured.get("real_source"))
+    notes = [f"Compared in {described}."] if described else []
+    notes += [f"Real: {source}."] if source else []
+    return {"title": "Distance to the data", "head": ["metric", "generated", "real"],
+            "rows": rows, "notes": " ".join(notes)}
+
+
+def _facts(run):
+    data, summary = run.dataset, run.summary
+    parts = [str(run.config["dataset"])]
+    if data.get("samples"):
+        parts.append(f"{data['samples']:,} {run.samples}")
+    if len(data.get("shape", ())) == 3:
+        parts.append(" x ".join(map(str, data["shape"])))
+    if names := [str(name) for name in data.get("classes", ())]:
+        more = ", …" if len(names) > MOST_CLASSES else ""
+        parts.append(f"{len(names):,} classes: {', '.join(names[:MOST_CLASSES])}{more}")
+    versions = ", ".join(f"{name} {value}" for name, value in summary.get("versions", {}).items())
+    facts = [("data", printable("; ".join(parts))), ("device", summary.get("device")),
+             ("precision", summary.get("precision")), ("versions", versions)]
+    return {"title": "Data and device",
+            "rows": [[label, str(value)] for label, value in facts if value]}
+
+
+def _phases(run):
+    seconds = dict(run.summary.get("seconds", {}))
+    seconds.pop("training of the whole run", None)
+    total = seconds.pop("whole process", None)
+    longest = max(seconds.values(), default=0) or 1
+    return {"title": "Time by phase" + (f" ({duration(total)} in all)" if total else ""),
+            "rows": [[name, {"bar": value / longest}, _number(duration(value))]
+                     for name, value in seconds.items()]}
+
+
+def _options(run):
+    """Every option as it was used; those that were given are marked."""
+    chosen = chosen_options(run)
+    how = "differ from the default" if _first_command(run) is None else "were given"
+    rows = [[{"text": flag(name), "kind": "code"},
+             {"text": _shown(value), "kind": "mark" if name in chosen else ""}]
+            for name, value in run.config.items()]
+    changes = [f"{change['option']} from {change['before']} to {change['now']} "
+               f"at step {change['step']:,}" for change in run.changes]
+    return {"title": "Options", "rows": rows, "folded": True,
+            "summary": f"{len(chosen)} of {len(rows)} {how}",
+            "notes": f"Changed on resuming: {'; '.join(changes)}." if changes else ""}
+
+
+def _shown(value):
+    if isinstance(value, bool) or value is None:
+        return {True: "on", False: "off", None: "–"}[value]
+    return f"{value:g}" if isinstance(value, float) else printable(value)
+
+
+def chosen_options(run):
+    """Return the names of the options in the command that began the run.
+
+    Where that is not known: those that are not at their defaults.
+    """
+    typed = _first_command(run)
+    if typed is not None:
+        words = {word.split("=")[0][2:].replace("-", "_") for word in typed
+                 if word.startswith("--")}
+        return words & run.config.keys()
+    default = vars(TrainConfig()) | (POINTS if run.samples == "points" else {})
+    return {name for name, value in run.config.items()
+            if name not in DERIVED and value != default.get(name)}
+
+
+def _first_command(run):
+    """Return the arguments of the command that began the run, or None if they are not known."""
+    try:
+        typed = shlex.split(str(run.summary.get("command", "")))
+    except ValueError:  # somebody changed it
+        return None
+    if len(typed) > 1 and "--resume" not in typed and typed[1].endswith("train_gan.py"):
+        return typed[2:]
+    return None
+
+
+def _commands(run):
+    """Commands that repeat and resume the run and use what it made."""
+    where = [] if run.folder == "." else [run.folder]
+    grid = [] if run.samples == "points" else ["--grid", "8x8"]
+    more = ["--epochs", str(2 * run.config["epochs"])] if run.state in (
+        "finished", "diverged") else []
+
+    def script(name, option, *words):
+        return [name, *([option, *where] if where else []), *words]
+
+    commands = {
+        "repeat": ["train_gan.py", *_repeated(run)],
+        "resume": script("train_gan.py", "--outdir", "--resume", *more),
+        "generate": script("generate.py", "--model", *grid),
+        "animate": script("make_gif.py", "--images", "--output", f"{run.folder}/training.webp"),
+        "evaluate": ["-m", "gan.evaluate", "--model", run.folder],
+        "this page": ["-m", "gan.report", run.folder],
+    }
+    return {"title": "Commands", "notes": "To be typed in the project’s folder.",
+            "rows": [[label, {"text": printable(shlex.join(["python", *words])), "kind": "code"}]
+                     for label, words in commands.items()]}
+
+
+def _repeated(run):
+    """Return the arguments of a command that makes the run again."""
+    typed = _first_command(run)
+    if typed is not None:
+        return typed
+    options = {name: run.config[name] for name in sorted(chosen_options(run) - PLACE)}
+    return [flag(name) if value is True else f"{flag(name)}={value}"
+            for name, value in options.items() if value is not None and value is not False]
+
+
+# Several runs.
+
+def _comparison(runs):
+    """A table with one row per run: options that differ, metrics, verdict."""
+    options = [name for name in dict.fromkeys(name for run in runs for name in run.config)
+               if name not in PLACE and any(run.config.get(name) != runs[0].config.get(name)
+                                            for run in runs)]
+    metrics = [metric for name, metric in METRICS.items()
+               if metric.in_summary and any(name in run.generated for run in runs)]
+    rows = []
+    for index, run in enumerate(runs):
+        row = [{"text": printable(run.name), "run": index}]
+        row += [_number(*_measured(run, metric)) if metric.name in run.generated else "–"
+                for metric in metrics]
+        row += [_shown(run.config.get(name)) for name in options]
+        row += [_number(duration(run.rows[-1]["seconds"]) if run.rows else "–"),
+                {"text": _verdict(run)["text"], "note": _state_text(run), "kind": "long"}]
+        rows.append(row)
+    same = len({(run.config["dataset"], run.measured.get("features", {}).get("description"))
+                for run in runs if run.generated}) <= 1
+    return {
+        "title": f"{len(runs)} runs compared",
+        "comparison": {
+            "title": "Metrics, options that differ, verdicts",
+            "head": ["run", *(metric.label for metric in metrics),
+                     *({"text": flag(name), "kind": "code"} for name in options),
+                     "training", "verdict"],
+            "rows": rows,
+            "notes": "" if same else "Metrics of different data or features are not comparable."},
+    }
+
+
+def _number(text, note=""):
+    """A cell that is never broken into lines."""
+    return {"text": text, "note": note, "kind": "number"}
+
+
+def duration(seconds):
+    """Return a time such as "8.2 s", "2 min 5 s" or "3 h 12 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
