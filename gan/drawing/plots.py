@@ -13,24 +13,24 @@ from gan.drawing.images import SOFTWARE
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 
 
-def plot_losses(path, rows, title, *, samples="images", unit="", ideal=None, distance=None):
-    """Draw losses, scores and, where measured more than once, the distance from the data.
+def plot_losses(path, rows, title, *, log_odds, samples="images", ideal=None, distance=None):
+    """Draw losses, scores and, where measured more than once, the distance to the data.
 
     Args:
         path: the PNG file to write.
-        rows: list of dict, the history, one an epoch.
+        rows: list of dict, the history, one row per epoch.
         title: of the figure.
+        log_odds: whether the scores are probabilities of "real"; if not, they are mean
+            outputs, and the discriminator's accuracy is drawn as well.
         samples: what is generated, "images" or "points".
-        unit: of the losses; "" for a plain number.
-        ideal: dict of column → the loss of a perfect generator, drawn as a dashed line.
-        distance: `(column, label, lower)` of the metric in the third panel, and whether
-            lower is better; None: no third panel.
+        ideal: dict of column → the loss at equilibrium, drawn as a dashed line.
+        distance: `(column, label, lower)` of a metric, and whether lower is better, or None.
     """
-    epochs = [row["epoch"] for row in rows]
     measured = [row for row in rows if distance and distance[0] in row]
-    panels = 3 if len(measured) > 1 else 2
-    figure = Figure(figsize=(8, 3.2 * panels), layout="constrained")
-    losses, scores, *more = figure.subplots(panels, 1, sharex=True)
+    count = 3 - log_odds + (len(measured) > 1)
+    figure = Figure(figsize=(8, 3.2 * count), layout="constrained")
+    panels = figure.subplots(count, 1, sharex=True)
+    losses, scores, *more = panels
 
     def draw(axes, column, label, color, shown=rows):
         axes.plot([row["epoch"] for row in shown], [row[column] for row in shown], label=label,
@@ -42,19 +42,28 @@ def plot_losses(path, rows, title, *, samples="images", unit="", ideal=None, dis
         draw(losses, column, label, color)
     _draw_ideal(losses, {label: (ideal[column], color) for column, (label, color)
                          in networks.items() if column in (ideal or {})})
-    losses.set(ylabel=f"loss ({unit + ', ' if unit else ''}mean of the epoch)")
+    losses.set(ylabel="loss (mean of the epoch)")
     losses.set_title(title, parse_math=False)  # a name may hold a $
     draw(scores, "real_score", f"real {samples}", DISCRIMINATOR)
     draw(scores, "fake_score", f"generated {samples}", GENERATOR)
-    scores.axhline(0.5, color="grey", lw=0.8, ls="--", zorder=0)
-    scores.set(ylabel="discriminator's probability of “real”", ylim=(0, 1))
-    if more:
+    if log_odds:
+        _set_probability(scores, "discriminator's probability of “real”")
+    else:
+        scores.set(ylabel="discriminator's mean output")
+        draw(more[0], "discriminator_accuracy", "real ranked above generated", DISCRIMINATOR)
+        _set_probability(more[0], "discriminator accuracy")
+    if len(measured) > 1:
         column, label, lower = distance
-        draw(more[0], column, f"generated {samples}", GENERATOR, measured)
-        more[0].set(ylabel=f"{label} ({'lower' if lower else 'higher'} is better)")
-        more[0].set_ylim(*((0, None) if lower else (0, 1.02)))
-    _set_epochs([losses, scores, *more], epochs)
+        draw(panels[-1], column, f"generated {samples}", GENERATOR, measured)
+        panels[-1].set(ylabel=f"{label} ({'lower' if lower else 'higher'} is better)")
+        panels[-1].set_ylim(*((0, None) if lower else (0, 1.02)))
+    _set_epochs(panels, [row["epoch"] for row in rows])
     write_figure(path, figure)
+
+
+def _set_probability(axes, label):
+    axes.axhline(0.5, color="grey", lw=0.8, ls="--", zorder=0)
+    axes.set(ylabel=label, ylim=(0, 1))
 
 
 def _draw_ideal(axes, lines):
@@ -80,34 +89,33 @@ def _set_epochs(panels, epochs):
         axes.legend()
 
 
-def draw_plane(extent, real=None, generated=None, logits=None):
+def scatter(extent, real=None, generated=None, shade=None, caption=""):
     """Draw points of the plane, over the discriminator's decision surface if given.
 
     Args:
         extent: half the side of the square around 0 that is shown.
         real, generated: float [N, 2] and [M, 2], or None.
-        logits: float [S, S] over the square, rows from the bottom up; shown as
-            logits divided by their spread, as losses differ in their unit.
+        shade: float [S, S] in [-1, 1] over the square, rows from the bottom up: from
+            "generated" (orange) to "real" (violet), white and a line at 0.
+        caption: what the shade means.
 
     Returns:
         uint8 [H, W, 3], of the same size for every call.
     """
     figure = Figure(figsize=(6.6, 6.6), layout="constrained")
     axes = figure.subplots()
-    if logits is not None:
-        # tanh keeps the colour near the border between "real" and "generated"
-        # readable where a sure discriminator goes to hundreds.
-        shade = np.tanh(logits / max(np.percentile(np.abs(logits), 75), 1))
+    if shade is not None:
         axes.imshow(shade, origin="lower", extent=[-extent, extent] * 2, cmap="PuOr", vmin=-2,
                     vmax=2, interpolation="bilinear")
-        sides = np.linspace(-extent, extent, len(logits))
+        sides = np.linspace(-extent, extent, len(shade))
         if shade.min() < 0 < shade.max():
-            axes.contour(sides, sides, logits, levels=[0], colors="#555555", linewidths=0.7)
+            axes.contour(sides, sides, shade, levels=[0], colors="#555555", linewidths=0.7)
     for points, color, label in ((real, DISCRIMINATOR, "real"),
                                  (generated, GENERATOR, "generated")):
         if points is not None:
             axes.plot(*points.T, ".", ms=3, mew=0, alpha=0.7, color=color, label=label)
     axes.set(xlim=(-extent, extent), ylim=(-extent, extent), aspect="equal")
+    axes.set_xlabel(caption or " ", fontsize=9)
     axes.legend(loc="upper right", markerscale=4, framealpha=0.9)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

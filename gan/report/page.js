@@ -73,7 +73,7 @@ function fillText() {
 /** Draw a table of cells, each a text or {text, note, kind, run, bar}. */
 function drawTable(table, host) {
   if (!table?.rows.length) return;
-  const section = html("section", table.head ? "headed" : "", host);
+  const section = html("section", "", host);
   const body = table.folded ? html("details", "", section) : section;
   const heading = html("h2", "", table.folded ? html("summary", "", body) : body, table.title);
   if (table.summary) html("span", "quiet", heading.parentNode, ` ${table.summary}`);
@@ -97,6 +97,7 @@ function drawCell(cell, name, row) {
   const drawn = html(name, kind, row);
   if (run !== undefined) swatch(run, drawn);
   if (bar !== undefined) html("i", "bar", drawn).style.width = `${100 * bar}%`;
+  if (!text) return drawn;
   const shown = html({ code: "code", mark: "mark" }[kind] ?? "span", "", drawn);
   for (const part of text.split(/(?<=[/_])/)) {  // where long names may be broken
     shown.append(part);

@@ -1,11 +1,11 @@
-"""The curves of a run: what its losses and its distance from the data did over the epochs."""
+"""Curves of a run as loss_curves.png."""
 
 import time
 from pathlib import Path
 
 from gan.common.errors import printable
 from gan.drawing import plots
-from gan.evaluate.equilibrium import CROSS_ENTROPY, ideal_losses
+from gan.evaluate.equilibrium import has_log_odds, ideal_losses
 from gan.evaluate.table import distance_metric
 
 LEAST_SECONDS = 10.0  # between two drawings; one takes as long as a short epoch
@@ -53,8 +53,7 @@ def draw_curves(path, rows, config):
     data = printable(Path(config.dataset).name)
     plots.plot_losses(
         path, rows, f"{data}, {config.arch}, {config.loss}, seed {config.seed}",
-        samples="points" if config.simulated else "images",
-        unit="nats" if config.loss in (*CROSS_ENTROPY, "relativistic") else "",
+        log_odds=has_log_odds(config.loss), samples="points" if config.simulated else "images",
         ideal=ideal_losses(config.loss, config.label_smoothing),
         distance=metric and (metric.name, metric.label, metric.better == "lower"),
     )

@@ -1,0 +1,85 @@
+"""Pictures of an epoch: a grid of images, or a scatter plot of points."""
+
+import numpy as np
+
+from gan.drawing import images, plots
+
+SURFACE = 160  # places each way at which the decision surface is evaluated
+REAL_POINTS = 2000
+
+
+class SampleGrid:
+    """Images of the same latents after every epoch, with labels one class a row."""
+
+    def __init__(self, dataset, sampler, count):
+        """
+        Args:
+            dataset: `Dataset`.
+            sampler: `Sampler` of the EMA generator.
+            count: images in the picture.
+        """
+        self._sampler = sampler
+        self._chosen = sampler.picture_samples(count)
+        self._real = dataset.examples(count)
+
+    def real(self):
+        """Return the picture of real images, uint8 [H, W, C]."""
+        return images.sheet(self._real)
+
+    def draw(self):
+        """Return the picture of what the generator draws now, uint8 [H, W, C]."""
+        return images.sheet(images.to_uint8(self._sampler.sample(*self._chosen)))
+
+
+class ScatterPlot:
+    """Real and generated points over the discriminator's decision surface."""
+
+    def __init__(self, dataset, sampler, discriminator, count, log_odds):
+        """
+        Args:
+            dataset: `PointDataset`.
+            sampler: `Sampler` of the EMA generator.
+            discriminator: Sequential, float32 [N, 2] → float32 [N, 1].
+            count: generated points in the picture.
+            log_odds: whether the discriminator's output is the log-odds of "real".
+        """
+        import tensorflow as tf
+
+        self._sampler, self._extent, self._log_odds = sampler, dataset.extent, log_odds
+        self._chosen = sampler.picture_samples(count)
+        self._real = np.asarray(dataset.test_points[:REAL_POINTS], np.float32)
+        side = np.linspace(-self._extent, self._extent, SURFACE, dtype=np.float32)
+        self._places = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+        self._output = tf.function(lambda points: discriminator(points, training=False)[:, 0],
+                                   autograph=False)
+
+    def real(self):
+        """Return the picture of real points, uint8 [H, W, 3]."""
+        return plots.scatter(self._extent, real=self._real)
+
+    def draw(self):
+        """Return the picture of what both networks do now, uint8 [H, W, 3]."""
+        generated = self._sampler.sample(*self._chosen).numpy()
+        surface, real, fake = (self._output(points).numpy()
+                               for points in (self._places, self._real, generated))
+        shade, caption = surface_shade(surface, real, fake, self._log_odds)
+        return plots.scatter(self._extent, self._real, generated,
+                             shade.reshape(SURFACE, SURFACE), caption)
+
+
+def surface_shade(surface, real, fake, log_odds):
+    """Return the shade of a decision surface in [-1, 1], 0 where it is undecided, and a caption.
+
+    Only log-odds tell the probability of "real". Any other output is compared with the middle
+    of what real and generated points get, as a critic's output may have any offset and unit.
+
+    Args:
+        surface, real, fake: float32 [N], the discriminator's output at places of the plane,
+            at real and at generated points.
+        log_odds: whether it is the log-odds of "real".
+    """
+    if log_odds:  # 2 sigmoid(x) - 1
+        return np.tanh(surface / 2), "probability of “real”: violet 1, white 0.5, orange 0"
+    relative = surface - (real.mean() + fake.mean()) / 2
+    spread = max(np.percentile(np.abs(relative), 75), 1)
+    return np.tanh(relative / spread), "discriminator's output: violet higher, orange lower"
