@@ -289,6 +289,8 @@ def build_networks(config, dataset, conditioning, device, checkpoint, cluster):
 def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes, device):
     """Put together what the epochs write to, and write what is known before the first."""
     from gan.drawing import images
+    from gan.drawing.sample_grids import pictures_of
+    from gan.evaluate.equilibrium import has_log_odds
     from gan.loop import Loop
     from gan.report.live import LiveReport
     from gan.run.board import Board
@@ -302,7 +304,8 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes,
     history.note_changes(int(state.step), changes)
     folder.mark_pictures()
     folder.write_config(config, history.changes)
-    pictures = sampler.kind.pictures(dataset, sampler, state.discriminator, config.num_samples)
+    pictures = pictures_of(dataset, sampler, state.discriminator, config.num_samples,
+                           has_log_odds(config.loss))
     images.write_png(folder.real_samples, pictures.real())
     loop = Loop(
         trainer, sampler, dataset, folder,

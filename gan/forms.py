@@ -77,7 +77,7 @@ def write_scatter(path, generator, request):
     drawn = np.concatenate([part for _, part in batches(generator, request)])
     extent = generator.metadata.get("extent")  # exports of version 1.0 do not tell
     extent = extent or float(max(np.abs(drawn).max() * 1.1, 1e-3))
-    images.write_png(path, plots.draw_plane(extent, generated=drawn))
+    images.write_png(path, plots.scatter_plot(extent, generated=drawn))
     _say(path, f"{len(drawn)} points, {_span(request.seeds)}")
 
 

@@ -41,13 +41,6 @@ class Images:
         return np.rint(samples * 255).astype(np.uint8)
 
     @staticmethod
-    def pictures(dataset, sampler, discriminator, count):
-        """Return what draws the epoch pictures, see `gan.drawing.gallery`."""
-        from gan.drawing.gallery import Sheet
-
-        return Sheet(dataset, sampler, count)
-
-    @staticmethod
     def evaluator(dataset, wanted="auto", why="as asked for"):
         """Return what measures generated images; nothing is computed yet.
 
@@ -75,13 +68,6 @@ class Points:
         return samples
 
     to_stored = to_served = served_to_stored = to_floats
-
-    @staticmethod
-    def pictures(dataset, sampler, discriminator, count):
-        """Return what draws the epoch pictures, see `gan.drawing.gallery`."""
-        from gan.drawing.gallery import Plane
-
-        return Plane(dataset, sampler, discriminator, count)
 
     @staticmethod
     def evaluator(dataset, wanted="auto", why=""):

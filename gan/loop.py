@@ -55,7 +55,7 @@ class Loop:
             history: `History`.
             progress: `Progress`.
             board: `Board`.
-            pictures: what draws the epoch pictures, see `gan.drawing.gallery`.
+            pictures: what draws the epoch pictures, see `gan.drawing.sample_grids`.
             evaluator: what measures the samples, see `gan.evaluate.evaluators`.
             phases: `Phases`.
             report: `LiveReport`.

@@ -7,13 +7,15 @@ import pytest
 from PIL import Image
 
 from gan.config import TrainConfig
+from gan.drawing.sample_grids import surface_shade
 from gan.evaluate.equilibrium import ideal_losses
 from gan.kinds import Images, Points
 from gan.run import curves
 from gan.run.phases import Phases
 from gan.run.progress import Progress
 
-ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4}
+ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4,
+       "discriminator_accuracy": 0.7}
 
 
 def history(count, **metrics):
@@ -60,6 +62,34 @@ def test_the_ideal_losses_are_drawn(drawn):
     assert low < math.log(2) and high > 2 * math.log(2)
     panels, _ = drawn(history(3), "--loss", "relativistic")
     assert dashed(panels[0]) == pytest.approx([math.log(2)])  # the same for both
+
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "minimax", "lsgan", "hinge", "wgan",
+                                  "relativistic"])
+def test_a_probability_is_drawn_only_where_logits_are_log_odds(drawn, loss):
+    panels, _ = drawn(history(3), "--loss", loss)
+    labels = [panel.get_ylabel() for panel in panels[1:]]
+    if loss in ("nonsaturating", "minimax"):
+        assert labels == ["discriminator's probability of “real”"]
+    else:
+        assert labels == ["discriminator's mean output", "discriminator accuracy"]
+        assert dashed(panels[1]) == []
+        np.testing.assert_array_equal(panels[2].lines[0].get_ydata(), 0.7)
+    assert dashed(panels[-1]) == [0.5] and panels[-1].get_ylim() == (0, 1)
+
+
+def test_a_plane_is_white_where_the_discriminator_is_undecided():
+    undecided = np.full(3, 7.0, np.float32)  # a critic's output may have any offset
+    shade, caption = surface_shade(undecided, undecided, undecided, log_odds=False)
+    np.testing.assert_array_equal(shade, 0)
+    assert "probability" not in caption
+    shade, _ = surface_shade(np.array([2, 4, 6], np.float32), np.array([5.0]), np.array([3.0]),
+                             log_odds=False)
+    assert shade[0] < 0 == shade[1] < shade[2]
+    logits = np.array([-3, 0, 3], np.float32)
+    shade, caption = surface_shade(logits, logits, logits + 1, log_odds=True)
+    np.testing.assert_allclose((shade + 1) / 2, 1 / (1 + np.exp(-logits)), rtol=1e-6)
+    assert "probability" in caption
 
 
 def test_the_distance_is_drawn_where_it_was_measured_more_than_once(drawn):

@@ -380,7 +380,7 @@ def test_points_have_the_axes_of_the_training_pictures(tmp_path, monkeypatch):
     from gan import forms
     from gan.drawing import plots
     extents = []
-    monkeypatch.setattr(plots, "draw_plane", lambda extent, generated: extents.append(extent)
+    monkeypatch.setattr(plots, "scatter_plot", lambda extent, generated: extents.append(extent)
                         or np.zeros((4, 4, 3), np.uint8))
     request = Request(range(3))
 

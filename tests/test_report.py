@@ -115,7 +115,7 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     for name in ("recall", "precision"):
         assert f"{summary['metrics']['generated'][name]:.4g}" in text
         assert f"{summary['metrics']['real'][name]:.4g}" in text
-    assert "Fraction of images that lie among real ones" in text
+    assert "fraction of images that lie among real ones" in text
     assert summary["device"] in text and summary["versions"]["tensorflow"] in text
     assert "training" in text and "--base-channels" in text and "320 images" in text
     assert page.startswith(REPORT)

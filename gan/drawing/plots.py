@@ -89,7 +89,7 @@ def _set_epochs(panels, epochs):
         axes.legend()
 
 
-def scatter(extent, real=None, generated=None, shade=None, caption=""):
+def scatter_plot(extent, real=None, generated=None, shade=None, caption=""):
     """Draw points of the plane, over the discriminator's decision surface if given.
 
     Args:

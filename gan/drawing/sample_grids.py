@@ -8,6 +8,13 @@ SURFACE = 160  # places each way at which the decision surface is evaluated
 REAL_POINTS = 2000
 
 
+def pictures_of(dataset, sampler, discriminator, count, log_odds):
+    """Return what draws a run's pictures: a `SampleGrid`, or of points a `ScatterPlot`."""
+    if len(dataset.sample_shape) == 1:
+        return ScatterPlot(dataset, sampler, discriminator, count, log_odds)
+    return SampleGrid(dataset, sampler, count)
+
+
 class SampleGrid:
     """Images of the same latents after every epoch, with labels one class a row."""
 
@@ -55,7 +62,7 @@ class ScatterPlot:
 
     def real(self):
         """Return the picture of real points, uint8 [H, W, 3]."""
-        return plots.scatter(self._extent, real=self._real)
+        return plots.scatter_plot(self._extent, real=self._real)
 
     def draw(self):
         """Return the picture of what both networks do now, uint8 [H, W, 3]."""
@@ -63,7 +70,7 @@ class ScatterPlot:
         surface, real, fake = (self._output(points).numpy()
                                for points in (self._places, self._real, generated))
         shade, caption = surface_shade(surface, real, fake, self._log_odds)
-        return plots.scatter(self._extent, self._real, generated,
+        return plots.scatter_plot(self._extent, self._real, generated,
                              shade.reshape(SURFACE, SURFACE), caption)
 
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
-from gan.common.errors import printable, run_script
+from gan.common.errors import printable, reading, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.common.leftovers import remove_leftovers
 
@@ -28,7 +28,8 @@ def main():
     runs = [read_run(path) for path in options.run]
     if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
-    page = page_of(runs, Embedded())
+    with reading(", ".join(options.run), "the files of a run"):
+        page = page_of(runs, Embedded())
     remove_leftovers(output.parent)
     write_text(output, page)
     print(f"{printable(output)}: {output.stat().st_size / 1000:,.0f} kB")

@@ -1,20 +1,18 @@
 """Content of a run's report, read from the run's folder."""
 
-import contextlib
 import csv
-import json
-import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan.common.errors import UserError, describe_os_error, printable
+from gan.common.errors import UserError, reading
+from gan.common.files import finite, read_json
 from gan.common.leftovers import is_alive
 from gan.config import TrainConfig, check_saved
 from gan.evaluate.table import METRICS
 from gan.metadata import read_metadata
 from gan.report.curves import NETWORKS, SCORES
-from gan.run.folder import LOCK, RunFolder
+from gan.run.folder import RunFolder
 from gan.run.ownership import EPOCH_PICTURE
 
 RUNNING = "running"
@@ -92,11 +90,11 @@ def read_run(path):
     folder = RunFolder(path)
     if not folder.config.exists():
         raise UserError(f"{path}: expected the folder of a run, got one without config.json")
-    with _reading(folder.config, "options"):
-        config = json.loads(folder.config.read_text(encoding="utf-8"))
+    with reading(folder.config, "the options of a run"):
+        config = read_json(folder.config, "the options of a run")
         changes = [{name: change[name] for name in ("step", "option", "before", "now")}
                    for change in config.pop("changes", [])]
-        config = check_saved(config)
+        config = _checked(folder.config, config)
     rows, summary = read_history(folder.history), _read_summary(folder.summary)
     if summary.get("epochs") != len(rows):  # the run was resumed since
         summary = {}
@@ -108,11 +106,18 @@ def read_run(path):
         state=_state(folder, summary, len(rows), config["epochs"]))
 
 
+def _checked(path, config):
+    try:
+        return check_saved(config)
+    except UserError as error:
+        raise UserError(f"{path}: expected the options of a run ({error})") from error
+
+
 def read_history(path):
     """Read history.csv into the rows of `History`; an absent file has no rows."""
     if not path.exists():
         return []
-    with _reading(path, "history"), open(path, newline="", encoding="utf-8") as file:
+    with reading(path, "the history of a run"), open(path, newline="", encoding="utf-8") as file:
         rows = [_numbers(row) for row in csv.DictReader(file)]
         if not all(row.keys() >= COLUMNS and row["epoch"] > 0 for row in rows):
             raise ValueError("columns are missing")
@@ -138,46 +143,25 @@ def existing(path):
     return path if path.is_file() else None
 
 
-@contextlib.contextmanager
-def _reading(path, what):
-    """Turn whatever is wrong with a file of a run into a `UserError` that names it."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {describe_os_error(error)}") from error
-    except UserError as error:
-        raise UserError(f"{path}: expected the {what} of a run ({error})") from error
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
-            csv.Error) as error:
-        raise UserError(f"{path}: expected the {what} of a run, got another or a damaged file "
-                        f"({printable(error)})") from error
-
-
 def _read_summary(path):
     """Read summary.json with every number that a page shows as a number; {} if absent."""
     if not path.exists():
         return {}
-    with _reading(path, "summary"):
-        summary = json.loads(path.read_text(encoding="utf-8"))
+    with reading(path, "the summary of a run"):
+        summary = read_json(path, "the summary of a run")
         metrics, verdict = summary["metrics"], summary["verdict"]
-        measured = {name: {key: _finite(value) for key, value in metrics[name].items()}
+        measured = {name: {key: float(value) for key, value in metrics[name].items()}
                     for name in ("generated", "real")}
         features = {name: str(value) for name, value in metrics.get("features", {}).items()}
         return {**summary, "steps": int(summary["steps"]), "command": str(summary["command"]),
-                "seconds": {name: _finite(value) for name, value in summary["seconds"].items()},
+                "seconds": {name: float(value) for name, value in summary["seconds"].items()},
                 "versions": dict(summary.get("versions", {})),
                 "verdict": verdict and {name: str(value) for name, value in verdict.items()},
                 "metrics": {**metrics, **measured, "features": features}}
 
 
-def _finite(value):
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
-    return float(value)
-
-
 def _numbers(row):
-    return {name: value if name == "changed" else (int if name in WHOLE else float)(value)
+    return {name: value if name == "changed" else (int if name in WHOLE else finite)(value)
             for name, value in row.items() if value != ""}
 
 
@@ -191,9 +175,9 @@ def _dataset_of(export):
 
 
 def _state(folder, summary, done, epochs):
-    with contextlib.suppress(OSError, ValueError):
-        if is_alive(int((folder.path / LOCK).read_text())):
-            return RUNNING
+    process = folder.training_process()
+    if process and is_alive(process):
+        return RUNNING
     if not summary or summary.get("finished") != (done == epochs):  # more epochs were begun
         return "unfinished"
     return "finished" if done == epochs else "stopped"
