@@ -171,6 +171,51 @@ def test_runs_are_compared_side_by_side(page_file, tmp_path):
         page.evaluate("document.getElementById('slider').focus()")
         page.press("Home")
         assert page.evaluate(captions) == ["epoch 0", "epoch 0"]
-        assert page.evaluate("document.querySelectorAll('.area').length") == 4
+        assert page.evaluate("document.querySelectorAll('.area').length") == 3
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         quiet(page, path)
+
+
+@pytest.mark.parametrize("count", [3, 9, 30])
+def test_a_comparison_can_be_read(page_file, tmp_path, count):
+    page_file(2)
+    pictures, path = pictures_in(tmp_path), tmp_path / "comparison.html"
+    measured = {"frechet": 0.008017, "precision": 0.7354, "recall": 0.00123}
+    verdict = {"kind": "good", "finding": "as good as real samples in every metric that was taken",
+               "text": "as good as real samples in every metric that was taken"}
+    runs = [content(name=f"a_study_of_losses_and_learning_rates_{number}", pictures=pictures,
+                    rows=[row(1), row(2, frechet=number)], config=config(
+                        "--seed", str(number), "--loss", ("hinge", "nonsaturating")[number % 2]),
+                    summary={"metrics": {"generated": measured, "real": measured},
+                             "verdict": verdict}) for number in range(count)]
+    path.write_text(page_of(runs, Embedded()))
+    with open_page(path) as page:
+        for width in (390, 1200):
+            page.look(width)
+            page.wait_for(f"document.documentElement.clientWidth === {width}")
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert page.evaluate("""Math.min(...[...document.querySelectorAll(
+                '#comparison :is(th, td)')].map(cell => cell.clientWidth))""") >= 45
+            assert page.evaluate("""[...document.querySelectorAll('#comparison .number > *')].filter(
+                each => each.getClientRects().length !== 1).length""") == 0
+            # The runs' names stay in sight of the rightmost columns.
+            page.evaluate("document.querySelector('.wide').scrollLeft = 1e6")
+            assert 0 <= page.evaluate(
+                "document.querySelector('#comparison tbody th').getBoundingClientRect().x") < 100
+            page.evaluate("document.querySelector('#comparison tbody th').scrollIntoView()")
+        page.evaluate("scrollTo(0, 0); document.getElementById('curves').scrollIntoView()")
+        x, y, chart_width, height = page.evaluate(CHART)
+        page.mouse("mouseMoved", x + chart_width - 20, y + height / 2)
+        shown = page.evaluate("document.querySelectorAll('.tip:not([hidden]) span').length")
+        assert shown == min(count, 8)
+        quiet(page, path)
+
+
+def test_numbers_are_never_broken(page_file):
+    numbers = {"frechet": 1.005, "frechet_ratio": 0.008017, "kid": 0.0012345, "recall": 0.12345}
+    path = page_file(2, summary={"metrics": {"generated": numbers, "real": numbers},
+                                 "seconds": {"training": 83.0}})
+    with open_page(path, 390) as page:
+        assert page.evaluate("""[...document.querySelectorAll('.number > *')].filter(
+            each => each.getClientRects().length !== 1).length""") == 0
+        assert "0.008017" in page.evaluate("document.body.innerText")

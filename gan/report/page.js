@@ -99,10 +99,10 @@ function drawCell(cell, name, row) {
   if (bar !== undefined) html("i", "bar", drawn).style.width = `${100 * bar}%`;
   if (!text) return drawn;
   const shown = html({ code: "code", mark: "mark" }[kind] ?? "span", "", drawn);
-  for (const part of text.split(/(?<=[/_])/)) {  // where long names may be broken
+  text.split(/(?<=[/_])/).forEach((part, index) => {  // where long names may be broken
+    if (index) html("wbr", "", shown);
     shown.append(part);
-    html("wbr", "", shown);
-  }
+  });
   if (note) html("small", "", drawn, note);
   return drawn;
 }
