@@ -196,7 +196,7 @@ def test_a_comparison_can_be_read(page_file, tmp_path, count):
             assert page.evaluate("document.documentElement.scrollWidth") == width
             assert page.evaluate("""Math.min(...[...document.querySelectorAll(
                 '#comparison :is(th, td)')].map(cell => cell.clientWidth))""") >= 45
-            assert page.evaluate("""[...document.querySelectorAll('#comparison .number > *')].filter(
+            assert page.evaluate("""[...document.querySelectorAll('.number > *')].filter(
                 each => each.getClientRects().length !== 1).length""") == 0
             # The runs' names stay in sight of the rightmost columns.
             page.evaluate("document.querySelector('.wide').scrollLeft = 1e6")
