@@ -40,8 +40,7 @@ class Format(NamedTuple):
         ending: of the file.
         precisions: of the weights, that it can have.
         packages: that it needs beside the run-time packages.
-        convert: function of the SavedModel's folder, its signature and the
-            precision → bytes.
+        convert: function of the `SavedGenerator` and the precision → bytes.
         load: function of those bytes → a function of a dict of arrays → the images.
     """
 
@@ -73,7 +72,7 @@ def main():
     # Of another format of the same generator it is the same file.
     if not (beside.is_file() and beside.read_bytes() == seeds):
         refuse_existing(beside, options.force, "--output")
-    converted, difference = _convert(chosen, options, model, generator)
+    converted, difference = _convert(chosen, options, generator)
     with atomic_file(output) as target:
         target.write(converted)
     with atomic_file(beside) as target:
@@ -133,7 +132,7 @@ def _refuse(options, chosen):
                         "pip install -r requirements-export.txt")
 
 
-def _convert(chosen, options, model, generator):
+def _convert(chosen, options, generator):
     """Return the converted generator as bytes, and how far it is from the SavedModel.
 
     Raises:
@@ -142,7 +141,7 @@ def _convert(chosen, options, model, generator):
     failure = None
     with _quiet():
         try:
-            converted = chosen.convert(model, generator.signatures[SIGNATURE], options.precision)
+            converted = chosen.convert(generator, options.precision)
             difference = compare(chosen.load(converted), generator, range(options.compare))
         except Exception as error:  # the converters and runtimes have dozens of their own
             failure = error
@@ -179,10 +178,12 @@ def compare(draw, generator, seeds):
     return float(np.abs(found - expected.numpy()).max())
 
 
-def _to_litert(model, signature, precision):
+def _to_litert(generator, precision):
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(model), signature_keys=[SIGNATURE])
+    # Not from the folder: that would run the file's outermost graph, which nothing else does.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([generator.signatures[SIGNATURE]],
+                                                                generator.model)
     if precision == "float16":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
@@ -200,12 +201,13 @@ def _load_litert(converted):
     return lambda given: next(iter(run(**given).values()))
 
 
-def _to_onnx(model, signature, precision):
+def _to_onnx(generator, precision):
     import tf2onnx
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
+    signature = generator.signatures[SIGNATURE]
     frozen = convert_variables_to_constants_v2(signature)
     ends = [tensor.name for tensor in frozen.outputs]
     names = {tensor.name: tensor.op.name for tensor in frozen.inputs}  # "latents:0" is "latents"

@@ -16,8 +16,10 @@ generator's, float32 whatever it was trained in.
 """
 
 import json
+import os
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from gan import __version__
@@ -49,7 +51,7 @@ def export_generator(folder, generator, sampler, metadata):
         if sampler.conditioning.class_of is not None:  # those that there are images of
             conditions["class_of"] = sampler.conditioning.class_of.tolist()
             metadata = metadata | {"classes": sorted(set(conditions["class_of"]))}
-        metadata = metadata | {"conditions": conditions}
+        metadata = metadata | {"conditions": conditions, "config": _portable(metadata["config"])}
         text = json.dumps({"version": __version__, "endpoints": list(endpoints), **metadata,
                            "sha256": checksums(temporary)}, indent=2)
         write_text(temporary / METADATA, text + "\n")
@@ -64,6 +66,22 @@ def add_metadata(folder, metadata):
     """
     known = json.loads((folder / METADATA).read_text())
     write_text(folder / METADATA, json.dumps({**known, **metadata}, indent=2) + "\n")
+
+
+def _portable(config):
+    """Return a configuration without what only the machine of the run has: its paths."""
+    name = os.path.basename(os.path.abspath(config["dataset"]))
+    return {option: value for option, value in config.items() if option != "outdir"} | {
+        "dataset": name}
+
+
+def _with_known_classes(class_of, labels):
+    """Pass on labels, int32 [N], in a graph; it stops with the classes that there are."""
+    classes = tf.constant(np.unique(class_of), tf.int32)
+    known = tf.reduce_any(labels[:, None] == classes, axis=1)
+    expected = ["labels: expected classes of the training data,", classes, "got:", labels]
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(known), expected)]):
+        return tf.identity(labels)
 
 
 def _endpoints(sampler, latent_dim):
@@ -82,12 +100,18 @@ def _endpoints(sampler, latent_dim):
     def images_from_codes(latents, codes):
         return {kind.name: kind.to_served(sampler.generate_from_codes(latents, codes))}
 
+    def latents_and_conditions(seeds, labels):
+        if labels is not None:
+            labels = _with_known_classes(conditioning.class_of, labels)
+        return sampler.latents(seeds, labels)
+
     def sample(seeds, labels=None):
-        samples = sampler.generate(*sampler.latents(seeds, labels))
-        return {kind.name: kind.to_stored(samples)}
+        return {kind.name: kind.to_stored(
+            sampler.generate(*latents_and_conditions(seeds, labels)))}
 
     def latents(seeds, labels=None):
-        return dict(zip(("latents", "conditions"), sampler.latents(seeds, labels), strict=True))
+        return dict(zip(("latents", "conditions"), latents_and_conditions(seeds, labels),
+                        strict=True))
 
     a_latent = tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
     a_condition = tf.TensorSpec([None], tf.int32, name="conditions")

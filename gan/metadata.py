@@ -1,6 +1,9 @@
 """What an export says about itself: `assets.extra/gan.json` beside its SavedModel."""
 
 import hashlib
+import json
+import os
+import shlex
 from pathlib import Path
 
 from gan.common.command_line import SIDES
@@ -37,6 +40,7 @@ def read_metadata(path):
     """
     path = Path(path)
     if not (path / MODEL).is_file():
+        _refuse_unfinished_run(path.parent if path.name == "exported_model" else path)
         raise UserError(
             f"--model: expected a folder with an exported generator (train_gan.py writes "
             f"exported_model), got: {path}"
@@ -54,6 +58,33 @@ def read_metadata(path):
         raise UserError(f"{path / METADATA}: expected a name for each of the classes "
                         f"{metadata['classes']}, got {len(metadata['class_names'])} names")
     return metadata
+
+
+def _refuse_unfinished_run(folder):
+    """Say how to export the generator of a run that has checkpoints but no export."""
+    if (folder / "checkpoints").is_dir():
+        where = "" if str(folder) == "." else f" --outdir {shlex.quote(str(folder))}"
+        raise UserError(
+            f"--model: expected an exported generator, got a run that is not finished: {folder}; "
+            f"python train_gan.py --resume{where} finishes and exports it, and with "
+            "--max-minutes 0.01 exports it as it is")
+
+
+def training_data(model, metadata):
+    """Return the name or path of the data that an export learned.
+
+    `gan.json` holds the name alone; the path is in the config.json of the run's folder.
+
+    Args:
+        model: the SavedModel's folder.
+        metadata: dict, see `read_metadata`.
+    """
+    name = metadata["config"]["dataset"]
+    try:
+        known = json.loads((Path(model).absolute().parent / "config.json").read_text())["dataset"]
+        return known if os.path.basename(os.path.abspath(known)) == name else name
+    except (OSError, ValueError, KeyError, TypeError):  # an export that was handed on
+        return name
 
 
 def without_labels(metadata):

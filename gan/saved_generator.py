@@ -3,9 +3,12 @@
 import contextlib
 from pathlib import Path
 
+import numpy as np
+
 from gan.common.errors import UserError
 from gan.kinds import Images, kind_of
 from gan.metadata import METADATA, read_metadata, verify, without_labels
+from gan.operations import refuse_other_operations
 
 
 class SavedGenerator:
@@ -15,6 +18,7 @@ class SavedGenerator:
         metadata: dict, the content of its `gan.json`.
         sample_shape: (H, W, C) of an image, (2,) of a point.
         class_names: list of str, empty for data without labels.
+        model: the SavedModel as TensorFlow loads it.
         signatures: dict of name → the SavedModel's function, see `gan.export`.
     """
 
@@ -33,10 +37,11 @@ class SavedGenerator:
         import tensorflow as tf  # late: a wrong path is reported at once
 
         self._tf = tf
+        refuse_other_operations(path)
         try:
             # Kept, as the signatures do not hold the variables alive.
-            self._model = tf.saved_model.load(str(path))
-            self.signatures = dict(self._model.signatures)
+            self.model = tf.saved_model.load(str(path))
+            self.signatures = dict(self.model.signatures)
         except Exception as error:  # every part of the loader has errors of its own
             raise UserError(
                 f"{path}: expected a whole SavedModel, got a damaged one ({error})"
@@ -133,6 +138,10 @@ class SavedGenerator:
             return self.signatures[name](**arguments)
         if f"{name}_labels" not in self.signatures:
             raise UserError(without_labels(self.metadata))
+        classes = self.metadata.get("classes", labels)
+        if unknown := sorted(set(np.asarray(labels).tolist()) - set(classes)):
+            raise UserError(f"labels: expected classes of the training data "
+                            f"({', '.join(map(str, classes))}), got: {unknown[0]}")
         arguments["labels"] = self._tf.constant(labels, self._tf.int32)
         with self._classes_that_occur():
             return self.signatures[f"{name}_labels"](**arguments)

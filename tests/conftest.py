@@ -92,3 +92,31 @@ def tensorflow():
     """TensorFlow, imported as the scripts do it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(scope="session")
+def make_export(tensorflow, tmp_path_factory):
+    """A function that exports an untrained generator of strong contrasts."""
+    from gan.data.conditions import Conditioning
+    from gan.export import export_generator
+    from gan.models import build_generator
+    from gan.sampling import Sampler
+
+    def make(class_of, arch="dcgan", shape=(16, 16, 1), options=None, **metadata):
+        folder = tmp_path_factory.mktemp("export") / "exported_model"
+        count = 1 if class_of is None else len(class_of)
+        parts = np.array([[number, count] for number in range(count)] if count > 1 else [[0]])
+        conditioning = Conditioning(
+            np.zeros(4, np.int32), np.full(count, 1 / count, np.float32), parts,
+            "labels" if class_of else "none", np.array(class_of) if class_of else None)
+        tensorflow.keras.utils.set_random_seed(3)
+        generator = build_generator(arch, shape, 8, parts.max() + 1, 2, **(options or {}))
+        for weights in generator.trainable_variables:
+            weights.assign(5 * weights)
+        export_generator(folder, generator, Sampler(generator, conditioning, 8), {
+            "sample_shape": list(shape), "latent_dim": 8, "class_names": [], "config": {
+                "dataset": "x", "image_size": None, "channels": None, "skip_broken": False,
+                "condition": "labels" if class_of else "none"}, **metadata})
+        return folder
+
+    return make

@@ -49,10 +49,9 @@ def test_litert_draws_what_the_export_draws(tiny_run, saved, tensorflow, tmp_pat
     assert grey_levels(images, saved, beside["seeds"]) <= 1
 
 
-def test_float16_is_about_half_as_large(tiny_run, tensorflow):
+def test_float16_is_about_half_as_large(saved):
     from gan.convert import FORMATS
-    model = tiny_run[0] / "exported_model"
-    whole, half = (len(FORMATS["litert"].convert(model, None, precision))
+    whole, half = (len(FORMATS["litert"].convert(saved, precision))
                    for precision in ("float32", "float16"))
     assert half < 0.75 * whole  # the operations themselves take their part
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gan.common.errors import UserError
 from gan.drawing.apng import write_apng
+from gan.drawing.gif import write_gif
 from gan.drawing.webp import write_webp
 from gan.loop import early_steps
 from tests.conftest import ROOT, TINY, run_script
@@ -93,6 +94,29 @@ def test_an_animated_webp_shows_the_frames(tmp_path, channels):
             film.seek(index)
             assert np.abs(np.asarray(film.convert("L")).astype(int) - 60 * index).max() <= 2
             assert film.info["duration"] == (2250 if index == 3 else 250)
+
+
+def plays_of(path):
+    """How often a film plays, by the bytes of its file; 0: for ever."""
+    data = path.read_bytes()
+    if data.startswith(b"GIF"):
+        start = data.find(b"NETSCAPE2.0")
+        if start < 0:
+            return 1
+        repetitions = int.from_bytes(data[start + 13 : start + 15], "little")
+        return repetitions + 1 if repetitions else 0  # the format counts what follows the first
+    if data.startswith(b"RIFF"):
+        start = data.find(b"ANIM")
+        return int.from_bytes(data[start + 12 : start + 14], "little")
+    start = data.find(b"acTL")
+    return int.from_bytes(data[start + 8 : start + 12], "big")
+
+
+@pytest.mark.parametrize("plays", [0, 1, 2, 3])
+@pytest.mark.parametrize("write", [write_gif, write_apng, write_webp])
+def test_a_film_plays_as_often_as_asked(tmp_path, write, plays):
+    write(tmp_path / "film", iter(noise(1)), [0.1] * 4, loop=plays)
+    assert plays_of(tmp_path / "film") == plays
 
 
 @pytest.mark.parametrize("write", [write_apng, write_webp])

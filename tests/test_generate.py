@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -176,34 +177,6 @@ def refusal(done):
 
 
 @pytest.fixture(scope="module")
-def make_export(tensorflow, tmp_path_factory):
-    """A function that exports an untrained generator of strong contrasts."""
-    from gan.data.conditions import Conditioning
-    from gan.export import export_generator
-    from gan.models import build_generator
-    from gan.sampling import Sampler
-
-    def make(class_of, **metadata):
-        folder = tmp_path_factory.mktemp("export") / "exported_model"
-        count = 1 if class_of is None else len(class_of)
-        parts = np.array([[number, count] for number in range(count)] if count > 1 else [[0]])
-        conditioning = Conditioning(
-            np.zeros(4, np.int32), np.full(count, 1 / count, np.float32), parts,
-            "labels" if class_of else "none", np.array(class_of) if class_of else None)
-        tensorflow.keras.utils.set_random_seed(3)
-        generator = build_generator("dcgan", (16, 16, 1), 8, parts.max() + 1, 2)
-        for weights in generator.trainable_variables:
-            weights.assign(5 * weights)
-        export_generator(folder, generator, Sampler(generator, conditioning, 8), {
-            "sample_shape": [16, 16, 1], "latent_dim": 8, "class_names": [], "config": {
-                "dataset": "x", "image_size": None, "channels": None, "skip_broken": False,
-                "condition": "labels" if class_of else "none"}, **metadata})
-        return folder
-
-    return make
-
-
-@pytest.fixture(scope="module")
 def two_of_ten(make_export):
     """An export that knows ten class names and saw the classes 3 and 7."""
     return make_export([3, 3, 7, 7], class_names=TEN["class_names"])
@@ -235,6 +208,31 @@ def test_an_export_of_version_1_0_says_that_a_class_is_missing(two_of_ten, gener
     assert "--label: needs classes that occur in the training data" in refusal(
         generated("--model", "old", "--label", "each", *form))
     assert generated("--model", "old", "--label", "7", "--grid", "1x2")[0] == 0
+
+
+def test_labels_that_do_not_exist_are_told(two_of_ten, tensorflow):
+    from gan.saved_generator import SavedGenerator
+    saved = SavedGenerator(two_of_ten)
+    with pytest.raises(UserError, match=r"labels: expected classes .*\(3, 7\), got: 9"):
+        saved.sample([0, 1], [3, 9])
+    graph = tensorflow.saved_model.load(str(two_of_ten)).signatures["sample_labels"]
+    with pytest.raises(tensorflow.errors.InvalidArgumentError, match="expected classes of"):
+        graph(seeds=tensorflow.constant([0], tensorflow.int64), labels=tensorflow.constant([4]))
+
+
+def test_a_run_without_an_export_says_how_to_export(generated, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    line = refusal(generated("--model", "run"))
+    assert "not finished: run; python train_gan.py --resume --outdir run finishes" in line
+    assert "--max-minutes 0.01 exports it as it is" in line
+    assert refusal(generated("--model", "run/exported_model")) == line
+
+
+def test_metadata_names_no_path(tiny_run):
+    about = read_metadata(tiny_run[0] / "exported_model")
+    assert about["config"]["dataset"] == "shapes.npz"
+    assert "outdir" not in about["config"]
+    assert not re.search(r'": "/', json.dumps(about))
 
 
 def test_a_generator_without_labels_says_how_it_was_trained(make_export, generated, tmp_path):

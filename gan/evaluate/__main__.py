@@ -19,7 +19,7 @@ from gan.data.layout import holds_pictures
 from gan.data.messages import one_line
 from gan.data.names import NAMES, STACKED
 from gan.kinds import Points, kind_of
-from gan.metadata import find_export, read_metadata
+from gan.metadata import find_export, read_metadata, training_data
 from gan.saved_generator import SavedGenerator
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
@@ -34,7 +34,7 @@ def main():
         refuse_existing(options.neighbours, options.force, "--neighbours")
     options.model = find_export(options.model)
     metadata = read_metadata(options.model)
-    dataset, same = load_data(options.dataset, metadata)
+    dataset, same = load_data(options.dataset, metadata, training_data(options.model, metadata))
 
     for name in ("two_sample", "neighbours"):
         if getattr(options, name) and kind_of(dataset.sample_shape) is Points:
@@ -98,12 +98,13 @@ def make_parser():
     return parser
 
 
-def load_data(name, metadata):
+def load_data(name, metadata, recorded=None):
     """Load the data to compare with.
 
     Args:
         name: `--dataset`, or None for the data of the run.
         metadata: of the export.
+        recorded: the data of the run, see `training_data`; None: as `metadata` has it.
 
     Returns:
         `(dataset, same)`: a `Dataset` or `PointDataset`, and whether the
@@ -113,7 +114,7 @@ def load_data(name, metadata):
         UserError: when there are no such data, or samples of another shape.
     """
     config, shape = metadata["config"], metadata["sample_shape"]
-    recorded = str(config.get("dataset"))
+    recorded = recorded or str(config.get("dataset"))
     if name is None:
         name = recorded
         if name not in NAMES and not Path(name).exists():
