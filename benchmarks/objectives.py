@@ -39,7 +39,7 @@ ROWS = {
 
 
 def run(arguments):
-    """Run `train_gan.py`; returns its metrics, with the separation, and its verdict."""
+    """Run `train_gan.py`; returns its metrics, with the discriminator accuracy, and its verdict."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run([sys.executable, str(ROOT / "train_gan.py"), "--outdir", folder,
                                *arguments], capture_output=True, text=True)
@@ -47,8 +47,8 @@ def run(arguments):
             return None, done.stderr.strip()[-120:]
         summary = json.loads((Path(folder) / "summary.json").read_text())
         with (Path(folder) / "history.csv").open() as file:
-            separation = list(csv.DictReader(file))[-1]["separation"]
-        found = {**summary["metrics"]["generated"], "separation": float(separation)}
+            accuracy = list(csv.DictReader(file))[-1]["discriminator_accuracy"]
+        found = {**summary["metrics"]["generated"], "discriminator_accuracy": float(accuracy)}
         return found, summary["verdict"]["finding"]
 
 
@@ -67,13 +67,14 @@ def main():
             row += [last["modes"], f"{last['good']:.1%}"] if last else ["stopped", ""]
         last, verdict = run(["--epochs", options.epochs, *arguments])
         row += ([f"{last['frechet']:.2f}"]
-                + [f"{last[column]:.2f}" for column in ("precision", "recall", "separation")]
+                + [f"{last[column]:.2f}" for column in (
+                    "precision", "recall", "discriminator_accuracy")]
                 if last else [verdict, "", "", ""])
         rows.append(row)
         print(*row, verdict, sep=" | ", flush=True)
     report(f"Losses and stabilisers: ring, and MNIST after {options.epochs} epochs",
            ["options", "ring: modes", "good points", "MNIST: Fréchet distance", "precision",
-            "recall", "separation"], rows, options)
+            "recall", "discriminator_accuracy"], rows, options)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def train(name, dataset, minutes, recipe, seed):
     for number in range(1, trainer.config.epochs + 1):
         measures = trainer.train(trainer.feed.epoch_batches(number)).numpy().mean(axis=0)
         print(f"  epoch {number}/{trainer.config.epochs} losses {measures[:2].round(3)} "
-              f"separation {measures[4]:.2f}", flush=True)
+              f"discriminator accuracy {measures[4]:.2f}", flush=True)
     return sampler.draw, (trainer.config.arch, int(trainer.state.step), trainer.config.batch_size,
                           time.perf_counter() - began)
 

@@ -129,9 +129,6 @@ class TrainConfig:
     lr_decay: float = option(
         0.5, "objective", "final fraction of the run with decaying learning rates",
         real_number(0, 1), metavar="X")
-    burn_in: float = option(
-        0.0, "objective", "initial fraction of the run with higher learning rates",
-        real_number(0, 1), metavar="X")
     beta1: float = option(
         0.0, "objective", "Adam's beta1", real_number(0, 0.9999), metavar="X", fixed=True)
     beta2: float = option(
@@ -143,8 +140,8 @@ class TrainConfig:
         None, "training", "real images per step", whole_number(2, 65536), metavar="N",
         fixed=True, points=256)
     ema: float = option(
-        0.998, "training", "decay of the generator's weight average; 0: none",
-        real_number(0, 0.999999), metavar="X")
+        0.1, "training", "fraction of the steps so far in the weight average; 0: none",
+        real_number(0, 1), metavar="X")
     mixed_precision: str = choice(
         "auto", "training", "number format of the layers; off: float32",
         ("auto", "float16", "bfloat16", "off"), fixed=True, points="off")

@@ -1,32 +1,36 @@
-"""The adversarial losses: logits in, one number out.
+"""Adversarial losses, gradient penalties and what the losses come to at equilibrium.
 
-Each adversarial loss is a pair of functions, `discriminator(real, fake)` and
-`generator(real, fake)`. They take the discriminator's logits, float32 [N], of
-real and of generated samples and return a float32 scalar, the mean over the
-batch. The relativistic pair compares the two one by one; the other generators'
-losses do not depend on the real ones.
+`LOSSES` is the only place where a loss is registered: training, the plots and the verdict
+derive everything else from its two functions. They take the discriminator's logits, float32
+[N], of real and of generated samples and return a float32 scalar, the mean over the batch.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
-
-STEEPEST = 60.0  # logits of pairs further apart have slopes that float32 tells from 0 no more
 
 
 class Loss(NamedTuple):
-    """What each of the two networks minimises.
-
-    Where every generated sample's logit has a slope in the discriminator's loss
-    that is never 0, the generator's slope is a multiple of it, which `slopes` gives:
-    function of real and fake logits → float32 [N]. One pass backwards through the
-    discriminator is then enough for both networks.
-    """
+    """What each network minimizes: functions of (real_logits, fake_logits)."""
 
     discriminator: Callable
     generator: Callable
-    slopes: Callable | None = None
+
+    @property
+    def takes_smoothing(self):
+        """Whether the discriminator's loss has one-sided label smoothing."""
+        return "smoothing" in inspect.signature(self.discriminator).parameters
+
+    def smoothed(self, smoothing):
+        """The same loss with one-sided label smoothing in [0, 0.5]."""
+        if not smoothing:
+            return self
+        discriminator = functools.partial(self.discriminator, smoothing=smoothing)
+        return self._replace(discriminator=discriminator)
 
 
 def cross_entropy_discriminator(real, fake, smoothing=0.0):
@@ -46,19 +50,9 @@ def nonsaturating_generator(real, fake):
     return tf.reduce_mean(tf.nn.softplus(-fake))  # -log sigmoid(fake)
 
 
-def nonsaturating_slopes(real, fake):
-    """-sigmoid(-fake) / sigmoid(fake), which is -exp(-fake)."""
-    return -tf.exp(-tf.maximum(fake, -STEEPEST))
-
-
 def minimax_generator(real, fake):
     """log(1 - D(G(z))), the generator's side of equation 1; flat where D is sure."""
     return -tf.reduce_mean(tf.nn.softplus(fake))
-
-
-def opposite_slopes(real, fake):
-    """-1: the generator maximises what the discriminator minimises."""
-    return -tf.ones_like(fake)
 
 
 def least_squares_discriminator(real, fake):
@@ -100,21 +94,64 @@ def relativistic_generator(real, fake):
     return tf.reduce_mean(tf.nn.softplus(real - fake))
 
 
-def relativistic_slopes(real, fake):
-    """-sigmoid(real - fake) / sigmoid(fake - real), which is -exp(real - fake)."""
-    return -tf.exp(tf.minimum(real - fake, STEEPEST))
-
-
 LOSSES = {
-    "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator,
-                          nonsaturating_slopes),
-    "minimax": Loss(cross_entropy_discriminator, minimax_generator, opposite_slopes),
+    "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator),
+    "minimax": Loss(cross_entropy_discriminator, minimax_generator),
     "lsgan": Loss(least_squares_discriminator, least_squares_generator),
     "hinge": Loss(hinge_discriminator, critic_generator),
-    "wgan": Loss(wasserstein_discriminator, critic_generator, opposite_slopes),
-    "relativistic": Loss(relativistic_discriminator, relativistic_generator,
-                         relativistic_slopes),
+    "wgan": Loss(wasserstein_discriminator, critic_generator),
+    "relativistic": Loss(relativistic_discriminator, relativistic_generator),
 }
+
+
+def is_log_odds(loss):
+    """Whether the optimal logits are log(p_real / p_fake), so that their sigmoid is P(real).
+
+    The optimal logit of a sample makes p_real · ∂D/∂real + p_fake · ∂D/∂fake zero. It is the
+    log-odds where the two slopes at a logit c are as 1 to -exp(c).
+    """
+    logits = tf.linspace(-3.0, 3.0, 7)
+    real, fake = tf.identity(logits), tf.identity(logits)
+    with tf.GradientTape() as tape:
+        tape.watch([real, fake])
+        value = loss.discriminator(real, fake)
+    slopes = tape.gradient(value, [real, fake], unconnected_gradients="zero")
+    return np.allclose(slopes[1], -np.exp(logits) * slopes[0], rtol=1e-3)
+
+
+@functools.cache
+def equilibrium(loss, smoothing=0.0):
+    """Return what the losses are when real and generated samples cannot be told apart.
+
+    Every sample then has the same logit, the one at which the discriminator's loss is least.
+
+    Args:
+        loss: `Loss`.
+        smoothing: one-sided label smoothing.
+
+    Returns:
+        dict of "discriminator_loss" and "generator_loss" → float. A loss without such a
+        value is left out: a critic's logit may be any that all samples share.
+    """
+    def values(function, logits):
+        pairs = tf.constant(logits, tf.float64)[:, None]
+        return np.array([float(function(logit, logit)) for logit in pairs])
+
+    loss = loss.smoothed(smoothing)
+    logits = np.linspace(-8.0, 8.0, 17)
+    for _ in range(6):  # zoom in on the minimum
+        losses = values(loss.discriminator, logits)
+        best = np.flatnonzero(losses <= losses.min() + 1e-12)
+        if len(best) > 2:
+            break  # any of a range of logits is as good
+        if best[0] == 0 or best[-1] == len(logits) - 1:
+            return {}  # no minimum
+        logits = np.linspace(logits[best[0] - 1], logits[best[-1] + 1], len(logits))
+    found = {"discriminator_loss": float(losses.min())}
+    generator = values(loss.generator, logits[best])
+    if np.ptp(generator) < 1e-6:
+        found["generator_loss"] = float(generator[0])
+    return found
 
 
 def zero_centred_penalty(gradient):
@@ -150,14 +187,10 @@ def _squared_norm(gradient):
     return tf.reduce_sum(tf.square(flat), axis=1)
 
 
-def separation(real, fake):
-    """Return how often the discriminator ranks a real sample above a generated one.
+def discriminator_accuracy(real, fake):
+    """How often the discriminator ranks a real sample above a generated one, in [0, 1].
 
-    0.5 when it can only guess, 1 when it always does, whatever the loss: unlike
-    the scores it does not depend on the unit of the logits.
-
-    Args:
-        real, fake: logits, float32 [N].
+    0.5 is guessing, whatever the loss: unlike the logits it has no unit.
     """
     above = tf.cast(real > fake, tf.float32) + 0.5 * tf.cast(real == fake, tf.float32)
     return tf.reduce_mean(above)

@@ -6,7 +6,10 @@ sample's own condition are added up (`select_logits`). With a single condition
 both are the textbook's networks. Their layers are in `gan.networks`.
 """
 
+import math
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -106,3 +109,22 @@ def select_logits(outputs, told):
     # With a shared place this is the projection discriminator (Miyato & Koyama
     # 2018) on the last hidden layer: a logit that all share plus the condition's.
     return tf.reduce_sum(outputs * told, axis=1)
+
+
+def samples_are_independent(discriminator):
+    """Whether each output depends on its own sample alone, as without batch statistics.
+
+    Tried with random weights, as initial ones may be zero, and put back afterwards.
+    """
+    saved = [variable.numpy() for variable in discriminator.variables]
+    for index, variable in enumerate(discriminator.trainable_variables):
+        fan_in = max(1, math.prod(variable.shape[:-1]))
+        variable.assign(tf.random.stateless_normal(variable.shape, [0, index], 0, fan_in**-0.5))
+    pair = tf.random.stateless_normal([2, *discriminator.input_shape[1:]], [1, 0])
+    with tf.GradientTape() as tape:
+        tape.watch(pair)
+        first = tf.reduce_sum(discriminator(pair, training=True)[0])
+    own, other = tape.gradient(first, pair).numpy()
+    for variable, value in zip(discriminator.variables, saved, strict=True):
+        variable.assign(value)
+    return bool(np.any(own) and not np.any(other))

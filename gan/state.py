@@ -5,10 +5,9 @@ import tensorflow as tf
 
 from gan import models
 from gan.distributed.replica import SINGLE
+from gan.losses import LOSSES, is_log_odds
 from gan.optimizer import FusedAdam
 from gan.schedule import Rate
-
-EMA_RAMP = 10.0  # the average spans at most a tenth of the steps so far
 
 
 class TrainState:
@@ -22,7 +21,9 @@ class TrainState:
             under mixed_float16.
         step: int64 variable, steps taken.
         steps_per_epoch: how many steps make one pass over the data.
-        burn_in_steps: steps over which the penalty comes down to its weight.
+        log_odds: whether the logits' sigmoid is a probability, see `gan.losses.is_log_odds`.
+        one_backward_pass: whether one pass backwards through the discriminator may serve both
+            networks, see `train_step`.
         augmentation: float32 variable, the strength of the augmentation; None
             without any.
         background: `Background` that the average keeps clean, or None.
@@ -57,9 +58,12 @@ class TrainState:
             config.arch, shape, code_width + components, config.base_channels, policy, extent,
             config.spectral_norm, config.dropout, replica,
         )
+        self.log_odds = is_log_odds(LOSSES[config.loss])
+        # float16 loses small slopes, and so their ratio.
+        self.one_backward_pass = (
+            policy != "mixed_float16" and models.samples_are_independent(self.discriminator))
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.steps_per_epoch = steps // config.epochs
-        self.burn_in_steps = config.burn_in * steps
         adaptive = config.augment == "adaptive"
         self.augmentation = tf.Variable(0.0, name="augmentation") if adaptive else None
         self.generator_optimizer = self._optimizer(
@@ -68,8 +72,7 @@ class TrainState:
             config, config.lr_d, self.discriminator, steps)
 
     def _optimizer(self, config, rate, network, steps):
-        burn_in = config.burn_in * steps
-        adam = FusedAdam(Rate(rate, steps, config.lr_decay, burn_in), burn_in,
+        adam = FusedAdam(Rate(rate, steps, config.lr_decay),
                          beta_1=config.beta1, beta_2=config.beta2)
         # float16 loses small gradients without a scale on the loss.
         half = self.policy == "mixed_float16"
@@ -84,15 +87,15 @@ class TrainState:
         optimizers = (self.generator_optimizer, self.discriminator_optimizer)
         return min(float(optimizer.dynamic_scale.numpy()) for optimizer in optimizers)
 
-    def update_average(self, decay):
-        """Move the average towards the generator, statistics included, in a graph.
+    def update_ema(self, fraction):
+        """Move the EMA towards the generator, statistics included, in a graph.
 
         Args:
-            decay: of the EMA, a step; less in the first steps, or the untrained
-                weights would linger.
+            fraction: of the steps so far that the average spans; 0: it is the generator.
         """
-        taken = tf.cast(self.step + 1, tf.float32)
-        decay = tf.minimum(decay, taken / (taken + EMA_RAMP))
+        # An average of decay d spans 1 / (1 - d) steps, here 1 + fraction * step.
+        step = tf.cast(self.step + 1, tf.float32)
+        decay = step / (step + 1 / fraction) if fraction else 0.0
         for mean, value in zip(self.average.variables, self.generator.variables, strict=True):
             mean.value.assign_sub((1 - decay) * (mean.value - value.value))
 

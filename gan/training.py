@@ -8,16 +8,21 @@ from gan.augment import DRAWS, adapted, augment, mirrored
 from gan.distributed.group import ReplicaGroup
 from gan.distributed.replica import SINGLE
 from gan.feed import Feed
-from gan.losses import LOSSES, one_centred_penalty, separation, zero_centred_penalty
+from gan.losses import (
+    LOSSES,
+    discriminator_accuracy,
+    one_centred_penalty,
+    zero_centred_penalty,
+)
 from gan.models import generator_inputs, select_logits
 from gan.sampling import ALGORITHM, Sampler
-from gan.schedule import PENALTY, burn_in_factor
 from gan.spectral import iterate_spectral
 from gan.state import TrainState
 
-MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score", "separation",
-            "discriminator_gradient", "generator_gradient")
+MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score",
+            "discriminator_accuracy", "discriminator_gradient", "generator_gradient")
 GRADIENTS = slice(5, 7)  # of the measures, what an overflow of float16 leaves out
+LARGEST_RATIO = 1e12  # of the slopes of both losses; beyond it float32 may lose the smaller
 LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in a step
 # TensorFlow 2.21 turns sums in the step into additions to a temporary variable
 # where it expects a network to use over 200 MB, and then finds that variable taken
@@ -46,8 +51,7 @@ def train_step(config, state, replica, real, codes, components):
     """
     draw = functools.partial(draw_share, config, state, replica)
     generator, discriminator = state.generator, state.discriminator
-    loss = LOSSES[config.loss]
-    smoothing = {"smoothing": config.label_smoothing} if config.label_smoothing else {}
+    loss = LOSSES[config.loss].smoothed(config.label_smoothing)
     latents = draw(tf.random.stateless_normal, [config.latent_dim], LATENTS)
     latents = tf.concat([components, latents[:, components.shape[1]:]], axis=1)
     told = tf.concat([codes, components], axis=1)  # what the discriminator knows
@@ -66,7 +70,7 @@ def train_step(config, state, replica, real, codes, components):
         fake = shown(generator(generator_inputs(latents, codes), training=True), FAKE)
         real_logits = select_logits(discriminator(real, training=True), told)
         fake_logits = select_logits(discriminator(fake, training=True), told)
-        discriminator_loss = loss.discriminator(real_logits, fake_logits, **smoothing)
+        discriminator_loss = loss.discriminator(real_logits, fake_logits)
         generator_loss = loss.generator(real_logits, fake_logits)
         # Without float16 the two scales are 1.
         scaled_discriminator_loss = state.discriminator_optimizer.scale_loss(discriminator_loss)
@@ -74,12 +78,20 @@ def train_step(config, state, replica, real, codes, components):
 
     variables = discriminator.trainable_variables
     *gradients, fake_gradient = tape.gradient(scaled_discriminator_loss, [*variables, fake])
-    # In float16 the slopes of samples that the discriminator is sure of come out as 0.
-    if loss.slopes and state.policy != "mixed_float16":
-        slopes = loss.slopes(real_logits, fake_logits)
-        fake_gradient *= tf.reshape(slopes, [-1] + [1] * (len(fake.shape) - 1))
+
+    def second_pass():
+        return tape.gradient(scaled_generator_loss, fake)
+
+    if state.one_backward_pass:
+        # A generated sample enters both losses through its logit alone: the two gradients
+        # at the sample differ by the ratio of the two slopes at the logit.
+        ratio = (tape.gradient(scaled_generator_loss, fake_logits)
+                 / tape.gradient(scaled_discriminator_loss, fake_logits))
+        usable = tf.reduce_all(tf.abs(ratio) < LARGEST_RATIO)  # False for 0 / 0
+        ratio = tf.reshape(ratio, [-1] + [1] * (len(fake.shape) - 1))
+        fake_gradient = tf.cond(usable, lambda: fake_gradient * ratio, second_pass)
     else:
-        fake_gradient = tape.gradient(scaled_generator_loss, fake)
+        fake_gradient = second_pass()
     gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), told)
     gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
     state.discriminator_optimizer.apply(gradients, variables)
@@ -90,7 +102,7 @@ def train_step(config, state, replica, real, codes, components):
         gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
         norm = gradient_norm(gradients, state.generator_optimizer)
         state.generator_optimizer.apply(gradients, variables)
-        state.update_average(config.ema)
+        state.update_ema(config.ema)
         return norm
 
     if config.n_critic == 1:
@@ -102,10 +114,11 @@ def train_step(config, state, replica, real, codes, components):
         strength.assign(adapted(strength, real_logits, fake_logits, state.steps_per_epoch,
                                 replica.all_reduce_mean))
     state.step.assign_add(1)
+    score = tf.sigmoid if state.log_odds else tf.identity
     return replica.all_reduce_mean([tf.stack([
         discriminator_loss, generator_loss,
-        tf.reduce_mean(tf.sigmoid(real_logits)), tf.reduce_mean(tf.sigmoid(fake_logits)),
-        separation(real_logits, fake_logits),
+        tf.reduce_mean(score(real_logits)), tf.reduce_mean(score(fake_logits)),
+        discriminator_accuracy(real_logits, fake_logits),
         gradient_norm(gradients, state.discriminator_optimizer), generator_norm,
     ])])[0]
 
@@ -133,8 +146,7 @@ def add_penalty(config, state, draw, gradients, real, fake, told):
         points = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}[kind]
         penalty_of = zero_centred_penalty
     # R1 + R2 in one pass; the sum of two means is twice the mean of both.
-    weight = config.gp_weight * len(points) * burn_in_factor(
-        PENALTY, state.step, state.burn_in_steps)
+    weight = config.gp_weight * len(points)
     told, points = tf.concat([told] * len(points), axis=0), tf.concat(points, axis=0)
 
     def penalised():

@@ -19,7 +19,7 @@ CASES = {  # name → (policy, whether the samples are streamed, options)
     "conv": ("float32", True, ["--mirror", "--dropout", "0.3", "--gp-interval", "2"]),
     "dcgan": ("float32", False, ["--arch", "dcgan", "--loss", "wgan", "--n-critic", "2",
                                  "--gradient-penalty", "wgan-gp"]),
-    "resnet": ("float32", False, ["--arch", "resnet", "--burn-in", "0.1"]),
+    "resnet": ("float32", False, ["--arch", "resnet"]),
     "mlp": ("float32", False, ["--arch", "mlp", "--loss", "hinge", "--spectral-norm"]),
     "points": ("float32", False, ["--dataset", "ring", "--loss", "relativistic"]),
     "bfloat16": ("mixed_bfloat16", False, ["--loss", "lsgan"]),

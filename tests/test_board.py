@@ -27,7 +27,7 @@ def test_scalars_are_read_back(tiny_run):
     from tensorboard.util import tensor_util
 
     rows = history(folder)
-    for tag in ("discriminator_loss", "generator_loss", "real_score", "separation"):
+    for tag in ("discriminator_loss", "generator_loss", "real_score", "discriminator_accuracy"):
         assert plugin_of(events, tag) == "scalars"
         found = events.Tensors(tag)
         assert [event.step for event in found] == [1, 2]

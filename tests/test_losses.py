@@ -140,19 +140,33 @@ def test_formulas_hold_under_every_policy(losses, tensorflow, policy, tolerance)
         np.testing.assert_allclose(found, exact, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["nonsaturating", "minimax", "wgan", "relativistic"])
-def test_slopes_turn_the_discriminators_gradient_into_the_generators(name, losses, tensorflow):
-    tf, loss = tensorflow, losses.LOSSES[name]
-    real, fake = tf.constant([0.3, -2.0, 5.0, 0.0]), tf.constant([1.5, -4.0, 30.0, 0.0])
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(fake)
-        discriminator, generator = loss.discriminator(real, fake), loss.generator(real, fake)
-    found = tape.gradient(discriminator, fake) * loss.slopes(real, fake)
-    np.testing.assert_allclose(found, tape.gradient(generator, fake), rtol=1e-5)
-    sure = tf.constant([200.0, -200.0])
-    assert np.isfinite(loss.slopes(sure, -sure)).all()
+@pytest.mark.parametrize("name", ["nonsaturating", "minimax", "lsgan", "hinge", "wgan",
+                                  "relativistic"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_equilibria_follow_from_the_formulas(losses, tensorflow, name, smoothing):
+    if smoothing and not losses.LOSSES[name].takes_smoothing:
+        pytest.skip("without label smoothing")
+    real = (1 - smoothing) / 2  # D(x) of all samples
+    entropy = -2 * (real * np.log(real) + (1 - real) * np.log(1 - real))
+    expected = {
+        "nonsaturating": (entropy, -np.log(real)), "minimax": (entropy, np.log(1 - real)),
+        "lsgan": (1 / 4, 1 / 8), "hinge": (2, None), "wgan": (0, None), "relativistic": (LN2, LN2),
+    }[name]
+    found = losses.equilibrium(losses.LOSSES[name], smoothing)
+    assert found["discriminator_loss"] == pytest.approx(expected[0], abs=1e-7)
+    assert found.get("generator_loss") == (expected[1] and pytest.approx(expected[1], abs=1e-4))
 
 
-def test_a_loss_whose_slope_can_vanish_has_none_to_share(losses):
-    assert losses.LOSSES["hinge"].slopes is None  # 0 for logits below -1
-    assert losses.LOSSES["lsgan"].slopes is None  # 0 at a logit of 0
+def test_a_loss_without_a_minimum_has_no_equilibrium(losses, tensorflow):
+    falling = losses.Loss(lambda real, fake: tensorflow.reduce_mean(fake), None)
+    assert losses.equilibrium(falling) == {}
+
+
+def test_only_cross_entropy_makes_log_odds_of_logits(losses):
+    assert [name for name, loss in losses.LOSSES.items() if losses.is_log_odds(loss)] == [
+        "nonsaturating", "minimax"]
+
+
+def test_accuracy_counts_pairs_in_the_right_order(losses, tensorflow):
+    real, fake = tensorflow.constant([1.0, 2.0, 3.0, 0.0]), tensorflow.constant([0.0, 5.0, 3.0, -1])
+    assert float(losses.discriminator_accuracy(real, fake)) == 5 / 8  # two right, one draw

@@ -41,30 +41,3 @@ def test_rate_is_constant_then_falls_to_a_tenth(tensorflow):
     found = [float(rate(step)) for step in (0, 50, 75, 90, 99, 100, 500)]
     assert found == pytest.approx([1, 1, 0.5, 0.2, 0.1, 0.1, 0.1])
     assert float(Rate(0.3, 100, 0)(99)) == pytest.approx(0.3)
-
-
-def test_burn_in_falls_on_a_cosine(tensorflow):
-    from gan.schedule import Rate, burn_in_factor
-
-    found = [float(burn_in_factor(10.0, step, 40)) for step in (0, 10, 20, 40, 41, 1000)]
-    eighth = (1 + np.sqrt(0.5)) / 2
-    assert found == pytest.approx([10, 1 + 9 * eighth, 5.5, 1, 1, 1])
-    assert burn_in_factor(10.0, 3, 0) == 1
-    rate = Rate(0.5, steps=100, decay_share=0.5, burn_in_steps=40)
-    assert [float(rate(step)) for step in (0, 20, 40, 75)] == pytest.approx([2, 1.25, 0.5, 0.25])
-
-
-def test_beta2_rises_in_a_burn_in(tensorflow):
-    import keras
-
-    from gan.optimizer import FusedAdam
-
-    variable = keras.Variable([0.0])
-    optimizer = FusedAdam(0.1, burn_in_steps=2, beta_1=0.0, beta_2=0.99)
-    optimizer.build([variable])
-    mean_square = 0.0
-    # 0.9 at the start, halfway between 0.9 and 0.99 in the middle, then 0.99.
-    for gradient, beta2 in ((3.0, 0.9), (2.0, 0.945), (1.0, 0.99), (4.0, 0.99)):
-        optimizer.apply([tensorflow.constant([gradient])], [variable])
-        mean_square = beta2 * mean_square + (1 - beta2) * gradient**2
-        np.testing.assert_allclose(optimizer._velocities[0].numpy(), [mean_square], rtol=1e-5)

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -74,13 +76,14 @@ def test_first_step_measures_an_undecided_discriminator(trained):
     assert (measures[:, 5:] > 0).all()  # the lengths of the gradients
 
 
-def test_average_follows_the_generator_with_a_ramp(tiny_npz, tensorflow):
-    trainer = build(tiny_npz, "--ema", 0.5)
+@pytest.mark.parametrize("fraction", [0.1, 0.5])
+def test_ema_spans_a_fraction_of_the_steps_so_far(tiny_npz, tensorflow, fraction):
+    trainer = build(tiny_npz, "--ema", fraction)
     batches = trainer.feed.epoch_batches(1)
     mean = [variable.numpy() for variable in trainer.state.average.variables]
     for step in range(4):
         trainer.train(batches[step : step + 1])
-        decay = min(0.5, (step + 1) / (step + 11))
+        decay = 1 - 1 / (1 + fraction * (step + 1))
         for index, variable in enumerate(trainer.state.generator.variables):
             mean[index] = decay * mean[index] + (1 - decay) * variable.numpy()
     for expected, variable in zip(mean, trainer.state.average.variables, strict=True):
@@ -93,6 +96,99 @@ def test_no_average_is_the_generator_itself(tiny_npz, tensorflow):
     state = trainer.state
     for mean, variable in zip(state.average.variables, state.generator.variables, strict=True):
         np.testing.assert_allclose(mean.numpy(), variable.numpy(), atol=1e-6)
+
+
+SIX = ["nonsaturating", "minimax", "lsgan", "hinge", "wgan", "relativistic"]
+
+
+@pytest.fixture(scope="module")
+def untrained(tensorflow, tiny_npz):
+    return functools.cache(lambda loss: build(
+        tiny_npz, "--loss", loss, "--gradient-penalty", "r1", "--arch", "mlp"))
+
+
+def first_gradient(trainer):
+    """The generator's gradient in a first step, which leaves no trace."""
+    from gan.distributed.replica import SINGLE
+    from gan.training import train_step
+
+    before = values(trainer)
+    train_step(trainer.config, trainer.state, SINGLE,
+               *trainer.feed.batch(trainer.feed.epoch_batches(1)[0]))
+    # Adam's mean gradient, as beta1 is 0.
+    found = [value.numpy() for value in trainer.state.generator_optimizer._momentums]
+    for name, variable in trainer.state.variables().items():
+        variable.assign(before[name])
+    return found
+
+
+@pytest.mark.parametrize("loss", SIX)
+def test_an_edited_loss_trains_as_edited(untrained, monkeypatch, loss):
+    from gan.losses import LOSSES
+
+    written, trainer = LOSSES[loss], untrained(loss)
+    before = first_gradient(trainer)
+    for factor in (0.0, -2.0):
+        edited = written._replace(
+            generator=lambda real, fake, factor=factor: factor * written.generator(real, fake))
+        monkeypatch.setitem(LOSSES, loss, edited)
+        for first, second in zip(before, first_gradient(trainer), strict=True):
+            np.testing.assert_allclose(second, factor * first, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("loss", SIX)
+@pytest.mark.parametrize("bias", [0.0, -20.0, -88.0, -200.0])  # how sure D is of all samples
+def test_one_backward_pass_gives_the_gradients_of_two(untrained, tensorflow, monkeypatch, loss,
+                                                      bias):
+    trainer, gradients = untrained(loss), []
+    state, last = trainer.state, trainer.state.discriminator.trainable_variables[-1]
+    assert state.one_backward_pass
+    # A logit is the sum of two outputs, of its label and of its cluster; others stay 0.
+    components = trainer.feed.batch([0])[2].shape[1]
+    last.assign(np.where(np.arange(last.shape[0]) < last.shape[0] - components, bias / 2, 0))
+    for one_pass in (True, False):
+        monkeypatch.setattr(state, "one_backward_pass", one_pass)
+        gradients.append(first_gradient(trainer))
+    last.assign(tensorflow.zeros(last.shape))
+    for first, second in zip(*gradients, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-6 * np.abs(second).max())
+
+
+def test_samples_that_see_each_other_are_noticed(tensorflow):
+    import keras
+
+    from gan.models import build_discriminator, samples_are_independent
+
+    network = build_discriminator("conv", (16, 16, 1), 3, 4, dropout=0.3)
+    before = [variable.numpy() for variable in network.variables]
+    assert samples_are_independent(network)
+    for value, variable in zip(before, network.variables, strict=True):
+        np.testing.assert_array_equal(value, variable.numpy())
+    normed = keras.Sequential([
+        keras.Input((4, 4, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten(),
+        keras.layers.Dense(1, kernel_initializer="zeros")])
+    assert not samples_are_independent(normed)
+
+
+@pytest.mark.parametrize(("kind", "uses_real", "uses_fake"), [
+    ("r1", True, False), ("r2", False, True), ("r1r2", True, True), ("wgan-gp", True, True)])
+def test_penalties_look_where_their_names_say(tiny_npz, tensorflow, kind, uses_real, uses_fake):
+    from gan.training import add_penalty
+
+    tf, trainer = tensorflow, build(tiny_npz, "--gradient-penalty", kind)
+    state, config = trainer.state, trainer.config
+    images = [tf.random.stateless_uniform([16, 16, 16, 1], [0, seed], -1, 1) for seed in range(3)]
+    zeros = [tf.zeros_like(variable) for variable in state.discriminator.trainable_variables]
+    told = tf.ones([16, *state.discriminator.output_shape[1:]])
+
+    def added(real, fake):
+        found = add_penalty(config, state, lambda *_: tf.fill([16, 1, 1, 1], 0.5), zeros, real,
+                            fake, told)
+        return np.concatenate([gradient.numpy().ravel() for gradient in found])
+
+    both = added(images[0], images[1])
+    assert (added(images[2], images[1]) != both).any() == uses_real
+    assert (added(images[0], images[2]) != both).any() == uses_fake
 
 
 def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
@@ -236,12 +332,12 @@ def test_the_same_seed_gives_the_same_bits(tiny_npz, tensorflow, policy):
 
 
 @pytest.mark.slow
-def test_residual_networks_with_a_burn_in_go_on_as_if_never_stopped(tensorflow, tiny_npz):
-    options = ["--arch", "resnet", "--burn-in", "0.1", "--augment", "adaptive", "--epochs", "5"]
+def test_residual_networks_go_on_as_if_never_stopped(tensorflow, tiny_npz):
+    options = ["--arch", "resnet", "--augment", "adaptive", "--epochs", "5"]
     whole, first, second = (build(tiny_npz, *options) for _ in range(3))
     batches = whole.feed.epoch_batches(1)
     measures = whole.train(batches).numpy()
-    part = first.train(batches[:7]).numpy()  # within the burn-in of 10 steps
+    part = first.train(batches[:7]).numpy()
     for name, variable in second.state.variables().items():
         variable.assign(values(first)[name])
     np.testing.assert_array_equal(np.concatenate([part, second.train(batches[7:])]), measures)

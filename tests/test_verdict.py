@@ -9,8 +9,8 @@ from gan.run.verdict import HINTS, verdict_of
 from tests.conftest import TINY, complete, run_script
 
 REFERENCE = {"frechet": 1.0, "precision": 0.9, "recall": 0.8, "classes": 10}
-GOOD = {"frechet": 1.5, "precision": 0.88, "recall": 0.78, "classes": 10, "separation": 0.6,
-        "discriminator_loss": 1.3, "generator_loss": 0.8}
+GOOD = {"frechet": 1.5, "precision": 0.88, "recall": 0.78, "classes": 10,
+        "discriminator_accuracy": 0.6, "discriminator_loss": 1.3, "generator_loss": 0.8}
 POINT_REFERENCE = {"modes": 8, "good": 0.99}
 
 
@@ -27,11 +27,11 @@ def config_of(*options, shape=(28, 28, 1)):
 
 @pytest.mark.parametrize(("measured", "kind"), [
     ([GOOD], "good"),
-    ([GOOD | {"separation": 0.99}], "good"),  # what counts is what is generated
-    ([GOOD | {"frechet": 9, "precision": 0.2, "separation": 0.99, "discriminator_loss": 0.1}],
-     "won"),
+    ([GOOD | {"discriminator_accuracy": 0.99}], "good"),  # what counts is what is generated
+    ([GOOD | {"frechet": 9, "precision": 0.2, "discriminator_accuracy": 0.99,
+              "discriminator_loss": 0.1}], "won"),
     # It ranks well but is not sure of it: there is a slope to learn from.
-    ([GOOD | {"frechet": 9, "precision": 0.2, "separation": 0.99}], "behind"),
+    ([GOOD | {"frechet": 9, "precision": 0.2, "discriminator_accuracy": 0.99}], "behind"),
     ([GOOD | {"frechet": 9, "recall": 0.1}], "collapse"),
     ([GOOD | {"frechet": 9, "generator_loss": -2e5}], "diverged"),
     ([GOOD | {"frechet": 9, "discriminator_loss": 1853.0, "generator_loss": 3749.0}], "diverged"),
@@ -107,7 +107,8 @@ def test_metrics_that_were_left_out_are_not_needed():
 
 
 def test_a_critic_that_ranks_everything_has_not_won():
-    row = GOOD | {"frechet": 9, "precision": 0.2, "separation": 1.0, "discriminator_loss": -7.0}
+    row = GOOD | {"frechet": 9, "precision": 0.2, "discriminator_accuracy": 1.0,
+                  "discriminator_loss": -7.0}
     assert verdict_of(rows(row), REFERENCE, config_of("--loss", "wgan")).kind == "behind"
 
 
@@ -125,7 +126,7 @@ def test_a_generator_beside_the_data_is_found_out():
 
 BAD_ROWS = {
     "early": [GOOD | {"frechet": 9, "step": 20}],
-    "won": [GOOD | {"frechet": 9, "precision": 0.2, "separation": 1.0,
+    "won": [GOOD | {"frechet": 9, "precision": 0.2, "discriminator_accuracy": 1.0,
                     "discriminator_loss": 0.001}],
     "collapse": [GOOD | {"frechet": 9, "recall": 0.1}],
     "outside": [GOOD | {"frechet": 9, "precision": 0.0}],

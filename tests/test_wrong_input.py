@@ -45,7 +45,7 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--lr-g", "inf"], "got: 'inf'"),
     (["--beta1", "1"], "--beta1: expected a number from 0 to 0.9999, got: '1'"),
     (["--label-smoothing", "0.7"], "expected a number from 0 to 0.5, got: '0.7'"),
-    (["--ema", "1"], "--ema: expected"),
+    (["--ema", "1.1"], "--ema: expected"),
     (["--loss", "wasser"], "--loss: expected one of nonsaturating, minimax, lsgan"),
     (["--arch", "resnet", "--dropout", "0.1"], "need --arch conv, dcgan or mlp, got: --arch resn"),
     (["--arch", "mlp", "--upsampling", "plain"], "--upsampling needs --arch conv or dcgan, got: "),

@@ -78,7 +78,7 @@ def _diagnoses(rows, real, config):
 
     # The losses.
     losses = last["discriminator_loss"], last["generator_loss"]
-    guessing = ideal_losses(config.loss)["discriminator_loss"]  # 0 for a Wasserstein critic
+    guessing = ideal_losses(config.loss).get("discriminator_loss", 0)  # 0 for a Wasserstein critic
     if max(map(abs, losses)) > EXPLODED or losses[0] > WORSE_THAN_GUESSING * guessing > 0:
         yield "diverged", f"diverged: the losses are {losses[0]:,.4g} and {losses[1]:,.4g}"
     if distance_of(last) is None:
@@ -93,9 +93,10 @@ def _diagnoses(rows, real, config):
                        "their recall")
     if last["step"] < LEAST_STEPS:
         yield "early", f"too early to judge: step {last['step']:,} of at least {LEAST_STEPS:,}"
-    if guessing and last["separation"] >= WON and losses[0] < SURE * guessing:
-        yield "won", (f"the discriminator has won: it tells {last['separation']:.0%} of generated "
-                      "samples from real ones, and the generator learns little from it")
+    if guessing and last["discriminator_accuracy"] >= WON and losses[0] < SURE * guessing:
+        yield "won", (f"the discriminator has won: it tells {last['discriminator_accuracy']:.0%} "
+                      "of generated samples from real ones, and the generator learns little from "
+                      "it")
     for name in ("modes", "classes"):
         missed = name in last and last[name] < real.get(name, 0)
         if missed and shares.get("good", 1) >= MOSTLY_GOOD:
