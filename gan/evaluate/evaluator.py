@@ -1,104 +1,387 @@
-"""What the evaluators of all kinds of samples share.
+"""Evaluator of generated samples against a data set and its real samples."""
 
-Each has `count`, how many samples it wants; `samples`, what these are called;
-`features()`, what they are compared in; `measure(samples)`, `reference()`,
-`split()`, `real()`, `real_source()`, `memorisation(samples)`, and `left_out`, the
-metrics that had no value and why. They cost nothing until the first of these is called.
-"""
-
+import contextlib
 import functools
+import hashlib
+import json
 import math
+import re
 
-from gan.evaluate.metrics import NotMeasurableError
+import numpy as np
+
+from gan import __version__
+from gan.common.errors import UserError
+from gan.common.files import cache_folder, write_text
+from gan.data.background import background_of
+from gan.data.fingerprint import digest_images
+from gan.evaluate import metrics
+from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
+from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of
+from gan.evaluate.registry import METRICS
 
 COUNT = 10_000  # samples generated
+NEIGHBOR_COUNT = 5_000  # images of either side at most, for precision, recall and KID
+COPY_COUNT = 2_000  # images compared with every training image
+DRAW_BATCH = 500
+REFERENCE_FILE = re.compile(r"reference_[0-9a-f]{16}\.json")
+
+
+class Drawn:
+    """Samples of a generator as a sequence; each slice of it is drawn when it is read."""
+
+    def __init__(self, draw, count, first_seed=0, shape=()):
+        """
+        Args:
+            draw: function of int64 seeds [n] → array [n, ...].
+            count: how many; their seeds count on from `first_seed`.
+            shape: of one sample.
+        """
+        self._draw, self._first, self.shape = draw, first_seed, (count, *shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, part):
+        seeds = np.arange(*part.indices(len(self)), dtype=np.int64) + self._first
+        return np.concatenate([np.asarray(self._draw(seeds[start : start + DRAW_BATCH]))
+                               for start in range(0, len(seeds), DRAW_BATCH)])
+
+
+class RealImages:
+    """The real images that others are compared with; nothing is computed before it is needed."""
+
+    def __init__(self, images, extractor, frequencies=None, statistics=None):
+        """
+        Args:
+            images: uint8 [N, H, W, C], a sequence, see `parts_of`.
+            extractor: see `extractor_for`, or a `NotMeasurableError`.
+            frequencies: [K], of the classes in the data, if there are any.
+            statistics: of the images' features, where they are known already.
+        """
+        self.images, self.extractor = images, extractor
+        self.frequencies, self._statistics = frequencies, statistics
+
+    @functools.cached_property
+    def statistics(self):
+        return self._statistics or metrics.statistics(self._features(self.images))
+
+    @functools.cached_property
+    def near(self):
+        """The features of at most 5,000 of the images, in random order."""
+        return self._features(self._random(NEIGHBOR_COUNT))
+
+    @functools.cached_property
+    def swd(self):
+        patches = Patches(len(self.images), self.images.shape[1])
+        chosen = np.random.default_rng(0).permutation(len(self.images))[:metrics.PATCHED]
+        for part in parts_of(Subset(self.images, np.sort(chosen))):
+            patches.add(part)
+        return SlicedWasserstein(patches)
+
+    @functools.cached_property
+    def background(self):
+        return background_of(self.images)
+
+    def _random(self, count):
+        chosen = np.random.default_rng(0).permutation(len(self.images))[:count]
+        return Subset(self.images, chosen)
+
+    def _features(self, images):
+        return np.concatenate([self.extractor.extract(part)[0] for part in parts_of(images)])
+
+
+class Comparison:
+    """Images beside the real ones, read once in parts: what metrics are computed from.
+
+    Attributes:
+        count: images.
+        real: `RealImages`.
+        per_image: dict of metric → its mean.
+        patches: `Patches`.
+    """
+
+    def __init__(self, images, real, most, unseen=None):
+        """
+        Args:
+            images: uint8 [N, H, W, C], a sequence in random order, as metrics of some of
+                them take the first.
+            real: `RealImages`.
+            most: images that precision, recall and KID are of, at most.
+            unseen: uint8 [M, H, W, C], real images that were not trained on, or None.
+        """
+        self.count, self.real = len(images), real
+        self._images, self._unseen = images, unseen
+        self.patches = Patches(len(images), images.shape[1])
+        self._most, self._features, self._probabilities = most, [], []
+        sums = {}
+        for part in parts_of(images):
+            if not isinstance(real.extractor, NotMeasurableError):
+                features, probabilities = real.extractor.extract(part)
+                self._features.append(features)
+                self._probabilities += [] if probabilities is None else [probabilities]
+            self.patches.add(part)
+            for name, metric in METRICS.items():
+                values = metric.per_image and metric.per_image(part, real.background)
+                if values is not None:
+                    sums[name] = sums.get(name, 0.0) + float(np.sum(values))
+        self.per_image = {name: total / self.count for name, total in sums.items()}
+
+    @functools.cached_property
+    def features(self):
+        if isinstance(self.real.extractor, NotMeasurableError):
+            raise self.real.extractor
+        return np.concatenate(self._features)
+
+    def frechet(self, count=None):
+        """Return the Fréchet distance of the first images, or of all."""
+        count = count and min(count, self.count)
+        return metrics.frechet_distance(metrics.statistics(self.features[:count]),
+                                        self.real.statistics)
+
+    @functools.cached_property
+    def near(self):
+        """Features of as many real as other images, of which each could be the nearest."""
+        features = self.features
+        count = min(NEIGHBOR_COUNT, len(self.real.images), len(features), self._most)
+        return self.real.near[:count], features[:count]
+
+    @functools.cached_property
+    def precision_recall(self):
+        return metrics.precision_recall(*self.near)
+
+    @functools.cached_property
+    def swd(self):
+        """(finest, mean of the others or None)."""
+        finest, *coarse = self.real.swd.distances(self.patches)
+        return finest, float(np.mean(coarse)) if coarse else None
+
+    @functools.cached_property
+    def nearest(self):
+        """Distances to the nearest training image, of these images and of unseen ones, or None."""
+        return None if self._unseen is None else [
+            metrics.nearest_distances(images[:COPY_COUNT], self.real.images)
+            for images in (self._images, self._unseen)]
+
+    @functools.cached_property
+    def coverage(self):
+        if not self._probabilities:
+            return {}
+        return metrics.class_metrics(np.concatenate(self._probabilities), self.real.frequencies)
+
+
+class PointComparison:
+    """Points beside the known modes of a simulated distribution."""
+
+    per_image = {}
+
+    def __init__(self, points, dataset):
+        """
+        Args:
+            points: float [N, 2].
+            dataset: the `PointDataset`.
+        """
+        self.coverage = metrics.mode_metrics(points, dataset.skeleton, dataset.mode_of,
+                                             dataset.deviation)
 
 
 class Evaluator:
-    """What the evaluators share.
+    """Measures generated samples and real ones alike; it costs nothing until it is asked.
 
     Attributes:
-        dataset: what samples are compared with: a `Dataset` (of images in shards a
-            sample of fixed size) or a `PointDataset`.
+        count: samples to generate; real ones are as many, where there are enough.
+        samples: what they are called, "images" or "points".
         left_out: dict of "generated", "reference" or "split" → dict of metric → reason.
     """
 
-    count, samples = COUNT, "images"
-
-    def __init__(self, dataset):
+    def __init__(self, dataset, wanted="auto", why="as asked for", count=COUNT):
         """
         Args:
-            dataset: a `Dataset` or a `PointDataset`.
+            dataset: what samples are compared with: a `Dataset` (of images in shards
+                a sample of fixed size) or a `PointDataset`.
+            wanted, why: what images are compared in, see `extractor_for`.
+            count: see the attribute.
         """
-        self._whole = dataset
+        self._whole, self._wanted, self._why, self.count = dataset, wanted, why, count
+        self.samples = "points" if len(dataset.sample_shape) == 1 else "images"
         self.left_out = {"generated": {}, "reference": {}, "split": {}}
-        self._reference = None
+        self._real = {}  # "reference" or "split" → its metrics
 
-    @functools.cached_property
-    def dataset(self):
-        return self._whole.sample()
-
-    def measure(self, samples):
+    def measure(self, samples, slow=False):
         """Return the metrics of generated samples, dict of name → finite number.
 
         Args:
-            samples: uint8 [N, H, W, C] or float [N, 2], more than the number of
-                features for a Fréchet distance that means something.
+            samples: uint8 [N, H, W, C] or float [N, 2], an array or `Drawn`.
+            slow: whether to compare them with every training image, too.
         """
         self.left_out["generated"] = {}
-        return self._collect("generated", self._groups(samples))
+        comparison = self._compare(samples)
+        found = self._collect("generated", comparison, slow)
+        for name, real, measured in (("frechet_ratio", self._test, self.reference),
+                                     ("frechet_split_ratio", self._part, self.split)):
+            if "frechet" in found and METRICS[name].slow <= slow and measured().get("frechet"):
+                found[name] = comparison.frechet(len(real)) / measured()["frechet"]
+        return found
 
     def reference(self):
-        """Return the metrics of the real test samples; empty without any."""
-        if self._reference is None:
-            samples = self._unseen()
-            self._reference = {} if samples is None else self._measure_reference(samples)
-        return dict(self._reference)
-
-    def _measure_reference(self, samples):
-        return self._collect("reference", self._groups(samples))
+        """Return the metrics of as many real test samples; empty without any."""
+        if "reference" not in self._real:
+            self._real["reference"] = {} if self._test is None else self._measure_real(
+                "reference", lambda: self._compare(self._test))
+        return dict(self._real["reference"])
 
     def split(self):
-        """Return the metrics of some training samples, compared with the others.
+        """Return the metrics of some training images, compared with the others.
 
-        Empty for points, whose test points are drawn as the training points are.
+        Test images can be by other writers or of another year, and are then
+        farther from the training images than these from each other. A sixth of
+        them, at most as many as are generated, is compared with at most 50,000
+        others. Empty for points, whose test points are drawn as the training points are.
         """
-        return {}
+        if "split" not in self._real:
+            self._real["split"] = {} if self._part is None else self._measure_real(
+                "split", lambda: Comparison(self._part, RealImages(
+                    self._others, self.extractor, self._frequencies), self._most))
+        return dict(self._real["split"])
 
     def real(self):
-        """Return the metrics to judge generated samples by.
-
-        Those of test samples; without any, those of some training samples.
-        """
+        """Return the metrics to judge by: of test samples, or else of the training split."""
         return self.reference() or self.split()
 
     def real_source(self):
         """Return in words which real samples `real` is of; empty without any."""
         if self.reference():
-            return f"test {self.samples}"
-        return f"a sixth of the training {self.samples} against the others" if self.split() else ""
+            return f"{len(self._test):,} test {self.samples}"
+        return f"{len(self._part):,} training images against the others" if self.split() else ""
 
-    def memorisation(self, samples):
-        """Return how near samples come to training samples; empty where it has no meaning."""
-        return {}
+    def features(self):
+        """Return what samples are compared in, dict for JSON: kind, description, accuracy."""
+        if self.samples == "points":
+            return {"kind": "modes", "description": "distance from the known modes",
+                    "accuracy": None}
+        if isinstance(self.extractor, NotMeasurableError):
+            return {"kind": "none", "description": f"nothing, as {self.extractor}",
+                    "accuracy": None}
+        return {"kind": self.extractor.kind, "description": self.extractor.description,
+                "accuracy": self.extractor.accuracy}
 
-    def _collect(self, whose, groups):
-        """Compute groups of metrics; those without a value go to `left_out`.
+    @functools.cached_property
+    def dataset(self):
+        return self._whole.sample()
 
-        Args:
-            whose: key of `left_out`.
-            groups: list of (names of metrics, function that returns them).
-        """
-        found, left_out = {}, self.left_out[whose]
-        for names, compute in groups:
-            try:
-                values = compute()
-            except NotMeasurableError as error:
-                left_out |= dict.fromkeys(names, str(error))
-                continue
-            for name, value in values.items():
-                if math.isfinite(value):
-                    found[name] = value
-                else:
-                    left_out[name] = f"came out as {value}"
+    @functools.cached_property
+    def extractor(self):
+        """What turns images into features, or the `NotMeasurableError` why nothing can."""
+        try:
+            return extractor_for(self.dataset, self._wanted, self._why)
+        except NotMeasurableError as error:
+            return error
+
+    @functools.cached_property
+    def _training(self):
+        return RealImages(self.dataset.images, self.extractor, self._frequencies,
+                          getattr(self.extractor, "statistics", None))
+
+    @functools.cached_property
+    def _frequencies(self):
+        """The frequencies of the classes in the data, or None without any."""
+        if self.dataset.labels is None:
+            return None
+        counts = np.bincount(self.dataset.labels, minlength=len(self.dataset.class_names))
+        return counts / counts.sum()
+
+    @functools.cached_property
+    def _test(self):
+        """As many test samples as are generated, where there are enough; None without any."""
+        if self.samples == "points":
+            return self.dataset.test_points[: self.count]
+        images = self.dataset.test_images
+        if images is None:
+            return None
+        # In random order: they may lie class by class, and some metrics take the first.
+        return Subset(images, np.random.default_rng(0).permutation(len(images))[: self.count])
+
+    @functools.cached_property
+    def _order(self):
+        """The training images in random order, of which a sixth is compared with the others."""
+        most = INCEPTION_IMAGES if self.features()["kind"] == "inception" else 6 * COUNT
+        return np.random.default_rng(0).permutation(len(self.dataset.images))[:most]
+
+    @functools.cached_property
+    def _part(self):
+        if self.samples == "points" or len(self.dataset.images) < 6:
+            return None
+        return Subset(self.dataset.images, self._order[: len(self._order) // 6][: self.count])
+
+    @functools.cached_property
+    def _others(self):
+        return Subset(self.dataset.images, np.sort(self._order[len(self._order) // 6 :]))
+
+    @property
+    def _most(self):
+        """Images that precision, recall and KID can be of, so that all are of equal numbers."""
+        real = self._part if self._test is None else self._test
+        return self.count if real is None or len(real) <= metrics.NEIGHBOURS else len(real)
+
+    def _compare(self, samples):
+        if self.samples == "points":
+            return PointComparison(samples[:], self.dataset)
+        return Comparison(samples, self._training, self._most, self._test)
+
+    def _measure_real(self, whose, compare):
+        """Return metrics of real samples, of images from the cache if an earlier run left them."""
+        def compute():
+            return self._collect(whose, compare()), self.left_out[whose]
+
+        if self.samples == "points":
+            return compute()[0]
+        test = self.dataset.test_images
+        digest = None if test is None or whose == "split" else digest_images(test).hexdigest()
+        found, self.left_out[whose] = _cached(
+            [whose, self.dataset.fingerprint, digest, self.count, self._most, self.features()],
+            compute)
         return found
+
+    def _collect(self, whose, comparison, slow=False):
+        """Return the metrics of a comparison; those without a value go to `left_out`."""
+        found, left_out = {}, self.left_out[whose]
+        for name, metric in METRICS.items():
+            if metric.samples not in ("", self.samples) or metric.slow > slow:
+                continue
+            try:
+                value = (metric.function(comparison) if metric.function
+                         else comparison.per_image.get(name))
+            except NotMeasurableError as error:
+                left_out[name] = str(error)
+                continue
+            if value is not None and math.isfinite(value):
+                found[name] = value
+            elif value is not None:
+                left_out[name] = f"came out as {value}"
+        return found
+
+
+def _cached(key, compute):
+    """Return what `compute` returns, from the cache if an earlier process left it there."""
+    # What another version measured may mean something else.
+    text = json.dumps([__version__, *key], sort_keys=True)
+    path = cache_folder() / f"reference_{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    found = read_reference(path)
+    if found is None:
+        found = compute()
+        with contextlib.suppress(OSError, UserError):  # it can be made again
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(dict(zip(("metrics", "left_out"), found, strict=True))))
+    return found
+
+
+def read_reference(path):
+    """Return the two dicts of a file in the cache, or None if there is none or it is damaged."""
+    try:
+        known = json.loads(path.read_text())
+        found, left_out = known["metrics"], known["left_out"]
+        whole = ({*found, *left_out} <= set(METRICS)
+                 and all(math.isfinite(value) for value in found.values())
+                 and all(isinstance(reason, str) for reason in left_out.values()))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return (found, left_out) if whole else None

@@ -1,126 +1,145 @@
-"""What images are compared in: features of a network, or of the pixels themselves.
+"""Features that images are compared in: of a network, or of the pixels themselves."""
 
-All extractors have the same face: `kind`, `description`, `accuracy` (of a
-network that was trained on the data, on images held out; else None),
-`statistics` of the training images' features, and `extract(images)`. Which one
-is used: see `gan.evaluate.choice`.
-"""
-
-from typing import NamedTuple
+import hashlib
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 
-from gan.data.clustering import PrincipalComponents, some_of
-from gan.data.datasets import load_dataset
-from gan.evaluate import metrics
-from gan.evaluate.classifier_training import classifier_of
-from gan.evaluate.inception import DESCRIPTION, InceptionNetwork
+from gan.common.errors import UserError
+from gan.data.clustering import PrincipalComponents
+from gan.evaluate.metrics import (
+    NotMeasurableError,
+    parts_of,
+    random_subset,
+    shrink,
+    statistics,
+)
+from gan.evaluate.networks import (
+    LEAST_HELD_OUT,
+    LEAST_IMAGES,
+    MOST_DESCRIBED,
+    held_out_count,
+    held_out_for,
+    shipped_classifier,
+    trained_network,
+)
 
-REFERENCE_COUNT = 20_000  # training images whose statistics stand for all, where it takes long
-COMPONENTS = 50  # principal components that stand in for features
-MOST_VALUES = 1200  # of an image, before its principal components are taken
-
-
-class Extracted(NamedTuple):
-    """What was found in images."""
-
-    features: np.ndarray  # float32 [N, D]
-    probabilities: np.ndarray | None = None  # float32 [N, K], of the classes
-    modes: np.ndarray | None = None  # int [N], of stacked digits
-
-
-class ClassifierFeatures:
-    """The last hidden layer of a classifier of the data."""
-
-    kind = "classifier"
-
-    def __init__(self, network):
-        """
-        Args:
-            network: a `FeatureNetwork`.
-        """
-        self._network = network
-        self.accuracy, self.statistics = network.accuracy, network.statistics
-        self.description = (f"classifier features (accuracy {self.accuracy:.1%} on held-out "
-                            "images)")
-
-    def extract(self, images):
-        """Return the `Extracted` features and class probabilities of uint8 [N, H, W, C]."""
-        return Extracted(*self._network.predict(images))
+COMPONENTS = 50  # principal components of the pixels
+# Share of the way from guessing to perfect that a classifier must come before
+# its features are used: the bound of "almost perfect" agreement of Landis & Koch
+# 1977. Below it images of different classes share their place among the
+# features, and generated images can come out nearer to the data than real ones.
+LEAST_AGREEMENT = 0.8
+# The same of a network that learned without labels, whose task is harder: to tell
+# an image from hundreds that may look much like it. Below it all that it could
+# learn from was noise, or what its views change at random.
+LEAST_FOUND = 0.1
+SIDE = 299  # pixels, for which Inception was made
+INCEPTION_IMAGES = 20_000  # training images whose statistics stand for all
+INCEPTION_BATCH = 32  # images described at a time
 
 
-class PlaneFeatures:
-    """The shipped classifier's features of each colour plane of stacked digits."""
+def extractor_for(dataset, wanted="auto", why="as asked for"):
+    """Return what the images of a data set are compared in.
 
-    kind = "planes"
+    It depends on the data and on what was asked for, never on what lies in a cache.
 
-    def __init__(self, dataset):
-        """
-        Args:
-            dataset: the `Dataset` of stacked digits.
-        """
-        self._network = classifier_of(load_dataset("mnist"))
-        self.accuracy = self._network.accuracy
-        self.description = ("classifier features of each colour plane (accuracy "
-                            f"{self.accuracy:.1%} on held-out digits)")
-        self.statistics = metrics.statistics(
-            self.extract(dataset.images[:REFERENCE_COUNT]).features)
+    Args:
+        dataset: a `Dataset` of images.
+        wanted: "auto": the classifier that comes with the package if it is of
+            these data, else pixels; "trained": a classifier where the data have
+            labels, else features learned without; "classifier", "learned",
+            "inception" or "pixels".
+        why: the reason that is given for "pixels".
 
-    def extract(self, images):
-        """Return the `Extracted` features and modes in [0, 1000) of uint8 [N, H, W, 3]."""
-        planes = [self._network.predict(images[..., plane : plane + 1]) for plane in range(3)]
-        digits = [probabilities.argmax(axis=1) for _, probabilities in planes]
-        return Extracted(np.concatenate([features for features, _ in planes], axis=1),
-                         modes=100 * digits[0] + 10 * digits[1] + digits[2])
+    Returns:
+        An object with the attributes of a `FeatureNetwork`. Pixels stand in for a
+        network that cannot be had or is too weak; the description says why.
 
-
-class LearnedFeatures:
-    """The features of a network that learned from the data without labels."""
-
-    kind = "learned"
-
-    def __init__(self, network):
-        """
-        Args:
-            network: a `LearnedNetwork`.
-        """
-        self._network = network
-        self.accuracy, self.statistics = network.accuracy, network.statistics
-        self.description = (f"features learned without labels ({self.accuracy:.1%} of held-out "
-                            "images found again in another view)")
-
-    def extract(self, images):
-        """Return the `Extracted` features of uint8 [N, H, W, C]."""
-        return Extracted(self._network.predict(images))
+    Raises:
+        NotMeasurableError: when all training images are the same.
+        UserError: when the weights of Inception are asked for and cannot be had.
+    """
+    if wanted == "trained":
+        wanted = "learned" if dataset.labels is None else "classifier"
+    if wanted == "inception":
+        return Inception(dataset.images)
+    network, reason = None, why
+    if wanted == "learned":
+        need_variety(dataset.images)
+        network, reason = _learned_network(dataset)
+    elif wanted != "pixels":
+        network, reason = _classifier(dataset, wanted)
+    return network or PixelFeatures(dataset.images, reason)
 
 
-class InceptionFeatures:
-    """The features of Keras' Inception network."""
+def _learned_network(dataset):
+    """Return the network that learned without labels, or (None, why there is none)."""
+    count = len(dataset.images)
+    if count < LEAST_IMAGES:
+        return None, f"features are learned from {LEAST_IMAGES} images or more, got {count}"
+    network = trained_network("learned", dataset)
+    reason = blindness(network.accuracy, held_out_for(count))
+    return (None, reason) if reason else (network, "")
 
-    kind, accuracy, description = "inception", None, DESCRIPTION
 
-    def __init__(self, images):
-        """
-        Args:
-            images: uint8 [N, H, W, C], the training images; 20,000 stand for more.
+def _classifier(dataset, wanted):
+    """Return the data's classifier, or (None, why there is none)."""
+    if dataset.labels is None:
+        return None, "the data have no labels"
+    network = shipped_classifier(dataset)
+    if network is not None:
+        return network, ""
+    if wanted == "auto":
+        return None, "no classifier of these data comes with the package"
+    if len(np.unique(dataset.labels)) < 2:
+        return None, "the data have a single class"
+    if held_out_count(dataset) < LEAST_HELD_OUT:
+        return None, (f"a classifier needs {LEAST_HELD_OUT} labeled images to be tested on, "
+                      f"got {held_out_count(dataset)}")
+    network = trained_network("classifier", dataset)
+    reason = weakness(network.accuracy, dataset.labels)
+    return (None, reason) if reason else (network, "")
 
-        Raises:
-            UserError: when the network's weights are not there and cannot be downloaded.
-        """
-        self._network = InceptionNetwork()
-        chosen = np.random.default_rng(0).permutation(len(images))[:REFERENCE_COUNT]
-        self.statistics = metrics.statistics(self.extract(images[np.sort(chosen)]).features)
 
-    def extract(self, images):
-        """Return the `Extracted` features of uint8 [N, H, W, C]."""
-        return Extracted(self._network.predict(images))
+def weakness(accuracy, labels):
+    """Return why a classifier's features should not be used, or None.
+
+    Guessing is to name always the most frequent of the training images' `labels`.
+    """
+    guessing = np.bincount(labels).max() / len(labels)
+    least = guessing + LEAST_AGREEMENT * (1 - guessing)
+    if accuracy >= least:
+        return None
+    return (f"the data's classifier is right on {accuracy:.1%} of held-out images, "
+            f"expected at least {least:.1%}")
+
+
+def blindness(accuracy, count):
+    """Return why features learned without labels should not be used, or None.
+
+    One of `count` held-out images is found again by guessing.
+    """
+    least = 1 / count + LEAST_FOUND * (1 - 1 / count)
+    if accuracy >= least:
+        return None
+    return (f"learned features find {accuracy:.1%} of held-out images again in another "
+            f"view, expected at least {least:.1%}")
+
+
+def need_variety(images):
+    """Raise a `NotMeasurableError` when all of uint8 [N, H, W, C] are the same."""
+    if all((part == images[:1]).all() for part in parts_of(images)):
+        raise NotMeasurableError("all training images are the same")
 
 
 class PixelFeatures:
-    """The principal components of the pixels.
+    """The principal components of the pixels, which know shape and position but not meaning.
 
     They are divided by the root of their total variance, so that distances have
-    the scale of the data. They know shape and position but not meaning.
+    the scale of the data.
     """
 
     kind, accuracy = "pixels", None
@@ -129,49 +148,89 @@ class PixelFeatures:
         """
         Args:
             images: uint8 [N, H, W, C], the training images.
-            why: no classifier's features are used, in words.
-
-        Raises:
-            NotMeasurableError: when all images are the same.
+            why: no network's features are used, in words.
         """
         self.description = f"principal components of the pixels ({why})"
         need_variety(images)
-        sample = np.concatenate([shrink(part) for part in some_of(images)])
+        sample = np.concatenate([shrink(part) for part in
+                                 parts_of(random_subset(images, MOST_DESCRIBED))])
         self._components = PrincipalComponents(sample, COMPONENTS)
         features = self._components.project(sample)
         self._scale = 1 / np.sqrt(features.var(axis=0).sum())
-        self.statistics = metrics.statistics(features * self._scale)
+        self.statistics = statistics(features * self._scale)
 
     def extract(self, images):
-        """Return the `Extracted` features of uint8 [N, H, W, C]."""
-        return Extracted(self._components.project(shrink(images)) * self._scale)
+        """Return features float32 [N, D] and None, as `FeatureNetwork.extract` does."""
+        return self._components.project(shrink(images)) * self._scale, None
 
 
-def need_variety(images):
-    """Raise a `NotMeasurableError` when all of uint8 [N, H, W, C] are the same."""
-    if all((part == images[:1]).all() for part in some_of(images)):
-        raise metrics.NotMeasurableError("all training images are the same")
+class Inception:
+    """Features of Keras' Inception-v3 (Szegedy et al. 2016), 2,048 averages of its last layer.
+
+    Published FIDs use the weights that TensorFlow released in 2015, and Keras has
+    others: the numbers come out near each other but not the same. An image is
+    described once, however often it is asked for.
+    """
+
+    kind, accuracy = "inception", None
+    description = ("features of Keras' InceptionV3 (weights imagenet, the average of its last "
+                   f"convolutions; images resized to {SIDE} x {SIDE} bilinearly, gray as three "
+                   "channels, scaled to [-1, 1]; published FIDs use another file of weights)")
+
+    def __init__(self, images, network=None):
+        """
+        Args:
+            images: uint8 [N, H, W, C], the training images; 20,000 stand for more.
+            network: Keras model, float32 [N, 299, 299, 3] in [-1, 1] → [N, D].
+        """
+        import tensorflow as tf
+
+        network = network or load_inception()
+        self._compute = tf.function(lambda images: network(prepared(images), training=False),
+                                    autograph=False, reduce_retracing=True)
+        self._known = {}  # digest of an image → its features
+        self.statistics = statistics(np.concatenate([
+            self.extract(part)[0] for part in parts_of(random_subset(images, INCEPTION_IMAGES))]))
+
+    def extract(self, images):
+        """Return features float32 [N, D] and None, as `FeatureNetwork.extract` does."""
+        from tqdm import tqdm
+
+        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        new = {key: place for place, key in enumerate(keys) if key not in self._known}
+        places = np.array(list(new.values()), int)
+        for start in tqdm(range(0, len(places), INCEPTION_BATCH), desc="Inception", unit="batch",
+                          leave=False, disable=not sys.stderr.isatty()):
+            part = places[start : start + INCEPTION_BATCH]
+            rows = self._compute(images[part]).numpy()
+            self._known |= {keys[place]: row for place, row in zip(part, rows, strict=True)}
+        return np.stack([self._known[key] for key in keys]), None
 
 
-def shrink(images):
-    """Average squares of pixels, so that an image has at most 1,200 values.
-
-    The covariance that principal components are taken from grows with the
-    square of their number.
+def prepared(images):
+    """Turn images into what Inception expects, inside a graph.
 
     Args:
-        images: uint8 [N, H, W, C], H = W.
+        images: uint8 [N, H, W, C], C 1 or 3.
 
     Returns:
-        uint8 or float32 [N, h, w, C].
+        float32 [N, 299, 299, 3] in [-1, 1].
     """
-    count, size, _, channels = images.shape
-    factor = 1
-    while (size // factor) ** 2 * channels > MOST_VALUES:
-        factor += 1
-    if factor == 1:
-        return images
-    side, first = size // factor, size % factor // 2  # what is left over is cut off all around
-    last = first + side * factor
-    cells = images[:, first:last, first:last].reshape(count, side, factor, side, factor, channels)
-    return cells.mean(axis=(2, 4), dtype=np.float32)
+    import tensorflow as tf
+
+    resized = tf.image.resize(images, [SIDE, SIDE], antialias=images.shape[1] > SIDE)
+    return tf.repeat(resized, 3 // images.shape[-1], axis=-1) / 127.5 - 1
+
+
+def load_inception():
+    """Return the Keras model with its weights, which are downloaded if they are not there."""
+    import keras
+
+    try:
+        return keras.applications.InceptionV3(include_top=False, weights="imagenet", pooling="avg",
+                                              input_shape=(SIDE, SIDE, 3))
+    except Exception as error:  # Keras wraps some of the network's errors and not others
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        path = home / "models/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        raise UserError(f"--features inception: the weights cannot be downloaded ({error}); "
+                        f"expected a network, or the file {path}") from error

@@ -1,37 +1,83 @@
-"""How near generated images are to real ones: arrays of features in, numbers out.
+"""Metrics of generated samples: arrays in, numbers out."""
 
-All functions take features, float [N, D], of images that the caller chose and
-turned into features; none of them knows a network. What cannot be computed
-raises `NotMeasurableError`, with the reason.
-"""
+import math
 
 import numpy as np
+
+from gan.data.background import around, difference_from, largest_around
 
 NEIGHBOURS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
 BLOCK = 2000  # rows of a distance matrix held at a time
+VALUES = 2**22  # numbers of the images held at a time
+MOST_VALUES = 1200  # of an image, before distances or principal components are taken
+CONFIDENT = 0.9  # probability from which a classification counts as confident
+GOOD = 3  # standard deviations from a mode within which a point counts as good
+PRESENT = 0.1  # of its expected frequency, from which a class or mode counts as covered
+VISIBLE = 40  # gray levels from which a pixel stands out from the background
+LARGEST = 6  # pixels of a blob that counts as stray
+PATCH, SMALLEST = 7, 14  # pixels a side, of a patch and of the coarsest scale (Karras et al. 2018)
+PATCHED, PER_IMAGE, DIRECTIONS = 1024, 32, 64  # images, patches of each, projections
+KERNEL = np.array([1, 4, 6, 4, 1], np.float32) / 16  # Burt & Adelson 1983, with a = 3/8
 
 
 class NotMeasurableError(ValueError):
     """A metric that has no value for these samples; the message is the reason."""
 
 
-def statistics(features):
-    """Return the mean [D] and the covariance [D, D] of features, float64.
-
-    Raises:
-        NotMeasurableError: for fewer than 2 samples.
-    """
-    need(2, features)
-    features = np.asarray(features, np.float64)
-    return features.mean(axis=0), np.cov(features, rowvar=False).reshape(2 * features.shape[1:])
-
-
 def need(count, *arrays):
     """Raise `NotMeasurableError` unless each array has at least `count` samples."""
     fewest = min(map(len, arrays))
     if fewest < count:
-        raise NotMeasurableError(f"needs at least {count} samples, got {fewest}")
+        raise NotMeasurableError(f"needs at least {count} sample{'s' * (count != 1)}, got {fewest}")
+
+
+def parts_of(images, most=1000):
+    """Yield a sequence of images a slice at a time, so that few are in memory at once.
+
+    Args:
+        images: [N, ...], anything with a length and a shape that is read by slices.
+        most: images of a slice; large ones are fewer.
+    """
+    count = max(1, min(most, VALUES // math.prod(images.shape[1:])))
+    for start in range(0, len(images), count):
+        yield images[start : start + count]
+
+
+class Subset:
+    """Some images of a sequence, read only when they are sliced."""
+
+    def __init__(self, images, places):
+        """
+        Args:
+            images: [N, ...], see `parts_of`.
+            places: int [n], in the order wanted.
+        """
+        self._images, self._places = images, places
+        self.shape = (len(places), *images.shape[1:])
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, part):
+        return self._images[self._places[part]]  # an array
+
+
+def random_subset(images, most):
+    """Return at most so many of a sequence of images, in their order, each time the same ones."""
+    if len(images) <= most:
+        return images
+    return Subset(images, np.sort(np.random.default_rng(0).permutation(len(images))[:most]))
+
+
+# --- Distances between features, float [N, D]
+
+
+def statistics(features):
+    """Return the mean [D] and the covariance [D, D] of features, float64."""
+    need(2, features)
+    features = np.asarray(features, np.float64)
+    return features.mean(axis=0), np.cov(features, rowvar=False).reshape(2 * features.shape[1:])
 
 
 def frechet_distance(first, second):
@@ -46,40 +92,26 @@ def frechet_distance(first, second):
     Raises:
         NotMeasurableError: where a covariance has no eigenvalues, as with NaN in it.
     """
+    (mean1, covariance1), (mean2, covariance2) = first, second
     try:
-        return _frechet_distance(first, second)
+        # The trace of (C1 C2)^(1/2) is that of the symmetric (R C2 R)^(1/2) with
+        # R = C1^(1/2), whose eigenvalues are real whatever the rounding.
+        values, vectors = np.linalg.eigh(covariance1)
+        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+        eigenvalues = np.linalg.eigvalsh(root @ covariance2 @ root)
     except np.linalg.LinAlgError as error:
         raise NotMeasurableError(f"the features have no covariance: {error}") from error
-
-
-def _frechet_distance(first, second):
-    (mean1, covariance1), (mean2, covariance2) = first, second
-    # The trace of (C1 C2)^(1/2) is that of the symmetric (R C2 R)^(1/2) with
-    # R = C1^(1/2), whose eigenvalues are real whatever the rounding.
-    root = _matrix_root(covariance1)
-    eigenvalues = np.linalg.eigvalsh(root @ covariance2 @ root)
     overlap = np.sqrt(np.maximum(eigenvalues, 0)).sum()
     distance = (np.square(mean1 - mean2).sum()
                 + np.trace(covariance1) + np.trace(covariance2) - 2 * overlap)
     return float(max(distance, 0.0))
 
 
-def _matrix_root(matrix):
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-
-
 def kernel_distance(real, fake):
     """Return the squared maximum mean discrepancy, KID of Bińkowski et al. 2018.
 
-    The kernel is (x·y / D + 1)^3, the estimate unbiased, so it may come out
+    The kernel is (x·y / D + 1)^3. The estimate is unbiased, so it may come out
     below zero for equal distributions.
-
-    Args:
-        real, fake: [N, D] and [M, D], N and M at least 2.
-
-    Raises:
-        NotMeasurableError: for fewer.
     """
     need(2, real, fake)
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
@@ -99,20 +131,11 @@ def _kernel_mean(first, second, without_diagonal):
 
 
 def precision_recall(real, fake, neighbours=NEIGHBOURS):
-    """Return improved precision and recall (Kynkäänniemi et al. 2019).
+    """Return improved precision and recall, each in [0, 1] (Kynkäänniemi et al. 2019).
 
     Precision is the fraction of generated samples inside the manifold of the real
-    ones, the union of balls around each that reach to its k-th neighbour;
+    ones, the union of balls around each that reach to its k-th neighbor;
     recall is the same with the two exchanged.
-
-    Args:
-        real, fake: [N, D] and [M, D], more than `neighbours` of each.
-
-    Returns:
-        `(precision, recall)`, each in [0, 1].
-
-    Raises:
-        NotMeasurableError: for no more than `neighbours` of either.
     """
     need(neighbours + 1, real, fake)
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
@@ -128,8 +151,7 @@ def precision_recall(real, fake, neighbours=NEIGHBOURS):
 
 
 def _neighbour_distance(points, neighbours):
-    """Squared distance of each point to its k-th nearest other point."""
-    # The point itself comes first, at distance 0.
+    """Squared distance of each point to its k-th nearest other point; itself comes first, at 0."""
     return np.concatenate([
         np.partition(squared_distances(points[start : start + BLOCK], points), neighbours, axis=1)
         [:, neighbours] for start in range(0, len(points), BLOCK)
@@ -144,39 +166,117 @@ def squared_distances(first, second):
     return np.maximum(distances, 0, out=distances)
 
 
-def nearest_distances(images, references):
-    """Return each image's distance to the nearest reference, root mean square.
+# --- Coverage of classes and modes
+
+
+def class_metrics(probabilities, expected):
+    """Return how generated images spread over the classes, dict of metric → number.
 
     Args:
-        images, references: uint8 [N, ...] and [M, ...] of one image shape.
+        probabilities: [N, K], a classifier's.
+        expected: [K], the classes' frequencies in the data; the sum is 1. A class
+            that does not occur in the data is no class.
+    """
+    need(1, probabilities)
+    expected = np.asarray(expected)
+    frequencies = np.bincount(probabilities.argmax(axis=1), minlength=len(expected))
+    frequencies = frequencies / len(probabilities)
+    occurs = expected > 0
+    return {
+        "classes": int((frequencies[occurs] >= PRESENT * expected[occurs]).sum()),
+        "smallest_class": float(frequencies[occurs].min()),
+        "largest_class": float(frequencies[occurs].max()),
+        # The total variation distance of the frequencies.
+        "imbalance": float(np.abs(frequencies - expected).sum() / 2),
+        "confident": float((probabilities.max(axis=1) >= CONFIDENT).mean()),
+    }
+
+
+def mode_metrics(points, skeleton, mode_of, deviation):
+    """Return how well points cover known modes, dict of metric → number.
+
+    Args:
+        points: float [N, 2].
+        skeleton: [S, 2], where points lie without noise.
+        mode_of: [S] in [0, K), the mode of each; in the data all are as frequent.
+        deviation: of the noise, along each axis.
 
     Returns:
-        float32 [N], in units of the pixel range: 0 is a copy.
+        "modes" that have at least a tenth of their expected frequency in good
+        points; "good", the fraction of points within 3 deviations of the skeleton
+        (of Gaussian modes' own points 0.989 are); "imbalance", the total variation
+        distance of the good points' frequencies from equal ones; "spread", the
+        root mean square distance of good points from the skeleton, in deviations.
     """
-    images, references = (
-        np.asarray(array).reshape(len(array), -1) for array in (images, references)
-    )
-    nearest = np.full(len(images), np.inf, np.float32)
-    rows = images.astype(np.float32) / 255
-    for start in range(0, len(references), BLOCK):
-        part = references[start : start + BLOCK].astype(np.float32) / 255
-        nearest = np.minimum(nearest, squared_distances(rows, part).min(axis=1))
-    return np.sqrt(nearest / images.shape[1])
+    need(1, points)
+    points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
+    nearest, distance = [], []
+    for start in range(0, len(points), BLOCK):
+        squared = squared_distances(points[start : start + BLOCK], skeleton)
+        nearest.append(squared.argmin(axis=1))
+        distance.append(np.sqrt(squared.min(axis=1)))
+    nearest, distance = np.concatenate(nearest), np.concatenate(distance) / deviation
+    good = distance <= GOOD
+    count = mode_of.max() + 1
+    hits = np.bincount(mode_of[nearest[good]], minlength=count)
+    return {
+        "modes": int((hits >= PRESENT * len(points) / count).sum()),
+        "good": float(good.mean()),
+        "imbalance": float(0.5 * np.abs(hits / max(hits.sum(), 1) - 1 / count).sum()),
+        "spread": float(np.sqrt(np.square(distance[good]).mean())) if good.any() else 0.0,
+    }
+
+
+# --- Copies of training images
+
+
+def shrink(images):
+    """Average squares of pixels, so that an image has at most 1,200 values.
+
+    Args:
+        images: uint8 [N, H, W, C], H = W.
+
+    Returns:
+        uint8 or float32 [N, h, w, C].
+    """
+    count, size, _, channels = images.shape
+    factor = 1
+    while (size // factor) ** 2 * channels > MOST_VALUES:
+        factor += 1
+    if factor == 1:
+        return images
+    side, first = size // factor, size % factor // 2  # what is left over is cut off all around
+    last = first + side * factor
+    cells = images[:, first:last, first:last].reshape(count, side, factor, side, factor, channels)
+    return cells.mean(axis=(2, 4), dtype=np.float32)
+
+
+def flat_values(images):
+    """Return float32 [N, D] in [0, 1] of uint8 [N, H, W, C], shrunk a part at a time."""
+    return np.concatenate([
+        np.asarray(shrink(np.asarray(part)), np.float32).reshape(len(part), -1) / 255
+        for part in parts_of(images)])
+
+
+def nearest_distances(images, references):
+    """Return each image's distance to the nearest reference, root mean square, float32 [N].
+
+    Args:
+        images, references: uint8 [N, H, W, C] and [M, H, W, C], see `shrink`.
+    """
+    rows = flat_values(images)
+    nearest = np.full(len(rows), np.inf, np.float32)
+    for part in parts_of(references, BLOCK):
+        nearest = np.minimum(nearest, squared_distances(rows, flat_values(part)).min(axis=1))
+    return np.sqrt(nearest / rows.shape[1])
 
 
 def nearest_ratio(generated, unseen):
-    """Compare how near generated and unseen real images come to training images.
+    """Return the median distance of generated images to training images, relative to unseen ones.
 
     Args:
-        generated: [N] distances of generated images to the nearest training
-            image, see `nearest_distances`.
-        unseen: [M], those of real images that were not trained on.
-
-    Returns:
-        The quotient of the medians: 1 is as unseen real images are, far below 1 is copying.
-
-    Raises:
-        NotMeasurableError: where most unseen images are copies of training images.
+        generated, unseen: [N] and [M], distances to the nearest training image of
+            generated images and of real ones that were not trained on.
     """
     need(1, generated, unseen)
     if np.median(unseen) == 0:
@@ -185,16 +285,9 @@ def nearest_ratio(generated, unseen):
 
 
 def copied_share(generated, unseen):
-    """Return the fraction of generated images nearer to a training image than 99 % of unseen ones.
+    """Return the fraction of generated images nearer to a training image than 99% of unseen ones.
 
-    Args:
-        generated, unseen: as for `nearest_ratio`.
-
-    Returns:
-        In [0, 1]; without copying 0.01 is expected.
-
-    Raises:
-        NotMeasurableError: where one unseen image in a hundred is a copy: none is nearer than it.
+    Without copying 0.01 is expected. The arguments are those of `nearest_ratio`.
     """
     need(1, generated, unseen)
     nearest = np.quantile(unseen, COPY_QUANTILE)
@@ -202,3 +295,161 @@ def copied_share(generated, unseen):
         raise NotMeasurableError(f"{COPY_QUANTILE:.0%} or more of the real test images are copies "
                                  "of training images")
     return float(np.mean(generated < nearest))
+
+
+# --- Background
+
+
+def background_share(images, background):
+    """Return the fraction of each image's pixels that have exactly the background's color."""
+    return (difference_from(images, background) == 0).mean(axis=(1, 2))
+
+
+def has_stray_pixels(images, background):
+    """Return bool [N]: whether an image has a separate blob of at most 6 visible pixels.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        background: uint8 [C].
+    """
+    return has_small_blob(difference_from(images, background) > VISIBLE)
+
+
+def has_small_blob(masks, largest=LARGEST):
+    """Return bool [N]: which masks, bool [N, H, W], hold a blob of at most `largest` pixels.
+
+    Pixels belong together that touch at a side or corner.
+    """
+    count, height, width = masks.shape
+    short = np.min_scalar_type(height * width + 1)  # half the bytes take half the time
+    numbers = np.arange(1, height * width + 1, dtype=short).reshape(height, width)
+    labels = numbers * masks
+    # Each pixel takes the largest label around it. A blob of n pixels has one
+    # label after n - 1 rounds; larger ones need not have.
+    for _ in range(largest):
+        labels = largest_around(labels) * masks
+    greatest = largest_around(labels)
+    least = around(np.where(masks, labels, numbers[-1, -1] + 1), np.minimum,
+                   numbers[-1, -1] + 1)
+    unfinished = masks & ((greatest != labels) | (least != labels))
+    keys = labels + np.arange(count, dtype=np.int64)[:, None, None] * (height * width + 1)
+    cells = count * (height * width + 1)
+    sizes = np.bincount(keys[masks], minlength=cells)
+    whole = np.bincount(keys[unfinished], minlength=cells) == 0
+    return ((sizes > 0) & (sizes <= largest) & whole).reshape(count, -1).any(axis=1)
+
+
+# --- Sliced Wasserstein distance of patches
+
+
+class SlicedWasserstein:
+    """The sliced Wasserstein distance of patches on a Laplacian pyramid (Karras et al. 2018).
+
+    Patches of both sets are divided by the standard deviation of the real ones
+    and projected to random directions; in each the distance is the mean
+    difference of the sorted values. Unlike the paper's, generated patches are not
+    brought to the same mean and deviation first, so that wrong contrast counts.
+    """
+
+    def __init__(self, patches, seed=0):
+        """
+        Args:
+            patches: `Patches` of the real images.
+            seed: of the directions.
+        """
+        real = patches.scales()
+        self._units = [(part.mean(), part.std() or 1.0) for part in real]
+        directions = np.random.default_rng(seed).normal(size=(real[0].shape[1], DIRECTIONS))
+        self._directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
+        self._real = self._projections(real)
+
+    def distances(self, patches):
+        """Return the distance at each scale, the finest first, in thousandths of a deviation."""
+        need(1, patches)
+        return [1000 * float(np.abs(_quantiles(own, len(real)) - real).mean())
+                for own, real in zip(self._projections(patches.scales()), self._real, strict=True)]
+
+    def _projections(self, scales):
+        """Return sorted float32 [N * 32, 64] of each scale."""
+        return [np.sort((part - mean) / deviation @ self._directions, axis=0)
+                for part, (mean, deviation) in zip(scales, self._units, strict=True)]
+
+
+class Patches:
+    """Patches at random places of the first 1,024 images of a set, gathered part by part."""
+
+    def __init__(self, count, side, seed=0):
+        """
+        Args:
+            count: images of the set.
+            side: pixels of an image, at least 7.
+            seed: of the places.
+        """
+        random = np.random.default_rng(seed + 1)
+        self._left, self._places, self._parts = min(count, PATCHED), [], []
+        while True:
+            self._places.append([random.integers(0, side - PATCH + 1, (self._left, PER_IMAGE))
+                                 for _ in range(2)])
+            side = -(-side // 2)
+            if side < SMALLEST:
+                break
+
+    def __len__(self):
+        return sum(len(scales[0]) for scales in self._parts)
+
+    def add(self, images):
+        """Take patches of the next images, uint8 [N, H, W, C]."""
+        images = images[: self._left]
+        if not len(images):
+            return
+        first, self._left = len(self._places[0][0]) - self._left, self._left - len(images)
+        scales = []
+        for scale, places in zip(laplacian_pyramid(images.astype(np.float32)), self._places,
+                                 strict=True):
+            rows, columns = (place[first : first + len(images)] for place in places)
+            windows = np.lib.stride_tricks.sliding_window_view(scale, (PATCH, PATCH), axis=(1, 2))
+            patches = windows[np.arange(len(images))[:, None], rows, columns]
+            scales.append(patches.reshape(len(images) * PER_IMAGE, -1))
+        self._parts.append(scales)
+
+    def scales(self):
+        """Return float32 [N * 32, 7 * 7 * C] of each scale, the finest first."""
+        return [np.concatenate(scale) for scale in zip(*self._parts, strict=True)]
+
+
+def laplacian_pyramid(images):
+    """Split images into scales that add up to them (Burt & Adelson 1983).
+
+    Args:
+        images: float32 [N, H, W, C].
+
+    Returns:
+        list of float32 [N, h, w, C], the finest detail first, then half the
+        size each while that is at least 14 pixels; the last is the rest.
+    """
+    scales = []
+    while -(-images.shape[1] // 2) >= SMALLEST:
+        smaller = _blur(images)[:, ::2, ::2]
+        larger = np.zeros_like(images)
+        larger[:, ::2, ::2] = 4 * smaller  # a quarter of the pixels carry all
+        scales.append(images - _blur(larger))
+        images = smaller
+    return [*scales, images]
+
+
+def _blur(images):
+    for axis in (1, 2):
+        margin = [(0, 0)] * 4
+        margin[axis] = (2, 2)
+        padded = np.pad(images, margin, mode="reflect")
+        size = images.shape[axis]
+        images = sum(weight * padded[(slice(None),) * axis + (slice(first, first + size),)]
+                     for first, weight in enumerate(KERNEL))
+    return images
+
+
+def _quantiles(values, count):
+    """Bring sorted values [N, D] to a length, by the nearest ranks."""
+    if len(values) == count:
+        return values
+    return values[((np.arange(count) + 0.5) / count * len(values)).astype(int)]

@@ -1,0 +1,395 @@
+"""Networks whose features images are compared in: a classifier, or one trained without labels.
+
+Inception, the network behind the usual FID, was trained on photographs of 299
+pixels; at 28 gray pixels its features say little. A network of the data itself
+knows what matters in them. A classifier of MNIST comes with the package.
+"""
+
+import math
+import sys
+
+import numpy as np
+
+from gan.common.archive import read_archive, write_archive
+from gan.common.errors import UserError
+from gan.common.files import cache_folder
+from gan.data.changes import cut_out, moved, relit
+from gan.data.datasets import ASSETS
+from gan.evaluate.metrics import parts_of, random_subset, squared_distances, statistics
+
+FEATURES = 128
+RECIPES = {"classifier": 2, "learned": 1}  # how cached networks were trained; others are made anew
+BATCH = 1000  # images described at a time, of at most PIXELS together
+PIXELS = 2**20
+MOST_DESCRIBED = 65_536  # images whose statistics stand for all
+STATISTICS = ("statistics/mean", "statistics/covariance")
+HELD_OUT = 10  # one image in so many measures the accuracy, unless labeled test images do
+LEAST_HELD_OUT, MOST_HELD_OUT = 50, 500
+
+# The classifier.
+EPOCHS, LEAST_STEPS, LABELED_BATCH = 12, 600, 128
+SHIFT = 2  # pixels that its training images are moved by, at most
+
+# The encoder that learns without labels.
+FILTERS = (32, 64, 128)  # of its first layers; the others have as many as the last
+LARGEST_SIDE, LEAST_SIDE = 64, 8  # pixels; larger images are averaged first
+STEPS, VIEWED_BATCH, RATE, TEMPERATURE, PROJECTED = 400, 64, 1e-3, 0.1, 64
+LEAST_IMAGES = 200  # below which nothing is learned
+VIEW_DRAWS = 10  # random numbers that a view takes
+SCALES = math.log(0.8), math.log(1.1)  # logarithm of the side of what is seen, of the image's
+STRETCH = math.log(1.1)  # at most, of the logarithm of either side
+MOVE = 1 / 16  # at most, of the side
+BRIGHTNESS = 0.1  # at most, where black is -1 and white is 1
+CONTRAST = math.log(1.1)  # at most, of the logarithm
+CUTOUT, COVERED = 0.3, 0.5  # side of the blank square, of the image's; share of views with one
+
+
+class FeatureNetwork:
+    """A trained network: uint8 images → features, and class probabilities of a classifier.
+
+    Attributes:
+        kind: "classifier", "learned" or "inception".
+        accuracy: on images that it was not trained on, in [0, 1]; None if unknown.
+        statistics: mean [D] and covariance [D, D] of the training images' features.
+        description: what its features are, in words.
+    """
+
+    def __init__(self, kind, network, accuracy=None, statistics=None, description=None):
+        """
+        Args:
+            network: Keras Sequential, float32 in [-1, 1] → features, or → logits
+                after the features of a classifier.
+            kind, accuracy, statistics, description: the attributes.
+        """
+        self.kind, self.network = kind, network
+        self.accuracy, self.statistics = accuracy, statistics
+        self.description = description or {
+            "classifier": f"classifier features (accuracy {accuracy or 0:.1%} on held-out images)",
+            "learned": f"features learned without labels ({accuracy or 0:.1%} of held-out images "
+                       "found again in another view)"}.get(kind)
+        self._compute = None
+
+    def extract(self, images):
+        """Return features float32 [N, D] and class probabilities float32 [N, K] or None.
+
+        Args:
+            images: uint8 [N, H, W, C].
+        """
+        if self._compute is None:
+            self._compute = self._compile()
+        count = max(1, min(BATCH, PIXELS // math.prod(images.shape[1:3])))
+        parts = [self._compute(images[start : start + count])
+                 for start in range(0, len(images), count)]
+        return tuple(np.concatenate([part[index].numpy() for part in parts])
+                     if index < len(parts[0]) else None for index in (0, 1))
+
+    def _compile(self):
+        import tensorflow as tf
+
+        *body, head = self.network.layers
+        if self.kind != "classifier":
+            body, head = [*body, head], None
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def compute(images):
+            values = scale(images)
+            for layer in body:
+                values = layer(values, training=False)
+            return (values, tf.nn.softmax(head(values))) if head else (values,)
+
+        return compute
+
+
+def scale(images):
+    """uint8 → float32 in [-1, 1], inside a graph."""
+    import tensorflow as tf
+
+    return tf.cast(images, tf.float32) / 127.5 - 1
+
+
+def build_classifier(image_shape, classes):
+    """Build the classifier: Sequential, images in [-1, 1] → logits [N, classes]."""
+    import keras
+    from keras import layers
+
+    network = keras.Sequential([keras.Input(image_shape)])
+    size, channels = image_shape[0], 32
+    while size > 8:
+        for strides in (1, 2):
+            network.add(layers.Conv2D(channels, 3, strides=strides, padding="same",
+                                      use_bias=False))
+            network.add(layers.BatchNormalization())
+            network.add(layers.ReLU())
+        size, channels = -(-size // 2), min(2 * channels, 128)
+    network.add(layers.Flatten())
+    network.add(layers.Dense(FEATURES, activation="relu"))
+    network.add(layers.Dropout(0.5))
+    network.add(layers.Dense(classes))
+    return network
+
+
+def build_encoder(image_shape):
+    """Build the encoder: Sequential, images in [-1, 1] → features [N, 128]."""
+    import keras
+    from keras import layers
+
+    encoder = keras.Sequential([keras.Input(image_shape)])
+    size, filters = image_shape[0], list(FILTERS)
+    if size > LARGEST_SIDE:
+        factor = -(-size // LARGEST_SIDE)
+        encoder.add(layers.AveragePooling2D(factor))
+        size //= factor
+    while size > LEAST_SIDE:
+        encoder.add(layers.Conv2D(filters[0], 4, strides=2, padding="same", use_bias=False))
+        encoder.add(layers.BatchNormalization(momentum=0.9))  # settled in some dozen steps
+        encoder.add(layers.LeakyReLU(0.2))
+        size, filters = -(-size // 2), filters[1:] or filters
+    encoder.add(layers.Flatten())
+    encoder.add(layers.Dense(FEATURES))
+    return encoder
+
+
+# --- Files
+
+
+def shipped_classifier(dataset):
+    """Return the classifier that comes with the package, or None if it is of other data."""
+    return load_network(ASSETS / "mnist_classifier.npz", "classifier", dataset,
+                        dataset.original or dataset.fingerprint, any_recipe=True)
+
+
+def trained_network(kind, dataset):
+    """Return the "classifier" or the "learned" network of a data set: cached or trained now."""
+    path = cache_folder() / f"{kind}_{dataset.fingerprint}.npz"
+    network = load_network(path, kind, dataset, dataset.fingerprint)
+    if network is None:
+        network = train_classifier(dataset) if kind == "classifier" else train_encoder(dataset)
+        save_network(path, network, dataset.fingerprint)
+    return network
+
+
+def save_network(path, network, fingerprint):
+    """Write a `FeatureNetwork` with the fingerprint of the data it was trained on."""
+    arrays = {f"weights/{index:02d}": array
+              for index, array in enumerate(network.network.get_weights())}
+    arrays |= dict(zip(STATISTICS, network.statistics, strict=True))
+    write_archive(path, arrays, {"dataset": fingerprint, "accuracy": network.accuracy,
+                                 "recipe": RECIPES[network.kind]})
+
+
+def load_network(path, kind, dataset, fingerprint, any_recipe=False):
+    """Read a `FeatureNetwork`, or return None if there is none of these data, or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        arrays, about = read_archive(path)
+        if about["dataset"] != fingerprint or not (any_recipe or about["recipe"] == RECIPES[kind]):
+            return None
+        known = tuple(arrays.pop(name) for name in STATISTICS)
+        accuracy = float(about["accuracy"])
+        if not 0 <= accuracy <= 1:
+            raise ValueError(f"its accuracy is {accuracy}")
+        weights = [arrays[name] for name in sorted(arrays)]
+        network = (build_classifier(dataset.sample_shape, len(weights[-1]))
+                   if kind == "classifier" else build_encoder(dataset.sample_shape))
+        network.set_weights(weights)
+        return FeatureNetwork(kind, network, accuracy, known)
+    except (UserError, KeyError, TypeError, ValueError, IndexError) as error:
+        print(f"warning: {path} is damaged ({error}); making it anew", file=sys.stderr)
+        return None
+
+
+# --- Training on labels
+
+
+def held_out_count(dataset):
+    """Return how many labeled images the classifier's accuracy would be measured on."""
+    if dataset.test_labels is not None:
+        return len(dataset.test_labels)
+    return len(dataset.images) // HELD_OUT
+
+
+def train_classifier(dataset, epochs=EPOCHS, seed=0):
+    """Train a classifier on a labeled data set's training images.
+
+    Its accuracy is measured on the labeled test images, or where there are none
+    on a tenth of the training images, which it is then not trained on.
+    """
+    import keras
+
+    images, labels = dataset.images, dataset.labels
+    held_out = dataset.test_images, dataset.test_labels
+    if dataset.test_labels is None:
+        order = np.random.default_rng(seed).permutation(len(images))
+        count = max(1, held_out_count(dataset))
+        measured, trained = np.sort(order[:count]), np.sort(order[count:])
+        held_out = images[measured], labels[measured]
+        images, labels = images[trained], labels[trained]
+    batch = min(LABELED_BATCH, len(images))
+    epochs = max(epochs, -(-LEAST_STEPS // (len(images) // batch)))
+    print(f"training a classifier of {dataset.name}, whose features are compared, {epochs} epochs",
+          flush=True)
+    keras.utils.set_random_seed(seed)
+    network = build_classifier(dataset.sample_shape, len(dataset.class_names))
+    _fit_classifier(network, images, labels, batch, epochs, seed)
+    classifier = FeatureNetwork("classifier", network)
+    right = np.concatenate([classifier.extract(part)[1].argmax(axis=1)
+                            for part in parts_of(held_out[0])]) == held_out[1]
+    print(f"accuracy on {len(right):,} held-out images: {right.mean():.2%}", flush=True)
+    features = np.concatenate([classifier.extract(part)[0] for part in parts_of(dataset.images)])
+    return FeatureNetwork("classifier", network, float(right.mean()), statistics(features))
+
+
+def _fit_classifier(network, images, labels, batch, epochs, seed):
+    import keras
+    import tensorflow as tf
+
+    steps = epochs * (len(images) // batch)
+    rate = keras.optimizers.schedules.CosineDecay(
+        1e-4, max(1, steps - steps // 10), warmup_target=2e-3, warmup_steps=steps // 10)
+    network.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"],
+    )
+    stream = tf.random.Generator.from_seed(seed, alg="philox")
+
+    def shifted(images, labels):
+        margin = [[0, 0], [SHIFT, SHIFT], [SHIFT, SHIFT], [0, 0]]
+        wide = tf.pad(images, margin, mode="SYMMETRIC")
+        seeds = stream.make_seeds(1)[:, 0]
+        return scale(tf.image.stateless_random_crop(wide, tf.shape(images), seeds)), labels
+
+    data = tf.data.Dataset.from_tensor_slices((images, labels))
+    data = data.shuffle(len(images), seed=seed).batch(batch, drop_remainder=True)
+    # A line an epoch where epochs take seconds; hundreds of short ones pass in silence.
+    network.fit(data.map(shifted).prefetch(2), epochs=epochs, shuffle=False,
+                verbose=2 if epochs <= 24 else 0)
+
+
+# --- Training without labels
+
+
+def held_out_for(count):
+    """Return how many of a number of images measure what was learned from the others."""
+    return min(max(LEAST_HELD_OUT, count // HELD_OUT), MOST_HELD_OUT)
+
+
+def train_encoder(dataset, seed=0):
+    """Train an encoder on a data set's training images by SimCLR (Chen et al. 2020).
+
+    Each image of a batch is shown in two random views, and the network learns to
+    tell which two belong together. The views change place, size, light and what
+    is covered, but neither hue nor saturation: wrong colors are a defect of
+    generated images. The accuracy is the fraction of held-out images of which
+    the second view is nearer to the first than that of any other. The features
+    have mean 0 and a total variance of 1 over the training images.
+    """
+    import keras
+
+    images = dataset.images
+    print(f"training a network on {dataset.name} without labels, whose features are compared, "
+          f"{STEPS} steps", flush=True)
+    order = np.random.default_rng(seed).permutation(len(images))
+    count = held_out_for(len(images))
+    keras.utils.set_random_seed(seed)
+    encoder = build_encoder(dataset.sample_shape)
+    _fit_encoder(encoder, images, order[count:], seed)
+    accuracy = found_again(encoder, images[np.sort(order[:count])], seed)
+    print(f"finds {accuracy:.1%} of {count} held-out images again in another view", flush=True)
+    network = FeatureNetwork("learned", encoder)
+    features = np.concatenate([network.extract(part)[0] for part in
+                               parts_of(random_subset(images, MOST_DESCRIBED))])
+    mean, spread = features.mean(axis=0), np.sqrt(features.var(axis=0).sum())
+    *weights, kernel, bias = encoder.get_weights()
+    encoder.set_weights([*weights, kernel / spread, (bias - mean) / spread])
+    return FeatureNetwork("learned", encoder, accuracy, statistics((features - mean) / spread))
+
+
+def found_again(encoder, images, seed):
+    """Return the fraction of images, uint8, of which one view is nearest to the other."""
+    features = []
+    for start in range(0, len(images), VIEWED_BATCH):
+        shown = _two_views(images[start : start + VIEWED_BATCH], [seed, STEPS + start])
+        features.append(np.split(encoder(shown, training=False).numpy(), 2))
+    first, second = (np.concatenate(part) for part in zip(*features, strict=True))
+    nearest = squared_distances(first, second).argmin(axis=1)
+    return float(np.mean(nearest == np.arange(len(images))))
+
+
+def views(images, draws):
+    """Show images moved, mirrored, in another light and partly covered.
+
+    Args:
+        images: float32 [N, H, W, C] in [-1, 1], H = W.
+        draws: float32 [N, VIEW_DRAWS] in [0, 1), which decide all.
+    """
+    import tensorflow as tf
+
+    even = 2 * draws - 1  # in [-1, 1)
+    smallest, largest = SCALES
+    scales = smallest + (largest - smallest) * draws[:, 0]
+    down = tf.exp(scales + STRETCH * even[:, 1])
+    across = tf.exp(scales - STRETCH * even[:, 1]) * tf.where(draws[:, 2] < 0.5, -1.0, 1.0)
+    images = moved(images, down, across, MOVE * even[:, 3:5])
+    images = relit(images, BRIGHTNESS * even[:, 5], tf.exp(CONTRAST * even[:, 6]))
+    return cut_out(images, tf.cast(draws[:, 7] < COVERED, tf.float32), draws[:, 8:], CUTOUT)
+
+
+def nt_xent(first, second, temperature):
+    """Return the normalized temperature-scaled cross entropy (Chen et al. 2020, equation 1).
+
+    Args:
+        first, second: float32 [N, D], the projections of two views of each image.
+        temperature: by which the cosines are divided.
+    """
+    import tensorflow as tf
+
+    count = tf.shape(first)[0]
+    vectors = tf.math.l2_normalize(tf.concat([first, second], axis=0), axis=1)
+    cosines = tf.matmul(vectors, vectors, transpose_b=True) / temperature
+    cosines -= 1e9 * tf.eye(2 * count)  # no view is compared with itself
+    others = tf.roll(tf.range(2 * count), count, axis=0)
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(others, cosines))
+
+
+def _two_views(images, seed):
+    """Return two views of each image, float32 [2 N, H, W, C]: the first ones first."""
+    import tensorflow as tf
+
+    images = tf.concat(2 * [scale(images)], axis=0)
+    draws = tf.random.stateless_uniform([tf.shape(images)[0], VIEW_DRAWS], seed)
+    return views(images, draws)
+
+
+def _fit_encoder(encoder, images, trained, seed):
+    """Train an encoder on the images, uint8, at the places `trained`, in random order."""
+    import keras
+    import tensorflow as tf
+    from tqdm import tqdm
+
+    head = keras.Sequential([keras.Input([FEATURES]), keras.layers.ReLU(),
+                             keras.layers.Dense(FEATURES, "relu"), keras.layers.Dense(PROJECTED)])
+    weights = encoder.trainable_variables + head.trainable_variables
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(
+        RATE / 10, STEPS - STEPS // 10, warmup_target=RATE, warmup_steps=STEPS // 10))
+    optimizer.build(weights)
+
+    @tf.function(autograph=False)
+    def step(batch, number):
+        with tf.GradientTape() as tape:
+            shown = _two_views(batch, tf.stack([seed, number]))
+            loss = nt_xent(*tf.split(head(encoder(shown, training=True)), 2), TEMPERATURE)
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return loss
+
+    random = np.random.default_rng([seed, 1])
+    passes = [trained]
+    while sum(len(places) // VIEWED_BATCH for places in passes) < STEPS:
+        passes.append(random.permutation(trained))
+    batches = np.concatenate([places[: len(places) // VIEWED_BATCH * VIEWED_BATCH]
+                              .reshape(-1, VIEWED_BATCH) for places in passes])[:STEPS]
+    with tqdm(batches, desc="learning features", unit="step", leave=False,
+              disable=not sys.stderr.isatty()) as bar:
+        for number, places in enumerate(bar):
+            loss = step(images[np.sort(places)], tf.constant(number))
+            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)

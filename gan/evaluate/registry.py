@@ -1,0 +1,188 @@
+"""Registry of the metrics: what each is called, computed from, written as, and means."""
+
+from typing import Any, NamedTuple
+
+from gan.evaluate import metrics
+
+
+class Metric(NamedTuple):
+    """One metric of generated samples, all that the program knows of it.
+
+    It is computed by `function` or `per_image`; without either, by the evaluator.
+
+    Attributes:
+        name: in history.csv and in JSON.
+        label: in sentences and on axes.
+        better: "lower", "higher", "reference" (as near as can be to that of real
+            samples), or "" where no direction is better.
+        explanation: for a table.
+        function: `Comparison` → number, or None where there is nothing to measure.
+        per_image: function of uint8 [N, H, W, C] and the data's background, uint8 [C]
+            or None, → [N], of which the metric is the mean; None as above.
+        samples: that have it, "images", "points" or "" for both.
+        unit: "" for a plain number, "fraction" for one in [0, 1].
+        format: of the number, as `format` takes it.
+        epoch: its text in the line of an epoch, with places for the number and a plural; or "".
+        in_summary: whether the summary of a run names it.
+        distance: whether it says by itself how far samples are from the data.
+        slow: whether it is measured by `gan.evaluate` only.
+    """
+
+    name: str
+    label: str
+    better: str
+    explanation: str
+    function: Any = None
+    per_image: Any = None
+    samples: str = "images"
+    unit: str = ""
+    format: str = ".4g"
+    epoch: str = ""
+    in_summary: bool = False
+    distance: bool = False
+    slow: bool = False
+
+    def show(self, value):
+        """Return a value as text."""
+        return format(value, self.format)
+
+
+def _coverage(name):
+    return lambda comparison: comparison.coverage.get(name)
+
+
+def _with_background(function):
+    return lambda images, background: None if background is None else function(images, background)
+
+
+METRICS = {metric.name: metric for metric in (
+    Metric("modes", "modes", "higher", "modes that occur", _coverage("modes"), samples="points",
+           epoch="{} mode{s}", in_summary=True),
+    Metric("good", "good points", "reference", "fraction of points within 3 deviations of a mode",
+           _coverage("good"), samples="points", unit="fraction", epoch="{:.0%} good",
+           in_summary=True, distance=True),
+    Metric("frechet", "Fréchet distance", "lower", "Fréchet distance to the training images",
+           lambda comparison: comparison.frechet(), epoch="FD {:.4g}", in_summary=True,
+           distance=True),
+    Metric("frechet_ratio", "Fréchet distance / test images", "lower",
+           "Fréchet distance relative to as many real test images"),
+    Metric("frechet_split_ratio", "Fréchet distance / training split", "lower",
+           "Fréchet distance relative to as many training images", slow=True),
+    Metric("kid", "KID", "lower", "kernel inception distance to the training images",
+           lambda comparison: metrics.kernel_distance(*comparison.near)),
+    Metric("precision", "precision", "reference", "fraction of images that lie among real ones",
+           lambda comparison: comparison.precision_recall[0], unit="fraction", in_summary=True),
+    Metric("recall", "recall", "reference", "fraction of real images within the variety generated",
+           lambda comparison: comparison.precision_recall[1], unit="fraction", in_summary=True),
+    Metric("classes", "classes", "higher", "classes that occur", _coverage("classes")),
+    Metric("smallest_class", "rarest class", "reference", "fraction of the rarest class",
+           _coverage("smallest_class"), unit="fraction"),
+    Metric("largest_class", "most frequent class", "reference",
+           "fraction of the most frequent class", _coverage("largest_class"), unit="fraction"),
+    Metric("imbalance", "imbalance", "lower",
+           "total variation distance of class or mode frequencies from the data's",
+           _coverage("imbalance"), samples="", unit="fraction"),
+    Metric("confident", "confident", "reference",
+           "fraction classified with a probability of at least 0.9", _coverage("confident"),
+           unit="fraction"),
+    Metric("swd", "SWD", "lower", "sliced Wasserstein distance of patches, finest scale",
+           lambda comparison: comparison.swd[0], unit="1/1000 deviation"),
+    Metric("swd_coarse", "SWD, coarse", "lower", "mean of the same over the coarser scales",
+           lambda comparison: comparison.swd[1], unit="1/1000 deviation"),
+    Metric("background", "background", "reference",
+           "fraction of pixels that have exactly the background's color",
+           per_image=_with_background(metrics.background_share), unit="fraction"),
+    Metric("stray_pixels", "stray-pixel rate", "reference",
+           "fraction of images with a separate blob of at most 6 pixels",
+           per_image=_with_background(metrics.has_stray_pixels), unit="fraction",
+           in_summary=True),
+    Metric("spread", "spread", "reference",
+           "distance of good points from their mode, in deviations", _coverage("spread"),
+           samples="points", unit="deviations"),
+    Metric("nearest", "nearest distance / test images", "reference",
+           "distance to the nearest training image, relative to test images",
+           lambda comparison: comparison.nearest and metrics.nearest_ratio(*comparison.nearest),
+           slow=True),
+    Metric("copies", "copies", "lower",
+           "fraction nearer to a training image than 99% of the test images",
+           lambda comparison: comparison.nearest and metrics.copied_share(*comparison.nearest),
+           unit="fraction", slow=True),
+)}
+
+
+def epoch_text(row):
+    """Return the metrics of an epoch in a few words, such as "8 modes, 97% good"."""
+    return ", ".join(metric.epoch.format(row[name], s="s" * (row[name] != 1))
+                     for name, metric in METRICS.items() if metric.epoch and name in row)
+
+
+def distance_metric(rows):
+    """Return the `Metric` that says how far samples were from the data, or None.
+
+    Args:
+        rows: list of dict, the history.
+    """
+    for name, metric in METRICS.items():
+        if metric.distance and any(name in row for row in rows):
+            return metric
+    return None
+
+
+def distance_of(row):
+    """Return how far the samples of a row were from the data, or None if not measured.
+
+    The Fréchet distance, or for points the fraction of bad ones: smaller is better.
+    """
+    metric = distance_metric([row])
+    if metric is None:
+        return None
+    return row[metric.name] if metric.better == "lower" else 1 - row[metric.name]
+
+
+def left_out_texts(left_out):
+    """Return a sentence for each reason why metrics have no value.
+
+    Args:
+        left_out: `Evaluator.left_out`.
+    """
+    whose = {"generated": "", "reference": " of real test samples", "split": " of training samples"}
+    names = {}
+    for key, reasons in left_out.items():
+        for name, reason in reasons.items():
+            names.setdefault((key, reason), []).append(METRICS[name].label)
+    return [f"{', '.join(labels)}{whose[key]}: {reason}"
+            for (key, reason), labels in names.items()]
+
+
+def summary_lines(found, evaluator):
+    """Return the lines about quality in the summary of a run: list of (heading, text).
+
+    Args:
+        found: dict of metric → number, of generated samples.
+        evaluator: what measured them.
+    """
+    real, source = evaluator.real(), evaluator.real_source()
+    quality = []
+    for name, metric in METRICS.items():
+        if metric.in_summary and name in found:
+            beside = f" (real {metric.show(real[name])})" if name in real else ""
+            quality.append(f"{metric.label} {metric.show(found[name])}{beside}")
+    return [("quality", ", ".join(quality) or "not measured"),
+            ("compared", f"in {evaluator.features()['description']}"
+                         f"{'; real: ' * bool(source)}{source}"),
+            *(("left out", text) for text in left_out_texts(evaluator.left_out))]
+
+
+def metrics_table(found, columns):
+    """Yield generated and real metrics side by side, a line each.
+
+    Args:
+        found: dict of metric → number, of generated samples.
+        columns: dict of heading → dict of metric → number, of real samples.
+    """
+    yield f"{'':19}{'generated':>10}" + "".join(f"{heading:>13}" for heading in columns)
+    for name, metric in METRICS.items():
+        if name in found:
+            real = "".join(f"{metric.show(column[name]) if name in column else '':>13}"
+                           for column in columns.values())
+            yield f"{name:19}{metric.show(found[name]):>10}{real}  {metric.explanation}"
