@@ -330,7 +330,7 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes,
 
 def finish(loop, finished, device):
     """Export the generator, then measure it, judge the run and say what came out."""
-    from gan.evaluate.summary import summary_lines
+    from gan.evaluate.registry import summary_lines
     from gan.export import add_metadata
     from gan.run.history import metrics_in
     from gan.run.summary import print_summary, summary_of, write_summary

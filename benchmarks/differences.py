@@ -10,11 +10,11 @@ are. The last two columns are the figure's means.
 
 import numpy as np
 from common import parser, report
+from two_sample import area_under_curve
 
 from gan.common.device import import_tensorflow
 from gan.data.datasets import load_dataset
-from gan.evaluate.evaluators import draw_samples
-from gan.evaluate.two_sample import area_under_curve
+from gan.evaluate.evaluator import Drawn
 from gan.metadata import find_export
 from gan.saved_generator import SavedGenerator
 
@@ -74,7 +74,7 @@ def main():
     import_tensorflow(verbose=False)
     images = load_dataset(options.dataset).images
     real = images[np.random.default_rng(0).permutation(len(images))[: options.count]]
-    generated = draw_samples(SavedGenerator(find_export(options.model)).sample, options.count)
+    generated = Drawn(SavedGenerator(find_export(options.model)).sample, options.count)[:]
     real, generated = figures(real[..., 0]), figures(generated[..., 0])
     rows = [(ranking(generated[name], real[name]), name, real[name].mean(),
              generated[name].mean()) for name in real]

@@ -22,7 +22,7 @@ from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.drawing.images import sheet, write_png
-from gan.evaluate.evaluators import draw_samples, image_evaluator
+from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.neighbours import find_neighbours
 
 SAMPLES = 5_000
@@ -125,8 +125,8 @@ def judge(name, images, dataset, evaluator, done, sheets):
         write_png(path, sheet(images[:60], 10))
     return [Path(name).name, arch, f"{steps:,} x {batch}", f"{seconds:.0f}",
             *(f"{found[metric]:.3g} ({split[metric]:.3g})" for metric in
-              ("patches", "coarse_patches", "frechet", "precision", "recall")),
-            f"{found['patches'] / split['patches']:.1f}", f"{near:.2f}"]
+              ("swd", "swd_coarse", "frechet", "precision", "recall")),
+            f"{found['swd'] / split['swd']:.1f}", f"{near:.2f}"]
 
 
 def main():
@@ -145,7 +145,7 @@ def main():
     rows = []
     for name in options.folders:
         dataset = load_dataset(name, options.image_size, 3, skip_broken=True)
-        evaluator = image_evaluator(dataset, options.features)
+        evaluator = Evaluator(dataset, options.features)
         runs = [lambda name=name, dataset=dataset: train(
             name, dataset, options.minutes, options.recipe, options.seed)]
         if not options.no_textbook:
@@ -153,14 +153,14 @@ def main():
                 dataset, options.minutes, options.seed))
         for run in runs:
             draw, done = run()
-            images = draw_samples(draw, SAMPLES)
+            images = Drawn(draw, SAMPLES)[:]
             rows.append(judge(name, images, dataset, evaluator, done, options.sheets))
             print(*rows[-1], flush=True)
         print(evaluator.features()["description"], flush=True)
     report(f"{options.minutes:g} minutes of training, {SAMPLES:,} images, seed {options.seed} "
            f"({machine()})",
-           ["pictures", "network", "steps", "seconds", "patches", "coarse patches",
-            "Fréchet distance", "precision", "recall", "x patches of real", "nearest / real"],
+           ["pictures", "network", "steps", "seconds", "SWD", "coarse SWD",
+            "Fréchet distance", "precision", "recall", "x SWD of real", "nearest / real"],
            rows, options)
 
 

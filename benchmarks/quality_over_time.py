@@ -19,7 +19,7 @@ from gan.common.device import find_device, import_tensorflow
 from gan.config import EPOCHS, TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.evaluate.evaluators import draw_samples, image_evaluator
+from gan.evaluate.evaluator import Drawn, Evaluator
 
 
 def textbook(images):
@@ -109,7 +109,7 @@ def measure(name, run, epochs, evaluator, reference):
     """Evaluate a run after each epoch; returns its list of points."""
     points = []
     for epoch, seconds, draw in run:
-        found = evaluator.measure(draw_samples(draw, evaluator.count))
+        found = evaluator.measure(Drawn(draw, evaluator.count)[:])
         ratio = found["frechet"] / reference["frechet"]
         points.append({"run": name, "epoch": epoch, "seconds": round(seconds, 1),
                        "frechet": round(found["frechet"], 3), "ratio": round(ratio, 2),
@@ -152,7 +152,7 @@ def main():
     print(machine())
     epochs = options.epochs or EPOCHS
     dataset = load_dataset("mnist")
-    evaluator = image_evaluator(dataset, "classifier")
+    evaluator = Evaluator(dataset, "classifier")
     reference = evaluator.reference()
     print("real test images:", {name: round(value, 4) for name, value in reference.items()})
     recipes = {"default (labels)": [], "clusters, no labels": ["--condition", "clusters"],

@@ -14,13 +14,13 @@ import time
 
 import numpy as np
 from common import machine, parser, report
+from two_sample import split_sizes, two_sample_test
 
 from gan.common.device import find_device, import_tensorflow
 from gan.config import EPOCHS, TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.evaluate.evaluators import draw_samples, image_evaluator
-from gan.evaluate.two_sample import split_sizes, two_sample_test
+from gan.evaluate.evaluator import Drawn, Evaluator
 
 RECIPES = [
     "", "--arch dcgan", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1",
@@ -48,10 +48,11 @@ def train(recipe, seed, epochs, dataset, evaluator, two_sample):
         trainer.train(trainer.feed.epoch_batches(epoch)).numpy()
     seconds = (time.process_time() - began) / 2  # of two cores, whatever else runs on them
     steps = config.epochs * trainer.feed.steps_per_epoch
-    found = evaluator.measure(draw_samples(sampler.draw, evaluator.count))
+    found = evaluator.measure(Drawn(sampler.draw, evaluator.count,
+                                    shape=dataset.sample_shape))
     if two_sample:
         real = dataset.images[np.random.default_rng(0).permutation(len(dataset.images))]
-        generated = draw_samples(sampler.draw, sum(split_sizes(len(real))))
+        generated = Drawn(sampler.draw, sum(split_sizes(len(real))))[:]
         found["auc"] = two_sample_test(real, generated).auc
     return 1000 * seconds / steps, found
 
@@ -72,7 +73,7 @@ def main():
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
     dataset = load_dataset(options.dataset)
-    evaluator = image_evaluator(dataset, "classifier")
+    evaluator = Evaluator(dataset, "classifier")
     reference = evaluator.reference()
     rows = []
     for recipe in options.recipe if options.recipe is not None else RECIPES:
@@ -83,17 +84,18 @@ def main():
             f"`{recipe}`" if recipe else "default",
             f"{np.mean([milliseconds for milliseconds, _ in runs]):.1f}",
             spread(of["frechet"], ".2f"), f"{np.mean(of['precision']):.3f}",
-            f"{np.mean(of['recall']):.3f}", f"{np.mean(of['patches']):.1f}",
-            *([spread(of["background"], ".3f"), spread(of["specks"], ".3f")]
-              if "specks" in of else ["", ""]),
+            f"{np.mean(of['recall']):.3f}", f"{np.mean(of['swd']):.1f}",
+            *([spread(of["background"], ".3f"), spread(of["stray_pixels"], ".3f")]
+              if "stray_pixels" in of else ["", ""]),
             *([spread(of["auc"], ".3f")] if options.two_sample else []),
         ])
         print(*rows[-1], flush=True)
     real = ", ".join(f"{name} {value:.4g}" for name, value in reference.items())
     report(f"{options.epochs} epochs, {options.seeds} seeds; real test images: {real} "
            f"({machine()})",
-           ["recipe", "ms a step", "Fréchet distance (range)", "precision", "recall", "patches",
-            "background", "specks", *(["AUC"] if options.two_sample else [])], rows, options)
+           ["recipe", "ms a step", "Fréchet distance (range)", "precision", "recall", "SWD",
+            "background", "stray-pixel rate", *(["AUC"] if options.two_sample else [])], rows,
+           options)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ class Images:
             dataset: `Dataset`.
             wanted, why: what images are compared in, see `extractor_for`.
         """
-        from gan.evaluate.evaluators import image_evaluator
+        from gan.evaluate.evaluator import Evaluator
 
-        return image_evaluator(dataset, wanted, why)
+        return Evaluator(dataset, wanted, why)
 
 
 class Points:
@@ -72,9 +72,9 @@ class Points:
     @staticmethod
     def evaluator(dataset, wanted="auto", why=""):
         """Return what measures generated points; there is one way only."""
-        from gan.evaluate.evaluators import PointEvaluator
+        from gan.evaluate.evaluator import Evaluator
 
-        return PointEvaluator(dataset)
+        return Evaluator(dataset)
 
 
 KINDS = (Images, Points)

@@ -10,8 +10,8 @@ import numpy as np
 from gan.common.device import hidden_messages
 from gan.common.errors import UserError
 from gan.drawing import images
-from gan.evaluate.evaluators import draw_samples
-from gan.evaluate.table import distance_of
+from gan.evaluate.evaluator import Drawn
+from gan.evaluate.registry import distance_of
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.curves import LiveCurves
 from gan.run.history import AUGMENTATION, CHANGED, metrics_in
@@ -56,7 +56,7 @@ class Loop:
             progress: `Progress`.
             board: `Board`.
             pictures: what draws the epoch pictures, see `gan.drawing.sample_grids`.
-            evaluator: what measures the samples, see `gan.evaluate.evaluators`.
+            evaluator: an `Evaluator` of the samples.
             phases: `Phases`.
             report: `LiveReport`.
         """
@@ -245,8 +245,8 @@ class Loop:
     def _measure(self):
         with self.phases("metrics"):
             self.history.compare_in(self.evaluator.features()["kind"])
-            samples = draw_samples(self.sampler.draw, self.evaluator.count)
-            return self.evaluator.measure(samples)
+            return self.evaluator.measure(Drawn(self.sampler.draw, self.evaluator.count,
+                                                shape=self.dataset.sample_shape))
 
     def _picture(self, epoch, step=None):
         with self.phases("pictures"):

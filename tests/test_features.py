@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from gan.data.datasets import Dataset
-from gan.evaluate import choice, classifier, classifier_training, coverage, metrics, summary
-from gan.evaluate.evaluators import image_evaluator
-from gan.evaluate.table import METRICS, epoch_text
+from gan.evaluate import evaluator as evaluation
+from gan.evaluate import features, metrics, networks, registry
+from gan.evaluate.evaluator import Drawn, Evaluator
+from gan.evaluate.registry import METRICS, Metric, epoch_text
 from tests.conftest import ROOT, TINY, draw_shapes, run_script
 
 
@@ -32,25 +33,25 @@ def evaluate(model, *arguments):
      {"frechet", "kid", "precision", "recall"}),
 ])
 def test_what_cannot_be_measured_is_left_out_with_its_reason(training, test, generated, reference):
-    evaluator = image_evaluator(Dataset("few", training, test_images=test))
+    evaluator = Evaluator(Dataset("few", training, test_images=test))
     found = evaluator.measure(images_of(50, 2))
     in_features = {"frechet", "kid", "precision", "recall"}
     assert found.keys() & in_features == in_features - generated
-    assert "patches" in found  # which needs no features
+    assert "swd" in found  # which needs no features
     assert all(np.isfinite(value) for value in found.values())
     assert np.isfinite(list(evaluator.reference().values())).all()
     assert evaluator.left_out["generated"].keys() == generated
     assert evaluator.left_out["reference"].keys() == reference
-    lines = dict(summary.summary_lines(found, evaluator))
+    lines = dict(registry.summary_lines(found, evaluator))
     assert ("left out" in lines) == bool(generated or reference)
 
 
 def test_reasons_are_given_in_words():
-    texts = summary.left_out_texts({"generated": {}, "reference": {
+    texts = registry.left_out_texts({"generated": {}, "reference": {
         "precision": "needs at least 4 samples, got 3", "recall": "needs at least 4 samples, got 3",
         "kid": "came out as nan"}})
     assert texts == ["precision, recall of real test samples: needs at least 4 samples, got 3",
-                     "kernel distance of real test samples: came out as nan"]
+                     "KID of real test samples: came out as nan"]
 
 
 def test_a_copied_test_set_measures_no_copying():
@@ -65,7 +66,7 @@ def test_a_copied_test_set_measures_no_copying():
 def test_classes_are_those_that_occur():
     probabilities = np.eye(8)[[3, 3, 7, 7]]
     expected = np.array([0, 0, 0, 0.5, 0, 0, 0, 0.5])
-    found = coverage.class_metrics(probabilities, expected)
+    found = metrics.class_metrics(probabilities, expected)
     assert found["classes"] == 2 and found["smallest_class"] == 0.5
 
 
@@ -73,7 +74,7 @@ def test_an_evaluator_costs_nothing_until_it_is_asked():
     class Untouchable:
         name, sample_shape = "mine", (16, 16, 1)
 
-    evaluator = image_evaluator(Untouchable())
+    evaluator = Evaluator(Untouchable())
     assert (evaluator.count, evaluator.samples) == (10_000, "images")
 
 
@@ -83,13 +84,20 @@ def shapes():
     return Dataset("shapes", images[..., None], labels.astype(np.int32), ("0", "1"))
 
 
-def test_a_cached_classifier_is_used_only_where_one_is_asked_for(shapes, tmp_path, monkeypatch):
+def some_classifier(accuracy):
+    """An untrained classifier of two classes."""
+    network = networks.build_classifier((16, 16, 1), 2)
+    return networks.FeatureNetwork("classifier", network, accuracy, (np.zeros(2), np.eye(2)))
+
+
+def test_a_cached_classifier_is_used_only_where_one_is_asked_for(shapes, tmp_path, tensorflow,
+                                                                 monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    network = classifier.FeatureNetwork([np.zeros(2)], 0.99, (np.zeros(2), np.eye(2)))
-    classifier.save_classifier(classifier.cached_path(shapes), network, shapes.fingerprint)
-    assert choice.extractor_for(shapes).kind == "pixels"
-    assert choice.extractor_for(shapes, "pixels").kind == "pixels"
-    found = choice.extractor_for(shapes, "classifier")
+    path = tmp_path / f"gan/classifier_{shapes.fingerprint}.npz"
+    networks.save_network(path, some_classifier(0.99), shapes.fingerprint)
+    assert features.extractor_for(shapes).kind == "pixels"
+    assert features.extractor_for(shapes, "pixels").kind == "pixels"
+    found = features.extractor_for(shapes, "classifier")
     assert (found.kind, found.accuracy) == ("classifier", 0.99)
     assert found.description == "classifier features (accuracy 99.0% on held-out images)"
 
@@ -101,67 +109,153 @@ def test_a_cached_classifier_is_used_only_where_one_is_asked_for(shapes, tmp_pat
     (0.995, np.arange(1000) < 50, False), (float("nan"), np.arange(1000) % 10, True),
 ])
 def test_a_classifier_little_better_than_guessing_is_not_used(accuracy, labels, weak):
-    network = classifier.FeatureNetwork([], accuracy)
-    assert bool(choice.weakness(network, labels.astype(int))) == weak
+    assert bool(features.weakness(accuracy, labels.astype(int))) == weak
 
 
-def test_a_weak_classifier_gives_way_to_pixels_and_says_why(shapes, tmp_path, monkeypatch):
+def test_a_weak_classifier_gives_way_to_pixels_and_says_why(shapes, tmp_path, tensorflow,
+                                                            monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    weak = classifier.FeatureNetwork([np.zeros(2)], 0.71, (np.zeros(2), np.eye(2)))
-    monkeypatch.setattr(classifier_training, "train_classifier", lambda dataset: weak)
-    found = choice.extractor_for(shapes, "classifier")
+    monkeypatch.setattr(networks, "train_classifier", lambda dataset: some_classifier(0.71))
+    found = features.extractor_for(shapes, "classifier")
     assert found.kind == "pixels" and "right on 71.0% of held-out images" in found.description
 
 
 @pytest.mark.parametrize(("change", "reason"), [
     ({"labels": None}, "the data have no labels"),
     ({"labels": np.zeros(600, np.int32)}, "a single class"),
-    ({"test_images": images_of(10), "test_labels": np.zeros(10, np.int32)}, "50 labelled images"),
+    ({"test_images": images_of(10), "test_labels": np.zeros(10, np.int32)}, "50 labeled images"),
 ])
 def test_no_classifier_is_trained_where_none_can_be_tested(shapes, change, reason):
     dataset = Dataset(**{"name": "shapes", "images": shapes.images, "labels": shapes.labels,
                          "class_names": shapes.class_names, **change})
-    found = choice.extractor_for(dataset, "classifier")
+    found = features.extractor_for(dataset, "classifier")
     assert found.kind == "pixels" and reason in found.description
 
 
-def test_a_classifier_of_another_recipe_is_not_taken_from_the_cache(tmp_path, capsys):
-    network = classifier.FeatureNetwork([np.zeros(2)], 0.9, (np.zeros(2), np.eye(2)))
+def test_a_classifier_of_another_recipe_is_not_taken_from_the_cache(shapes, tmp_path, tensorflow,
+                                                                    monkeypatch, capsys):
+    def load(fingerprint):
+        return networks.load_network(path, "classifier", shapes, fingerprint)
+
     path = tmp_path / "classifier.npz"
-    classifier.save_classifier(path, network, "data")
-    assert classifier.load_classifier(path, "data", classifier.RECIPE).accuracy == 0.9
-    assert classifier.load_classifier(path, "data", classifier.RECIPE - 1) is None
-    assert classifier.load_classifier(path, "other") is None
+    networks.save_network(path, some_classifier(0.9), "data")
+    assert load("data").accuracy == 0.9
+    assert load("other") is None
+    monkeypatch.setitem(networks.RECIPES, "classifier", 1)
+    assert load("data") is None
     path.write_bytes(path.read_bytes()[:100])
-    assert classifier.load_classifier(path, "data") is None
+    assert load("data") is None
     assert "damaged" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_the_accuracy_is_measured_on_images_held_out(shapes, tensorflow, monkeypatch):
-    monkeypatch.setattr(classifier_training, "LEAST_STEPS", 60)
-    found = classifier_training.train_classifier(shapes, epochs=1)
+    monkeypatch.setattr(networks, "LEAST_STEPS", 60)
+    found = networks.train_classifier(shapes, epochs=1)
     assert found.accuracy * 60 == pytest.approx(round(found.accuracy * 60))  # a tenth of 600
     assert found.accuracy > 0.5
 
 
-def test_every_metric_is_in_the_table():
-    random = np.random.default_rng(0)
-    images, test, generated = (
-        np.pad(images_of(50, seed), ((0, 0), (7, 7), (7, 7), (0, 0))) for seed in range(3))
-    evaluator = image_evaluator(Dataset("some", images, test_images=test))
-    found = evaluator.measure(generated) | evaluator.memorisation(generated)
-    found |= coverage.class_metrics(random.uniform(size=(9, 2)), [0.5, 0.5])
-    found |= coverage.histogram_metrics(np.arange(4), np.full(4, 0.25))
-    skeleton, mode_of = np.zeros((1, 2)), np.zeros(1, int)
-    found |= coverage.mode_metrics(random.normal(size=(9, 2)), skeleton, mode_of, 1)
-    assert set(found) | {"frechet_ratio", "frechet_split_ratio", "auc"} == set(METRICS)
+def padded(seed, count=50):
+    return np.pad(images_of(count, seed), ((0, 0), (7, 7), (7, 7), (0, 0)))
+
+
+def test_every_metric_of_the_registry_is_measured(tensorflow, monkeypatch):
+    monkeypatch.setattr(evaluation, "extractor_for", lambda *_: some_classifier(0.9))
+    from gan.data.datasets import load_dataset
+
+    def small(images):
+        return images[:, 7:23, 7:23]
+
+    data = Dataset("some", padded(0), np.arange(50, dtype=np.int32) % 2, ("0", "1"),
+                   test_images=padded(1))
+    classifier = some_classifier(0.9)
+    extract = classifier.extract
+    classifier.extract = lambda images: extract(small(images))
+    features_of = np.concatenate([classifier.extract(data.images)[0]])
+    classifier.statistics = metrics.statistics(features_of)
+    monkeypatch.setattr(evaluation, "extractor_for", lambda *_: classifier)
+    found = Evaluator(data).measure(padded(2), slow=True)
+    ring = load_dataset("ring")
+    found |= Evaluator(ring).measure(ring.test_points)
+    assert found.keys() == METRICS.keys()
+
+
+@pytest.mark.parametrize("settings", [
+    {"function": lambda comparison: comparison.features.mean()},
+    {"per_image": lambda images, background: images.mean(axis=(1, 2, 3))},
+])
+def test_a_new_metric_is_one_entry(monkeypatch, settings):
+    new = Metric("warmth", "warmth", "reference", "how warm", epoch="warmth {:.3g}",
+                 in_summary=True, **settings)
+    monkeypatch.setitem(METRICS, "warmth", new)
+    evaluator = Evaluator(Dataset("some", images_of(50), test_images=images_of(40, 1)))
+    generated = images_of(30, 2)
+    found, real = evaluator.measure(generated), evaluator.reference()
+    if "per_image" in settings:
+        assert found["warmth"] == pytest.approx(generated.mean(), abs=1e-6)
+    assert "warmth" in epoch_text(found)
+    assert f"warmth {found['warmth']:.4g} (real {real['warmth']:.4g})" in (
+        dict(registry.summary_lines(found, evaluator))["quality"])
+    assert any("how warm" in line for line in registry.metrics_table(found, {"test": real}))
+
+
+def test_distances_are_compared_with_those_of_as_many_real_images(monkeypatch):
+    """Of fewer images the Fréchet distance comes out larger, and so it must for both."""
+    images = images_of(1200)
+    few = Evaluator(Dataset("some", images[:800], test_images=images[800:850]))
+    found = few.measure(images[850:])
+    assert found["frechet_ratio"] == pytest.approx(1, abs=0.15)
+    assert few.reference()["frechet"] > 2 * found["frechet"]
+    part = Evaluator(Dataset("some", images[:800], test_images=images[850:]), count=50)
+    assert part.reference()["frechet"] == pytest.approx(few.reference()["frechet"], rel=0.15)
+    assert part.real_source() == "50 test images"
+    assert part.measure(images[800:850])["frechet_ratio"] == pytest.approx(1, abs=0.15)
+    # Precision and recall are of as many images on either side.
+    assert found["recall"] == few.measure(images[850:900])["recall"]
+
+
+class Remembering:
+    """Noise as a sequence that notes how much of it was asked for at once."""
+
+    def __init__(self, count, size):
+        self.shape, self.most, self.read = (count, size, size, 3), 0, 0
+
+    def __len__(self):
+        return self.shape[0]
+
+    def draw(self, seeds):
+        self.most = max(self.most, len(seeds))
+        self.read += len(seeds)
+        return np.random.default_rng(int(seeds[0])).integers(
+            0, 256, (len(seeds), *self.shape[1:]), dtype=np.uint8)
+
+
+def test_memory_does_not_grow_with_the_number_of_images(monkeypatch):
+    """Images are drawn, described and forgotten in parts."""
+    import tracemalloc
+
+    monkeypatch.setattr(metrics, "PATCHED", 32)
+    monkeypatch.setattr(metrics, "VALUES", 2**19)  # ten images
+    real = np.random.default_rng(0).integers(0, 256, (40, 128, 128, 3), dtype=np.uint8)
+    evaluator = Evaluator(Dataset("large", real), count=60)
+    evaluator.measure(real[:5])  # what is kept of the real images
+    peaks = []
+    for count in (60, 180):
+        source = Remembering(count, 128)
+        tracemalloc.start()
+        evaluator.measure(Drawn(source.draw, count, shape=source.shape[1:]))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert source.read == count and source.most * 128 * 128 * 3 <= metrics.VALUES
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_the_line_of_an_epoch_reads_the_table():
     assert epoch_text({"modes": 8, "good": 0.974, "loss": 1}) == "8 modes, 97% good"
     assert epoch_text({"frechet": 0.003841, "recall": 0.5}) == "FD 0.003841"
     assert epoch_text({"loss": 1}) == ""
+    assert epoch_text({"modes": 1, "good": 1.0}) == "1 mode, 100% good"
 
 
 def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, tmp_path):
@@ -213,14 +307,14 @@ def test_a_run_on_three_images_ends_whole(tmp_path):
 def test_the_metrics_of_test_images_are_kept_in_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     data = [Dataset("some", images_of(50), test_images=images_of(50, seed)) for seed in (1, 1, 2)]
-    measured = image_evaluator(data[0]).reference()
+    measured = Evaluator(data[0]).reference()
     path, = (tmp_path / "gan").glob("reference_*.json")
     assert path.stat().st_mode & 0o777 == 0o600
     kept = json.loads(path.read_text())
     kept["metrics"]["recall"] = 0.125  # as nothing measured it
     path.write_text(json.dumps(kept))
-    assert image_evaluator(data[1]).reference()["recall"] == 0.125
-    assert image_evaluator(data[2]).reference()["recall"] != 0.125  # other test images
+    assert Evaluator(data[1]).reference()["recall"] == 0.125
+    assert Evaluator(data[2]).reference()["recall"] != 0.125  # other test images
     for damaged in ("", "[]", '{"metrics": {"recall": NaN}, "left_out": {}}', '{"metrics": {}}'):
         path.write_text(damaged)
-        assert image_evaluator(data[1]).reference() == measured
+        assert Evaluator(data[1]).reference() == measured

@@ -2,15 +2,15 @@
 
 import colorsys
 import json
+import re
 
 import numpy as np
 import pytest
 
-from gan import cache
 from gan.common.errors import UserError, run_script
 from gan.data.datasets import Dataset
 from gan.evaluate import __main__ as evaluate
-from gan.evaluate import choice, contrastive, features, inception, learned, metrics
+from gan.evaluate import features, metrics, networks
 from tests import conftest
 
 COLOURS = ((220, 60, 40), (60, 200, 70), (70, 90, 230))
@@ -60,14 +60,14 @@ def shapes():
 def network(shapes, tensorflow):
     """What learned from the shapes, in half of the steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contrastive, "STEPS", 200)
-        return contrastive.train_learned(shapes)
+        patch.setattr(networks, "STEPS", 200)
+        return networks.train_encoder(shapes)
 
 
 @pytest.fixture
 def few_steps(monkeypatch, tmp_path, tensorflow):
     """Trainings too short to learn anything, and a cache of their own."""
-    monkeypatch.setattr(contrastive, "STEPS", 10)
+    monkeypatch.setattr(networks, "STEPS", 10)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
@@ -87,14 +87,14 @@ def test_the_loss_is_that_of_the_paper(tensorflow):
         j = (i + 3) % 6
         terms = {k: np.exp(vectors[i] @ vectors[k] / 0.3) for k in range(6) if k != i}
         losses.append(-np.log(terms[j] / sum(terms.values())))
-    assert float(contrastive.nt_xent(first, second, 0.3)) == pytest.approx(np.mean(losses), 1e-5)
+    assert float(networks.nt_xent(first, second, 0.3)) == pytest.approx(np.mean(losses), 1e-5)
 
 
 def test_views_change_the_image_but_not_its_hue(tensorflow):
     random = np.random.default_rng(0)
     plain = np.broadcast_to(random.uniform(-0.8, 0.8, (40, 1, 1, 3)), (40, 16, 16, 3))
-    draws = random.random((40, contrastive.VIEW_DRAWS), np.float32)
-    shown = contrastive.views(tensorflow.constant(plain, tensorflow.float32), draws).numpy()
+    draws = random.random((40, networks.VIEW_DRAWS), np.float32)
+    shown = networks.views(tensorflow.constant(plain, tensorflow.float32), draws).numpy()
     covered = (shown == 0).all(axis=3)
     assert 10 < covered.any(axis=(1, 2)).sum() < 30 and covered.mean() < 0.1
     # A colour less its grey has the direction of its hue and the length of its saturation.
@@ -108,9 +108,9 @@ def test_views_change_the_image_but_not_its_hue(tensorflow):
 def test_views_move_what_they_show(tensorflow):
     dot = np.zeros((200, 17, 17, 1), np.float32)
     dot[:, 8, 3] = 1
-    draws = np.random.default_rng(0).random((200, contrastive.VIEW_DRAWS), np.float32)
+    draws = np.random.default_rng(0).random((200, networks.VIEW_DRAWS), np.float32)
     draws[:, 5:7], draws[:, 7] = 0.5, 0.99  # in the same light, uncovered
-    shown = contrastive.views(dot, draws).numpy()
+    shown = networks.views(dot, draws).numpy()
     assert np.isfinite(shown).all()
     places = np.einsum("nyxc,x->n", shown, np.arange(17)) / shown.sum(axis=(1, 2, 3))
     assert 60 < (places > 8).sum() < 140  # about half are mirrored
@@ -119,21 +119,21 @@ def test_views_move_what_they_show(tensorflow):
 
 @pytest.mark.parametrize(("size", "channels"), [(16, 3), (28, 1), (100, 3)])
 def test_the_encoder_takes_every_size(tensorflow, size, channels):
-    encoder = learned.build_encoder((size, size, channels))
+    encoder = networks.build_encoder((size, size, channels))
     assert encoder.output_shape == (None, 128)
     assert encoder.layers[-3].output.shape[1] <= 8
 
 
 def test_a_training_is_a_function_of_its_seed(few_steps):
     data = Dataset("shapes", coloured_shapes(200, 3)[0])
-    first, second = (contrastive.train_learned(data) for _ in range(2))
+    first, second = (networks.train_encoder(data) for _ in range(2))
     for mine, same in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(mine, same)
     assert first.accuracy == second.accuracy
 
 
 def test_features_have_the_scale_of_the_data(network, shapes):
-    found = network.predict(shapes.images)
+    found = network.extract(shapes.images)[0]
     assert found.shape == (1200, 128) and found.dtype == np.float32
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
     assert found.var(axis=0).sum() == pytest.approx(1, abs=1e-3)
@@ -144,7 +144,7 @@ def test_features_have_the_scale_of_the_data(network, shapes):
 
 def test_learned_features_tell_what_is_wrong(network, shapes):
     real, kinds = coloured_shapes(1200, 1)
-    found = distances(network.predict, shapes.images, {
+    found = distances(lambda images: network.extract(images)[0], shapes.images, {
         "real": real, "blurred": blurred(real), "hue": hue_turned(real), "mode": real[kinds != 2]})
     assert found["blurred"] > 4 * found["real"]
     assert found["hue"] > 40 * found["real"]
@@ -152,8 +152,8 @@ def test_learned_features_tell_what_is_wrong(network, shapes):
 
 
 def test_what_is_found_again_is_counted(network, shapes):
-    assert choice.blindness(network, contrastive.held_out_for(1200)) is None
-    held_out = contrastive.held_out_for
+    assert features.blindness(network.accuracy, networks.held_out_for(1200)) is None
+    held_out = networks.held_out_for
     assert [held_out(count) for count in (200, 1200, 10**6)] == [50, 120, 500]
 
 
@@ -161,27 +161,25 @@ def test_what_is_found_again_is_counted(network, shapes):
     (0.1, 100, True), (0.11, 100, False), (0.1, 50, True), (0.12, 50, False),
     (float("nan"), 100, True)])
 def test_features_that_find_little_again_are_not_used(accuracy, count, blind):
-    network = learned.LearnedNetwork([], accuracy)
-    assert bool(choice.blindness(network, count)) == blind
+    assert bool(features.blindness(accuracy, count)) == blind
 
 
-def test_the_network_is_kept_in_the_cache(few_steps, monkeypatch, capsys):
-    monkeypatch.setattr(choice, "LEAST_FOUND", 0)
+def test_the_network_is_kept_in_the_cache(few_steps, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(features, "LEAST_FOUND", 0)
     data = Dataset("shapes", coloured_shapes(200, 3)[0])
-    first = choice.extractor_for(data, "learned")
+    first = features.extractor_for(data, "learned")
     assert first.kind == "learned" and "training a network" in capsys.readouterr().out
-    path = learned.cached_path(data)
-    second = choice.extractor_for(data, "trained")  # the data have no labels
+    path = tmp_path / f"gan/learned_{data.fingerprint}.npz"
+    second = features.extractor_for(data, "trained")  # the data have no labels
     assert "training" not in capsys.readouterr().out
     assert (second.kind, second.description) == ("learned", first.description)
-    np.testing.assert_array_equal(first.extract(data.images).features,
-                                  second.extract(data.images).features)
+    np.testing.assert_array_equal(first.extract(data.images)[0], second.extract(data.images)[0])
     path.write_bytes(path.read_bytes()[:5000])
-    choice.extractor_for(data, "learned")
+    features.extractor_for(data, "learned")
     said = capsys.readouterr()
     assert f"warning: {path} is damaged" in said.err and "training a network" in said.out
-    monkeypatch.setattr(learned, "RECIPE", learned.RECIPE + 1)
-    choice.extractor_for(data, "learned")
+    monkeypatch.setitem(networks.RECIPES, "learned", 0)
+    features.extractor_for(data, "learned")
     assert "training a network" in capsys.readouterr().out
 
 
@@ -195,7 +193,7 @@ def greys(count, values):
 ])
 def test_what_nothing_can_be_learned_from_is_compared_in_pixels(images, reason, few_steps):
     try:
-        found = choice.extractor_for(Dataset("some", images), "learned")
+        found = features.extractor_for(Dataset("some", images), "learned")
     except metrics.NotMeasurableError as error:
         assert reason in str(error)
     else:
@@ -203,24 +201,23 @@ def test_what_nothing_can_be_learned_from_is_compared_in_pixels(images, reason, 
 
 
 def test_without_being_asked_nothing_is_learned(monkeypatch):
-    def refuse(dataset):
+    def refuse(*_):
         raise AssertionError
 
-    monkeypatch.setattr(choice, "learned_network_of", refuse)
-    monkeypatch.setattr(features, "InceptionNetwork", refuse)
+    monkeypatch.setattr(features, "trained_network", refuse)
+    monkeypatch.setattr(features, "inception_network", refuse)
     data = Dataset("greys", greys(200, 9))
-    assert choice.extractor_for(data).kind == "pixels"
-    assert choice.extractor_for(data, "classifier").kind == "pixels"
+    assert features.extractor_for(data).kind == "pixels"
+    assert features.extractor_for(data, "classifier").kind == "pixels"
 
 
 def test_labels_are_what_a_trained_network_learns_from_where_there_are_any(monkeypatch):
     images, kinds = coloured_shapes(600, 0)
     data = Dataset("shapes", images, kinds.astype(np.int32), ("0", "1", "2"))
-    known = learned.LearnedNetwork([np.zeros(2)], 0.99, (np.zeros(2), np.eye(2)))
-    monkeypatch.setattr(choice, "classifier_of", lambda dataset: known)
-    monkeypatch.setattr(choice, "learned_network_of", lambda dataset: known)
-    assert choice.extractor_for(data, "trained").kind == "classifier"
-    assert choice.extractor_for(data, "learned").kind == "learned"
+    monkeypatch.setattr(features, "trained_network",
+                        lambda kind, dataset: networks.FeatureNetwork(kind, None, 0.99))
+    assert features.extractor_for(data, "trained").kind == "classifier"
+    assert features.extractor_for(data, "learned").kind == "learned"
 
 
 def test_evaluation_takes_what_the_run_took(shapes):
@@ -248,7 +245,7 @@ def evaluation(monkeypatch, capsys, tensorflow):
 
 def test_evaluation_with_learned_features(tiny_run, tmp_path, monkeypatch, evaluation):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(contrastive, "STEPS", 100)
+    monkeypatch.setattr(networks, "STEPS", 100)
     code, said = evaluation("--model", tiny_run[0], "--num-images", 200, "--features", "learned",
                             "--json", tmp_path / "metrics.json")
     assert not code, said.err
@@ -258,7 +255,7 @@ def test_evaluation_with_learned_features(tiny_run, tmp_path, monkeypatch, evalu
     assert found["generated"]["frechet"] > 3 * found["test_images"]["frechet"] > 0
     assert "classes" not in found["generated"]
     kept, = (tmp_path / "gan").glob("learned_*.npz")
-    assert cache.NETWORK.fullmatch(kept.name)
+    assert re.fullmatch(r"learned_[0-9a-f]{16}\.npz", kept.name)
 
 
 @pytest.mark.slow
@@ -303,7 +300,7 @@ class Means:
 def test_inception_is_shown_what_it_was_trained_on(tensorflow, channels):
     values = np.array([[0, 51, 102], [255, 0, 255]], np.uint8)[:, :channels]
     images = np.broadcast_to(values[:, None, None], (2, 16, 16, channels))
-    found = inception.InceptionNetwork(Means()).predict(images)
+    found = networks.FeatureNetwork("inception", Means()).extract(images)[0]
     expected = np.broadcast_to(values / 127.5 - 1, (2, 3))
     np.testing.assert_allclose(found[:, :3], expected, atol=1e-3)  # a sum of 89,401 float32
     np.testing.assert_allclose(found[:, 3], expected.max(axis=1), atol=1e-5)
@@ -311,31 +308,31 @@ def test_inception_is_shown_what_it_was_trained_on(tensorflow, channels):
 
 def test_images_are_resized_linearly_and_smoothed_where_they_shrink(tensorflow):
     ramp = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None, None] * 16, (1, 16, 16, 3))
-    found = (inception.prepared(ramp).numpy()[0, :, 0, 0] + 1) * 127.5
+    found = (networks.enlarged(ramp).numpy()[0, :, 0, 0] + 1) * 127.5
     places = (np.arange(299) + 0.5) * 16 / 299 - 0.5
     np.testing.assert_allclose(found, 16 * np.clip(places, 0, 15), atol=0.01)
     stripes = np.zeros((1, 598, 598, 1), np.uint8)
     stripes[:, ::2] = 255
-    shrunk = inception.prepared(stripes).numpy()
+    shrunk = networks.enlarged(stripes).numpy()
     assert np.abs(shrunk[:, 5:-5]).max() < 0.01  # medium grey, not every other stripe
 
 
 def test_inception_describes_an_image_once(tensorflow):
     network, images = Means(), coloured_shapes(70, 0)[0]
-    described = inception.InceptionNetwork(network)
-    first = described.predict(images)
+    described = networks.FeatureNetwork("inception", network)
+    first, _ = described.extract(images)
     assert network.images == 70
-    np.testing.assert_array_equal(described.predict(images[[3, 3, 69]]), first[[3, 3, 69]])
+    np.testing.assert_array_equal(described.extract(images[[3, 3, 69]])[0], first[[3, 3, 69]])
     assert network.images == 70 and first.shape == (70, 4)
 
 
 def test_inception_features_stand_for_the_data(tensorflow, monkeypatch):
-    monkeypatch.setattr(inception, "load_inception", Means)
+    monkeypatch.setattr(networks, "_load_inception", Means)
     data = Dataset("shapes", coloured_shapes(60, 0)[0])
-    found = choice.extractor_for(data, "inception")
+    found = features.extractor_for(data, "inception")
     assert (found.kind, found.accuracy) == ("inception", None)
     assert "InceptionV3" in found.description and "299 x 299" in found.description
-    expected = metrics.statistics(found.extract(data.images).features)
+    expected = metrics.statistics(found.extract(data.images)[0])
     np.testing.assert_allclose(found.statistics[1], expected[1], atol=1e-9)
 
 
@@ -363,5 +360,5 @@ def test_inception_itself_gives_2048_features(tensorflow):
 
     network = keras.applications.InceptionV3(include_top=False, weights=None, pooling="avg",
                                              input_shape=(299, 299, 3))
-    found = inception.InceptionNetwork(network).predict(coloured_shapes(3, 0)[0])
+    found = networks.FeatureNetwork("inception", network).extract(coloured_shapes(3, 0)[0])[0]
     assert found.shape == (3, 2048) and np.isfinite(found).all()

@@ -179,7 +179,7 @@ def test_points_have_no_neighbours_to_show(command, monkeypatch):
 
 
 def test_sides_that_do_not_divide_are_cut_before_squares_are_averaged():
-    from gan.evaluate.features import shrink
+    from gan.evaluate.metrics import shrink
 
     image = np.arange(50)[:, None] * np.ones(50)
     found = shrink(np.stack([image, image.T], axis=-1)[None].repeat(2, axis=3)[..., :3])

@@ -94,7 +94,7 @@ def test_the_best_epoch_is_exported(tmp_path):
     drawn = run_script("generate.py", "--npz", "--num-images", 10000, cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     from gan.data.toy import simulate
-    from gan.evaluate.coverage import mode_metrics
+    from gan.evaluate.metrics import mode_metrics
 
     ring = simulate("ring")
     points = np.load(tmp_path / "generated/points.npz")["points"]

@@ -315,7 +315,7 @@ def test_unlabelled_data_is_measured_in_pixels(tiny_npz, tmp_path):
                                 "--dataset", str(tmp_path / "bare.npz")],
                                cwd=ROOT, capture_output=True, text=True)
     assert evaluated.returncode == 0 and "principal components of the pixels" in evaluated.stdout
-    assert "nearest_ratio" in evaluated.stdout and "confident" not in evaluated.stdout
+    assert "nearest" in evaluated.stdout and "confident" not in evaluated.stdout
 
 
 @pytest.mark.slow

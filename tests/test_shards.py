@@ -331,7 +331,7 @@ def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, small_sample)
 
 
 def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, tensorflow):
-    from gan.evaluate.classifier import shipped_classifier
+    from gan.evaluate.networks import shipped_classifier
 
     mnist = load_dataset("mnist")
     write_shards(mnist, tmp_path / "mnist", condition="none")

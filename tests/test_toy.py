@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gan.data import toy
-from gan.evaluate import coverage
+from gan.evaluate import metrics
 from tests.conftest import run_script
 
 TINY_POINTS = ["--base-channels", "2", "--epochs", "2", "--num-samples", "100"]
@@ -13,7 +13,7 @@ def test_points_lie_around_their_skeleton(name):
     data = toy.simulate(name)
     assert data.points.shape == (toy.COUNT, 2) and data.points.dtype == np.float32
     assert np.abs(data.points).max() < data.extent
-    found = coverage.mode_metrics(data.test_points, data.skeleton, data.mode_of, data.deviation)
+    found = metrics.mode_metrics(data.test_points, data.skeleton, data.mode_of, data.deviation)
     assert found["modes"] == data.mode_of.max() + 1
     # 3 deviations hold 1 - exp(-9 / 2) of a Gaussian in the plane; of one across a
     # line 0.997, and near a curve something between.
@@ -46,21 +46,13 @@ def test_pieces_of_a_curve_are_as_long_as_each_other(name):
 def test_mode_metrics_of_points_counted_by_hand():
     skeleton, mode_of = np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([0, 1])
     points = np.array([[0, 0], [0, 2], [10, 1], [5, 0]], float)
-    found = coverage.mode_metrics(points, skeleton, mode_of, 1.0)
+    found = metrics.mode_metrics(points, skeleton, mode_of, 1.0)
     assert found["modes"] == 2 and found["good"] == 0.75
     assert found["imbalance"] == pytest.approx(2 / 3 - 1 / 2)
     assert found["spread"] == pytest.approx(np.sqrt((0 + 4 + 1) / 3))
-    assert coverage.mode_metrics(points[:2], skeleton, mode_of, 1.0)["modes"] == 1
-    far = coverage.mode_metrics(points + 100, skeleton, mode_of, 1.0)
+    assert metrics.mode_metrics(points[:2], skeleton, mode_of, 1.0)["modes"] == 1
+    far = metrics.mode_metrics(points + 100, skeleton, mode_of, 1.0)
     assert far == {"modes": 0, "good": 0, "imbalance": 0.5, "spread": 0}
-
-
-def test_histogram_metrics_against_the_formula():
-    found = coverage.histogram_metrics(np.array([0, 0, 0, 1]), np.array([0.5, 0.25, 0.25]))
-    assert found["modes"] == 2
-    assert found["kl"] == pytest.approx(0.75 * np.log(1.5))  # + 0.25 log 1
-    even = coverage.histogram_metrics(np.arange(3), np.full(3, 1 / 3))
-    assert even["kl"] == pytest.approx(0, abs=1e-12)
 
 
 @pytest.fixture(scope="module")

@@ -5,25 +5,24 @@ import functools
 import hashlib
 import json
 import math
-import re
 
 import numpy as np
 
 from gan import __version__
 from gan.common.errors import UserError
-from gan.common.files import cache_folder, write_text
+from gan.common.files import cache_folder, read_json, write_text
 from gan.data.background import background_of
 from gan.data.fingerprint import digest_images
 from gan.evaluate import metrics
-from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
+from gan.evaluate.features import extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of
+from gan.evaluate.networks import INCEPTION_IMAGES
 from gan.evaluate.registry import METRICS
 
 COUNT = 10_000  # samples generated
 NEIGHBOR_COUNT = 5_000  # images of either side at most, for precision, recall and KID
 COPY_COUNT = 2_000  # images compared with every training image
 DRAW_BATCH = 500
-REFERENCE_FILE = re.compile(r"reference_[0-9a-f]{16}\.json")
 
 
 class Drawn:
@@ -106,7 +105,7 @@ class Comparison:
             images: uint8 [N, H, W, C], a sequence in random order, as metrics of some of
                 them take the first.
             real: `RealImages`.
-            most: images that precision, recall and KID are of, at most.
+            most: images that precision and recall are of, at most.
             unseen: uint8 [M, H, W, C], real images that were not trained on, or None.
         """
         self.count, self.real = len(images), real
@@ -139,15 +138,14 @@ class Comparison:
                                         self.real.statistics)
 
     @functools.cached_property
-    def near(self):
-        """Features of as many real as other images, of which each could be the nearest."""
-        features = self.features
-        count = min(NEIGHBOR_COUNT, len(self.real.images), len(features), self._most)
-        return self.real.near[:count], features[:count]
-
-    @functools.cached_property
     def precision_recall(self):
-        return metrics.precision_recall(*self.near)
+        return metrics.precision_recall(*self.pairs(self._most))
+
+    def pairs(self, most=NEIGHBOR_COUNT):
+        """Return features of equal numbers of real images and of these, at most so many."""
+        features = self.features
+        count = min(most, NEIGHBOR_COUNT, len(self.real.images), len(features))
+        return self.real.near[:count], features[:count]
 
     @functools.cached_property
     def swd(self):
@@ -318,7 +316,7 @@ class Evaluator:
 
     @property
     def _most(self):
-        """Images that precision, recall and KID can be of, so that all are of equal numbers."""
+        """Images that precision and recall can be of, so that all are of equal numbers."""
         real = self._part if self._test is None else self._test
         return self.count if real is None or len(real) <= metrics.NEIGHBOURS else len(real)
 
@@ -354,7 +352,7 @@ class Evaluator:
                 left_out[name] = str(error)
                 continue
             if value is not None and math.isfinite(value):
-                found[name] = value
+                found[name] = value if isinstance(value, int) else float(value)
             elif value is not None:
                 left_out[name] = f"came out as {value}"
         return found
@@ -365,23 +363,22 @@ def _cached(key, compute):
     # What another version measured may mean something else.
     text = json.dumps([__version__, *key], sort_keys=True)
     path = cache_folder() / f"reference_{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-    found = read_reference(path)
+    found = _read(path)
     if found is None:
         found = compute()
         with contextlib.suppress(OSError, UserError):  # it can be made again
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps(dict(zip(("metrics", "left_out"), found, strict=True))))
     return found
 
 
-def read_reference(path):
-    """Return the two dicts of a file in the cache, or None if there is none or it is damaged."""
+def _read(path):
+    """Return (metrics, left_out) of a file in the cache; None without one, or if it is damaged."""
     try:
-        known = json.loads(path.read_text())
+        known = read_json(path, "the metrics of real images")
         found, left_out = known["metrics"], known["left_out"]
         whole = ({*found, *left_out} <= set(METRICS)
                  and all(math.isfinite(value) for value in found.values())
                  and all(isinstance(reason, str) for reason in left_out.values()))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (UserError, TypeError, KeyError, AttributeError):
         return None
     return (found, left_out) if whole else None

@@ -1,13 +1,7 @@
 """Features that images are compared in: of a network, or of the pixels themselves."""
 
-import hashlib
-import os
-import sys
-from pathlib import Path
-
 import numpy as np
 
-from gan.common.errors import UserError
 from gan.data.clustering import PrincipalComponents
 from gan.evaluate.metrics import (
     NotMeasurableError,
@@ -22,6 +16,7 @@ from gan.evaluate.networks import (
     MOST_DESCRIBED,
     held_out_count,
     held_out_for,
+    inception_network,
     shipped_classifier,
     trained_network,
 )
@@ -36,9 +31,6 @@ LEAST_AGREEMENT = 0.8
 # an image from hundreds that may look much like it. Below it all that it could
 # learn from was noise, or what its views change at random.
 LEAST_FOUND = 0.1
-SIDE = 299  # pixels, for which Inception was made
-INCEPTION_IMAGES = 20_000  # training images whose statistics stand for all
-INCEPTION_BATCH = 32  # images described at a time
 
 
 def extractor_for(dataset, wanted="auto", why="as asked for"):
@@ -65,7 +57,7 @@ def extractor_for(dataset, wanted="auto", why="as asked for"):
     if wanted == "trained":
         wanted = "learned" if dataset.labels is None else "classifier"
     if wanted == "inception":
-        return Inception(dataset.images)
+        return inception_network(dataset.images)
     network, reason = None, why
     if wanted == "learned":
         need_variety(dataset.images)
@@ -162,75 +154,3 @@ class PixelFeatures:
     def extract(self, images):
         """Return features float32 [N, D] and None, as `FeatureNetwork.extract` does."""
         return self._components.project(shrink(images)) * self._scale, None
-
-
-class Inception:
-    """Features of Keras' Inception-v3 (Szegedy et al. 2016), 2,048 averages of its last layer.
-
-    Published FIDs use the weights that TensorFlow released in 2015, and Keras has
-    others: the numbers come out near each other but not the same. An image is
-    described once, however often it is asked for.
-    """
-
-    kind, accuracy = "inception", None
-    description = ("features of Keras' InceptionV3 (weights imagenet, the average of its last "
-                   f"convolutions; images resized to {SIDE} x {SIDE} bilinearly, gray as three "
-                   "channels, scaled to [-1, 1]; published FIDs use another file of weights)")
-
-    def __init__(self, images, network=None):
-        """
-        Args:
-            images: uint8 [N, H, W, C], the training images; 20,000 stand for more.
-            network: Keras model, float32 [N, 299, 299, 3] in [-1, 1] → [N, D].
-        """
-        import tensorflow as tf
-
-        network = network or load_inception()
-        self._compute = tf.function(lambda images: network(prepared(images), training=False),
-                                    autograph=False, reduce_retracing=True)
-        self._known = {}  # digest of an image → its features
-        self.statistics = statistics(np.concatenate([
-            self.extract(part)[0] for part in parts_of(random_subset(images, INCEPTION_IMAGES))]))
-
-    def extract(self, images):
-        """Return features float32 [N, D] and None, as `FeatureNetwork.extract` does."""
-        from tqdm import tqdm
-
-        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
-        new = {key: place for place, key in enumerate(keys) if key not in self._known}
-        places = np.array(list(new.values()), int)
-        for start in tqdm(range(0, len(places), INCEPTION_BATCH), desc="Inception", unit="batch",
-                          leave=False, disable=not sys.stderr.isatty()):
-            part = places[start : start + INCEPTION_BATCH]
-            rows = self._compute(images[part]).numpy()
-            self._known |= {keys[place]: row for place, row in zip(part, rows, strict=True)}
-        return np.stack([self._known[key] for key in keys]), None
-
-
-def prepared(images):
-    """Turn images into what Inception expects, inside a graph.
-
-    Args:
-        images: uint8 [N, H, W, C], C 1 or 3.
-
-    Returns:
-        float32 [N, 299, 299, 3] in [-1, 1].
-    """
-    import tensorflow as tf
-
-    resized = tf.image.resize(images, [SIDE, SIDE], antialias=images.shape[1] > SIDE)
-    return tf.repeat(resized, 3 // images.shape[-1], axis=-1) / 127.5 - 1
-
-
-def load_inception():
-    """Return the Keras model with its weights, which are downloaded if they are not there."""
-    import keras
-
-    try:
-        return keras.applications.InceptionV3(include_top=False, weights="imagenet", pooling="avg",
-                                              input_shape=(SIDE, SIDE, 3))
-    except Exception as error:  # Keras wraps some of the network's errors and not others
-        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-        path = home / "models/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
-        raise UserError(f"--features inception: the weights cannot be downloaded ({error}); "
-                        f"expected a network, or the file {path}") from error

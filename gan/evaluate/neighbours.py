@@ -1,4 +1,4 @@
-"""The training images that generated ones come nearest to: does the generator copy?
+"""Nearest training images of generated ones, which show whether the generator copies.
 
 Images are compared pixel by pixel, after squares of pixels were averaged so that
 at most 1,200 values are left. A copy that is blurred, noisy or paler is then
@@ -10,13 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.evaluate.features import shrink
-from gan.evaluate.metrics import need, squared_distances
+from gan.evaluate.metrics import flat_values, need, parts_of, squared_distances
 
 NEIGHBOURS = 5  # training images beside each generated one
 ROWS = 10  # generated images in each half of a sheet
 COUNT = 2_000  # images of each kind whose distances are compared
-VALUES = 4_000_000  # numbers of the training images held at a time
 
 
 class Nearest(NamedTuple):
@@ -49,13 +47,13 @@ def nearest_images(images, references, count=NEIGHBOURS, own=None):
     Returns:
         `Nearest`.
     """
-    rows = _values(images)
+    rows, first = flat_values(images), 0
     places = np.zeros((len(rows), 0), np.int64)
     squares = np.zeros((len(rows), 0), np.float32)
-    part = max(1, VALUES // rows.shape[1])
-    for start in range(0, len(references), part):
-        found = squared_distances(rows, _values(references[start : start + part]))
-        here = np.arange(start, start + found.shape[1])
+    for part in parts_of(references):
+        found = squared_distances(rows, flat_values(part))
+        here = np.arange(first, first + len(part))
+        first += len(part)
         if own is not None:
             found[own[:, None] == here] = np.inf
         places = np.concatenate([places, np.broadcast_to(here, found.shape)], axis=1)
@@ -66,15 +64,10 @@ def nearest_images(images, references, count=NEIGHBOURS, own=None):
                                for array in (places, squares))
     # Squares of differences, as those out of products are not exactly 0 for copies.
     distances = np.stack([
-        np.sqrt(np.square(rows - _values(references[column])).mean(axis=1))
+        np.sqrt(np.square(rows - flat_values(references[column])).mean(axis=1))
         for column in places.T], axis=1)
     order = np.argsort(distances, axis=1, kind="stable")
     return Nearest(*(np.take_along_axis(array, order, axis=1) for array in (places, distances)))
-
-
-def _values(images):
-    """uint8 [N, H, W, C] → float32 [N, D] in [0, 1]."""
-    return np.asarray(shrink(np.asarray(images)), np.float32).reshape(len(images), -1) / 255
 
 
 def find_neighbours(samples, training, test=None, seed=0):

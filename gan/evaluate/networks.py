@@ -5,8 +5,11 @@ pixels; at 28 gray pixels its features say little. A network of the data itself
 knows what matters in them. A classifier of MNIST comes with the package.
 """
 
+import hashlib
 import math
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +28,17 @@ MOST_DESCRIBED = 65_536  # images whose statistics stand for all
 STATISTICS = ("statistics/mean", "statistics/covariance")
 HELD_OUT = 10  # one image in so many measures the accuracy, unless labeled test images do
 LEAST_HELD_OUT, MOST_HELD_OUT = 50, 500
+
+SIDE = 299  # pixels, for which Inception was made
+INCEPTION_IMAGES, INCEPTION_BATCH = 20_000, 32
+DESCRIPTIONS = {
+    "classifier": "classifier features (accuracy {:.1%} on held-out images)",
+    "learned": "features learned without labels ({:.1%} of held-out images found again in another "
+               "view)",
+    "inception": "features of Keras' InceptionV3 (weights imagenet, the average of its last "
+                 f"convolutions; images resized to {SIDE} x {SIDE} bilinearly, gray as three "
+                 "channels, scaled to [-1, 1]; published FIDs use another file of weights)",
+}
 
 # The classifier.
 EPOCHS, LEAST_STEPS, LABELED_BATCH = 12, 600, 128
@@ -49,24 +63,23 @@ class FeatureNetwork:
 
     Attributes:
         kind: "classifier", "learned" or "inception".
+        network: Keras model, images as prepared → features, or → logits after the
+            features of a classifier.
         accuracy: on images that it was not trained on, in [0, 1]; None if unknown.
         statistics: mean [D] and covariance [D, D] of the training images' features.
         description: what its features are, in words.
     """
 
-    def __init__(self, kind, network, accuracy=None, statistics=None, description=None):
+    def __init__(self, kind, network, accuracy=None, statistics=None):
         """
         Args:
-            network: Keras Sequential, float32 in [-1, 1] → features, or → logits
-                after the features of a classifier.
-            kind, accuracy, statistics, description: the attributes.
+            kind, network, accuracy, statistics: the attributes.
         """
         self.kind, self.network = kind, network
         self.accuracy, self.statistics = accuracy, statistics
-        self.description = description or {
-            "classifier": f"classifier features (accuracy {accuracy or 0:.1%} on held-out images)",
-            "learned": f"features learned without labels ({accuracy or 0:.1%} of held-out images "
-                       "found again in another view)"}.get(kind)
+        self.description = DESCRIPTIONS[kind].format(accuracy or 0)
+        # Inception takes so long that it describes an image once, however often it is asked.
+        self._known = {} if kind == "inception" else None  # digest of an image → its features
         self._compute = None
 
     def extract(self, images):
@@ -75,27 +88,42 @@ class FeatureNetwork:
         Args:
             images: uint8 [N, H, W, C].
         """
-        if self._compute is None:
-            self._compute = self._compile()
-        count = max(1, min(BATCH, PIXELS // math.prod(images.shape[1:3])))
-        parts = [self._compute(images[start : start + count])
-                 for start in range(0, len(images), count)]
+        if self._known is None:
+            return self._describe(images)
+        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        new = {key: place for place, key in enumerate(keys) if key not in self._known}
+        if new:
+            rows, _ = self._describe(images[list(new.values())])
+            self._known |= dict(zip(new, rows, strict=True))
+        return np.stack([self._known[key] for key in keys]), None
+
+    def _describe(self, images):
+        from tqdm import tqdm
+
+        self._compute = self._compute or self._compile(images.shape[1:])
+        slow = self.kind == "inception"
+        most = INCEPTION_BATCH if slow else BATCH
+        count = max(1, min(most, PIXELS // math.prod(images.shape[1:3])))
+        parts = [self._compute(images[start : start + count]) for start in tqdm(
+            range(0, len(images), count), desc="Inception", unit="batch", leave=False,
+            disable=not slow or not sys.stderr.isatty())]
         return tuple(np.concatenate([part[index].numpy() for part in parts])
                      if index < len(parts[0]) else None for index in (0, 1))
 
-    def _compile(self):
+    def _compile(self, shape):
         import tensorflow as tf
 
-        *body, head = self.network.layers
-        if self.kind != "classifier":
-            body, head = [*body, head], None
+        prepare = enlarged if self.kind == "inception" else scale
 
-        @tf.function(autograph=False, reduce_retracing=True)
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *shape], tf.uint8)])
         def compute(images):
-            values = scale(images)
+            values = prepare(images)
+            if self.kind != "classifier":
+                return (self.network(values, training=False),)
+            *body, head = self.network.layers
             for layer in body:
                 values = layer(values, training=False)
-            return (values, tf.nn.softmax(head(values))) if head else (values,)
+            return values, tf.nn.softmax(head(values))
 
         return compute
 
@@ -149,6 +177,46 @@ def build_encoder(image_shape):
     return encoder
 
 
+# --- Inception
+
+
+def enlarged(images):
+    """Turn uint8 [N, H, W, 1 or 3] into what Inception expects, inside a graph."""
+    import tensorflow as tf
+
+    resized = tf.image.resize(images, [SIDE, SIDE], antialias=images.shape[1] > SIDE)
+    return tf.repeat(resized, 3 // images.shape[-1], axis=-1) / 127.5 - 1
+
+
+def inception_network(images, network=None):
+    """Return Keras' Inception-v3 (Szegedy et al. 2016), downloaded if it is not there.
+
+    Published FIDs use the weights that TensorFlow released in 2015, and Keras has
+    others: the numbers come out near each other but not the same.
+
+    Args:
+        images: uint8 [N, H, W, C], the training images; 20,000 stand for more.
+        network: to use instead, float32 [N, 299, 299, 3] in [-1, 1] → [N, D].
+    """
+    found = FeatureNetwork("inception", network or _load_inception())
+    found.statistics = statistics(np.concatenate([
+        found.extract(part)[0] for part in parts_of(random_subset(images, INCEPTION_IMAGES))]))
+    return found
+
+
+def _load_inception():
+    import keras
+
+    try:
+        return keras.applications.InceptionV3(include_top=False, weights="imagenet", pooling="avg",
+                                              input_shape=(SIDE, SIDE, 3))
+    except Exception as error:  # Keras wraps some of the network's errors and not others
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        path = home / "models/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        raise UserError(f"--features inception: the weights cannot be downloaded ({error}); "
+                        f"expected a network, or the file {path}") from error
+
+
 # --- Files
 
 
@@ -182,7 +250,7 @@ def load_network(path, kind, dataset, fingerprint, any_recipe=False):
     if not path.exists():
         return None
     try:
-        arrays, about = read_archive(path)
+        arrays, about = read_archive(path, "a network")
         if about["dataset"] != fingerprint or not (any_recipe or about["recipe"] == RECIPES[kind]):
             return None
         known = tuple(arrays.pop(name) for name in STATISTICS)

@@ -69,7 +69,7 @@ METRICS = {metric.name: metric for metric in (
     Metric("frechet_split_ratio", "Fréchet distance / training split", "lower",
            "Fréchet distance relative to as many training images", slow=True),
     Metric("kid", "KID", "lower", "kernel inception distance to the training images",
-           lambda comparison: metrics.kernel_distance(*comparison.near)),
+           lambda comparison: metrics.kernel_distance(*comparison.pairs())),
     Metric("precision", "precision", "reference", "fraction of images that lie among real ones",
            lambda comparison: comparison.precision_recall[0], unit="fraction", in_summary=True),
     Metric("recall", "recall", "reference", "fraction of real images within the variety generated",

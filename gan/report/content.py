@@ -9,7 +9,7 @@ from gan.common.errors import UserError, reading
 from gan.common.files import finite, read_json
 from gan.common.leftovers import is_alive
 from gan.config import TrainConfig, check_saved
-from gan.evaluate.table import METRICS
+from gan.evaluate.registry import METRICS
 from gan.metadata import read_metadata
 from gan.report.curves import NETWORKS, SCORES
 from gan.run.folder import RunFolder

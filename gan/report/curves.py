@@ -1,7 +1,7 @@
 """Curves of one or several runs as data for the page's script."""
 
 from gan.evaluate.equilibrium import has_log_odds, ideal_losses
-from gan.evaluate.table import METRICS, distance_metric
+from gan.evaluate.registry import METRICS, distance_metric
 
 MOST_POINTS = 400  # of a curve, before extremes are added
 NETWORKS = {"discriminator_loss": "discriminator", "generator_loss": "generator"}

@@ -8,7 +8,7 @@ from gan.common.command_line import flag
 from gan.common.errors import printable
 from gan.common.html import html_page
 from gan.config import POINTS, TrainConfig
-from gan.evaluate.table import METRICS
+from gan.evaluate.registry import METRICS
 from gan.report.curves import BETTER, axes_of, compared_panels, panels_of, thin
 from gan.report.pictures import films_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from gan.common.errors import printable
 from gan.drawing import plots
 from gan.evaluate.equilibrium import has_log_odds, ideal_losses
-from gan.evaluate.table import distance_metric
+from gan.evaluate.registry import distance_metric
 
 LEAST_SECONDS = 10.0  # between two drawings; one takes as long as a short epoch
 

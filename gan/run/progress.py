@@ -6,7 +6,7 @@ import time
 from tqdm import tqdm
 
 from gan.common.command_line import say_parts
-from gan.evaluate.table import epoch_text
+from gan.evaluate.registry import epoch_text
 
 FIRST_CALL_STEPS = 1
 CALL_SECONDS = 0.5  # of a call of the train step, between two updates of the bar

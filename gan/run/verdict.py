@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from gan.evaluate.equilibrium import ideal_losses
-from gan.evaluate.table import distance_of
+from gan.evaluate.registry import distance_of
 
 LEAST_STEPS = 900  # about an epoch of MNIST; earlier, healthy runs look like failed ones
 WON = 0.97  # discriminator accuracy, and

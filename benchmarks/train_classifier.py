@@ -1,22 +1,21 @@
-"""Train the classifier whose features images of a data set are compared in.
+"""Training of the classifier that comes with the package.
 
-    python -m gan.train_classifier --dataset mnist --output gan/assets/mnist_classifier.npz
+    python benchmarks/train_classifier.py --output gan/assets/mnist_classifier.npz
 """
 
+from common import ROOT  # noqa: F401, which makes the package importable
 
 from gan.common.command_line import OptionParser, file, whole_number
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing
 from gan.data.datasets import load_dataset
-from gan.evaluate.classifier import save_classifier
-from gan.evaluate.classifier_training import EPOCHS, train_classifier
+from gan.evaluate.networks import EPOCHS, save_network, train_classifier
 
 
 def main():
     """Train a classifier and write it to a file; returns the exit code."""
-    parser = OptionParser(prog="python -m gan.train_classifier",
-                          description="Train the classifier of a data set.")
+    parser = OptionParser(description="Train the classifier of a data set.")
     parser.add_argument("--dataset", default="mnist", help="as for train_gan.py")
     parser.add_argument("--output", type=file, required=True, help="the .npz file to write")
     parser.add_argument("--force", action="store_true", help="overwrite a file that exists")
@@ -29,9 +28,9 @@ def main():
         raise UserError(f"--dataset needs labelled data, got: {options.dataset} without labels")
     import_tensorflow(verbose=False)
     classifier = train_classifier(dataset, options.epochs, options.seed)
-    save_classifier(options.output, classifier, dataset.fingerprint)
+    save_network(options.output, classifier, dataset.fingerprint)
     return 0
 
 
 if __name__ == "__main__":
-    run_script("gan.train_classifier", main)
+    run_script("train_classifier.py", main)
