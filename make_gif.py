@@ -37,11 +37,13 @@ def main():
     pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
 
     from gan.common.leftovers import remove_leftovers
+    from gan.run.manifest import claimed
 
     remove_leftovers(output.parent)
     durations = [1 / options.fps] * (len(pictures) - 1) + [1 / options.fps + options.hold]
-    write_film(output, frames(pictures, options, FORMATS[output.suffix.lower()].most_side),
-               durations, options.loop)
+    most_side = FORMATS[output.suffix.lower()].most_side
+    with claimed(output):
+        write_film(output, frames(pictures, options, most_side), durations, options.loop)
     size = output.stat().st_size / 2**20
     print(f"{printable(output)}: {len(pictures)} frames, {sum(durations):.1f} s, {size:.1f} MiB")
     return 0

@@ -171,7 +171,7 @@ def begin_or_continue(config, given, folder):
     if not config.dry_run:
         folder.check()
     if not config.resume:
-        if folder.holds_run() and not config.overwrite and not config.dry_run:
+        if not config.overwrite and not config.dry_run and folder.holds_run():
             raise UserError(
                 f"--outdir: {folder.path} holds a run; expected --resume to continue it, "
                 "--overwrite to replace it, or another folder"
@@ -302,18 +302,17 @@ def prepare_loop(trainer, sampler, dataset, folder, phases, checkpoint, changes,
     with reading(folder.checkpoints, "a checkpoint of this version"):
         history = History(checkpoint.history if checkpoint else None)
     history.note_changes(int(state.step), changes)
-    folder.mark_pictures()
     folder.write_config(config, history.changes)
     pictures = pictures_of(dataset, sampler, state.discriminator, config.num_samples,
                            has_log_odds(config.loss))
-    images.write_png(folder.real_samples, pictures.real())
+    images.write_png(folder.claim(folder.real_samples), pictures.real())
     loop = Loop(
         trainer, sampler, dataset, folder,
         history=history,
         progress=Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
                           int(state.step), unit=sampler.kind.unit,
                           log_odds=has_log_odds(config.loss)),
-        board=Board(folder.tensorboard if config.tensorboard else None),
+        board=Board(folder if config.tensorboard else None),
         pictures=pictures,
         evaluator=sampler.kind.evaluator(
             dataset, "trained" if config.metrics_interval else "auto"),
@@ -351,7 +350,7 @@ def finish(loop, finished, device):
         export(loop, best)
     add_metadata(folder.export, {"metrics": metrics, "features": loop.evaluator.features()})
     summary = summary_of(loop, metrics, verdict, finished, device)
-    write_summary(folder.summary, summary)
+    write_summary(folder.claim(folder.summary), summary)
     if best:
         print(f"exported    epoch {best['epoch']}, the best of those that were measured")
     if not finished:
@@ -372,6 +371,7 @@ def export(loop, row=None):
     with loop.phases("export"):
         loop.folder.check()
         export_generator(loop.folder.export, loop.state.average, loop.sampler, {
+            "run": loop.folder.run,
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
             "sample_shape": list(dataset.sample_shape),

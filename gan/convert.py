@@ -65,6 +65,7 @@ def main():
 
     import_tensorflow(verbose=False)
 
+    from gan.run.manifest import claimed
     from gan.saved_generator import SavedGenerator
 
     generator = SavedGenerator(model)
@@ -73,10 +74,9 @@ def main():
     if not (beside.is_file() and beside.read_bytes() == seeds):
         refuse_existing(beside, options.force, "--output")
     converted, difference = _convert(chosen, options, generator)
-    with atomic_file(output) as target:
-        target.write(converted)
-    with atomic_file(beside) as target:
-        target.write(seeds)
+    for path, content in ((output, converted), (beside, seeds)):
+        with claimed(path), atomic_file(path) as target:
+            target.write(content)
     images = kind_of(metadata["sample_shape"]) is Images
     differs = f"{difference / GREY_LEVEL:.2g} grey levels" if images else f"{difference:.2g}"
     print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "

@@ -65,7 +65,7 @@ class Loop:
         self.history, self.progress, self.board = history, progress, board
         self.pictures, self.evaluator = pictures, evaluator
         self.phases, self.report = phases, report
-        self.curves = LiveCurves(folder.loss_curves, history, self.config, phases)
+        self.curves = LiveCurves(folder, history, self.config, phases)
         self._tracing = True  # until the first call of the train step
 
     def run(self, stop):
@@ -110,7 +110,7 @@ class Loop:
     def save(self):
         """Write a checkpoint of the run as it is now."""
         with self.phases("checkpoints"):
-            self.checkpoint().save(self.folder.checkpoints)
+            self.checkpoint().save(self.folder)
 
     def checkpoint(self):
         """Return the `Checkpoint` of the run as it is now."""
@@ -138,7 +138,7 @@ class Loop:
             last |= self._measure()
             self.board.scalars(metrics_in(last), last["epoch"])
             self._keep_best()
-            self.history.write_csv(self.folder.history)
+            self.history.write_csv(self.folder.claim(self.folder.history))
             self.curves.draw(at_once=True)
             self.save()
         return metrics_in(last)
@@ -169,7 +169,7 @@ class Loop:
     def _keep_best(self):
         rows = self.history.rows
         if self.config.keep_best and rows and best_row(rows) is rows[-1]:
-            self.checkpoint().write(self.folder.best)
+            self.checkpoint().write(self.folder.claim(self.folder.best))
 
     def _train_part(self, epoch, batches, drawn, stop):
         """Train on a part of an epoch; returns False if the run was stopped in it.
@@ -237,7 +237,7 @@ class Loop:
                            epoch)
         if epoch % config.sample_interval == 0 or last:
             self._picture(epoch)
-        self.history.write_csv(self.folder.history)
+        self.history.write_csv(self.folder.claim(self.folder.history))
         if not last:  # the last epoch's curves are drawn when it is measured
             self.curves.draw()
         self.report.write(at_once=last)
@@ -251,6 +251,7 @@ class Loop:
     def _picture(self, epoch, step=None):
         with self.phases("pictures"):
             picture = self.pictures.draw()
-            images.write_png(images.epoch_picture(self.folder.images, epoch, step), picture)
+            path = images.epoch_picture(self.folder.images, epoch, step)
+            images.write_png(self.folder.claim(path), picture)
             if step is None:  # what TensorBoard shows is counted in epochs
                 self.board.image("generated", picture, epoch)

@@ -1,7 +1,7 @@
 """What an export says about itself: `assets.extra/gan.json` beside its SavedModel."""
 
+import contextlib
 import hashlib
-import json
 import os
 import shlex
 from pathlib import Path
@@ -81,9 +81,9 @@ def training_data(model, metadata):
     """
     name = metadata["config"]["dataset"]
     try:
-        known = json.loads((Path(model).absolute().parent / "config.json").read_text())["dataset"]
+        known = read_json(Path(model).absolute().parent / "config.json", "a run")["dataset"]
         return known if os.path.basename(os.path.abspath(known)) == name else name
-    except (OSError, ValueError, KeyError, TypeError):  # an export that was handed on
+    except (UserError, KeyError, TypeError, ValueError):  # an export that was handed on
         return name
 
 
@@ -117,6 +117,30 @@ def verify(folder, metadata):
         if found.get(name) != checksum:
             what = "a damaged one" if name in found else "none"
             raise UserError(f"{folder / name}: expected the file as it was exported, got {what}")
+
+
+def run_of(folder):
+    """Return the identifier of the run that wrote an export; "" where it has none."""
+    with contextlib.suppress(UserError):
+        return str(read_json(folder / METADATA, "the metadata of an export").get("run", ""))
+    return ""
+
+
+def foreign_in_export(folder):
+    """Return the first file in an export's folder that is not as exported, or None.
+
+    Args:
+        folder: an existing folder.
+    """
+    metadata = folder / METADATA
+    known = {}
+    if os.path.lexists(metadata):
+        try:
+            known = dict(read_json(metadata, "the metadata of an export")["sha256"])
+        except (UserError, KeyError, TypeError, ValueError):
+            return metadata
+    return next((folder / name for name, checksum in checksums(folder).items()
+                 if known.get(name) != checksum), None)
 
 
 def _whole_numbers(values, least=1):

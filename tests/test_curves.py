@@ -124,7 +124,8 @@ def test_a_run_draws_its_curves_every_ten_seconds(tmp_path, monkeypatch):
     clock, path = [100.0], tmp_path / "curves.png"
     monkeypatch.setattr(curves.time, "monotonic", lambda: clock[0])
     history = SimpleNamespace(rows=[])
-    live = curves.LiveCurves(path, history, TrainConfig(), Phases())
+    folder = SimpleNamespace(loss_curves=path, claim=lambda path: path)
+    live = curves.LiveCurves(folder, history, TrainConfig(), Phases())
     live.draw()
     assert not path.exists()  # no epoch is done
     history.rows.append({"epoch": 1, **ROW})

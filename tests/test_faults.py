@@ -38,8 +38,8 @@ def checkpoint(step):
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone", "text"])
 def test_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage):
     for step in (1, 2):
-        checkpoint(step).save(tmp_path)
-    newest = tmp_path / "step_000000002.npz"
+        checkpoint(step).save(RunFolder(tmp_path))
+    newest = tmp_path / "checkpoints/step_000000002.npz"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
     newest.write_bytes({"flip": content, "cut": content[:300], "empty": b"", "text": b"hello",
@@ -47,7 +47,7 @@ def test_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage):
     if damage == "gone":
         newest.unlink()
     warnings = []
-    found = load_newest(tmp_path, warnings.append)
+    found = load_newest(tmp_path / "checkpoints", warnings.append)
     assert found.step == 1 and (found.variables["w"] == 1).all()
     assert len(warnings) == (damage != "gone")
 
@@ -236,8 +236,8 @@ def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path, kind):
 
 def test_a_checkpoint_tells_what_is_different_where_it_is_read(tensorflow, tmp_path, monkeypatch):
     saved = dataclasses.replace(checkpoint(3), environment=environment())
-    saved.save(tmp_path)
-    saved = load_newest(tmp_path, pytest.fail)
+    saved.save(RunFolder(tmp_path))
+    saved = load_newest(tmp_path / "checkpoints", pytest.fail)
     assert differences(saved) == ""
     other = saved.environment | {"processor": "another", "TF_ENABLE_ONEDNN_OPTS": "0"}
     other.pop("TensorFlow")

@@ -1,5 +1,6 @@
 """Files that this project did not write are never replaced or removed."""
 
+import contextlib
 import json
 import shutil
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from gan.common.errors import UserError
 from gan.run.folder import RunFolder
+from gan.run.manifest import MANIFEST, claimed, is_listed
 from tests.conftest import TINY, run_script
 
 FOREIGN = ["checkpoints/my_resnet.pt", "checkpoints/step_000001000.npz",
@@ -77,26 +79,44 @@ def test_what_is_not_in_the_way_survives_a_run_and_its_replacement(tiny_npz, tmp
     assert "checkpoints/my_resnet.pt" in after
 
 
-@pytest.mark.parametrize("left", ["exported_model", "history.csv", "generated_images",
-                                  "summary.json", "checkpoints"])
-def test_any_trace_of_a_run_is_a_run(tiny_run, tmp_path, left):
-    source = tiny_run[0] / left
-    (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / left)
+@pytest.mark.parametrize("left", ["exported_model", "generated_images", "checkpoints"])
+def test_any_folder_of_a_run_is_a_run(tiny_run, tmp_path, left):
+    shutil.copytree(tiny_run[0] / left, tmp_path / left)
     folder = RunFolder(tmp_path)
     folder.check()
     assert folder.holds_run()
 
 
-def test_a_film_is_a_trace_of_a_run_and_a_foreign_one_is_not(tiny_run, tmp_path):
-    done = run_script("make_gif.py", "--images", tiny_run[0] / "generated_images", "--output",
-                      tmp_path / "training.gif", cwd=tmp_path)
-    assert done.returncode == 0 and RunFolder(tmp_path).holds_run()
-    Image.new("L", (8, 8)).save(tmp_path / "training.gif")
+@pytest.mark.parametrize("left", ["history.csv", "summary.json", "report.html"])
+def test_a_file_of_a_run_elsewhere_is_kept(tiny_run, tmp_path, left):
+    shutil.copy(tiny_run[0] / left, tmp_path / left)
     folder = RunFolder(tmp_path)
+    with pytest.raises(UserError, match=f"{left}: train_gan.py did not write this"):
+        folder.check()
+    folder.clear()
+    assert (tmp_path / left).exists()
+
+
+def test_a_film_is_a_trace_of_a_run_and_a_foreign_one_is_not(tiny_run, tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    shutil.copytree(tiny_run[0], run)
+    elsewhere.mkdir()
+    for folder in (run, elsewhere):
+        done = run_script("make_gif.py", "--images", tiny_run[0] / "generated_images", "--output",
+                          folder / "training.gif", cwd=tmp_path)
+        assert done.returncode == 0
+    assert run / "training.gif" in RunFolder(run).own_files()
+    shutil.copytree(run, tmp_path / "replaced")
+    RunFolder(run).clear()
+    assert not (run / "training.gif").exists()
+    Image.new("L", (8, 8)).save(tmp_path / "replaced/training.gif")
+    RunFolder(tmp_path / "replaced").clear()
+    assert contents(tmp_path / "replaced").keys() == {"training.gif"}
+    folder = RunFolder(elsewhere)
     folder.check()
     assert not folder.holds_run()
     folder.clear()
-    assert (tmp_path / "training.gif").exists()
+    assert contents(elsewhere).keys() == {"training.gif"}
 
 
 def test_a_finished_run_without_its_checkpoints_is_not_overwritten(tiny_npz, tiny_run, tmp_path):
@@ -174,18 +194,147 @@ def test_a_file_put_into_an_export_keeps_it(tiny_run, tmp_path, name):
         RunFolder(tmp_path).check()
 
 
-def test_a_run_of_version_1_0_is_known_without_marks(tiny_run, tmp_path):
-    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    for path in tmp_path.rglob("*.png"):
-        Image.open(path).save(path)  # without the text
+@pytest.fixture
+def copied(tiny_run, tmp_path):
+    """A copy of a finished run, and a folder of somebody else's files beside it."""
+    shutil.copytree(tiny_run[0], tmp_path / "run")
+    for name in ("epoch_0001.png", "notes.txt", "step_000000001.npz"):
+        write(tmp_path / "elsewhere", name)
+    return tmp_path / "run", tmp_path / "elsewhere"
+
+
+def list_in(folder, *names):
+    with open(folder / MANIFEST, "a") as file:
+        file.writelines(f"{name}\n" for name in names)
+
+
+def test_a_moved_run_keeps_its_files(copied):
+    run, _ = copied
+    moved = run.with_name("moved")
+    run.rename(moved)
+    files = {*contents(moved)}
+    folder = RunFolder(moved)
+    folder.check()
+    unlisted = {name for name in files if name.startswith("exported_model/")
+                or name.endswith(MANIFEST)}
+    assert {path.relative_to(moved).as_posix() for path in folder.own_files()} == files - unlisted
+    folder.clear()
+    assert contents(moved) == {}
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.csv", "summary.json", "report.html"])
+def test_a_file_of_a_run_that_was_replaced_stays(copied, name):
+    run, _ = copied
+    write(run, name)
+    with pytest.raises(UserError, match=f"{name}: train_gan.py did not write this"):
+        RunFolder(run).check()
+    RunFolder(run).clear()
+    assert contents(run).keys() == {name}
+
+
+@pytest.mark.parametrize("name", ["../elsewhere/notes.txt", "generated_images/../../elsewhere/"
+                                  "notes.txt", "..", ".", "", "manifest.txt", "notes", "x\0y",
+                                  "sub/notes.txt", "/etc/hostname", "elsewhere", "link"])
+def test_a_forged_manifest_deletes_nothing_outside(copied, name):
+    run, elsewhere = copied
+    (run / "notes").mkdir()
+    write(run, "sub/notes.txt")
+    write(run, "notes/mine.txt")
+    (run / "link").symlink_to(elsewhere / "notes.txt")
+    before = contents(elsewhere)
+    list_in(run, name, str(elsewhere / "notes.txt"))
+    folder = RunFolder(run)
+    folder.check()
+    folder.clear()
+    assert contents(elsewhere) == before
+    assert (run / "sub/notes.txt").exists() and (run / "notes/mine.txt").exists()
+    assert (run / "link").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["generated_images", "checkpoints", "tensorboard",
+                                  "exported_model"])
+@pytest.mark.parametrize("content", ["files", "nothing", "another run"])
+def test_a_link_to_a_folder_of_others_is_refused(copied, tiny_run, name, content):
+    run, elsewhere = copied
+    shutil.rmtree(run / name)
+    if content == "nothing":
+        elsewhere = run.with_name("empty")
+        elsewhere.mkdir()
+    elif content == "another run":
+        elsewhere = run.with_name("other")
+        shutil.copytree(tiny_run[0], elsewhere)
+        for path in elsewhere.rglob("*"):
+            if path.name in (MANIFEST, "gan.json"):
+                path.write_text(path.read_text().replace(RunFolder(run).run, "0" * 32))
+        elsewhere /= name
+    else:
+        list_in(run, "notes.txt", "epoch_0001.png")
+    (run / name).symlink_to(elsewhere)
+    before = contents(elsewhere)
+    folder = RunFolder(run)
+    with pytest.raises(UserError, match=f"{name}.*: train_gan.py did not write this"):
+        folder.check()
+    with contextlib.suppress(UserError):
+        folder.claim(run / name / "step_000000009.npz")
+    RunFolder(run).clear()
+    assert contents(elsewhere) == before
+
+
+@pytest.mark.parametrize("name", ["history.csv", "report.html", "checkpoints/best.npz",
+                                  "generated_images/epoch_0009.png", "manifest.txt",
+                                  "checkpoints/manifest.txt"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_link_in_the_place_of_a_file_is_refused(copied, name, listed):
+    run, elsewhere = copied
+    path = run / name
+    path.unlink(missing_ok=True)
+    if listed and path.name != MANIFEST:
+        list_in(path.parent, path.name)
+    path.symlink_to(elsewhere / "notes.txt")
+    before = contents(elsewhere)
+    folder = RunFolder(run)
+    with pytest.raises(UserError, match=f"{name}: train_gan.py did not write this"):
+        folder.check()
+    with pytest.raises(UserError, match=f"{name}: train_gan.py did not write this"):
+        folder.claim(path)
+    assert contents(elsewhere) == before and path.is_symlink()
+
+
+def test_a_manifest_of_somebody_else_stays(tmp_path):
+    for text in ("notes\n", "# Run x wrote these files\n", " "):
+        (tmp_path / MANIFEST).write_text(text)
+        with pytest.raises(UserError, match="manifest.txt: train_gan.py did not write this"):
+            RunFolder(tmp_path).check()
+        with claimed(tmp_path / "training.gif"):
+            pass
+        assert (tmp_path / MANIFEST).read_text() == text and not is_listed(tmp_path / MANIFEST)
+
+
+def test_a_process_killed_while_it_listed_a_file_leaves_a_usable_manifest(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.claim(folder.config)  # killed before it was written
+    with open(tmp_path / MANIFEST, "a") as file:
+        file.write("history.c")  # killed while it was listed
+    (tmp_path / "history.c").write_text("mine")
     folder = RunFolder(tmp_path)
     folder.check()
-    folder.mark_pictures()
-    write(tmp_path, "generated_images/epoch_0009.png")  # not of the run
-    with pytest.raises(UserError, match="epoch_0009.png: train_gan.py did not write this"):
-        folder.check()
-    folder.clear()
-    assert contents(tmp_path / "generated_images").keys() == {"epoch_0009.png"}
+    assert folder.own_files() == [] and not folder.holds_run()
+    folder.claim(folder.history).write_text("ours")
+    folder.check()
+    assert RunFolder(tmp_path).own_files() == [folder.history]
+    RunFolder(tmp_path).clear()
+    assert contents(tmp_path) == {"history.c": b"mine"}
+
+
+def test_a_checkpoint_that_no_run_listed_is_not_rotated_away(tmp_path):
+    from tests.test_faults import checkpoint
+
+    folder = RunFolder(tmp_path)
+    for step in range(5, 9):
+        checkpoint(step).save(folder)
+        write(tmp_path, "checkpoints/step_000000001.npz")
+    assert {path.name for path in folder.checkpoints.iterdir()} == {
+        MANIFEST, "step_000000001.npz", "step_000000007.npz", "step_000000008.npz"}
 
 
 def test_a_folder_of_pictures_is_not_written_into(tiny_npz, tmp_path):

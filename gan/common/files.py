@@ -16,8 +16,7 @@ from gan.common.errors import UserError, describe_os_error, reading
 from gan.common.leftovers import PREFIX, own_prefix
 
 BINARY = getattr(os, "O_BINARY", 0)  # on Windows
-NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a FIFO that is opened for reading would never answer
-MAX_JSON_BYTES = 2**26
+MAX_OWN_BYTES = 2**26  # of what is read at once
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): this folder, swap
 
 
@@ -197,12 +196,31 @@ def read_json(path, what):
     Raises:
         UserError: when it cannot be read or is anything else.
     """
-    flags = os.O_RDONLY | NO_WAIT | BINARY
-    with reading(path, what), open(os.open(path, flags), encoding="utf-8") as file:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_JSON_BYTES:
-            raise ValueError("not a regular file of at most 64 MiB")
+    with reading(path, what), open(open_own(path, follow=True), encoding="utf-8") as file:
         return parse_json(file.read())
+
+
+def open_own(path, flags=os.O_RDONLY, follow=False):
+    """Open a small file of this program, without waiting for a FIFO.
+
+    Args:
+        path: the file.
+        flags: of `os.open`.
+        follow: whether to follow a link, which may lead to somebody else's file.
+
+    Returns:
+        A file descriptor.
+
+    Raises:
+        OSError: for a link, and for all but files of at most 64 MiB.
+    """
+    no_follow = 0 if follow else getattr(os, "O_NOFOLLOW", 0)
+    file = os.open(path, flags | no_follow | getattr(os, "O_NONBLOCK", 0) | BINARY, 0o666)
+    state = os.fstat(file)
+    if stat.S_ISREG(state.st_mode) and state.st_size <= MAX_OWN_BYTES:
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "not a regular file of at most 64 MiB")
 
 
 def parse_json(text):

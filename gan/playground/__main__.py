@@ -32,6 +32,7 @@ def main():
 
     from gan.playground.network import pack
     from gan.playground.page import write_page
+    from gan.run.manifest import claimed
     from gan.saved_generator import SavedGenerator
 
     saved = SavedGenerator(model)
@@ -46,7 +47,8 @@ def main():
     if len(page) > MOST_BYTES:
         raise UserError(f"--model: expected a generator whose page has at most "
                         f"{MOST_BYTES >> 20} MiB, got one of {len(page) >> 20} MiB")
-    write_text(output, page)
+    with claimed(output):
+        write_text(output, page)
     print(f"{output}: {len(page) / 1e6:.2f} MB, {'float16' if half else 'float32'} weights; "
           "open it in a browser")
     return 0

@@ -5,7 +5,6 @@
 """
 
 import dataclasses
-import os
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
@@ -23,6 +22,7 @@ def main():
     from gan.report.content import read_run
     from gan.report.page import page_of
     from gan.report.pictures import Embedded
+    from gan.run.manifest import claimed
 
     output = choose_output(options)
     runs = [read_run(path) for path in options.run]
@@ -31,7 +31,8 @@ def main():
     with reading(", ".join(options.run), "the files of a run"):
         page = page_of(runs, Embedded())
     remove_leftovers(output.parent)
-    write_text(output, page)
+    with claimed(output):
+        write_text(output, page)
     print(f"{printable(output)}: {output.stat().st_size / 1000:,.0f} kB")
     return 0
 
@@ -56,15 +57,14 @@ def choose_output(options):
         UserError: when a file lies there that may not be overwritten.
     """
     from gan.run.folder import RunFolder
-    from gan.run.ownership import is_own_file
+    from gan.run.manifest import is_listed
 
     if options.output:
         output = Path(options.output)
         refuse_existing(output, options.force, "--output")
         return output
     output = RunFolder(options.run[0]).report if len(options.run) == 1 else Path(COMPARISON)
-    own = os.path.lexists(output) and is_own_file(output)
-    refuse_existing(output, options.force or own, "--output")
+    refuse_existing(output, options.force or is_listed(output), "--output")
     return output
 
 

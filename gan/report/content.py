@@ -12,8 +12,7 @@ from gan.config import TrainConfig, check_saved
 from gan.evaluate.registry import METRICS
 from gan.metadata import read_metadata
 from gan.report.curves import NETWORKS, SCORES
-from gan.run.folder import RunFolder
-from gan.run.ownership import EPOCH_PICTURE
+from gan.run.folder import EPOCH_PICTURE, RunFolder
 
 RUNNING = "running"
 COLUMNS = {"epoch", "step", "seconds", "images_per_second", *NETWORKS, *SCORES}

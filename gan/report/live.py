@@ -47,7 +47,8 @@ class LiveReport:
             with self._phases("report"):
                 run = self._content(state, note) if state else dataclasses.replace(
                     read_run(self._folder.path), dataset=self._about["dataset"])
-                write_text(self._folder.report, page_of([run], self._embedded))
+                write_text(self._folder.claim(self._folder.report),
+                           page_of([run], self._embedded))
         except Exception as error:  # a page is no reason to lose hours of training
             self._warn(error)
         self._written = time.monotonic()

@@ -64,15 +64,15 @@ class Checkpoint:
         """Write the checkpoint and remove all but the newest two.
 
         Args:
-            folder: the checkpoint folder.
+            folder: `RunFolder`.
 
         Raises:
             UserError: when it cannot be written; earlier checkpoints stay.
         """
-        folder = Path(folder)
-        self.write(folder / f"step_{self.step:09d}.npz")
-        for path in list_checkpoints(folder)[KEEP:]:
-            path.unlink(missing_ok=True)
+        self.write(folder.claim(folder.checkpoints / f"step_{self.step:09d}.npz"))
+        for path in list_checkpoints(folder.checkpoints)[KEEP:]:
+            if folder.lists(path):
+                path.unlink(missing_ok=True)
 
     def write(self, path):
         """Write the checkpoint to a file, whole or not at all."""

@@ -5,18 +5,17 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shutil
-import stat
 import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import NO_WAIT, make_folder, write_text
+from gan.common.files import make_folder, make_folders, open_own, write_text
 from gan.common.leftovers import finish_replacements
-from gan.drawing.images import read_png, write_png
-from gan.metadata import METADATA
+from gan.metadata import METADATA, foreign_in_export, run_of
 from gan.run.checkpoint import BEST, list_checkpoints
-from gan.run.ownership import EPOCH_PICTURE, EVENTS, foreign_in_export, is_own_file
+from gan.run.manifest import MANIFEST, Manifest, in_the_way, new_run
 
 try:
     import fcntl
@@ -24,7 +23,8 @@ except ImportError:  # Windows has no flock; two runs in one folder go unnoticed
     fcntl = None
 
 LOCK = ".train_gan.lock"
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a link may lead to somebody else's file
+EVENTS = ".gan"  # how the names of event files end
+EPOCH_PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 
 
 class RunFolder:
@@ -48,28 +48,53 @@ class RunFolder:
         self.export = self.path / "exported_model"
         self.gif = self.path / "training.gif"
         self.tensorboard = self.path / "tensorboard"
+        self._subfolders = self.images, self.checkpoints, self.tensorboard
+        self._manifests = {}  # by folder
+        self._own_links = set()  # links to folders that this run wrote to
+
+    @property
+    def run(self):
+        """Random identifier of the run here, which its manifests and its export hold."""
+        root = self._manifest(self.path)
+        root.run = root.run or new_run()
+        return root.run
 
     def own_files(self):
-        """Return the existing files that a run wrote here, by name and content.
-
-        Pictures of version 1.0 bear no mark; where the real samples bear none,
-        beside other files of a run and not behind a link, their names are enough.
-        """
-        found = [path for path in self._candidates() if is_own_file(path)]
-        pictures = [*self._pictures(), self.loss_curves]
-        if found and not self.images.is_symlink() and self.real_samples not in found:
-            found += [path for path in pictures if path.is_file() and path not in found]
-        if self.gif.exists() and is_own_file(self.gif):
-            found.append(self.gif)
+        """Return the existing files that the manifests list."""
+        found = []
+        for folder in (self.path, *self._subfolders):
+            manifest = self._manifest(folder)
+            if self._is_own(folder):
+                found += [folder / name for name in manifest.names
+                          if manifest.lists(folder / name)]
         return found
 
-    def mark_pictures(self):
-        """Give the pictures of a run of version 1.0 the mark, so that it can be continued."""
-        unmarked = [path for path in self.own_files()
-                    if path.suffix == ".png" and not is_own_file(path)]
-        # The real samples last: until they bear the mark, the others need none.
-        for path in sorted(unmarked, key=lambda path: path == self.real_samples):
-            write_png(path, read_png(path))
+    def claim(self, path):
+        """List a file of the run that is about to be written.
+
+        Args:
+            path: in the run's folder, or in the folder of its pictures, checkpoints or events.
+
+        Returns:
+            The path.
+
+        Raises:
+            UserError: when a file lies there that the run did not write.
+        """
+        folder, manifest = path.parent, self._manifest(path.parent)
+        if not self._is_own(folder):
+            raise in_the_way(folder)
+        if os.path.lexists(path) and not manifest.lists(path):
+            raise in_the_way(path)
+        make_folders(folder)
+        self._manifest(self.path).begin(self.run)
+        manifest.begin(self.run)
+        manifest.add(path.name)
+        return path
+
+    def lists(self, path):
+        """Return whether a file of the run is in its manifest."""
+        return self._manifest(path.parent).lists(path)
 
     def holds_run(self):
         """Whether anything lies here that a run would be missed for.
@@ -79,38 +104,51 @@ class RunFolder:
         begun = {self.config, self.report, self.real_samples, self.images / "epoch_0000.png",
                  self.checkpoints / "step_000000000.npz"}
         begun |= {*self._events(), *self.images.glob("epoch_0000_step_*.png")}
-        own = self.own_files()
-        # A report alone is of a run elsewhere.
-        return (self._is_export() or own == [self.report]
-                or any(path not in begun for path in own))
+        return self._is_export() or any(path not in begun for path in self.own_files())
 
     def check(self):
         """Refuse a folder in which a run would get in the way of somebody else's files.
 
         Raises:
-            UserError: naming the first file that this project did not write and
-                that has the place or the name of one that a run writes.
+            UserError: naming the first file that no manifest lists and that has
+                the place or the name of one that a run writes.
         """
-        for path in (self.images, self.checkpoints, self.tensorboard):
-            if (path.exists() or path.is_symlink()) and not path.is_dir():
+        for path in self._subfolders:
+            if os.path.lexists(path) and not path.is_dir():
                 raise UserError(f"{path}: expected a folder or nothing, got a file or a broken "
                                 "link; move it, or choose another --outdir")
         own = set(self.own_files())
         fresh = not own and not self._is_export()
         theirs = [path for path in self._candidates(everything=fresh) if path not in own]
-        if self.export.exists() or self.export.is_symlink():
+        if os.path.lexists(self.export):
             theirs += [self.export] if not self.export.is_dir() else filter(
                 None, [foreign_in_export(self.export)])
         if theirs:
-            raise UserError(f"{theirs[0]}: train_gan.py did not write this and would get in its "
-                            "way; move it, or choose another --outdir")
+            raise in_the_way(theirs[0])
+        for path in (*self._subfolders, self.export):
+            if not self._is_own(path):
+                raise in_the_way(path)
+        for folder in {self.images, self.checkpoints, self.export.resolve().parent}:
+            finish_replacements(folder)
+
+    def _is_own(self, folder):
+        """Whether a folder of the run is no link, or one to a folder that this run wrote to."""
+        if folder == self.path or not folder.is_symlink():
+            return True
+        if folder not in self._own_links:
+            run = run_of(folder) if folder == self.export else self._manifest(folder).run
+            if not run or run != self._manifest(self.path).run:
+                return False
+            self._own_links.add(folder)
+        return True
+
+    def _manifest(self, folder):
+        if folder not in self._manifests:
+            self._manifests[folder] = Manifest(folder)
+        return self._manifests[folder]
 
     def _is_export(self):
         return (self.export / METADATA).is_file()
-
-    def _pictures(self):
-        return [path for path in sorted(self.images.glob("epoch_*.png"))
-                if EPOCH_PICTURE.fullmatch(path.name)] + [self.real_samples]
 
     def _events(self):
         return [path for path in self.tensorboard.glob("*")
@@ -122,13 +160,16 @@ class RunFolder:
         Args:
             everything: also other files in the folders that are a run's alone.
         """
+        pictures = [path for path in sorted(self.images.glob("epoch_*.png"))
+                    if everything or EPOCH_PICTURE.fullmatch(path.name)]
         names = [self.config, self.summary, self.history, self.loss_curves, self.report,
-                 *self._pictures(), *list_checkpoints(self.checkpoints), self.best, *self._events()]
+                 *pictures, self.real_samples, *list_checkpoints(self.checkpoints), self.best,
+                 *self._events()]
         if everything:
-            names += self.images.glob("epoch_*.png")
             names += [path for folder in (self.checkpoints, self.tensorboard)
-                      for path in sorted(folder.glob("*")) if not path.name.startswith(".")]
-        return [path for path in names if path.exists() or path.is_symlink()]
+                      for path in sorted(folder.glob("*"))
+                      if not path.name.startswith(".") and path.name != MANIFEST]
+        return [path for path in names if os.path.lexists(path)]
 
     @contextlib.contextmanager
     def locked(self):
@@ -145,11 +186,11 @@ class RunFolder:
         make_folder(self.path, "--outdir")
         lock = self._acquire()
         try:
-            export = Path(os.path.realpath(self.export))  # written beside it, if it is a link
-            for folder in {self.path, self.images, self.checkpoints, export.parent}:
-                finish_replacements(folder)
+            finish_replacements(self.path)
             yield
         finally:
+            with contextlib.suppress(UserError):  # the disk is full: names will do
+                self._manifest(self.path).seal()
             with contextlib.suppress(OSError):  # the folder may be gone or full
                 (self.path / LOCK).unlink()
             os.close(lock)
@@ -161,15 +202,15 @@ class RunFolder:
         path = self.path / LOCK
         while True:
             try:
-                lock = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW | NO_WAIT, 0o666)
+                lock = open_own(path, os.O_RDWR | os.O_CREAT)
             except OSError as error:
                 if os.path.lexists(path):  # a link, a folder, another user's
-                    raise _not_a_lock(path) from error
+                    raise in_the_way(path) from error
                 raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
             owner = _owner_in(lock)
             if owner is None:
                 os.close(lock)
-                raise _not_a_lock(path)
+                raise in_the_way(path)
             try:
                 if fcntl:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,7 +237,7 @@ class RunFolder:
     def training_process(self):
         """Return the number of the process that says it trains here; None if none does."""
         try:
-            lock = os.open(self.path / LOCK, os.O_RDONLY | NO_FOLLOW | NO_WAIT)
+            lock = open_own(self.path / LOCK)
         except OSError:
             return None
         try:
@@ -212,10 +253,11 @@ class RunFolder:
             changes: list of dict, the options that were changed on resuming.
         """
         changed = {"changes": changes} if changes else {}
-        write_text(self.config, json.dumps(dataclasses.asdict(config) | changed, indent=2) + "\n")
+        options = json.dumps(dataclasses.asdict(config) | changed, indent=2)
+        write_text(self.claim(self.config), options + "\n")
 
     def clear(self):
-        """Delete the run that lies here; other files stay.
+        """Delete the files that the manifests list, then the manifests; other files stay.
 
         Raises:
             UserError: naming what cannot be removed.
@@ -223,25 +265,23 @@ class RunFolder:
         try:
             for path in self.own_files():
                 path.unlink()
-            if self._is_export() and foreign_in_export(self.export) is None:
+            if self._is_export() and self._is_own(self.export) and (
+                    foreign_in_export(self.export) is None):
                 target = self.export.resolve()
                 shutil.rmtree(target)
                 if self.export.is_symlink():  # a link stays one
                     target.mkdir()
+            for folder in (*self._subfolders, self.path):
+                if self._is_own(folder):
+                    self._manifest(folder).delete()
         except OSError as error:
             raise UserError(f"--overwrite: cannot remove {error.filename}: "
                             f"{describe_os_error(error)}") from error
 
 
-def _not_a_lock(path):
-    return UserError(f"{path}: train_gan.py did not write this and would get in its way; "
-                     "move it, or choose another --outdir")
-
-
 def _owner_in(lock):
     """Return the process number in an open lock, "" in an empty one, None if it is no lock."""
-    state = os.fstat(lock)
-    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:  # also by another name
+    if os.fstat(lock).st_nlink > 1:  # it has another name elsewhere
         return None
     owner = os.read(lock, 32)
     return owner.decode() if owner.isdigit() or not owner else None
