@@ -1,23 +1,38 @@
-"""The epoch loop: train, draw, note, save."""
+"""Epoch loop of a run: train, draw, log and save; at the end export, measure and judge."""
 
 import contextlib
-import gc
+import dataclasses
 import sys
 import time
 
 import numpy as np
 
+from gan.common.command_line import say
 from gan.common.device import hidden_messages
-from gan.common.errors import UserError
+from gan.common.errors import UserError, reading
 from gan.drawing import images
+from gan.drawing.sample_grids import pictures_of
+from gan.evaluate.equilibrium import has_log_odds
 from gan.evaluate.evaluator import Drawn
-from gan.evaluate.registry import distance_of
+from gan.evaluate.registry import distance_of, summary_lines
+from gan.export import add_metadata, export_generator
+from gan.report.live import LiveReport
+from gan.run.board import Board
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.curves import LiveCurves
-from gan.run.history import AUGMENTATION, CHANGED, metrics_in
-from gan.run.progress import in_calls
+from gan.run.history import AUGMENTATION, CHANGED, History, metrics_in
+from gan.run.progress import Progress, in_calls
+from gan.run.summary import (
+    circumstances,
+    continuation,
+    print_summary,
+    summary_of,
+    write_summary,
+)
+from gan.run.verdict import diverged, verdict_of
 from gan.training import GRADIENTS, MEASURES
 
+EXIT_DIVERGED = 1
 FIRST_PICTURE = 4  # steps, before which nothing but noise is to be seen
 LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1
 
@@ -26,47 +41,48 @@ class DivergedError(Exception):
     """A quantity is no longer a number; the message names it and the step."""
 
 
-def best_row(rows):
-    """Return the first row of the history nearest to the data; None if none was measured."""
-    measured = [row for row in rows if distance_of(row) is not None]
-    return min(measured, key=distance_of, default=None)
-
-
-def early_steps(end):
-    """Return the steps before `end`, √2 times as far each, at which most of the change is seen."""
-    steps, step = [], float(FIRST_PICTURE)
-    while round(step) < end:
-        steps.append(round(step))
-        step *= 2**0.5
-    return steps
-
-
 class Loop:
     """Advances a run to its last epoch and writes what each epoch leaves."""
 
-    def __init__(self, trainer, sampler, dataset, folder, history, progress, board, pictures,
-                 evaluator, phases, report):
+    def __init__(self, trainer, sampler, dataset, device, folder, phases, checkpoint=None,
+                 changes=None):
         """
         Args:
             trainer: `Trainer`.
             sampler: `Sampler` of the EMA generator.
             dataset: `Dataset` or `PointDataset` that is learned.
+            device: `Device` that computes.
             folder: `RunFolder`, locked.
-            history: `History`.
-            progress: `Progress`.
-            board: `Board`.
-            pictures: what draws the epoch pictures, see `gan.drawing.sample_grids`.
-            evaluator: an `Evaluator` of the samples.
             phases: `Phases`.
-            report: `LiveReport`.
+            checkpoint: `Checkpoint` that the trainer's state is from, or None.
+            changes: dict of option → (before, now), what the resumed run changes.
         """
-        self.config, self.trainer, self.state = trainer.config, trainer, trainer.state
-        self.sampler, self.dataset, self.folder = sampler, dataset, folder
-        self.history, self.progress, self.board = history, progress, board
-        self.pictures, self.evaluator = pictures, evaluator
-        self.phases, self.report = phases, report
-        self.curves = LiveCurves(folder, history, self.config, phases)
+        self.config = config = trainer.config
+        self.trainer, self.state, self.sampler = trainer, trainer.state, sampler
+        self.dataset, self.device, self.folder, self.phases = dataset, device, folder, phases
         self._tracing = True  # until the first call of the train step
+
+        with reading(folder.checkpoints, "a checkpoint of this version"):
+            self.history = History(checkpoint.history if checkpoint else None)
+        self.history.note_changes(int(self.state.step), changes or {})
+        folder.write_config(config, self.history.changes)
+        self.pictures = pictures_of(dataset, sampler, self.state.discriminator,
+                                    config.num_samples, has_log_odds(config.loss))
+        images.write_png(folder.claim(folder.real_samples), self.pictures.real())
+
+        self.evaluator = sampler.kind.evaluator(
+            dataset, "trained" if config.metrics_interval else "auto")
+        self.progress = Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
+                                 int(self.state.step), unit=sampler.kind.unit,
+                                 log_odds=has_log_odds(config.loss))
+        self.board = Board(folder if config.tensorboard else None)
+        self.curves = LiveCurves(folder, self.history, config, phases)
+        self.report = LiveReport(folder, config, self.history, phases, {
+            **circumstances(device), "dataset": {
+                "name": dataset.name, "samples": len(dataset.samples),
+                "shape": dataset.sample_shape, "classes": dataset.class_names}})
+        if checkpoint and checkpoint.config != dataclasses.asdict(config):
+            self.save()  # so that what was changed is in force when this process is killed
 
     def run(self, stop):
         """Train until the last epoch is done or `stop` is requested.
@@ -78,34 +94,98 @@ class Loop:
             True when the last epoch is done.
 
         Raises:
-            DivergedError: when a loss or gradient is not finite; the last
-                checkpoint stays.
+            DivergedError: when a loss, score or gradient is not finite; the last checkpoint
+                stays.
         """
-        feed = self.trainer.feed
-        step, per_epoch = int(self.state.step), feed.steps_per_epoch
+        try:
+            return self._run(stop)
+        finally:
+            self.progress.close()
+
+    def _run(self, stop):
+        config, state, feed = self.config, self.state, self.trainer.feed
+        per_epoch, step = feed.steps_per_epoch, int(state.step)
+
+        # The untrained generator, as epoch 0.
         if step == 0:
-            self._picture(0)
+            self._draw(0)
             self.save()
         elif self.history.rows and self.history.rows[-1]["step"] == step:
             self._keep_best()  # --keep-best may be new
         self.report.write()
-        gc.freeze()  # what is there stays, and need not be searched again below
-        for epoch in range(step // per_epoch + 1, self.config.epochs + 1):
-            begun = int(self.state.step)
-            drawn = [at for at in self._early_steps(epoch) if at > begun]
-            batches = feed.epoch_batches(epoch)[begun - (epoch - 1) * per_epoch :]
-            for part in np.split(batches, [at - begun for at in drawn]):
-                if not self._train_part(epoch, part, drawn, stop):
-                    return False
-            last = epoch == self.config.epochs
-            self._finish_epoch(epoch, last)
-            gc.collect()  # the plots' parts refer to each other, and would pile up
-            stopped = stop.requested
-            if last or stopped or epoch % self.config.checkpoint_interval == 0:
+
+        for epoch in range(step // per_epoch + 1, config.epochs + 1):
+            # Train. Calls of half a second let the bar move and a wish to stop be heeded.
+            begun, end = int(state.step), epoch * per_epoch
+            early = early_steps(per_epoch) if epoch == 1 and not config.simulated else []
+            early = [step for step in early if step > begun]
+            batches = feed.epoch_batches(epoch)[begun - end :]
+            for part in np.split(batches, [step - begun for step in early]):
+                for call in in_calls(part):
+                    self._train(epoch, call)
+                    step = int(state.step)
+                    if step in early:  # before a checkpoint of this step, which would skip it
+                        self._draw(0, step)
+                    if stop.requested and step < end:
+                        self.save()
+                        return False
+
+            # Log the epoch. The last one is measured when all is saved and exported.
+            last, stopped = epoch == config.epochs, stop.requested
+            row = self.history.finish_epoch(epoch, end, config.batch_size)
+            if state.augmentation is not None:
+                row[AUGMENTATION] = float(state.augmentation)
+            if config.metrics_interval and epoch % config.metrics_interval == 0 and not last:
+                row |= self._measure()
+                self._keep_best()
+            self.progress.epoch_line(row)
+            self.board.scalars({name: row[name] for name in row if name not in ("epoch", CHANGED)},
+                               epoch)
+
+            # Draw and save. The last epoch's curves are drawn when it is measured.
+            if last or epoch % config.sample_interval == 0:
+                self._draw(epoch)
+            self.history.write_csv(self.folder.claim(self.folder.history))
+            if not last:
+                self.curves.draw()
+            self.report.write(at_once=last)
+            if last or stopped or epoch % config.checkpoint_interval == 0:
                 self.save()
             if stopped:
                 return last
         return True
+
+    def finish(self, finished):
+        """Export the generator, measure it, judge the run and say what came out.
+
+        Args:
+            finished: whether the last epoch is done.
+        """
+        config, folder, rows = self.config, self.folder, self.history.rows
+
+        # Export first: measuring takes longer, and may be interrupted.
+        self._export()
+        say("measuring", f"{self.evaluator.count:,} generated {self.evaluator.samples}")
+        metrics = self._last_metrics() if finished else self._measure()
+        self.curves.draw(at_once=True)
+        verdict = None
+        if rows:
+            now = rows[-1] | metrics | {"step": int(self.state.step),
+                                        "steps_per_epoch": self.trainer.feed.steps_per_epoch}
+            verdict = verdict_of([*rows[:-1], now], self.evaluator.real(), config)
+
+        # With --keep-best an earlier generator may be the one to export.
+        if best := self._restore_best():
+            metrics = metrics_in(best)
+            self._export(best)
+        add_metadata(folder.export, {"metrics": metrics, "features": self.evaluator.features()})
+
+        summary = summary_of(self, metrics, verdict, finished, self.device)
+        write_summary(folder.claim(folder.summary), summary)
+        if best:
+            say("exported", f"epoch {best['epoch']}, the best of those that were measured")
+        print_summary(summary, summary_lines(metrics, self.evaluator), config, folder)
+        self.report.write(state=None)
 
     def save(self):
         """Write a checkpoint of the run as it is now."""
@@ -117,21 +197,50 @@ class Loop:
         return take_checkpoint(self.state, self.sampler.conditioning, self.config,
                                self.dataset.fingerprint, self.history)
 
-    def metrics(self, finished):
-        """Measure the generator as it is now.
+    def report_divergence(self, error):
+        """Say what became of a run that was stopped by itself; returns the exit code."""
+        verdict = diverged(error)
+        print(f"train_gan.py: stopped, the last checkpoint is kept; {verdict}", file=sys.stderr)
+        self.report.write("diverged", str(verdict))
+        self.curves.draw(at_once=True)
+        return EXIT_DIVERGED
 
-        At the end of a run that becomes part of the history's last row; what a
-        process measured that this one continues is not measured again.
+    def report_interrupt(self):
+        """Say that the run was interrupted and how to go on."""
+        self.report.write("interrupted")
+        print(f"interrupted at step {int(self.state.step):,}; saved. To continue:\n"
+              f"  {continuation(self.folder, self.config.devices)}", flush=True)
+        self.curves.draw(at_once=True)
 
-        Args:
-            finished: whether the last epoch is done.
+    def _train(self, epoch, batches):
+        began = time.perf_counter()
+        # While it traces the first call, TensorFlow before 2.21 writes that its remapper failed.
+        quiet = self._tracing and not self.config.verbose
+        self._tracing = False
+        with self.phases("training"), hidden_messages() if quiet else contextlib.nullcontext():
+            measures = np.array(self.trainer.train(batches))
+        seconds = time.perf_counter() - began
+        measures = checked(measures, int(self.state.step), self.state.loss_scale())
+        self.history.add_steps(measures, seconds)
+        self.progress.update(epoch, measures)
 
-        Returns:
-            dict of name → number, without those that could not be computed.
-        """
-        if not finished:  # an uninterrupted run would not measure here
-            self.curves.draw(at_once=True)
-            return self._measure()
+    def _draw(self, epoch, step=None):
+        """Write the sample grid after an epoch, or after a step of the first one."""
+        with self.phases("pictures"):
+            picture = self.pictures.draw()
+            path = images.epoch_picture(self.folder.images, epoch, step)
+            images.write_png(self.folder.claim(path), picture)
+            if step is None:  # what TensorBoard shows is counted in epochs
+                self.board.image("generated", picture, epoch)
+
+    def _measure(self):
+        with self.phases("metrics"):
+            self.history.compare_in(self.evaluator.features()["kind"])
+            return self.evaluator.measure(Drawn(self.sampler.draw, self.evaluator.count,
+                                                shape=self.dataset.sample_shape))
+
+    def _last_metrics(self):
+        """Measure the last epoch, unless a process did that this one continues."""
         last = self.history.rows[-1]
         self.history.compare_in(self.evaluator.features()["kind"])
         if not metrics_in(last):
@@ -139,16 +248,39 @@ class Loop:
             self.board.scalars(metrics_in(last), last["epoch"])
             self._keep_best()
             self.history.write_csv(self.folder.claim(self.folder.history))
-            self.curves.draw(at_once=True)
             self.save()
         return metrics_in(last)
 
-    def restore_best(self):
+    def _export(self, row=None):
+        """Write the SavedModel of the EMA generator, of an earlier epoch if a row is given."""
+        dataset = self.dataset
+        with self.phases("export"):
+            self.folder.check()
+            export_generator(self.folder.export, self.state.average, self.sampler, {
+                "run": self.folder.run,
+                "dataset": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "sample_shape": list(dataset.sample_shape),
+                "extent": dataset.extent,
+                "latent_dim": self.config.latent_dim,
+                "class_names": list(dataset.class_names),
+                "epochs": row["epoch"] if row else len(self.history.rows),
+                "steps": row["step"] if row else int(self.state.step),
+                "metrics": {},
+                "config": dataclasses.asdict(self.config),
+            })
+
+    def _keep_best(self):
+        rows = self.history.rows
+        if self.config.keep_best and rows and best_row(rows) is rows[-1]:
+            self.checkpoint().write(self.folder.claim(self.folder.best))
+
+    def _restore_best(self):
         """Set the EMA generator to the best measured epoch's, with `--keep-best`.
 
         Returns:
-            That epoch's row of the history; None if it is as it is now, or if
-            the best one was not kept.
+            That epoch's row of the history; None if it is as it is now, or if the best one
+            was not kept.
         """
         row = best_row(self.history.rows)
         if not self.config.keep_best or row is None or row["step"] == int(self.state.step):
@@ -166,92 +298,44 @@ class Loop:
         assign_variables(average, {name: saved.variables[name] for name in average})
         return row
 
-    def _keep_best(self):
-        rows = self.history.rows
-        if self.config.keep_best and rows and best_row(rows) is rows[-1]:
-            self.checkpoint().write(self.folder.claim(self.folder.best))
 
-    def _train_part(self, epoch, batches, drawn, stop):
-        """Train on a part of an epoch; returns False if the run was stopped in it.
+def checked(measures, step, loss_scale=None):
+    """Return the measures of some steps, with those that a skipped step lacks as 0.
 
-        Args:
-            epoch: its number.
-            batches: array [steps, batch], up to a picture or the epoch's end.
-            drawn: list of the steps at which there is a picture within the epoch.
-            stop: `StopRequest`.
-        """
-        for call in in_calls(batches):
-            self._train(epoch, call)
-            step = int(self.state.step)
-            if step in drawn:  # before a checkpoint of this step, which would pass it over
-                self._picture(epoch - 1, step)
-            if stop.requested and step < epoch * self.trainer.feed.steps_per_epoch:
-                self.save()
-                return False
-        return True
+    Args:
+        measures: float32 [steps, len(MEASURES)].
+        step: int, the last of these steps.
+        loss_scale: of float16, or None.
 
-    def _early_steps(self, epoch):
-        """Steps within an epoch at which there is a picture: of images, in the first one."""
-        early = epoch == 1 and not self.config.simulated
-        return early_steps(self.trainer.feed.steps_per_epoch) if early else []
+    Raises:
+        DivergedError: for what is not a number, or a loss scale without end.
+    """
+    wrong = ~np.isfinite(measures)
+    if loss_scale is not None:
+        # An overflow of float16 skips the step and halves the scale: no defect.
+        measures = measures.copy()
+        measures[:, GRADIENTS][wrong[:, GRADIENTS]] = 0
+        wrong[:, GRADIENTS] = False
+        if loss_scale < LEAST_SCALE:
+            raise DivergedError(f"the loss scale fell to {loss_scale:g} by step {step}, as every "
+                                "gradient overflows float16")
+    if wrong.any():
+        first, column = np.argwhere(wrong)[0]
+        raise DivergedError(f"{MEASURES[column]} became {measures[first, column]} at step "
+                            f"{step - len(measures) + int(first) + 1}")
+    return measures
 
-    def _train(self, epoch, batches):
-        began = time.perf_counter()
-        # While it traces the first call, TensorFlow before 2.21 writes that its remapper failed.
-        quiet = self._tracing and not self.config.verbose
-        self._tracing = False
-        with self.phases("training"), hidden_messages() if quiet else contextlib.nullcontext():
-            measures = np.array(self.trainer.train(batches))
-        seconds = time.perf_counter() - began
-        self._check(measures)
-        self.history.add_steps(measures, seconds)
-        self.progress.update(epoch, measures)
 
-    def _check(self, measures):
-        """Raise a `DivergedError` for what is not a number, or a loss scale without end."""
-        step, wrong = int(self.state.step), ~np.isfinite(measures)
-        scale = self.state.loss_scale()
-        if scale is not None:
-            # An overflow of float16 skips the step and halves the scale: no defect.
-            measures[:, GRADIENTS][wrong[:, GRADIENTS]] = 0
-            wrong[:, GRADIENTS] = False
-            if scale < LEAST_SCALE:
-                raise DivergedError(f"the loss scale fell to {scale:g} by step {step}, as every "
-                                    "gradient overflows float16")
-        if wrong.any():
-            first, column = np.argwhere(wrong)[0]
-            raise DivergedError(f"{MEASURES[column]} became {measures[first, column]} at step "
-                                f"{step - len(measures) + int(first) + 1}")
+def early_steps(end):
+    """Return the steps before `end` with a sample grid, each √2 times as far as the last."""
+    steps, step = [], float(FIRST_PICTURE)
+    while round(step) < end:
+        steps.append(round(step))
+        step *= 2**0.5
+    return steps
 
-    def _finish_epoch(self, epoch, last):
-        config = self.config
-        row = self.history.finish_epoch(epoch, int(self.state.step), config.batch_size)
-        if self.state.augmentation is not None:
-            row[AUGMENTATION] = float(self.state.augmentation)
-        # The last epoch is measured when all is saved and exported.
-        if config.metrics_interval and epoch % config.metrics_interval == 0 and not last:
-            row |= self._measure()
-            self._keep_best()
-        self.progress.epoch_line(row)
-        self.board.scalars({name: row[name] for name in row if name not in ("epoch", CHANGED)},
-                           epoch)
-        if epoch % config.sample_interval == 0 or last:
-            self._picture(epoch)
-        self.history.write_csv(self.folder.claim(self.folder.history))
-        if not last:  # the last epoch's curves are drawn when it is measured
-            self.curves.draw()
-        self.report.write(at_once=last)
 
-    def _measure(self):
-        with self.phases("metrics"):
-            self.history.compare_in(self.evaluator.features()["kind"])
-            return self.evaluator.measure(Drawn(self.sampler.draw, self.evaluator.count,
-                                                shape=self.dataset.sample_shape))
-
-    def _picture(self, epoch, step=None):
-        with self.phases("pictures"):
-            picture = self.pictures.draw()
-            path = images.epoch_picture(self.folder.images, epoch, step)
-            images.write_png(self.folder.claim(path), picture)
-            if step is None:  # what TensorBoard shows is counted in epochs
-                self.board.image("generated", picture, epoch)
+def best_row(rows):
+    """Return the first row of the history nearest to the data; None if none was measured."""
+    measured = [row for row in rows if distance_of(row) is not None]
+    return min(measured, key=distance_of, default=None)

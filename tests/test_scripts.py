@@ -179,7 +179,7 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, t
         assert process.returncode == -number
     else:
         assert process.returncode == 128 + number, errors
-        assert f"saved. To continue: python {ROOT / 'train_gan.py'} --resume" in output
+        assert f"saved. To continue:\n  python {ROOT / 'train_gan.py'} --resume\n" in output
         assert errors == ""
     done = run_script("train_gan.py", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

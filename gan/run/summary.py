@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 from gan import __version__
+from gan.common.command_line import say
 from gan.common.errors import printable
 from gan.common.files import write_text
+from gan.data.messages import counted
 
 
 def summary_of(loop, metrics, verdict, finished, device):
@@ -76,22 +78,24 @@ def print_summary(summary, quality, config, folder):
         config: `TrainConfig`.
         folder: `RunFolder`.
     """
-    print(f"trained {summary['epochs']} of {config.epochs} epochs, {summary['steps']:,} steps; "
+    print("" if summary["finished"] else "time is up: ", end="")
+    print(f"trained {summary['epochs']} of {counted(config.epochs, 'epoch')}, "
+          f"{counted(summary['steps'], 'step')}; "
           f"{summary['seconds']['whole process']:.0f} s in all")
     if summary["losses"]:
-        print("losses      discriminator {discriminator_loss:.3f}, generator {generator_loss:.3f} "
-              "(mean of the last epoch)".format(**summary["losses"]))
+        say("losses", "discriminator {discriminator_loss:.3f}, generator {generator_loss:.3f} "
+            "(mean of the last epoch)".format(**summary["losses"]))
     for heading, text in quality:
-        print(f"{heading:11} {text}")
+        say(heading, text)
     if summary["verdict"]:
-        print(f"verdict     {summary['verdict']['text']}")
+        say("verdict", summary["verdict"]["text"])
     written = [("pictures", folder.images), ("history", folder.history),
                ("curves", folder.loss_curves), ("summary", folder.summary),
                ("report", folder.report),
                ("checkpoint", folder.checkpoints), ("generator", folder.export)]
     for name, path in written:
         if path.exists():
-            print(f"{name:11} {printable(path)}")
+            say(name, printable(path))
     print("\nnext:")
     grid = "" if config.simulated else " --grid 8x8"
     print(f"  {command('generate.py', folder, '--model')}{grid}")

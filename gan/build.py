@@ -1,0 +1,131 @@
+"""The parts of a run, built as its configuration says: data, device and networks."""
+
+import os
+from pathlib import Path
+
+from gan.common.command_line import say
+from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
+from gan.common.errors import UserError, printable
+from gan.data.datasets import load_dataset
+from gan.data.messages import counted
+
+
+def count_devices(config, cluster):
+    """Return over how many devices each batch is split."""
+    if cluster:
+        return cluster.world_size
+    if config.devices != "auto":
+        return config.devices
+    import_tensorflow(config.verbose)
+    return max(1, count_gpus())
+
+
+def load_data(config, checkpoint=None):
+    """Load the data set; after a checkpoint it must be the one of the run.
+
+    Args:
+        config: `TrainConfig`.
+        checkpoint: `Checkpoint` that is resumed, or None.
+
+    Raises:
+        UserError: naming the option.
+    """
+    source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
+    if checkpoint and not config.named and not os.path.lexists(source):
+        raise UserError(f"--resume: the run's data are not at {config.dataset} any more; if they "
+                        "moved, give their new place with --dataset")
+    if not config.named and source.is_dir() and source in (outdir, *outdir.parents):
+        raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
+                        f"the next run would take its pictures for data, got: {config.outdir}")
+    resizable = checkpoint is None or source.is_dir()
+    size = (config.image_size, config.channels) if resizable else (None, None)
+    dataset = load_dataset(config.dataset, *size, config.skip_broken, config.fit)
+
+    count, shape = len(dataset.samples), " x ".join(map(str, dataset.sample_shape))
+    parts = [f"{count:,} points" if config.simulated else f"{count:,} images of {shape}",
+             f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"]
+    if getattr(dataset, "test_images", None) is not None:
+        parts.append(counted(len(dataset.test_images), "test image"))
+    say("data", f"{printable(dataset.name)}: {', '.join(parts)}")
+    if checkpoint and checkpoint.dataset != dataset.fingerprint:
+        raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run was "
+                        f"begun with: their fingerprint is {dataset.fingerprint}, expected "
+                        f"{checkpoint.dataset}")
+    return dataset
+
+
+def start_device(config, checkpoint=None, cluster=None):
+    """Start TensorFlow; returns the `Device` that the networks run on.
+
+    Args:
+        config, checkpoint: as for `load_data`.
+        cluster: `Cluster` of the processes that train the run, or None.
+    """
+    import_tensorflow(config.verbose)
+    device = find_device(config.mixed_precision, config.device,
+                         1 if cluster else config.devices, cluster.local_rank if cluster else 0)
+    if checkpoint:
+        return device._replace(why="as the run was begun")
+    if config.simulated and config.mixed_precision == "off":
+        return device._replace(why="points are fast enough")
+    return device
+
+
+def build_networks(config, dataset, device, checkpoint=None, cluster=None):
+    """Build the networks and what feeds them, in the checkpoint's state if there is one.
+
+    Args:
+        config: a complete `TrainConfig`.
+        dataset: `Dataset` or `PointDataset`.
+        device: `Device`.
+        checkpoint, cluster: as for `start_device`.
+
+    Returns:
+        `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
+    """
+    from gan.data.conditions import Conditioning
+    from gan.data.sharded_conditions import conditions_of
+    from gan.distributed.cluster import Leader
+    from gan.distributed.replica import replicas_on
+    from gan.run.checkpoint import assign_variables, differences
+    from gan.training import build_trainer
+
+    # What each sample is conditioned on.
+    if checkpoint:
+        conditioning = Conditioning.from_arrays(checkpoint.conditions, len(dataset.samples))
+    else:
+        conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
+    say("condition", conditioning.describe())
+
+    # One trainer for each device of this process.
+    replicas = replicas_on(device.names, cluster)
+    sharing = cluster.local_size if cluster else len(replicas)
+    size = dataset.samples.nbytes
+    streamed = dataset.streamed or size > config.memory_share * memory_bytes() / sharing
+    trainer, sampler = build_trainer(config, dataset, conditioning, config.policy, streamed,
+                                     replicas)
+    state = trainer.state
+    if checkpoint:
+        assign_variables(state.variables(), checkpoint.variables)
+
+    # What came of the options.
+    count = cluster.world_size if cluster else len(replicas)
+    say("device", device.name + (f", one of {count} replicas" if count > 1 else ""))
+    if checkpoint and (other := differences(checkpoint)):
+        say("note", "the bits may differ from those of an uninterrupted run: " + printable(other))
+    say("precision", f"{config.policy} ({device.why})")
+    if streamed:
+        say("images", f"{size / 2**30:.2g} GiB, read from the disk while training")
+    say("networks", f"{config.arch}, {counted(config.base_channels, 'channel')} next to the image: "
+        f"generator {state.generator.count_params():,} parameters, "
+        f"discriminator {state.discriminator.count_params():,}")
+    if state.background:
+        say("background", "generated images are kept clean of traces fainter than "
+            f"{state.background.contrast:.0f} of 255")
+    steps, done = config.epochs * trainer.feed.steps_per_epoch, int(state.step)
+    say("plan", f"{counted(config.epochs, 'epoch')}, {counted(steps, 'step')} of "
+        f"{config.batch_size} {sampler.kind.name}" + (f", {done:,} of them done" if done else ""))
+    if cluster and not cluster.rank:
+        trainer = Leader(trainer, cluster)
+    return trainer, sampler
