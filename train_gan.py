@@ -28,7 +28,7 @@ def main(argv=None):
     config, given = TrainConfig.from_args(argv)
 
     from gan.build import count_devices
-    from gan.distributed.cluster import END, joined
+    from gan.distributed.cluster import joined
     from gan.run.folder import RunFolder
 
     with joined(config) as cluster:
@@ -42,7 +42,7 @@ def main(argv=None):
         with contextlib.nullcontext() if config.dry_run else folder.locked():
             code = train(config, given | {"devices"}, folder, phases, cluster)
         if cluster:
-            cluster.tell(END, str(code).encode())
+            cluster.send(b"")  # that is all
         return code
 
 
@@ -82,7 +82,6 @@ def train(config, given, folder, phases, cluster=None):
         print("dry run: everything fits; nothing was trained or written")
         return 0
 
-    from gan.distributed.cluster import ORDER
     from gan.loop import DivergedError, Loop
     from gan.run.signals import StopRequest
 
@@ -92,7 +91,7 @@ def train(config, given, folder, phases, cluster=None):
     with StopRequest(phases.deadline(config.max_minutes)) as stop:
         loop = Loop(trainer, sampler, dataset, device, folder, phases, checkpoint, changes)
         if cluster:
-            cluster.tell(ORDER, loop.checkpoint().to_bytes())
+            cluster.send(loop.checkpoint().to_bytes())
         try:
             finished = loop.run(stop)
         except DivergedError as error:
@@ -127,7 +126,7 @@ def resume(config, given, folder):
 
 
 def work(config, given, phases, cluster):
-    """Train in the state and at the orders of the chief; returns the exit code that it gives.
+    """Train in the state and at the orders of the chief.
 
     Nothing is written or printed, and nothing but the data need lie here.
 
@@ -136,22 +135,22 @@ def work(config, given, phases, cluster):
         cluster: `Cluster`; this process is not its chief.
     """
     from gan.build import build_networks, load_data, start_device
-    from gan.distributed.cluster import RunEnded, follow
+    from gan.distributed.cluster import follow
     from gan.run.checkpoint import load_checkpoint
     from gan.run.signals import StopRequest
 
-    try:
-        checkpoint = load_checkpoint(io.BytesIO(cluster.order()))
-        config = config.following(checkpoint.config, given)
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            dataset = load_data(config, checkpoint)
-            device = start_device(config, checkpoint, cluster)
-            config = config.for_data(dataset, device)
-            trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
-        with StopRequest(phases.deadline(config.max_minutes)) as stop:
-            follow(trainer, stop, cluster)
-    except RunEnded as end:
-        return end.args[0]
+    content, = cluster.receive(forever=True)
+    if not content:  # a dry run
+        return
+    checkpoint = load_checkpoint(io.BytesIO(content))
+    config = config.following(checkpoint.config, given)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        dataset = load_data(config, checkpoint)
+        device = start_device(config, checkpoint, cluster)
+        config = config.for_data(dataset, device)
+        trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
+    with StopRequest(phases.deadline(config.max_minutes)) as stop:
+        follow(trainer, stop, cluster)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""What the benchmarks share."""
+"""What the benchmarks share: options, the report, and a trainer built from a command line."""
 
 import argparse
 import json
 import os
 import platform
 import sys
-import threading
 import time
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -15,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 def parser(text):
     """Return a parser with the option that every benchmark has."""
-    found = argparse.ArgumentParser(description=text)
+    found = argparse.ArgumentParser(description=text.split("\n")[0])
     found.add_argument("--json", type=Path, help="write the figures to this file")
     return found
 
@@ -31,33 +32,51 @@ def machine():
             f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
 
 
-def watch_memory():
-    """Watch the private (anonymous) memory of this process from now on.
-
-    Returns:
-        dict whose "bytes" are the most that there were so far.
-    """
-    peak = {"bytes": 0}
-
-    def watch():
-        while True:
-            for line in Path("/proc/self/status").read_text().splitlines():
-                if line.startswith("RssAnon"):
-                    peak["bytes"] = max(peak["bytes"], 1024 * int(line.split()[1]))
-            time.sleep(0.02)
-
-    threading.Thread(target=watch, daemon=True).start()
-    return peak
-
-
 def report(title, columns, rows, options, **more):
     """Print a Markdown table and write the figures as JSON if asked to."""
     print(f"\n{title}\n")
-    print("| " + " | ".join(columns) + " |")
-    print("|" + " --- |" * len(columns))
-    for row in rows:
+    for row in [columns, ["---"] * len(columns), *rows]:
         print("| " + " | ".join(str(cell) for cell in row) + " |")
     print(flush=True)
     if options.json:
         figures = {"title": title, "columns": columns, "rows": rows, **more}
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def build(dataset, arguments, policy=None):
+    """Build the networks of a run.
+
+    Args:
+        dataset: `Dataset` or `PointDataset`.
+        arguments: list of str, as for train_gan.py.
+        policy: Keras dtype policy; None: as the options and the device say.
+
+    Returns:
+        `(trainer, sampler)`.
+    """
+    from gan.common.device import find_device
+    from gan.config import TrainConfig
+    from gan.data.conditioning import condition_dataset
+    from gan.training import build_trainer
+
+    config, _ = TrainConfig.from_args(arguments)
+    config = config.for_data(dataset, find_device(config.mixed_precision, config.device))
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
+    return build_trainer(config, dataset, conditioning, policy or config.policy)
+
+
+def fastest(function, rounds=5):
+    """Return the seconds of the fastest of a few calls."""
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def batches_of(trainer, count):
+    """Return the first batches of a run: int32 [count, batch]."""
+    batches = trainer.feed.epoch_batches(1)
+    return np.resize(batches, (count, batches.shape[1]))

@@ -7,22 +7,17 @@ counted. Then the same run, over a finished one of two epochs, is continued once
 for each operation, which fails with "No space left on device" together with all
 that come after it. The script must end with one line that names the file, and
 checkpoints and export must be whole: those of before, or newer ones.
-
-As root the same is then done on a small file system in memory that is really
-full after some kilobytes more.
 """
 
 import errno
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from campaign import TINY, differences, finish, leftovers, preload, start, write_data
 from common import parser, report
 
-FREE_KILOBYTES = (*range(0, 200, 8), 250, 300, 400)
 CALLS = ("open", "fsync", "replace", "rename", "mkdir")
 
 
@@ -71,42 +66,9 @@ def survives(folder, log, before):
     return found
 
 
-def on_a_small_disk(home, go_on):
-    """Continue the begun run with ever more room; returns what went wrong, and counts."""
-    disk, log = home / "disk", home / "disk.log"
-    disk.mkdir()
-    wrong, tried, filled = [], 0, 0
-    size = sum(path.stat().st_size for path in (home / "begun").rglob("*"))
-    for free in FREE_KILOBYTES:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={size + 2**20}", "none", str(disk)]
-        if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-            print("not allowed to mount: no small disk was tried")
-            break
-        try:
-            shutil.copytree(home / "begun", disk / "run")
-            log.unlink(missing_ok=True)
-            room = os.statvfs(disk)
-            (disk / "filler").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize
-                                                    - 1024 * free)))
-            code = finish(start("train_gan", go_on, disk / "run", log))
-            tried, filled = tried + 1, filled + (code != 0)
-            found = [] if code in (0, 2) else [f"exit code {code}"]
-            found += survives(disk / "run", log, 40) if code else []
-            (disk / "filler").unlink()
-            if code and not found:
-                finish(start("train_gan", go_on, disk / "run", log))
-            found = found or differences(home / "whole", disk / "run") + leftovers(disk / "run")
-            if found:
-                wrong.append((f"{free} KiB free", found))
-                print(free, found, flush=True)
-        finally:
-            subprocess.run(["umount", str(disk)], check=True)
-    return wrong, tried, filled
-
-
 def main():
     """Run the campaign and print what survived."""
-    options = parser(__doc__.split("\n")[0]).parse_args()
+    options = parser(__doc__).parse_args()
     preload()
     wrong, tried, finished = [], 0, 0
     with tempfile.TemporaryDirectory() as temporary:
@@ -138,9 +100,6 @@ def main():
             if found:
                 wrong.append((number, found))
                 print(number, found, flush=True)
-        more, small, filled = on_a_small_disk(home, go_on)
-    print(f"small disk: {small} runs, {filled} of them on a disk too small, {len(more)} wrong")
-    wrong += more
     report(f"A disk that is full from the n-th write on: {finished} of {tried} runs kept a whole "
            "checkpoint and export, named the file, and went on to the same end",
            ["failing write", "what was wrong"], wrong, options)

@@ -10,17 +10,14 @@ line says so; `--device cpu` tries the benchmark itself.
 """
 
 import sys
-import time
 
 import numpy as np
-from common import machine, parser, report
+from common import batches_of, build, fastest, machine, parser, report
 
-from gan.common.device import Device, find_device, import_tensorflow
-from gan.config import TrainConfig
+from gan.common.device import find_device, import_tensorflow
 
 COUNT = 2_000  # images
-TIMED = 40  # steps a round
-ROUNDS = 5
+TIMED = 40  # steps
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 CHUNK = 500  # steps of the long run between two looks at its losses
 
@@ -37,19 +34,13 @@ def made_images(count, size, seed=0):
     return images
 
 
-def build(arch, size, policy, batch_size, seed=0):
+def build_network(arch, size, policy, batch_size):
     """Return the `Trainer` of a network on made images."""
-    from gan.data.conditioning import condition_dataset
     from gan.data.dataset import Dataset
-    from gan.training import build_trainer
 
-    dataset = Dataset("discs", made_images(COUNT, size))
-    config, _ = TrainConfig.from_args(
-        ["--arch", arch, "--batch-size", str(batch_size), "--condition", "none",
-         "--seed", str(seed), "--epochs", "1000"])
-    config = config.for_data(dataset, Device("GPU", "mixed_float16", "", gpu=True))
-    conditioning = condition_dataset(dataset, "none", None, 0)
-    return build_trainer(config, dataset, conditioning, policy)[0]
+    return build(Dataset("discs", made_images(COUNT, size)), [
+        "--arch", arch, "--batch-size", str(batch_size), "--condition", "none",
+        "--epochs", "1000"], policy)[0]
 
 
 def compiled_step(trainer):
@@ -67,8 +58,7 @@ def compiled_step(trainer):
 
 def images_per_second(trainer, xla):
     """Return the speed of the fastest of a few rounds, counted in real images."""
-    batches = np.concatenate([trainer.feed.epoch_batches(epoch) for epoch in range(1, 4)])
-    batches = np.resize(batches, (TIMED, batches.shape[1]))
+    batches = batches_of(trainer, TIMED)
     if xla:
         step = compiled_step(trainer)
 
@@ -81,12 +71,7 @@ def images_per_second(trainer, xla):
             return trainer.train(batches).numpy()
 
     advance()  # traced, compiled
-    seconds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        advance()
-        seconds.append(time.perf_counter() - began)
-    return batches.size / min(seconds)
+    return batches.size / fastest(advance)
 
 
 def peak_memory(device):
@@ -102,7 +87,7 @@ def peak_memory(device):
 
 def long_run(arch, size, batch_size, steps):
     """Train in float16 and return a row: what became of the losses and the loss scale."""
-    trainer = build(arch, size, "mixed_float16", batch_size)
+    trainer = build_network(arch, size, "mixed_float16", batch_size)
     done, epoch, lowest = 0, 0, np.inf
     losses = np.zeros(2)
     while done < steps:
@@ -140,7 +125,7 @@ def main():
         for size in options.sizes:
             slowest = None
             for policy in POLICIES:
-                trainer = build(arch, size, policy, options.batch_size)
+                trainer = build_network(arch, size, policy, options.batch_size)
                 for xla in (False, True)[: 1 + options.xla]:
                     speed = images_per_second(trainer, xla)
                     slowest = slowest or speed  # float32 without XLA comes first

@@ -15,11 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine, parser, report
+from common import batches_of, build, machine, parser, report
 
-from gan.common.device import find_device, import_tensorflow
-from gan.config import TrainConfig
-from gan.data.conditioning import condition_dataset
+from gan.common.device import import_tensorflow
 from gan.data.datasets import load_dataset
 from gan.drawing.images import sheet, write_png
 from gan.evaluate.evaluator import Drawn, Evaluator
@@ -32,24 +30,15 @@ LATENT = 128  # of keras.io's generator
 
 def train(name, dataset, minutes, recipe, seed):
     """Train the default networks; returns (a function that draws, what was done)."""
-    from gan.training import build_trainer
-
-    def build(epochs):
-        arguments = ["--dataset", name, "--epochs", str(epochs), "--seed", str(seed)]
-        config, _ = TrainConfig.from_args([*arguments, *shlex.split(recipe)])
-        device = find_device(config.mixed_precision)
-        config = config.for_data(dataset, device)
-        conditioning = condition_dataset(dataset, config.condition, config.clusters, seed,
-                                         config.components)
-        return build_trainer(config, dataset, conditioning, config.policy)
-
-    trainer, _ = build(1000)
-    batches = np.concatenate([trainer.feed.epoch_batches(epoch) for epoch in (1, 2, 3)])[:TIMED]
+    arguments = ["--dataset", name, "--seed", str(seed), *shlex.split(recipe)]
+    trainer, _ = build(dataset, [*arguments, "--epochs", "1000"])
+    batches = batches_of(trainer, TIMED)
     trainer.train(batches[:2])
     began = time.perf_counter()
     trainer.train(batches).numpy()
     epoch = (time.perf_counter() - began) / len(batches) * trainer.feed.steps_per_epoch
-    trainer, sampler = build(max(1, round(60 * minutes / epoch)))
+    epochs = max(1, round(60 * minutes / epoch))
+    trainer, sampler = build(dataset, [*arguments, "--epochs", str(epochs)])
     trainer.train(batches[:0])  # traced
     began = time.perf_counter()
     for number in range(1, trainer.config.epochs + 1):

@@ -13,11 +13,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine, parser, report
+from common import build, machine, parser, report
 
-from gan.common.device import find_device, import_tensorflow
-from gan.config import EPOCHS, TrainConfig
-from gan.data.conditioning import condition_dataset
+from gan.common.device import import_tensorflow
+from gan.config import EPOCHS
 from gan.data.datasets import load_dataset
 from gan.evaluate.evaluator import Drawn, Evaluator
 
@@ -84,14 +83,8 @@ def this_project(dataset, epochs, arguments):
 
     The first epoch is looked at after an eighth, a quarter and a half as well.
     """
-    from gan.training import build_trainer
-
-    config, _ = TrainConfig.from_args([*arguments, "--epochs", str(epochs)])
     began = time.perf_counter()
-    config = config.for_data(dataset)
-    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
-                                     config.components)
-    trainer, sampler = build_trainer(config, dataset, conditioning, find_device("auto").policy)
+    trainer, sampler = build(dataset, [*arguments, "--epochs", str(epochs)])
     trainer.train(trainer.feed.epoch_batches(1)[:0])  # traces; part of the time
     seconds = time.perf_counter() - began
     for epoch in range(1, epochs + 1):

@@ -10,28 +10,13 @@ convolution. Both are measured in float32 and in what runs on this machine use.
 
 import collections
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from common import machine, parser, report
+from common import batches_of, build, fastest, machine, parser, report
 
 from gan.common.device import find_device, import_tensorflow
-from gan.config import TrainConfig
-from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
-
-REPEATS = 7
-
-
-def fastest(function, count):
-    """Seconds of one of `count` calls, the fastest of a few rounds."""
-    rounds = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        function()
-        rounds.append((time.perf_counter() - began) / count)
-    return min(rounds)
 
 
 def multiply_adds(network):
@@ -79,21 +64,14 @@ def peaks():
             ("convolution", convolution, 2 * 64 * 28 * 28 * 9 * 64 * 64),
         ):
             function()
-            found[f"{name}, {dtype}"] = flops / fastest(lambda f=function: float(f()), 1) / 1e9
+            found[f"{name}, {dtype}"] = flops / fastest(lambda f=function: float(f())) / 1e9
     return found
 
 
 def default_trainer(precision, extra):
     """Return the default run's trainer, traced, and 56 of its batches."""
-    from gan.training import build_trainer
-
-    config, _ = TrainConfig.from_args(extra)
-    dataset = load_dataset("mnist")
-    config = config.for_data(dataset)
-    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
-                                     config.components)
-    trainer, _ = build_trainer(config, dataset, conditioning, precision)
-    batches = trainer.feed.epoch_batches(1)[:56]  # a multiple of the penalty's interval
+    trainer, _ = build(load_dataset("mnist"), extra, precision)
+    batches = batches_of(trainer, 56)  # a multiple of the penalty's interval
     trainer.train(batches)
     return trainer, batches
 
@@ -106,7 +84,7 @@ def step_times(precision, extra):
     # Trained: forward, gradient of inputs, gradient of weights. The discriminator sees
     # a real and a generated image; one pass backwards serves the generator as well.
     count = 3 * generator + 2 * 3 * discriminator
-    seconds = fastest(lambda: trainer.train(batches).numpy(), len(batches))
+    seconds = fastest(lambda: trainer.train(batches).numpy()) / len(batches)
     config = trainer.config
     penalty = ("no penalty" if config.gradient_penalty == "none" else
                f"the penalty every {config.gp_interval} steps")

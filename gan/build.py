@@ -100,9 +100,8 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
 
     # One trainer for each device of this process.
     replicas = replicas_on(device.names, cluster)
-    sharing = cluster.local_size if cluster else len(replicas)
     size = dataset.samples.nbytes
-    streamed = dataset.streamed or size > config.memory_share * memory_bytes() / sharing
+    streamed = dataset.streamed or size > config.memory_share * memory_bytes() / len(replicas)
     trainer, sampler = build_trainer(config, dataset, conditioning, config.policy, streamed,
                                      replicas)
     state = trainer.state

@@ -8,9 +8,9 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from gan.common.errors import UserError, leave_abruptly
-from gan.distributed.cluster import WATCHDOG_SECONDS, ReplicaError
+from gan.distributed.rendezvous import WATCHDOG_SECONDS, ReplicaError
 
-LONGEST_CALLS = 10  # times the longest call so far, where that is more than the watchdog's time
+CALLS = 10  # times as long as the longest call so far, one may take more than the watchdog's time
 GRACE_SECONDS = 5  # for replicas to end after their collective operations were aborted
 
 
@@ -23,14 +23,9 @@ class ReplicaGroup:
     """
 
     def __init__(self, trainers):
-        """
-        Args:
-            trainers: list of `Trainer`, one for each replica in the order of their ranks.
-        """
-        first = trainers[0]
+        self.trainers, first = trainers, trainers[0]
         self.config, self.state, self.feed = first.config, first.state, first.feed
-        self.replica = first.replica
-        self.trainers, self._ready, self._longest = trainers, False, 0.0
+        self.replica, self._longest = first.replica, None
 
     def train(self, batches):
         """Take a step for each batch; see `Trainer.train`.
@@ -38,65 +33,60 @@ class ReplicaGroup:
         Raises:
             ReplicaError: when a replica fails or hangs.
         """
-        if not self._ready:
+        if self._longest is None:
             self._broadcast()
             for trainer in self.trainers:  # in turn: Keras' state while tracing is global
                 trainer.trace()
-            self._ready = True
+            self._longest = 0.0
         results, began = queue.SimpleQueue(), time.monotonic()
 
-        def take_steps(trainer):
+        def take_steps(rank):
             try:
-                results.put((trainer.replica.rank, trainer.train(batches)))
+                results.put((rank, self.trainers[rank].train(batches)))
             except BaseException as error:
-                results.put((trainer.replica.rank, error))
+                results.put((rank, error))
 
-        for trainer in self.trainers:
-            threading.Thread(target=take_steps, args=[trainer], daemon=True).start()
+        running = set(range(len(self.trainers)))
+        for rank in running:
+            threading.Thread(target=take_steps, args=[rank], daemon=True).start()
         try:
-            measures = self._collect(results)
-        except BaseException:  # some threads may never end
-            leave_abruptly()
+            measures = self._collect(results, running)
+        except BaseException:
+            leave_abruptly()  # some threads may never end
             raise
         self._longest = max(self._longest, time.monotonic() - began)
         return measures
 
     def _broadcast(self):
         """Give all replicas the variables of the first."""
-        variables = self.state.variables()
+        values = {name: variable.numpy() for name, variable in self.state.variables().items()}
         for trainer in self.trainers[1:]:
             for name, variable in trainer.state.variables().items():
-                variable.assign(variables[name].numpy())
+                variable.assign(values[name])
 
-    def _collect(self, results):
+    def _collect(self, results, running):
         """Wait for all replicas; returns what the first one measured."""
-        limit = max(WATCHDOG_SECONDS, LONGEST_CALLS * self._longest)
-        measures, running = None, {trainer.replica.rank for trainer in self.trainers}
+        limit, measures = max(WATCHDOG_SECONDS, CALLS * self._longest), None
         while running:
             try:
                 rank, result = results.get(timeout=limit)
             except queue.Empty:
-                raise self._hung(results, running, limit) from None
+                _abort_collectives()
+                time.sleep(GRACE_SECONDS)
+                while not results.empty():  # the ones that only waited for the others
+                    running.discard(results.get()[0])
+                raise self._error(min(running, default=0),
+                                  f"completed no step for {limit:.0f} seconds") from None
             running.discard(rank)
             if isinstance(result, BaseException):
                 _abort_collectives()
                 if isinstance(result, UserError):
                     raise result
-                raise self._error(rank, f"failed: {result}") from result
-            if rank == 0:
-                measures = result
+                reason = str(result).partition("\n")[0]
+                raise self._error(
+                    rank, f"failed: {type(result).__name__}: {reason}") from result
+            measures = result if rank == 0 else measures
         return measures
-
-    def _hung(self, results, running, limit):
-        """Return the error that names the first replica that does not even end when aborted."""
-        _abort_collectives()
-        deadline = time.monotonic() + GRACE_SECONDS
-        while len(running) > 1 and time.monotonic() < deadline:
-            try:
-                running.discard(results.get(timeout=deadline - time.monotonic())[0])
-            except queue.Empty:
-                break
-        return self._error(min(running), f"completed no step for {limit:.0f} seconds")
 
     def _error(self, rank, what):
         device = self.trainers[rank].replica.device

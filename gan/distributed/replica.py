@@ -13,8 +13,6 @@ import tensorflow as tf
 
 from gan.layers import FusedBatchNorm
 
-GROUP = 1  # the key of the group that the collective operations of a process meet in
-
 
 class SingleReplica:
     """The only device of a run: its shard is the batch.
@@ -32,7 +30,7 @@ class SingleReplica:
 
     def shard(self, rows):
         """Return this replica's rows of a whole batch: [batch, ...] → [batch / world_size, ...]."""
-        return rows
+        return rows[self.rank :: self.world_size]
 
     def all_reduce_mean(self, tensors, precision="float32"):
         """Return the mean over the replicas of each tensor of a list, in a graph.
@@ -64,19 +62,21 @@ def replicas_on(devices, cluster=None):
     """
     if cluster:
         return [ClusterReplica(cluster, devices[0])]
-    if len(devices) == 1:
-        return [SINGLE]
-    return [LocalReplica(rank, devices) for rank in range(len(devices))]
+    count = len(devices)
+    return [SINGLE] if count == 1 else [
+        LocalReplica(rank, count, device) for rank, device in enumerate(devices)]
 
 
-class _Replica(SingleReplica):
-    """One of several replicas: rank r of R takes the rows r, r + R, r + 2R, … of every batch.
+class LocalReplica(SingleReplica):
+    """One of several replicas in this process: number r of R takes the rows r, r + R, r + 2R, …
 
-    All replicas must trace the same operations in the same order.
+    They meet in TensorFlow's local collectives, which need no server, and so no port. All
+    replicas must trace the same operations in the same order.
     """
 
     def __init__(self, rank, world_size, device):
         self.rank, self.world_size, self.device = rank, world_size, device
+        self._keys = 0  # of the collectives, in the order in which they are traced
         # Operations that share a resource run in the order of the program: were two replicas
         # to begin two reductions in different orders, both would wait for ever.
         with self.scope():
@@ -85,92 +85,120 @@ class _Replica(SingleReplica):
     def scope(self):
         return tf.device(self.device)
 
-    def shard(self, rows):
-        return rows[self.rank :: self.world_size]
-
     def all_reduce_mean(self, tensors, precision="float32"):
         flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
         # Divided before it is added up, which leaves more of float16's range.
-        total = self._sum(tf.cast(flat / self.world_size, precision))
+        total = self._all_reduce(tf.cast(flat / self.world_size, precision))
         parts = tf.split(tf.cast(total, tf.float32), [tf.size(tensor) for tensor in tensors])
         return [tf.reshape(part, tf.shape(tensor))
                 for part, tensor in zip(parts, tensors, strict=True)]
 
-    def batch_norm(self, **settings):
-        from gan.distributed.layers import SyncBatchNorm
+    def all_gather(self, vector):
+        """Return the vectors of all replicas, in a graph: float32 [D] → [world_size, D]."""
+        alone = tf.pad(vector, [[self.rank * vector.shape[0],
+                                 (self.world_size - 1 - self.rank) * vector.shape[0]]])
+        return tf.reshape(self._all_reduce(alone), [self.world_size, vector.shape[0]])
 
+    def batch_norm(self, **settings):
         return SyncBatchNorm(self, **settings)
 
     def dropout(self, rate, **settings):
-        from gan.distributed.layers import SyncDropout
-
         return SyncDropout(self, rate, **settings)
 
-
-class LocalReplica(_Replica):
-    """A replica among the devices of this process, over TensorFlow's local collectives.
-
-    They need no server, and so no port.
-    """
-
-    def __init__(self, rank, devices):
-        """
-        Args:
-            rank: index of its own device.
-            devices: list of names such as "GPU:0", one for each replica.
-        """
-        super().__init__(rank, len(devices), devices[rank])
-        self._keys = 0  # of the operations, in the order in which they are traced
-
-    def all_gather(self, vector):
-        """Return the vectors of all replicas, in a graph: float32 [D] → [world_size, D]."""
-        rows = tf.raw_ops.CollectiveGatherV2(input=vector[None], **self._meeting())
-        return tf.ensure_shape(rows, [self.world_size, vector.shape[0]])
-
-    def _sum(self, values):
-        return tf.raw_ops.CollectiveReduceV2(
-            input=values, merge_op="Add", final_op="Id", **self._meeting())
-
-    def _meeting(self):
+    def _all_reduce(self, values):
         # No `timeout_seconds`: TensorFlow lets a thread sleep for each operation that has one,
         # thousands after some seconds. `ReplicaGroup` has the watchdog.
         self._keys += 1
-        return {"group_size": self.world_size, "group_key": GROUP, "instance_key": self._keys,
-                "ordering_token": [self._token.handle],
-                "communication_hint": "nccl" if self.device.startswith("GPU") else "ring"}
+        return tf.raw_ops.CollectiveReduceV2(
+            input=values, merge_op="Add", final_op="Id", group_size=self.world_size, group_key=1,
+            instance_key=self._keys, ordering_token=[self._token.handle],
+            communication_hint="nccl" if self.device.startswith("GPU") else "ring")
 
 
-class ClusterReplica(_Replica):
-    """The replica of a process among those of several machines, over a `Cluster`'s connections."""
+class ClusterReplica(LocalReplica):
+    """The replica of a process among several, which meet over a `Cluster`'s connections."""
 
     def __init__(self, cluster, device):
-        """
-        Args:
-            cluster: `gan.distributed.cluster.Cluster`.
-            device: name such as "GPU:0".
-        """
         super().__init__(cluster.rank, cluster.world_size, device)
         self._cluster = cluster
 
-    def all_gather(self, vector):
-        """Return the vectors of all replicas, in a graph: float32 [D] → [world_size, D]."""
-        return self._exchange(vector, np.stack, [self.world_size, vector.shape[0]])
-
-    def _sum(self, values):
-        return self._exchange(values, sum, tf.shape(values))
-
-    def _exchange(self, values, combine, shape):
+    def _all_reduce(self, values):
         kind = values.dtype.as_numpy_dtype
 
+        def add_up(parts):
+            return sum(np.frombuffer(part, kind) for part in parts).tobytes()
+
         def exchange(values, token):
-            content = self._cluster.exchange(
-                values.tobytes(),
-                lambda parts: combine([np.frombuffer(part, kind) for part in parts]).tobytes())
-            return np.frombuffer(content, kind), token
+            return np.frombuffer(self._cluster.exchange(values.tobytes(), add_up), kind), token
 
         with tf.device("CPU:0"):
             # The token is read before and assigned after, which keeps the exchanges in order.
-            combined, token = tf.numpy_function(
+            total, token = tf.numpy_function(
                 exchange, [values, self._token], [values.dtype, tf.float32])
             self._token.assign(tf.ensure_shape(token, []))
-            return tf.reshape(combined, shape)
+            return tf.reshape(total, tf.shape(values))
+
+
+class SyncBatchNorm(FusedBatchNorm):
+    """`FusedBatchNorm` with the statistics of the whole batch.
+
+    One all_gather a layer forward, of each shard's statistics, and one all_reduce backward.
+    """
+
+    def __init__(self, replica, **settings):
+        super().__init__(**settings)
+        self._replica = replica
+
+    def call(self, inputs, training=False):
+        """Normalize with the whole batch's statistics when training, else the moving ones."""
+        if not training:
+            return super().call(inputs)
+        outputs, mean, variance = self._normalize(
+            tf.cast(inputs, tf.float32), self.gamma.value, self.beta.value)
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1] * self._replica.world_size, tf.float32)
+        self.move(mean, variance * count / (count - 1))  # unbiased, as the fused kernel's
+        return tf.cast(outputs, inputs.dtype)
+
+    def _normalize(self, values, gamma, beta):
+        axes = list(range(len(values.shape) - 1))
+
+        @tf.custom_gradient
+        def normalize(values, gamma, beta):
+            # The shards' statistics, merged as by Chan, Golub & LeVeque 1979.
+            shards = self._replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
+            means, variances = tf.split(shards, 2, axis=1)
+            mean = tf.reduce_mean(means, axis=0)
+            variance = tf.reduce_mean(variances + tf.math.squared_difference(means, mean), axis=0)
+            scale = tf.math.rsqrt(variance + self.EPSILON)
+            normal = (values - mean) * scale
+
+            def gradient(slopes, *_):
+                # Ioffe & Szegedy 2015, section 3, with both sums over the whole batch.
+                of_beta = tf.reduce_sum(slopes, axes)
+                of_gamma = tf.reduce_sum(slopes * normal, axes)
+                mean_slope, mean_product = self._replica.all_reduce_mean([of_beta, of_gamma])
+                count = tf.cast(tf.size(values) // values.shape[-1], tf.float32)
+                common = (mean_slope + normal * mean_product) / count
+                return gamma * scale * (slopes - common), of_gamma, of_beta
+
+            return (gamma * normal + beta, mean, variance), gradient
+
+        return normalize(values, gamma, beta)
+
+
+class SyncDropout(keras.layers.Dropout):
+    """Dropout whose masks are drawn for the whole batch, of which a replica takes its rows."""
+
+    def __init__(self, replica, rate, **settings):
+        super().__init__(rate, **settings)
+        self._replica = replica
+
+    def call(self, inputs, training=False):
+        """Drop what a single device would: [N, ...] → the same shape."""
+        if not training:
+            return inputs
+        # Where several batches lie behind each other, every R-th row is still this one's.
+        rows, *shape = inputs.shape
+        ones = tf.ones([rows * self._replica.world_size, *shape], inputs.dtype)
+        masks = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
+        return inputs * self._replica.shard(masks)
