@@ -31,41 +31,24 @@ class Device(NamedTuple):
 
 
 def import_tensorflow(verbose):
-    """Import TensorFlow, by default without the lines it prints while loading.
-
-    Args:
-        verbose: let TensorFlow print.
-
-    Raises:
-        UserError: when TensorFlow is not installed.
-    """
+    """Import TensorFlow, unless `verbose` without the lines it prints while loading."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError("TensorFlow is not installed; expected: pip install -r requirements.txt")
     if platform.machine() in X86:
         # By itself, TensorFlow takes oneDNN's kernels only with AVX-512 VNNI or newer; with AVX2
         # alone they take half the time, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    if verbose:
-        with _no_collection():
-            import tensorflow  # noqa: F401
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with hidden_messages(), _no_collection():
+    if not verbose:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    gc.disable()  # searching for garbage in what stays takes a sixth of the import's time
+    with contextlib.nullcontext() if verbose else hidden_messages():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the device search prints as well
+    gc.freeze()
+    gc.enable()
+    if not verbose:
         tf.get_logger().setLevel("ERROR")
-
-
-@contextlib.contextmanager
-def _no_collection():
-    """Do not search for garbage what is imported and stays: a sixth of the import's time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @contextlib.contextmanager
@@ -110,16 +93,12 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
 
     Args:
         mixed_precision: "auto", "float16", "bfloat16" or "off".
-        wanted: "auto" (GPUs if there are any), "cpu", "gpu" or, where there are several,
-            "gpu:1" and so on.
-        count: number of devices; processors are split into as many logical ones.
-        local_rank: number of this process among those of this machine, each with a GPU of its own.
+        wanted: "auto" (GPUs if there are any), "cpu", "gpu", "gpu:1" and so on.
+        count: number of devices; a processor is split into as many logical ones.
+        local_rank: number of this process among those of this machine, each with its own GPU.
 
     Returns:
         A `Device`.
-
-    Raises:
-        UserError: when there are no such GPUs.
     """
     import tensorflow as tf
 
@@ -140,11 +119,11 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
         name = (f"GPU, {details.get('device_name', chosen[0].name)}, "
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
-        capability, name = None, "CPU, 1 core" if cores() == 1 else f"CPU, {cores()} cores"
+        capability, name = None, f"CPU, {cores()} core{'s' * (cores() > 1)}"
         if count > 1:
-            processor, = tf.config.list_physical_devices("CPU")
             tf.config.set_logical_device_configuration(
-                processor, [tf.config.LogicalDeviceConfiguration()] * count)
+                tf.config.list_physical_devices("CPU")[0],
+                [tf.config.LogicalDeviceConfiguration()] * count)
     policy, why = _choose_policy(mixed_precision, capability)
     names = tuple(f"{'GPU' if chosen else 'CPU'}:{index}" for index in range(count))
     return Device(name, policy, why, bool(chosen), names)

@@ -17,11 +17,12 @@ JOBS = ("chief", "master", "worker")  # of TF_CONFIG, the one with the chief fir
 SLURM = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NODELIST", "SLURM_JOB_ID",
          "SLURM_LOCALID")
 FIRST_PORT, PORTS = 20000, 10000  # of Slurm's jobs, each by its number
+EXAMPLE = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
 CONTENT, ERROR = b"c", b"e"  # first byte of a message
 
 
 class Place(NamedTuple):
-    """The place of a process in a cluster, as the scheduler tells it."""
+    """Place of a process in a cluster."""
 
     rank: int  # 0 is the chief
     world_size: int
@@ -30,11 +31,7 @@ class Place(NamedTuple):
 
 
 def find_place(environment=os.environ):
-    """Return the `Place` that TF_CONFIG or a step of Slurm tells; None for a single process.
-
-    Raises:
-        UserError: when a variable does not say what it should.
-    """
+    """Return the `Place` that TF_CONFIG or a step of Slurm tells; None for a single process."""
     place, text = None, environment.get("TF_CONFIG")
     slurm = [environment.get(name) for name in SLURM]
     try:
@@ -48,10 +45,9 @@ def find_place(environment=os.environ):
             raise ValueError(place)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
             ValueError) as error:
-        expected = ('TF_CONFIG: expected {"cluster": {"worker": ["host:port", …]}, "task": '
-                    '{"type": "worker", "index": 0}}') if text else (
-                        f"{', '.join(SLURM)}: expected those of a step of Slurm")
-        raise UserError(f"{expected}, got: {text or ', '.join(slurm):.300}") from error
+        name, example = ("TF_CONFIG", EXAMPLE) if text else (", ".join(SLURM), "those of srun")
+        raise UserError(f"{name}: expected {example}, got: {text or ', '.join(slurm):.300}"
+                        ) from error
     return place if place and place.world_size > 1 else None
 
 
@@ -75,12 +71,7 @@ def first_node(nodes):
 def joined(config, environment=os.environ):
     """Join the cluster that a scheduler started this process in, for a `with` block.
 
-    Yields:
-        A `Cluster`; None for a single process.
-
-    Raises:
-        UserError: without a key.
-        ReplicaError: when another process does not come in time.
+    Yields a `Cluster`, or None for a single process.
     """
     place, key = find_place(environment), environment.get(KEY, "")
     if place is None:
@@ -107,12 +98,7 @@ def joined(config, environment=os.environ):
 
 
 class Cluster:
-    """The connections of a process: the chief's with all workers, a worker's with the chief.
-
-    Attributes:
-        rank, world_size, local_rank: see `Place`.
-        failure: the `ReplicaError` that ended an exchange, if one did.
-    """
+    """The connections of a process: the chief's with all workers, a worker's with the chief."""
 
     def __init__(self, place, peers):
         """
@@ -121,7 +107,8 @@ class Cluster:
             peers: dict of rank → `Connection`.
         """
         self.rank, self.world_size, self.local_rank = place.rank, place.world_size, place.local_rank
-        self._peers, self.failure = peers, None
+        self.failure = None  # the `ReplicaError` that ended an exchange
+        self._peers = peers
 
     def name_of(self, rank):
         """Return what a process is called in messages."""
@@ -134,13 +121,10 @@ class Cluster:
                 connection.send_bytes(kind + content)
 
     def receive(self, forever=False):
-        """Return what each peer sends next, by rank.
+        """Return what each peer sends next, by rank; `ReplicaError` if one fails or is gone.
 
         Args:
-            forever: whether a peer may be busy for however long, but not gone.
-
-        Raises:
-            ReplicaError: when another process has failed, is gone or does not answer.
+            forever: whether a peer may be busy for however long.
         """
         seconds = None if forever else rendezvous.WATCHDOG_SECONDS
         return [self._receive(rank, seconds) for rank in self._peers]
@@ -158,15 +142,7 @@ class Cluster:
         return message[1:]
 
     def exchange(self, content, combine):
-        """Combine what all processes send; returns the result, the same in all of them.
-
-        Args:
-            content: bytes, from each as many.
-            combine: function of the list of contents by rank; the chief runs it.
-
-        Raises:
-            ReplicaError: see `receive`.
-        """
+        """Return what the chief's `combine` makes of the list of contents, in all processes."""
         try:
             if self.rank:
                 self.send(content)
@@ -180,11 +156,7 @@ class Cluster:
 
 
 class Leader:
-    """The chief's `Trainer`: the workers take the steps of each call as well.
-
-    Attributes:
-        config, state, feed, replica: of the trainer.
-    """
+    """The chief's `Trainer`: the workers take the steps of each call as well."""
 
     def __init__(self, trainer, cluster):
         self.config, self.state, self.feed = trainer.config, trainer.state, trainer.feed
@@ -203,8 +175,8 @@ def follow(trainer, stop, cluster):
     """Take the steps that the chief orders, until it ends the run.
 
     Args:
-        trainer: `Trainer`, in the chief's state.
-        stop: this process' `StopRequest`, of which the chief is told.
+        trainer: a worker's `Trainer`, in the chief's state.
+        stop: its `StopRequest`, of which the chief is told.
         cluster: `Cluster`.
     """
     state, feed, batches = trainer.state, trainer.feed, None

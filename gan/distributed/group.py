@@ -15,24 +15,19 @@ GRACE_SECONDS = 5  # for replicas to end after their collective operations were 
 
 
 class ReplicaGroup:
-    """A `Trainer` whose steps are taken by several replicas at a time.
-
-    Attributes:
-        trainers: one for each replica, by rank.
-        config, state, feed, replica: those of the first, which all others equal.
-    """
+    """A `Trainer` whose steps several replicas take at a time, equal to the bit."""
 
     def __init__(self, trainers):
+        """
+        Args:
+            trainers: list of `Trainer`, one for each replica, by rank.
+        """
         self.trainers, first = trainers, trainers[0]
         self.config, self.state, self.feed = first.config, first.state, first.feed
         self.replica, self._longest = first.replica, None
 
     def train(self, batches):
-        """Take a step for each batch; see `Trainer.train`.
-
-        Raises:
-            ReplicaError: when a replica fails or hangs.
-        """
+        """Take a step for each batch, see `Trainer.train`; `ReplicaError` if a replica fails."""
         if self._longest is None:
             self._broadcast()
             for trainer in self.trainers:  # in turn: Keras' state while tracing is global

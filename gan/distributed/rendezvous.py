@@ -41,12 +41,7 @@ def split_address(address):
 
 
 def wait_for_workers(place, key):
-    """Return a dict of rank → `Connection` of all workers, who prove to hold the key.
-
-    Raises:
-        UserError: when the chief cannot listen at its address.
-        ReplicaError: when a worker does not come in time.
-    """
+    """Return a dict of rank → `Connection` of all workers, who prove to hold the key."""
     deadline, workers = time.monotonic() + JOIN_SECONDS, {}
     arrived, pending = queue.SimpleQueue(), collections.deque()
     host, port = split_address(place.chief)
@@ -77,12 +72,7 @@ def wait_for_workers(place, key):
 
 
 def find_chief(place, key):
-    """Return {0: `Connection`} of the chief, who proves to hold the key.
-
-    Raises:
-        UserError: when it has another key.
-        ReplicaError: when it does not answer in time.
-    """
+    """Return {0: `Connection`} of the chief, who proves to hold the key."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
         try:
@@ -106,10 +96,7 @@ def _admit(peer, key, arrived):
 def _authenticate(peer, key, rank=None):
     """Return a `Connection` to a peer that holds the key, and the worker's rank.
 
-    Args:
-        peer: socket.
-        key: bytes.
-        rank: this worker's; None: this is the chief, and the worker tells its rank.
+    Without a rank this is the chief, and the worker tells its own.
     """
     peer.settimeout(None)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
