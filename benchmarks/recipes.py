@@ -43,7 +43,8 @@ def train(dataset, arguments, two_sample):
     found = evaluator.measure(Drawn(sampler.draw, evaluator.count, shape=dataset.sample_shape))
     if two_sample:
         real = dataset.images[np.random.default_rng(0).permutation(len(dataset.images))]
-        found["AUC"] = two_sample_test(real, Drawn(sampler.draw, sum(split_sizes(len(real))))[:]).auc
+        generated = Drawn(sampler.draw, sum(split_sizes(len(real))))[:]
+        found["AUC"] = two_sample_test(real, generated).auc
     return {"ms a step": 1000 * step, **found}, evaluator.reference()
 
 
