@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turn the pictures of a run into a film: a GIF, an animated WebP or PNG, an MP4.
+"""Turn the pictures of a run into an animation: GIF, WebP, PNG or MP4.
 
     python make_gif.py                                 # generated_images/ → training.gif
     python make_gif.py --images RUN                    # a run elsewhere → RUN/training.gif
@@ -13,7 +13,6 @@ if __name__ == "__main__":
     exit_on_interrupt("make_gif.py")
 
 import glob
-import importlib
 import os
 import re
 import sys
@@ -21,29 +20,33 @@ from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder, real_number, whole_number
 from gan.common.errors import UserError, printable, run_script
-from gan.drawing.film import FORMATS
 
 PICTURES, GIF = "generated_images", "training.gif"
 CAPTION_HEIGHT = 28  # pixels
 WITHIN_EPOCH = re.compile(r"epoch_(\d+)_step_(\d+)\.png")  # what a run draws within an epoch
-MOST_PIXELS = 2**26  # of a frame
+MAX_PIXELS = 2**26  # of a frame
 
 
 def main():
     """Run from the command line; returns the exit code."""
     options = parse()
-    output = choose_output(options)
-    write_film = writer_of(options, output.suffix.lower())
-    pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
 
+    from gan.common.files import refuse_existing
     from gan.common.leftovers import remove_leftovers
+    from gan.drawing.animations import check_format, write_animation
     from gan.run.manifest import claimed
 
+    images, output = Path(options.images), Path(options.output or GIF)
+    if not options.output and images.name == PICTURES:
+        output = images.parent / GIF
+    check_format(output, options.loop)
+    refuse_existing(output, options.force, "--output")
+    pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
     remove_leftovers(output.parent)
-    durations = [1 / options.fps] * (len(pictures) - 1) + [1 / options.fps + options.hold]
-    most_side = FORMATS[output.suffix.lower()].most_side
+    durations = [1 / options.fps] * len(pictures)
+    durations[-1] += options.hold
     with claimed(output):
-        write_film(output, frames(pictures, options, most_side), durations, options.loop)
+        write_animation(output, frames(pictures, options), durations, options.loop)
     size = output.stat().st_size / 2**20
     print(f"{printable(output)}: {len(pictures)} frames, {sum(durations):.1f} s, {size:.1f} MiB")
     return 0
@@ -51,20 +54,15 @@ def main():
 
 def make_parser():
     """Return the parser of the command line."""
-    parser = OptionParser(
-        prog="make_gif.py", description="Turn the pictures of a run into a film: a GIF, an "
-        "animated WebP or PNG, or an MP4."
-    )
+    parser = OptionParser(prog="make_gif.py", description="Turn the pictures of a run into an "
+                          "animation: GIF, WebP, PNG or MP4.")
     add = parser.add_argument
     add("--images", type=folder, default=PICTURES, metavar="FOLDER|GLOB",
-        help="folder with epoch_*.png, the folder of a run, or a quoted pattern "
-        "(default: generated_images)")
+        help="epoch_*.png, a run, or a quoted pattern (default: generated_images)")
     add("--output", type=file, metavar="FILE",
-        help="the film; its name ends in .gif, in .webp or .png (animated, with all colours), or "
-        "in .mp4 (needs requirements-film.txt) (default: training.gif in the run's folder, which "
-        "is the one that holds generated_images; for other pictures in this folder)")
+        help=".gif, .webp, .png or .mp4 (default: training.gif in the run)")
     add("--fps", type=real_number(0.1, 50), default=4.0, metavar="X",
-        help="frames a second (default: 4)")
+        help="frames per second (default: 4)")
     add("--every", type=whole_number(1), default=1, metavar="N",
         help="take every N-th picture, the last one always (default: 1)")
     add("--hold", type=real_number(0, 600), default=2.0, metavar="SECONDS",
@@ -72,7 +70,7 @@ def make_parser():
     add("--scale", type=real_number(0.05, 8), default=0.5, metavar="X",
         help="size of a frame relative to the picture (default: 0.5)")
     add("--loop", type=whole_number(0, 65535), default=0, metavar="N",
-        help="how often it plays, not for .mp4; 0: for ever (default: 0)")
+        help="how often it plays, 0 forever; not for .mp4 (default: 0)")
     add("--no-caption", action="store_true", help="leave out the line with the epoch or step")
     add("--force", action="store_true", help="overwrite a file that exists")
     return parser
@@ -88,47 +86,8 @@ def parse():
     return options
 
 
-def choose_output(options):
-    """Return the path of the film.
-
-    Raises:
-        UserError: when something lies there that may not be overwritten.
-    """
-    from gan.common.files import refuse_existing
-
-    images = Path(options.images)
-    if options.output:
-        output = Path(options.output)
-    else:
-        output = images.parent / GIF if images.name == PICTURES else Path(GIF)
-    if output.suffix.lower() not in FORMATS:
-        raise UserError(f"--output: expected a name that ends in {', '.join(FORMATS)}, "
-                        f"got: {output}")
-    refuse_existing(output, options.force, "--output")
-    return output
-
-
-def writer_of(options, suffix):
-    """Return the function that writes films of a suffix, before any picture is read.
-
-    Raises:
-        UserError: for options that the format has no place for, or when what
-            writes it is not installed.
-    """
-    if options.loop and not FORMATS[suffix].loops:
-        raise UserError(f"--loop: expected 0, as {suffix} files do not say how often they play, "
-                        f"got: {options.loop}")
-    if suffix == ".mp4":
-        from gan.drawing.mp4 import find_ffmpeg
-
-        find_ffmpeg()
-    return getattr(importlib.import_module(FORMATS[suffix].module), FORMATS[suffix].function)
-
-
 def find_pictures(where):
-    """Return `(epoch, step, path)` of the pictures in the order in which they were drawn.
-
-    The step is 0 for a picture after an epoch.
+    """Return `(epoch, step, path)` of pictures by epoch, and step within it, 0 at its end.
 
     Args:
         where: a folder with epoch_*.png, or a pattern.
@@ -138,10 +97,9 @@ def find_pictures(where):
     """
     if not os.path.isdir(where) and not glob.has_magic(where) and not os.path.exists(where):
         raise UserError(f"--images: expected a folder or a pattern, got: {where} (no such folder)")
-    paths = glob.glob(os.path.join(glob.escape(where), "epoch_*.png")
-                      if os.path.isdir(where) else where)
     found = []
-    for path in paths:
+    for path in glob.glob(os.path.join(glob.escape(where), "epoch_*.png")
+                          if os.path.isdir(where) else where):
         name = os.path.basename(path)
         numbers = re.findall(r"\d+", name)
         if within := WITHIN_EPOCH.fullmatch(name):
@@ -153,17 +111,8 @@ def find_pictures(where):
     return sorted(found)
 
 
-def frames(pictures, options, most_side):
-    """Read, check, scale and caption the pictures one by one.
-
-    Args:
-        pictures: list of (epoch, step, path).
-        options: the parsed command line.
-        most_side: pixels that the format allows a side.
-
-    Yields:
-        uint8 [H, W] or [H, W, 3], all of one size.
-    """
+def frames(pictures, options):
+    """Read, check, scale and caption pictures one by one; yields uint8 [H, W] or [H, W, 3]."""
     from tqdm import tqdm
 
     from gan.drawing.images import read_png
@@ -176,20 +125,23 @@ def frames(pictures, options, most_side):
         if image.shape != first[0]:
             raise UserError(f"{path}: expected a picture of the size of {first[1]} "
                             f"{list(first[0])}, got: {list(image.shape)}")
-        yield finish(image, f"step {step:,}" if step else f"epoch {epoch}", options, most_side)
+        yield finish(image, f"step {step:,}" if step else f"epoch {epoch}", options)
 
 
-def finish(image, caption, options, most_side):
+def finish(image, caption, options):
     """Scale a picture and write the epoch or the step below it."""
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
+    from gan.drawing.animations import FORMATS
+
     picture = Image.fromarray(image)
     if options.scale != 1:
         width, height = (max(1, round(side * options.scale)) for side in picture.size)
-        if max(width, height + CAPTION_HEIGHT) > most_side or width * height > MOST_PIXELS:
-            raise UserError(f"--scale: expected frames of at most {MOST_PIXELS:,} pixels and "
-                            f"{most_side:,} a side, got: {width} x {height}")
+        max_side = FORMATS[Path(options.output or GIF).suffix.lower()].max_side
+        if max(width, height + CAPTION_HEIGHT) > max_side or width * height > MAX_PIXELS:
+            raise UserError(f"--scale: expected frames of at most {MAX_PIXELS:,} pixels and "
+                            f"{max_side:,} a side, got: {width} x {height}")
         whole = options.scale >= 1 and options.scale == int(options.scale)
         kind = Image.Resampling.NEAREST if whole else Image.Resampling.BOX
         picture = picture.resize((width, height), kind)

@@ -19,7 +19,7 @@ from common import batches_of, build, machine, parser, report
 
 from gan.common.device import import_tensorflow
 from gan.data.datasets import load_dataset
-from gan.drawing.images import sheet, write_png
+from gan.drawing.images import image_grid, write_png
 from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.neighbours import find_neighbours
 
@@ -111,7 +111,7 @@ def judge(name, images, dataset, evaluator, done, sheets):
     arch, steps, batch, seconds = done
     if sheets:
         path = sheets / f"{Path(name).name}_{arch.replace('.', '_')}.png"
-        write_png(path, sheet(images[:60], 10))
+        write_png(path, image_grid(images[:60], 10))
     return [Path(name).name, arch, f"{steps:,} x {batch}", f"{seconds:.0f}",
             *(f"{found[metric]:.3g} ({split[metric]:.3g})" for metric in
               ("swd", "swd_coarse", "frechet", "precision", "recall")),

@@ -13,7 +13,7 @@ from gan.common.archive import write_npz_streamed
 from gan.common.errors import printable
 from gan.common.files import atomic_file
 from gan.drawing import images
-from gan.drawing.gif import write_gif
+from gan.drawing.animations import write_animation
 from gan.kinds import kind_of
 from gan.walk import walk
 
@@ -33,7 +33,7 @@ def write_pngs(folder, generator, request):
 def write_sheet(path, columns, generator, request):
     """Write all images as one sheet with so many columns."""
     drawn = np.concatenate([part for _, part in batches(generator, request)])
-    images.write_png(path, images.sheet(drawn, columns))
+    images.write_png(path, images.image_grid(drawn, columns))
     _say(path, f"{len(drawn)} images, {_span(request.seeds)}")
 
 
@@ -100,7 +100,7 @@ def write_walk(path, frames, generator, request):
                 yield images.enlarge(image if image.shape[-1] == 3 else image[..., 0], factor)
                 bar.update()
 
-        write_gif(path, enlarged(), [1 / FRAMES_A_SECOND] * count)
+        write_animation(path, enlarged(), [1 / FRAMES_A_SECOND] * count)
     _say(path, f"{count} frames, {_span(seeds)} and back")
 
 

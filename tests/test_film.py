@@ -12,9 +12,7 @@ import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.drawing.apng import write_apng
-from gan.drawing.gif import write_gif
-from gan.drawing.webp import write_webp
+from gan.drawing.animations import write_animation
 from gan.loop import early_steps
 from tests.conftest import ROOT, TINY, run_script
 from tests.test_scripts import assert_same_run, pictures
@@ -70,34 +68,35 @@ def noise(channels, count=4):
             for _ in range(count)]
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_an_animated_png_holds_the_frames_exactly(tmp_path, channels):
-    frames, path = noise(channels), tmp_path / "film.png"
-    write_apng(path, iter(frames), [0.25, 0.25, 0.25, 100.0], loop=3)
-    with Image.open(path) as film:
-        assert film.n_frames == 4 and film.info["loop"] == 3
-        for index, frame in enumerate(frames):
-            film.seek(index)
-            np.testing.assert_array_equal(np.asarray(film), frame)
-            assert film.info["duration"] == (100_000 if index == 3 else 250)
+def read_animation(path):
+    """Frames as uint8 arrays and milliseconds of a GIF, WebP or PNG file."""
+    with Image.open(path) as animation:
+        found = []
+        for index in range(animation.n_frames):
+            animation.seek(index)
+            found.append((np.asarray(animation.convert("RGB")), animation.info["duration"]))
+    return found
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_an_animated_webp_shows_the_frames(tmp_path, channels):
-    shades = [np.full_like(frame, 60 * index) for index, frame in enumerate(noise(channels))]
-    path = tmp_path / "film.webp"
-    write_webp(path, iter(shades), [0.25, 0.25, 0.25, 2.25], loop=3)
-    assert path.read_bytes()[4:8] == (path.stat().st_size - 8).to_bytes(4, "little")
-    with Image.open(path) as film:
-        assert film.n_frames == 4 and film.info["loop"] == 3 and film.size == (21, 18)
-        for index in range(4):
-            film.seek(index)
-            assert np.abs(np.asarray(film.convert("L")).astype(int) - 60 * index).max() <= 2
-            assert film.info["duration"] == (2250 if index == 3 else 250)
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_holds_the_frames_and_their_durations(tmp_path, suffix, channels):
+    shades = np.array([0, 85, 170, 254, 255] if channels == 3 else range(256), np.uint8)
+    random = np.random.default_rng(0)
+    frames = [random.choice(shades, (18, 21, 3)[: 2 + channels // 3]) for _ in range(4)]
+    if suffix == ".webp":  # which is lossy
+        frames = [np.full_like(frame, 60 * index) for index, frame in enumerate(frames)]
+    path = tmp_path / f"animation{suffix}"
+    write_animation(path, iter(frames), [0.25, 0.25, 0.1, 100.0])
+    found = read_animation(path)
+    assert [duration for _, duration in found] == [250, 250, 100, 100_000]
+    for (image, _), frame in zip(found, frames, strict=True):
+        expected = frame if channels == 3 else np.repeat(frame[..., None], 3, axis=-1)
+        assert np.abs(image.astype(int) - expected).max() <= (2 if suffix == ".webp" else 0)
 
 
 def plays_of(path):
-    """How often a film plays, by the bytes of its file; 0: for ever."""
+    """How often an animation plays, by the bytes of its file; 0: forever."""
     data = path.read_bytes()
     if data.startswith(b"GIF"):
         start = data.find(b"NETSCAPE2.0")
@@ -113,15 +112,16 @@ def plays_of(path):
 
 
 @pytest.mark.parametrize("plays", [0, 1, 2, 3])
-@pytest.mark.parametrize("write", [write_gif, write_apng, write_webp])
-def test_a_film_plays_as_often_as_asked(tmp_path, write, plays):
-    write(tmp_path / "film", iter(noise(1)), [0.1] * 4, loop=plays)
-    assert plays_of(tmp_path / "film") == plays
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_plays_as_often_as_asked(tmp_path, suffix, plays):
+    path = tmp_path / f"animation{suffix}"
+    write_animation(path, iter(noise(1)), [0.1] * 4, loop=plays)
+    assert plays_of(path) == plays
 
 
-@pytest.mark.parametrize("write", [write_apng, write_webp])
-def test_a_film_that_breaks_off_leaves_the_earlier_one(tmp_path, write):
-    path = tmp_path / "film"
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_that_breaks_off_leaves_the_earlier_one(tmp_path, suffix):
+    path = tmp_path / f"animation{suffix}"
     path.write_bytes(b"earlier")
 
     def frames():
@@ -129,8 +129,21 @@ def test_a_film_that_breaks_off_leaves_the_earlier_one(tmp_path, write):
         raise UserError("broken")
 
     with pytest.raises(UserError, match="broken"):
-        write(path, frames(), [1, 1])
+        write_animation(path, frames(), [1, 1])
     assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
+
+
+def test_more_frames_than_memory_are_refused_at_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan.drawing.animations.memory_bytes", lambda: 6 * 4 * 18 * 21 - 2)
+    with pytest.raises(UserError, match="4 frames that need .* smaller ones, or write .mp4"):
+        write_animation(tmp_path / "a.gif", iter(noise(1)), [1] * 4)
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_frames_that_stay_too_long_for_a_gif_are_refused(tmp_path):
+    with pytest.raises(UserError, match="expected frames that stay for at most 655 s"):
+        write_animation(tmp_path / "a.gif", [noise(1)[0]] * 2, [600, 600])
+    write_animation(tmp_path / "a.webp", [noise(1)[0]] * 2, [600, 600])
 
 
 def make(folder, name, *options):
@@ -139,8 +152,9 @@ def make(folder, name, *options):
 
 @pytest.fixture
 def four_pictures(tmp_path):
-    for name in ("0000", "0000_step_000000004", "0000_step_000000100", "0001"):
-        Image.fromarray(noise(1)[0]).save(tmp_path / f"epoch_{name}.png")
+    names = ("0000", "0000_step_000000004", "0000_step_000000100", "0001")
+    for name, image in zip(names, noise(1), strict=True):
+        Image.fromarray(image).save(tmp_path / f"epoch_{name}.png")
     return tmp_path
 
 

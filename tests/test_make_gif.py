@@ -146,10 +146,9 @@ def test_what_a_killed_process_left_is_removed(tmp_path, number):
                                # Under nohup it is ignored, and that is inherited.
                                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     end = time.monotonic() + 60
-    # With content: while tqdm is being made, an interrupt has it complain besides.
-    while not any(path.stat().st_size for path in tmp_path.glob(".gan-partial-*")) and (
-            time.monotonic() < end):
+    while not list(tmp_path.glob(".gan-partial-*")) and time.monotonic() < end:
         time.sleep(0.005)
+    time.sleep(0.5)  # while tqdm is being made, an interrupt has it complain besides
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     left = [path.name for path in tmp_path.iterdir() if path.name != "generated_images"]

@@ -8,8 +8,7 @@ from PIL import Image
 
 from gan.common.errors import UserError
 from gan.data.datasets import Dataset
-from gan.drawing.images import BACKGROUND, GAP
-from gan.drawing.neighbours import neighbour_sheet
+from gan.drawing.images import BACKGROUND, GAP, neighbor_grid
 from gan.evaluate import __main__ as evaluate
 from gan.evaluate import neighbours
 from gan.evaluate.metrics import NotMeasurableError
@@ -97,7 +96,7 @@ def test_the_sheet_has_images_at_the_left_of_gaps():
     black = np.zeros((3, 2, 8, 8, 1), np.uint8)
     halves = [(black[:, 0] + shade, black + shade + 1) for shade in (10, 20)]
     halves[1] = tuple(part[:2] for part in halves[1])  # a row less
-    sheet = neighbour_sheet(halves)[..., 0]
+    sheet = neighbor_grid(halves)[..., 0]
     factor = sheet.shape[0] // (3 * (8 + GAP) + GAP)
     small = sheet[::factor, ::factor]
     row = small[GAP + 4]

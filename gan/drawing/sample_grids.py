@@ -31,11 +31,11 @@ class SampleGrid:
 
     def real(self):
         """Return the picture of real images, uint8 [H, W, C]."""
-        return images.sheet(self._real)
+        return images.image_grid(self._real)
 
     def draw(self):
         """Return the picture of what the generator draws now, uint8 [H, W, C]."""
-        return images.sheet(images.to_uint8(self._sampler.sample(*self._chosen)))
+        return images.image_grid(images.to_uint8(self._sampler.sample(*self._chosen)))
 
 
 class ScatterPlot:

@@ -166,14 +166,13 @@ def write_neighbours(path, dataset, samples, mirror=False):
     Returns:
         dict for JSON: "nearest", with the median distance and its multiples.
     """
-    from gan.drawing.images import write_png
-    from gan.drawing.neighbours import neighbour_sheet
+    from gan.drawing.images import neighbor_grid, write_png
     from gan.evaluate.neighbours import find_neighbours, in_words
 
     training = dataset.images
     training = np.concatenate([training, training[:, :, ::-1]]) if mirror else training
     found = find_neighbours(samples, training, dataset.test_images)
-    write_png(path, neighbour_sheet([
+    write_png(path, neighbor_grid([
         (images, training[nearest.places])
         for images, nearest in (found.typical, found.nearest)]))
     print(f"neighbours  {one_line(path)}: {in_words(found)}", flush=True)
