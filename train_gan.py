@@ -12,7 +12,6 @@ if __name__ == "__main__":
     exit_on_interrupt("train_gan.py")
 
 import contextlib
-import dataclasses
 import io
 import os
 
@@ -34,7 +33,7 @@ def main(argv=None):
     with joined(config) as cluster:
         if cluster and cluster.rank:
             return work(config, given, phases, cluster)
-        config = dataclasses.replace(config, devices=count_devices(config, cluster))
+        config = config.on_devices(count_devices(config, cluster), given)
         folder = RunFolder(config.outdir)
         if config.resume and not folder.path.is_dir():
             raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "

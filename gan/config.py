@@ -5,6 +5,7 @@ Nothing heavy is imported here, so that `--help` and a mistyped option answer at
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from gan.common.command_line import (
     whole_number,
 )
 from gan.common.errors import UserError
+from gan.data.background import Background
 from gan.data.names import NAMES, SIMULATED
 from gan.data.sizes import IMAGES_PER_CLUSTER, IMAGES_PER_COMPONENT, are_pictures
 
@@ -54,128 +56,110 @@ class TrainConfig:
     these fields, see `option`. A default of None or "auto" is decided by `RULES`.
     """
 
-    dataset: str = option(
-        "mnist", "data", f"{', '.join(NAMES)}, or a path", metavar="NAME|PATH")
+    dataset: str = option("mnist", "data", f"{', '.join(NAMES)}, or a path", metavar="NAME|PATH")
     image_size: int = option(
         None, "data", "side in pixels that pictures of a folder are resized to",
-        whole_number(SIDES[0], SIDES[-1]), metavar="N", fixed=True)
+        whole_number(SIDES[0], SIDES[-1]), fixed=True)
     channels: int = option(
         None, "data", "1 for grayscale, 3 for color; for a folder of pictures",
         one_of(("1", "3"), int), metavar="{1,3}", fixed=True)
-    fit: str = choice(
-        "crop", "data", "how pictures of a folder become square", FITS, fixed=True)
+    fit: str = choice("crop", "data", "how pictures of a folder become square", FITS, fixed=True)
     skip_broken: bool = option(
         False, "data", "skip pictures of a folder that cannot be read", bool, fixed=True)
     memory_share: float = option(
-        0.5, "data", "fraction of memory for images; more are read from disk",
-        real_number(0, 1), metavar="X")
+        0.5, "data", "fraction of memory for images; more are read from disk", real_number(0, 1))
     condition: str = choice(
         "auto", "data", "what both networks are conditioned on",
         ("auto", "labels", "clusters", "none"), fixed=True, points="none")
     clusters: int = option(
         None, "data", "k-means clusters within each label, or of all images",
-        whole_number(0, 4096), metavar="N", fixed=True)
+        whole_number(0, 4096), fixed=True)
     components: int = option(
         None, "data", "latent entries that hold the image's PCA coordinates",
-        whole_number(0, 50), metavar="N", fixed=True, points=0)
+        whole_number(0, 50), fixed=True, points=0)
 
-    arch: str = choice(
-        "auto", "model", "architecture",
-        lambda: ("auto", *architectures()), fixed=True, points="mlp")
+    arch: str = choice("auto", "model", "architecture", lambda: ("auto", *architectures()),
+                       fixed=True, points="mlp")
     upsampling: str = choice(
         "auto", "model", "upsampling of conv and dcgan; filtered: anti-aliased",
         ("auto", "filtered", "plain"), fixed=True)
-    output: str = choice(
-        "auto", "model", "output activation of the generator",
-        ("auto", "smooth", "clip", "bright", "tanh"), fixed=True)
+    output: str = choice("auto", "model", "output activation of the generator",
+                         ("auto", "smooth", "clip", "bright", "tanh"), fixed=True)
     latent_dim: int = option(
-        64, "model", "length of the latent vector", whole_number(1, 4096),
-        metavar="N", fixed=True, points=4)
+        64, "model", "length of the latent vector", whole_number(1, 4096), fixed=True, points=4)
     base_channels: int = option(
-        None, "model", "channels next to the image", whole_number(1, 1024),
-        metavar="N", fixed=True, points=16)
+        None, "model", "channels next to the image", whole_number(1, 1024), fixed=True, points=16)
     spectral_norm: bool = option(
         False, "model", "spectral normalization of the discriminator", bool, fixed=True)
     dropout: float = option(
-        0.0, "model", "dropout rate of the discriminator", real_number(0, 0.9),
-        metavar="X", fixed=True)
+        0.0, "model", "dropout rate of the discriminator", real_number(0, 0.9), fixed=True)
 
     loss: str = choice("nonsaturating", "objective", "adversarial loss", losses, fixed=True)
     label_smoothing: float = option(
         0.0, "objective", "one-sided label smoothing (nonsaturating, minimax)",
-        real_number(0, 0.5), metavar="X", fixed=True)
+        real_number(0, 0.5), fixed=True)
     gradient_penalty: str = choice(
         "r1r2", "objective", "penalty on the discriminator's gradient",
         ("none", "r1", "r2", "r1r2", "wgan-gp"), fixed=True)
     gp_weight: float = option(
-        None, "objective", "weight of the gradient penalty", real_number(0, 1e4), metavar="X")
+        None, "objective", "weight of the gradient penalty", real_number(0, 1e4))
     gp_interval: int = option(
         8, "objective", "steps between gradient penalties, weighted to match",
-        whole_number(1, 1000), metavar="N", points=4)
-    n_critic: int = option(
-        1, "objective", "discriminator steps per generator step", whole_number(1, 100),
-        metavar="N", fixed=True)
-    augment: str = choice(
-        "auto", "objective", "adaptive discriminator augmentation",
-        ("auto", "adaptive", "none"), fixed=True)
+        whole_number(1, 1000), points=4)
+    n_critic: int = option(1, "objective", "discriminator steps per generator step",
+                           whole_number(1, 100), fixed=True)
+    augment: str = choice("auto", "objective", "adaptive discriminator augmentation",
+                          ("auto", "adaptive", "none"), fixed=True)
     mirror: bool = option(
         False, "objective", "also learn the mirror image of every picture", bool, fixed=True)
     lr: float = option(
-        1.5e-3, "objective", "Adam's learning rate for both networks", LEARNING_RATE, metavar="X")
-    lr_g: float = option(
-        None, "objective", "the generator's own learning rate", LEARNING_RATE, metavar="X")
-    lr_d: float = option(
-        None, "objective", "the discriminator's own learning rate", LEARNING_RATE, metavar="X")
+        1.5e-3, "objective", "Adam's learning rate for both networks", LEARNING_RATE)
+    lr_g: float = option(None, "objective", "the generator's own learning rate", LEARNING_RATE)
+    lr_d: float = option(None, "objective", "the discriminator's own learning rate", LEARNING_RATE)
     lr_decay: float = option(
         0.5, "objective", "final fraction of the run with decaying learning rates",
-        real_number(0, 1), metavar="X")
-    beta1: float = option(
-        0.0, "objective", "Adam's beta1", real_number(0, 0.9999), metavar="X", fixed=True)
-    beta2: float = option(
-        0.99, "objective", "Adam's beta2", real_number(0, 0.999999), metavar="X", fixed=True)
+        real_number(0, 1))
+    beta1: float = option(0.0, "objective", "Adam's beta1", real_number(0, 0.9999), fixed=True)
+    beta2: float = option(0.99, "objective", "Adam's beta2", real_number(0, 0.999999), fixed=True)
 
     epochs: int = option(
-        None, "training", "passes over the data", whole_number(1, 10**6), metavar="N", points=30)
+        None, "training", "passes over the data", whole_number(1, 10**6), points=30)
     batch_size: int = option(
-        None, "training", "real images per step", whole_number(2, 65536), metavar="N",
-        fixed=True, points=256)
+        None, "training", "real images per step", whole_number(2, 65536), fixed=True, points=256)
     ema: float = option(
         0.1, "training", "fraction of the steps so far in the weight average; 0: none",
-        real_number(0, 1), metavar="X")
+        real_number(0, 1))
     mixed_precision: str = choice(
         "auto", "training", "number format of the layers; off: float32",
         ("auto", "float16", "bfloat16", "off"), fixed=True, points="off")
-    device: str = option(
-        "auto", "training", "device; auto: the first GPU, or else the CPU",
-        device_name, metavar="{auto,cpu,gpu,gpu:N}")
+    device: str = option("auto", "training", "device; auto: the first GPU, or else the CPU",
+                         device_name, metavar="{auto,cpu,gpu,gpu:N}")
     devices: int | str = option(
         1, "training", "GPUs of this machine that share each batch, or auto: all",
         device_count, metavar="N|auto")
     reduce_precision: str = choice(
-        "float32", "training", "number format of gradients exchanged by processes",
+        "float32", "training", "number format of gradients exchanged by devices",
         ("float32", "bfloat16", "float16"))
     max_minutes: float = option(
         0.0, "training", "minutes until the run stops and exports; 0: no limit",
-        real_number(0, 1e6), metavar="X")
+        real_number(0, 1e6))
     seed: int = option(
-        0, "training", "seed of all random numbers", whole_number(0, 2**31 - 1), metavar="N",
-        fixed=True)
+        0, "training", "seed of all random numbers", whole_number(0, 2**31 - 1), fixed=True)
     resume: bool = option(False, "training", "continue the run in --outdir", bool)
     overwrite: bool = option(False, "training", "replace the run in --outdir", bool)
 
     outdir: str = option(".", "output", "folder of the run", folder, metavar="FOLDER")
     num_samples: int = option(
-        100, "output", "images in a sample grid", whole_number(1, 4096), metavar="N", fixed=True,
-        points=2000)
+        100, "output", "images in a sample grid", whole_number(1, 4096), fixed=True, points=2000)
     sample_interval: int = option(
         None, "output", f"epochs between sample grids, at most {MOST_GRIDS} by default",
-        whole_number(1, 10**6), metavar="N", points=1)
+        whole_number(1, 10**6), points=1)
     metrics_interval: int = option(
-        0, "output", "epochs between measurements; 0: at the end only",
-        whole_number(0, 10**6), metavar="N", points=1)
+        0, "output", "epochs between measurements; 0: at the end only", whole_number(0, 10**6),
+        points=1)
     checkpoint_interval: int = option(
         None, "output", f"epochs between checkpoints, at most {MOST_CHECKPOINTS} by default",
-        whole_number(1, 10**6), metavar="N")
+        whole_number(1, 10**6))
     keep_best: bool = option(
         False, "output", "export the best measured epoch (needs --metrics-interval)", bool)
     tensorboard: bool = option(False, "output", "also write logs for TensorBoard", bool)
@@ -232,11 +216,24 @@ class TrainConfig:
 
     def completed(self, facts):
         """Return the complete configuration for `Facts`; see `for_data`."""
+        if self.condition == "labels" and facts.largest_class is None:
+            raise UserError("--condition: expected clusters or none, as "
+                            f"{os.path.basename(self.dataset)} has no labels, got: labels")
         config = self
         for name, rule in RULES.items():
             if getattr(config, name) in (None, "auto"):
                 config = dataclasses.replace(config, **{name: rule(config, facts)})
-        config._check_against(facts)
+        for wrong, message in config._unsuitable(facts):
+            if wrong:
+                raise UserError(message)
+        return config
+
+    def on_devices(self, count, given):
+        """Return the configuration of a run on so many devices, checked as by `check`."""
+        config = dataclasses.replace(self, devices=count)
+        config.check(given)
+        if count == 1 and "reduce_precision" in given and self.reduce_precision != "float32":
+            raise UserError("--reduce-precision needs several devices, got: 1")
         return config
 
     @property
@@ -255,7 +252,7 @@ class TrainConfig:
         return "float32" if self.mixed_precision == "off" else f"mixed_{self.mixed_precision}"
 
     def check(self, given):
-        """Refuse options that exclude each other.
+        """Refuse options that contradict each other or have no effect.
 
         Args:
             given: names of the options that were given.
@@ -263,78 +260,74 @@ class TrainConfig:
         Raises:
             UserError: naming the options.
         """
-        try:
-            self.outdir.encode()
-        except UnicodeEncodeError as error:  # TensorFlow could not write the export there
-            raise UserError("--outdir: expected the name of a folder in UTF-8, "
-                            f"got: {self.outdir!r}") from error
-        if self.resume and self.overwrite:
-            raise UserError("--resume and --overwrite contradict each other: expected one of them")
-        if self.devices != 1 and ":" in self.device:
-            raise UserError("--devices needs --device auto, cpu or gpu, "
-                            f"got: --device {self.device}")
-        self._check_shares()
-        if self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm:
-            raise UserError("--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing "
-                            "else bounds its discriminator, got: neither")
-        if self.label_smoothing and self.loss not in ("nonsaturating", "minimax"):
-            raise UserError("--label-smoothing needs --loss nonsaturating or minimax, "
-                            f"got: --loss {self.loss}")
-        if self.arch == "resnet" and self.bounded:
-            raise UserError("--spectral-norm and --dropout need --arch conv, dcgan or mlp, "
-                            "got: --arch resnet")
-        if self.simulated and self.augment == "adaptive":
-            raise UserError("--augment: expected for simulated points: none, got: adaptive")
-        for name, value in EXPECTED_OF_POINTS.items() if self.simulated else ():
-            if getattr(self, name) != value:
-                expected = "leave it out" if value is False else value
-                raise UserError(f"{flag(name)}: expected for simulated points: {expected}, "
-                                f"got: {getattr(self, name)}")
-        if {"lr", "lr_g", "lr_d"} <= set(given):
-            raise UserError("--lr has no effect beside --lr-g and --lr-d: expected one or both of "
-                            "them, or --lr")
-        if not self.resume:  # what these need may lie in the run to resume
-            self._check_effects(given)
+        mistakes = [self._contradictions(set(given))]
+        if not self.resume:  # what options need may be in force in the run to resume
+            mistakes.append(self._without_effect(set(given)))
+        for wrong, message in itertools.chain(*mistakes):
+            if wrong:
+                raise UserError(message)
 
-    def _check_effects(self, given):
-        """Refuse options that have no effect without others."""
-        for name in {"clusters", "components"} & set(given):
-            if self.condition == "none" and getattr(self, name):
-                raise UserError(f"{flag(name)} needs --condition labels or clusters, "
-                                "got: --condition none")
-        if "components" in given and 2 * self.components > self.latent_dim:
-            raise UserError(f"--components: expected at most half of --latent-dim, which is "
-                            f"{self.latent_dim}, got: {self.components}")
-        for name in ("gp_weight", "gp_interval"):
-            if name in given and self.gradient_penalty == "none":
-                raise UserError(f"{flag(name)} needs a --gradient-penalty, "
-                                "got: --gradient-penalty none")
-        if self.keep_best and not self.metrics_interval:
-            raise UserError("--keep-best needs --metrics-interval, got: --metrics-interval 0")
-        if "upsampling" in given and self.upsampling != "auto" and self.arch not in UPSAMPLED:
-            raise UserError(f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, "
-                            f"got: --arch {self.arch}")
+    def _contradictions(self, given):
+        """Yield (whether it is so, message) for options that exclude each other."""
+        yield self.resume and self.overwrite, (
+            "--resume and --overwrite contradict each other: expected one of them")
+        yield self.devices != 1 and ":" in self.device, (
+            f"--devices needs --device auto, cpu or gpu, got: --device {self.device}")
+        yield self._is_unshared(), (
+            f"--batch-size: expected a multiple of {self.devices}, the number of processes, "
+            f"got: {self.batch_size}")
+        yield self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm, (
+            "--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing else bounds its "
+            "discriminator, got: neither")
+        yield self.label_smoothing and self.loss not in SMOOTHED, (
+            f"--label-smoothing needs --loss {' or '.join(SMOOTHED)}, got: --loss {self.loss}")
+        yield self.arch == "resnet" and self.bounded, (
+            "--spectral-norm and --dropout need --arch conv, dcgan or mlp, got: --arch resnet")
+        yield {"lr", "lr_g", "lr_d"} <= given, (
+            "--lr has no effect beside --lr-g and --lr-d: expected one or both of them, or --lr")
+        for name, values in VALUES_FOR_POINTS.items() if self.simulated else ():
+            yield getattr(self, name) not in values, (
+                f"{flag(name)}: expected for simulated points: {values[0] or 'leave it out'}, "
+                f"got: {getattr(self, name)}")
 
-    def _check_shares(self):
-        if self.devices != "auto" and self.batch_size and self.batch_size % self.devices:
-            raise UserError(f"--batch-size: expected a multiple of {self.devices}, the number of "
-                            f"devices, got: {self.batch_size}")
+    def _without_effect(self, given):
+        """Yield (whether it is so, message) for options that have no effect without others."""
+        for name in {"clusters", "components"} & given:
+            yield self.condition == "none" and getattr(self, name), (
+                f"{flag(name)} needs --condition labels or clusters, got: --condition none")
+        yield "components" in given and 2 * self.components > self.latent_dim, (
+            f"--components: expected at most half of --latent-dim, which is {self.latent_dim}, "
+            f"got: {self.components}")
+        for name in {"gp_weight", "gp_interval"} & given:
+            yield self.gradient_penalty == "none", (
+                f"{flag(name)} needs a --gradient-penalty, got: --gradient-penalty none")
+        yield "memory_share" in given and self.simulated, (
+            "--memory-share: expected for simulated points: leave it out")
+        yield self.keep_best and not self.metrics_interval, (
+            "--keep-best needs --metrics-interval, got: --metrics-interval 0")
+        yield ("upsampling" in given and self.upsampling != "auto"
+               and self.arch not in UPSAMPLED), (
+            f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, got: --arch {self.arch}")
 
-    def _check_against(self, facts):
-        """Refuse what the data are too few for."""
-        self._check_shares()
+    def _unsuitable(self, facts):
+        """Yield (whether it is so, message) for options that do not suit the data."""
         count = facts.shape[0]
-        if self.batch_size > count:
-            raise UserError(f"--batch-size: expected at most {count}, the number of training "
-                            f"samples, got: {self.batch_size}")
-        if self.condition == "labels" and facts.largest_class is None:
-            raise UserError("--condition: expected clusters or none, as "
-                            f"{os.path.basename(self.dataset)} has no labels, got: labels")
+        yield self._is_unshared(), (
+            f"--batch-size: expected a multiple of {self.devices}, the number of processes, "
+            f"got: {self.batch_size}")
+        yield self.batch_size > count, (
+            f"--batch-size: expected at most {count}, the number of training samples, "
+            f"got: {self.batch_size}")
         for name, most, each in (("clusters", facts.most_clusters(self), IMAGES_PER_CLUSTER),
                                  ("components", facts.most_components, IMAGES_PER_COMPONENT)):
-            if self.condition != "none" and getattr(self, name) > most:
-                raise UserError(f"{flag(name)}: expected at most {most}, one for each {each} "
-                                f"images, got: {getattr(self, name)}")
+            yield self.condition != "none" and getattr(self, name) > most, (
+                f"{flag(name)}: expected at most {most}, one for each {each} images, "
+                f"got: {getattr(self, name)}")
+
+    def _is_unshared(self):
+        """Whether the devices cannot get an equal share of a batch."""
+        return bool(self.devices != "auto" and self.batch_size
+                    and self.batch_size % self.devices)
 
     @property
     def bounded(self):
@@ -395,7 +388,9 @@ class TrainConfig:
 
 POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(TrainConfig)
           if field.metadata["points"] is not None}
-EXPECTED_OF_POINTS = {"arch": "mlp", "output": "auto", "condition": "none", "mirror": False}
+VALUES_FOR_POINTS = {"arch": ["mlp"], "output": ["auto"], "condition": ["none"],
+                     "augment": ["none", "auto"], "mirror": [False]}
+SMOOTHED = ("nonsaturating", "minimax")  # losses with smoothed labels
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 # What may differ between the processes of a run: each one's own matter, or only the chief's.
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
@@ -561,7 +556,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "checkpoint_interval": lambda config, facts: math.ceil(config.epochs / MOST_CHECKPOINTS),
 }
 # What `--help` shows the defaults for.
-EXAMPLES = {"mnist": Facts((60_000, 28, 28, 1), largest_class=6_742),
+EXAMPLES = {"mnist": Facts((60_000, 28, 28, 1), 6_742, Background((0,), 70.0)),
             "5,000 photos": Facts((5_000, 64, 64, 3)), "points": Facts((102_400, 2))}
 # These depend on more than that.
 UNSHOWN = {"dataset", "image_size", "channels", "device", "mixed_precision"}

@@ -1,10 +1,14 @@
+import dataclasses
+import subprocess
+import sys
 
 import pytest
 
+from gan.common.command_line import flag
 from gan.common.errors import UserError
-from gan.config import TrainConfig
+from gan.config import EXAMPLES, RULES, Facts, TrainConfig, check_saved, make_parser
 from gan.data.background import Background
-from tests.conftest import complete
+from tests.conftest import ROOT, complete
 
 
 @pytest.mark.parametrize(("arguments", "shape", "weight"), [
@@ -148,3 +152,98 @@ def test_many_epochs_have_a_checkpoint_every_few(epochs, interval):
     assert complete(config, (60_000, 28, 28, 1)).checkpoint_interval == interval
     config, _ = TrainConfig.from_args(["--epochs", "99", "--checkpoint-interval", "7"])
     assert complete(config, (60_000, 28, 28, 1)).checkpoint_interval == 7
+
+
+def help_of(monkeypatch, columns=80):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    return make_parser().format_help()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_obeys_the_width_of_the_terminal(monkeypatch, columns):
+    longest = max(map(len, help_of(monkeypatch, columns).splitlines()))
+    assert columns - 20 < longest <= columns
+
+
+def test_the_help_of_an_option_has_twelve_words_at_most():
+    for field in dataclasses.fields(TrainConfig):
+        assert 1 <= len(field.metadata["help"].split()) <= 12, field.name
+        assert "default" not in field.metadata["help"].replace("by default", ""), field.name
+
+
+def test_help_shows_the_defaults_that_runs_have(monkeypatch):
+    """Whatever is changed in `RULES` or in a field is what `--help` says."""
+    text = " ".join(help_of(monkeypatch).split())
+    assert "real images per step (default: 64; 5,000 photos: 16; points: 256)" in text
+    monkeypatch.setitem(RULES, "batch_size", lambda config, facts: 48)
+    text = " ".join(help_of(monkeypatch).split())
+    assert "real images per step (default: 48; points: 256)" in text
+
+
+def test_the_example_of_the_help_is_mnist():
+    from gan.data.datasets import load_dataset
+
+    found = TrainConfig().for_data(load_dataset("mnist"))
+    assert found == TrainConfig().completed(EXAMPLES["mnist"])
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["--dataset", "ring"], ["--gradient-penalty", "none"], ["--condition", "none"],
+    ["--spectral-norm"], ["--arch", "mlp"]])
+def test_a_complete_configuration_leaves_nothing_open(arguments):
+    config, _ = TrainConfig.from_args(arguments)
+    shape = (102_400, 2) if config.simulated else (5_000, 64, 64, 3)
+    config = complete(config, shape)
+    open_ = {name for name, value in vars(config).items() if value in (None, "auto")}
+    assert open_ <= ({"image_size", "channels", "output"} if config.simulated else set())
+    assert config.completed(Facts(shape)) == config  # once and for all
+    assert check_saved(dataclasses.asdict(config)) == dataclasses.asdict(config)
+
+
+def test_the_policy_is_kerass_name_of_the_precision():
+    shape = (60_000, 28, 28, 1)
+    for policy in ("float32", "mixed_float16", "mixed_bfloat16"):
+        config = TrainConfig().completed(Facts(shape, policy=policy))
+        assert config.policy == policy and config.mixed_precision != "auto"
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--clusters", "63"], "--clusters: expected at most 62, one for each 16 images, got: 63"),
+    (["--components", "5"], "--components: expected at most 4, one for each 250 images, got: 5"),
+    (["--condition", "labels"], "--condition: expected clusters or none, as mnist has no labels"),
+    (["--batch-size", "1001"], "--batch-size: expected at most 1000, the number of training"),
+    (["--batch-size", "9", "--devices", "2"], "expected a multiple of 2, the number of")])
+def test_options_that_the_data_are_too_few_for_are_refused(arguments, message):
+    with pytest.raises(UserError, match=message):
+        complete(TrainConfig.from_args(arguments)[0], (1_000, 28, 28, 1))
+
+
+def test_the_names_of_a_registry_are_read_from_its_source(tensorflow):
+    code = """
+import sys
+from gan.config import architectures, losses
+found = losses(), architectures()
+assert "tensorflow" not in sys.modules
+import gan.losses, gan.networks
+assert found == (losses(), architectures()), found
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_what_is_registered_may_be_chosen(tensorflow, monkeypatch):
+    from gan.losses import LOSSES
+
+    with pytest.raises(UserError, match="--loss: expected one of nonsaturating, .*, got: 'mine'"):
+        TrainConfig.from_args(["--loss", "mine"])
+    monkeypatch.setitem(LOSSES, "mine", LOSSES["hinge"])
+    assert TrainConfig.from_args(["--loss", "mine"])[0].loss == "mine"
+
+
+@pytest.mark.parametrize("name", [
+    field.name for field in dataclasses.fields(TrainConfig) if field.metadata["fixed"]])
+def test_what_a_run_keeps_for_life_is_refused_when_it_is_resumed(name):
+    saved = dataclasses.asdict(complete(TrainConfig(), (60_000, 28, 28, 1)))
+    other = {str: "other", bool: True, int: 7, float: 0.125}[type(saved[name])]
+    config = TrainConfig(**{name: other, "resume": True})
+    with pytest.raises(UserError, match=f"{flag(name)}: the run to resume has"):
+        config.resumed(saved, {name, "resume"})

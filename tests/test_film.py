@@ -53,7 +53,7 @@ def test_a_run_killed_in_its_first_epoch_may_begin_again(tiny_npz, tiny_run, tmp
     shutil.copytree(tiny_run[0] / "generated_images", images)
     for path in images.glob("epoch_000[12]*.png"):
         path.unlink()
-    for name in ("config.json", "report.html"):
+    for name in ("config.json", "report.html", "manifest.txt"):
         shutil.copy(tiny_run[0] / name, tmp_path)
     done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1,
                       "--clusters", 2, "--sample-interval", 1, cwd=tmp_path)

@@ -129,6 +129,8 @@ def _path(text, kind):
     path = os.path.expanduser(text)
     if not text or "\0" in text:
         raise _wrong(f"the name of {kind}", text)
+    if not text.isascii() and text != text.encode(errors="replace").decode():
+        raise _wrong(f"the name of {kind} in UTF-8", text)  # TensorFlow writes to no other
     if path.startswith("~"):  # of no user of this machine; a folder ~x is named ./~x
         raise _wrong(f"the name of {kind}", text, " (no such home folder)")
     return path
@@ -198,7 +200,7 @@ def option(default, group, help, parse=str, *, metavar=None, fixed=False, points
         help: what it does, with its unit, in at most 12 words.
         parse: function from the command line's text to the checked value;
             `bool` makes a switch.
-        metavar: the placeholder in `--help`.
+        metavar: the placeholder in `--help`; by default N or X for a number.
         fixed: whether a run keeps it for life: `--resume` refuses another value.
         points: its value when not given and the data are simulated points.
     """
@@ -228,7 +230,8 @@ def add_option(parser, field, default=""):
     if about["parse"] is bool:
         given |= {"action": "store_true"}
     else:
-        metavar = about["metavar"]() if callable(about["metavar"]) else about["metavar"]
+        metavar = about["metavar"] or {int: "N", float: "X"}.get(field.type)
+        metavar = metavar() if callable(metavar) else metavar
         if isinstance(metavar, tuple):
             metavar = "{" + ",".join(metavar) + "}"
         given |= {"type": about["parse"], "metavar": metavar}
