@@ -1,6 +1,7 @@
 """What the benchmarks share: options, the report, and a trainer built from a command line."""
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -63,7 +64,10 @@ def build(dataset, arguments, policy=None):
     config = config.for_data(dataset, find_device(config.mixed_precision, config.device))
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    return build_trainer(config, dataset, conditioning, policy or config.policy)
+    if policy:
+        precision = "off" if policy == "float32" else policy.removeprefix("mixed_")
+        config = dataclasses.replace(config, mixed_precision=precision)
+    return build_trainer(config, dataset, conditioning)
 
 
 def fastest(function, rounds=5):

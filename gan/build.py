@@ -102,8 +102,7 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     replicas = replicas_on(device.names, cluster)
     size = dataset.samples.nbytes
     streamed = dataset.streamed or size > config.memory_share * memory_bytes() / len(replicas)
-    trainer, sampler = build_trainer(config, dataset, conditioning, config.policy, streamed,
-                                     replicas)
+    trainer, sampler = build_trainer(config, dataset, conditioning, streamed, replicas)
     state = trainer.state
     if checkpoint:
         assign_variables(state.variables(), checkpoint.variables)

@@ -44,7 +44,7 @@ GROUPS = {
 FITS = ("crop", "pad", "squash")
 MOST_GRIDS = MOST_CHECKPOINTS = 40  # of a run by default; both can take longer than an epoch
 LEARNING_RATE = real_number(1e-12, 1)  # not 0
-architectures = functools.partial(registered, "gan.networks", "NETWORKS")
+architectures = functools.partial(registered, "gan.models", "ARCHITECTURES")
 losses = functools.partial(registered, "gan.losses", "LOSSES")
 
 

@@ -1,16 +1,19 @@
-"""The layers that Keras does not have, or not fast."""
+"""Keras layers that Keras does not have, or not fast."""
+
+import math
 
 import keras
 import tensorflow as tf
 
+register = keras.saving.register_keras_serializable("gan")
 
-@keras.saving.register_keras_serializable("gan")
+
+@register
 class FusedBatchNorm(keras.layers.Layer):
-    """Batch normalisation of [N, H, W, C] in one kernel (Ioffe & Szegedy 2015).
+    """Batch normalization of [N, H, W, C] in one kernel (Ioffe & Szegedy 2015).
 
-    `keras.layers.BatchNormalization` computes the same from some twenty small
-    operations. Scale, offset and the moving statistics stay float32 under
-    every precision policy.
+    `keras.layers.BatchNormalization` computes the same from some twenty small operations.
+    Weights and statistics are float32 under every dtype policy.
     """
 
     EPSILON = 1e-3
@@ -18,20 +21,17 @@ class FusedBatchNorm(keras.layers.Layer):
     def __init__(self, momentum=0.9, **settings):
         """
         Args:
-            momentum: decay a step of the moving mean and variance. 0.9 rather
-                than Keras' 0.99: the statistics follow a moving generator.
+            momentum: decay of the moving statistics per step. 0.9 rather than Keras' 0.99, as
+                they follow a moving generator.
             **settings: of `keras.layers.Layer`.
         """
         super().__init__(**settings)
         self.momentum = momentum
 
     def build(self, input_shape):
-        """Create the four vectors of length C."""
-        def vector(name, initial, trainable):
-            return self.add_weight(
-                shape=(input_shape[-1],), initializer=initial, trainable=trainable,
-                dtype="float32", autocast=False, name=name,
-            )
+        def vector(name, initializer, trainable):
+            return self.add_weight(shape=(input_shape[-1],), initializer=initializer, name=name,
+                                   trainable=trainable, dtype="float32", autocast=False)
 
         self.gamma = vector("gamma", "ones", True)
         self.beta = vector("beta", "zeros", True)
@@ -39,13 +39,11 @@ class FusedBatchNorm(keras.layers.Layer):
         self.moving_variance = vector("moving_variance", "ones", False)
 
     def call(self, inputs, training=False):
-        """Normalise with the batch's statistics when training, else the moving ones."""
         known = [] if training else [self.moving_mean.value, self.moving_variance.value]
         mean, variance = known or ([], [])
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs, scale=self.gamma.value, offset=self.beta.value, mean=mean,
-            variance=variance, epsilon=self.EPSILON, is_training=training,
-        )
+            variance=variance, epsilon=self.EPSILON, is_training=training)
         if training:
             self.move(mean, variance)
         return outputs
@@ -56,51 +54,37 @@ class FusedBatchNorm(keras.layers.Layer):
             moving.assign_add((batch - moving.value) * (1 - self.momentum))
 
     def get_config(self):
-        """The arguments that make an equal layer."""
         return super().get_config() | {"momentum": self.momentum}
 
 
-@keras.saving.register_keras_serializable("gan")
+@register
 class Blur(keras.layers.Layer):
-    """The filter [1, 2, 1] / 4 down and across (Zhang 2019), with zeros beyond the edge.
+    """Anti-aliasing filter [1, 2, 1] / 4 along both axes, zero-padded (Zhang 2019).
 
-    It leaves nothing of what alternates from pixel to pixel: the checkerboard of
-    transposed convolutions, whose even and odd pixels have weights of their own
-    (Odena et al. 2016).
+    It removes what alternates from pixel to pixel: the checkerboard of transposed
+    convolutions, whose even and odd pixels have weights of their own (Odena et al. 2016).
     """
 
     TAPS = (0.25, 0.5, 0.25)
 
     def call(self, inputs):
-        """[N, H, W, C] → the same shape."""
         square = tf.tensordot(self.TAPS, self.TAPS, axes=0)[:, :, None, None]
         kernel = tf.tile(tf.cast(square, inputs.dtype), [1, 1, inputs.shape[-1], 1])
         return tf.nn.depthwise_conv2d(inputs, kernel, [1, 1, 1, 1], "SAME")
 
     def compute_output_shape(self, input_shape):
-        """The shape of the inputs."""
         return input_shape
 
 
-@keras.saving.register_keras_serializable("gan")
+@register
 class Pointwise(keras.layers.Conv2D):
-    """A 1 x 1 convolution that is trained as a product of matrices.
-
-    The values are the same. TensorFlow's gradients of the product take a processor
-    half as long as those of the convolution.
-    """
+    """1 x 1 convolution, trained as a matrix product: its gradients take a CPU half the time."""
 
     def __init__(self, filters, **settings):
-        """
-        Args:
-            filters: channels of the output.
-            **settings: of `keras.layers.Conv2D`, but for the kernel's size.
-        """
         super().__init__(filters, 1, **settings)
 
     def call(self, inputs, training=False):
-        """[N, H, W, C] → [N, H, W, filters]."""
-        if not training:  # what is exported stays a convolution
+        if not training:  # the export stays a convolution
             return super().call(inputs)
         pixels = tf.reshape(inputs, [-1, inputs.shape[-1]])
         outputs = tf.matmul(pixels, tf.convert_to_tensor(self.kernel)[0, 0])
@@ -109,50 +93,234 @@ class Pointwise(keras.layers.Conv2D):
         return tf.reshape(outputs, [-1, *inputs.shape[1:3], self.filters])
 
     def get_config(self):
-        """The arguments that make an equal layer."""
-        return {name: value for name, value in super().get_config().items()
-                if name != "kernel_size"}
+        config = super().get_config()
+        del config["kernel_size"]
+        return config
 
 
-@keras.saving.register_keras_serializable("gan")
+@register
 class Residual(keras.layers.Layer):
-    """What comes in, and what a branch of layers makes of it added (He et al. 2016)."""
+    """Inputs plus the outputs of a branch of layers (He et al. 2016)."""
 
     def __init__(self, branch, **settings):
         """
         Args:
-            branch: list of layers that end in the shape that they begin with.
+            branch: list of layers whose output has the shape of their input.
             **settings: of `keras.layers.Layer`.
         """
         super().__init__(**settings)
         self.branch = list(branch)
 
     def build(self, input_shape):
-        """Build the branch."""
         shape = input_shape
         for layer in self.branch:
-            if not layer.built:  # as they are when they were made from their configuration
+            if not layer.built:
                 layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
     def call(self, inputs):
-        """[N, H, W, C] → the same shape."""
         values = inputs
         for layer in self.branch:
             values = layer(values)
         return inputs + values
 
     def compute_output_shape(self, input_shape):
-        """The shape of the inputs."""
         return input_shape
 
     def get_config(self):
-        """The arguments that make an equal layer."""
         branch = [keras.saving.serialize_keras_object(layer) for layer in self.branch]
         return super().get_config() | {"branch": branch}
 
     @classmethod
     def from_config(cls, config):
-        """Make the layer that `get_config` describes."""
         branch = [keras.saving.deserialize_keras_object(layer) for layer in config.pop("branch")]
         return cls(branch, **config)
+
+
+# Spectral normalization.
+
+
+class SpectralLayer(keras.layers.Layer):
+    """Weight divided by its largest singular value (Miyato et al. 2018, algorithm 1).
+
+    Unlike `keras.layers.SpectralNormalization` it leaves the kernel as it is: a call takes no
+    power iteration (`iterate` does, once a step), and gradients flow through the singular value.
+    The singular vectors u and v are float32 variables.
+    """
+
+    FIRST_ITERATIONS = 10  # so that the first step is bounded already
+
+    def __init__(self, units, **settings):
+        super().__init__(**settings)
+        self.units = units
+
+    def build_weights(self, shape):
+        """Create the kernel [..., units], the bias and the singular vectors."""
+        def weight(name, shape, initializer, trainable=True):
+            return self.add_weight(shape=shape, initializer=initializer, trainable=trainable,
+                                   dtype="float32", autocast=False, name=name)
+
+        self.kernel = weight("kernel", shape, "glorot_normal")
+        self.bias = weight("bias", (self.units,), "zeros")
+        self.v = weight("v", (self.units, 1), "random_normal", trainable=False)
+        self.u = weight("u", (math.prod(shape[:-1]), 1), "zeros", trainable=False)
+        for _ in range(self.FIRST_ITERATIONS):
+            self.iterate()
+
+    def iterate(self):
+        """Take one step of the power iteration."""
+        matrix = tf.reshape(self.kernel.value, [-1, self.units])
+        u = tf.math.l2_normalize(matrix @ self.v.value)
+        self.u.assign(u)
+        self.v.assign(tf.math.l2_normalize(tf.transpose(matrix) @ u))
+
+    def normalized_kernel(self):
+        """The divided kernel in the layer's compute dtype."""
+        matrix = tf.reshape(self.kernel.value, [-1, self.units])
+        sigma = tf.reduce_sum(self.u.value * (matrix @ self.v.value))
+        return tf.cast(self.kernel.value / sigma, self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"units": self.units}
+
+
+@register
+class SpectralDense(SpectralLayer):
+    """Dense `SpectralLayer`: [N, D] → [N, units]."""
+
+    def build(self, input_shape):
+        self.build_weights((input_shape[-1], self.units))
+
+    def call(self, inputs):
+        return inputs @ self.normalized_kernel() + tf.cast(self.bias.value, self.compute_dtype)
+
+
+@register
+class SpectralConv2D(SpectralLayer):
+    """Convolution of kernel 4 and stride 2: [N, H, W, C] → [N, H / 2, W / 2, units]."""
+
+    KERNEL, STRIDE = 4, 2
+
+    def build(self, input_shape):
+        self.build_weights((self.KERNEL, self.KERNEL, input_shape[-1], self.units))
+
+    def call(self, inputs):
+        outputs = tf.nn.conv2d(inputs, self.normalized_kernel(), self.STRIDE, "SAME")
+        return outputs + tf.cast(self.bias.value, self.compute_dtype)
+
+
+def iterate_spectral(layer):
+    """Take one step of the power iteration in every spectral layer within a layer or model."""
+    if isinstance(layer, SpectralLayer):
+        layer.iterate()
+    for part in getattr(layer, "layers", []):
+        iterate_spectral(part)
+
+
+# Output activations of generators: what brings values into [-1, 1], black to white.
+
+
+@register
+class Clip(keras.layers.Layer):
+    """Values clipped to [-1, 1], which reaches black and white where tanh only comes near.
+
+    The gradient passes a little beyond the bounds, so that what is to be black or white settles
+    there and stays it when weights move or are averaged. Farther out it passes where it moves a
+    value back: values neither get stuck nor run away.
+    """
+
+    MARGIN = 0.05  # six gray levels
+
+    def call(self, inputs, training=False):
+        return _clip(inputs, self.MARGIN) if training else tf.clip_by_value(inputs, -1.0, 1.0)
+
+
+@register
+class SmoothClip(Clip):
+    """Clipped smoothstep (3 v - v^3) / 2, which is flat at black and white.
+
+    The distance from black or white is squared: faint traces on an even background become too
+    faint to be seen. The gradient is at least `LEAST_SLOPE`, or black could not brighten.
+    """
+
+    MARGIN = 0.2
+    LEAST_SLOPE = 0.3
+
+    def call(self, inputs, training=False):
+        clipped = super().call(inputs, training)
+        return _bend(clipped, self.LEAST_SLOPE) if training else _smoothstep(clipped)
+
+
+@register
+class BrightTanh(keras.layers.Layer):
+    """tanh, stretched by a fifth where it is positive and clipped at 1.
+
+    For images on black with faint pixels. White is as far away as black for tanh, but half of
+    all pixels teach a generator to reach black, and hardly any to reach white.
+    """
+
+    STRETCH = 0.2
+
+    def call(self, inputs, training=False):
+        values = tf.tanh(inputs)
+        values += self.STRETCH * tf.nn.relu(values)
+        return _clip(values, 0.0) if training else tf.minimum(values, 1.0)
+
+
+@register
+class CleanBackground(keras.layers.Layer):
+    """Fades faint traces on an even background, unless they touch what is plain.
+
+    A pixel stays where it or one of its eight neighbors differs from the background by
+    `contrast`, as everything in the training images does; it is gone where none differs by half
+    of that. It is the hysteresis thresholding of Canny 1986, without a jump.
+    """
+
+    def __init__(self, color, contrast, **settings):
+        """
+        Args:
+            color, contrast: in gray levels, see `gan.data.background.Background`.
+            **settings: of `keras.layers.Layer`.
+        """
+        super().__init__(**settings)
+        self.color, self.contrast = list(color), contrast
+
+    def call(self, inputs):
+        color = tf.constant(self.color, inputs.dtype) / 127.5 - 1
+        difference = inputs - color
+        plainest = tf.nn.max_pool2d(
+            tf.reduce_max(tf.abs(difference), axis=-1, keepdims=True), 3, 1, "SAME")
+        kept = 2 * 127.5 / self.contrast * plainest - 1
+        return color + tf.clip_by_value(kept, 0.0, 1.0) * difference
+
+    def get_config(self):
+        return super().get_config() | {"color": self.color, "contrast": self.contrast}
+
+
+def _clip(values, margin):
+    @tf.custom_gradient
+    def clip(values):
+        def gradient(upstream):
+            # A step of descent moves values against the gradient.
+            inward = tf.where(values > 1 + margin, upstream > 0,
+                              tf.where(values < -1 - margin, upstream < 0, True))
+            return tf.where(inward, upstream, tf.zeros_like(upstream))
+
+        return tf.clip_by_value(values, -1.0, 1.0), gradient
+
+    return clip(values)
+
+
+def _bend(values, least_slope):
+    @tf.custom_gradient
+    def bend(values):
+        def gradient(upstream):
+            return upstream * tf.maximum(1.5 * (1 - tf.square(values)), least_slope)
+
+        return _smoothstep(values), gradient
+
+    return bend(values)
+
+
+def _smoothstep(values):
+    return 0.5 * values * (3 - tf.square(values))

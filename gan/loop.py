@@ -256,7 +256,7 @@ class Loop:
         dataset = self.dataset
         with self.phases("export"):
             self.folder.check()
-            export_generator(self.folder.export, self.state.average, self.sampler, {
+            export_generator(self.folder.export, self.state.ema, self.sampler, {
                 "run": self.folder.run,
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint,
@@ -293,9 +293,9 @@ class Loop:
             print(f"warning: epoch {row['epoch']} was the best, but --keep-best was not in force "
                   "then; exporting the last one", file=sys.stderr)
             return None
-        average = {name: variable for name, variable in self.state.variables().items()
-                   if name.startswith("average/")}
-        assign_variables(average, {name: saved.variables[name] for name in average})
+        ema = {name: variable for name, variable in self.state.variables().items()
+                   if name.startswith("ema/")}
+        assign_variables(ema, {name: saved.variables[name] for name in ema})
         return row
 
 

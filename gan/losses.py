@@ -154,7 +154,7 @@ def equilibrium(loss, smoothing=0.0):
     return found
 
 
-def zero_centred_penalty(gradient):
+def zero_centered_penalty(gradient):
     """|gradient|^2 / 2, the R1 or R2 penalty of Mescheder et al. 2018, equation 9.
 
     Args:
@@ -167,7 +167,7 @@ def zero_centred_penalty(gradient):
     return 0.5 * tf.reduce_mean(_squared_norm(gradient))
 
 
-def one_centred_penalty(gradient):
+def one_centered_penalty(gradient):
     """(|gradient| - 1)^2, the penalty of WGAN-GP (Gulrajani et al. 2017, equation 3).
 
     Args:

@@ -1,114 +1,389 @@
-"""The two networks, as Keras `Sequential` models sized by the sample.
+"""Generators and discriminators as Keras Sequential models, one pair for each architecture.
 
-The generator takes the latent vector with the code of the condition beside it;
-the discriminator has one output per place of the code, of which those of a
-sample's own condition are added up (`select_logits`). With a single condition
-both are the textbook's networks. Their layers are in `gan.networks`.
+The generator's input is the latent with the condition vector beside it. The discriminator has
+one output for each entry of what it is conditioned on, see `select_logits`.
 """
 
+import contextlib
+import itertools
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from keras.initializers import RandomNormal
 
-from gan.blocks import Blocks
-from gan.distributed.replica import SINGLE
-from gan.networks import network_of
-from gan.outputs import CleanBackground
-from gan.spectral import SpectralDense
+from gan.distributed.replica import current_replica
+from gan.kinds import kind_of
+from gan.layers import (
+    Blur,
+    BrightTanh,
+    CleanBackground,
+    Clip,
+    Pointwise,
+    Residual,
+    SmoothClip,
+    SpectralConv2D,
+    SpectralDense,
+)
+
+SMALLEST_SIDE, LARGEST_SIDE = 8, 12  # pixels of the coarsest feature map
+MOST_WIDENING = 8  # channels of the widest layer, as a multiple of the base channels
+OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}  # and tanh
 
 
-def build_generator(arch, shape, latent_dim, code_width, base_channels, policy="float32",
-                    extent=1.0, filtered=False, output="tanh", replica=SINGLE, background=None):
+def build_generator(config, shape, vector_size, extent=1.0, policy="float32", background=None):
     """Build the generator.
 
     Args:
-        arch: "conv", "dcgan" or "mlp", see `NETWORKS`.
-        shape: (H, W, C) of an image, H = W; (2,) of a point.
-        latent_dim: length of the latent vector.
-        code_width: places W of a condition's code, see `Conditioning.vectors`.
-        base_channels: channels before the last doubling of the side.
-        policy: Keras dtype policy of the layers.
-        extent: the unit of points, see `PointDataset`.
-        filtered: put a `Blur` after each transposed convolution, against checkerboards.
-        output: what brings the values of images between black and white: "smooth",
-            "clip", "bright" or "tanh".
-        replica: this device among those that train together, see `gan.distributed.replica`.
-        background: `Background` that is kept clean of faint traces, or None.
+        config: a complete `TrainConfig`.
+        shape: of a sample, (H, W, C) of an image or (2,) of a point.
+        vector_size: entries of a condition vector; a single one says nothing and is left out.
+        extent: scale of points.
+        policy: Keras dtype policy.
+        background: `Background` that is cleaned of faint traces, or None.
 
     Returns:
-        Sequential: float32 [N, latent_dim + code_width] ([N, latent_dim] for a
-        width of 1, see `generator_inputs`) → float32 [N, H, W, C] in [-1, 1] or
-        float32 [N, 2].
+        Sequential: float32 [N, latent_dim + vector_size] → float32 samples, images in [-1, 1].
 
     Raises:
         ValueError: for an architecture that does not exist for such samples.
     """
-    inputs = keras.Input((latent_dim + (code_width if code_width > 1 else 0),))
-    blocks = Blocks(policy, replica, filtered, output)
-    body = network_of(arch, shape).generator(blocks, shape, base_channels, extent)
+    inputs = config.latent_dim + (vector_size if vector_size > 1 else 0)
+    with dtype_policy(policy):
+        body = list(architecture(config.arch, shape).generator(config, shape))
+    # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
+    if len(shape) == 1:
+        body.append(layers.Rescaling(extent, dtype="float32", name="points"))
+    elif config.output in OUTPUTS:
+        body.append(OUTPUTS[config.output](dtype="float32", name="images"))
+    else:
+        body.append(layers.Activation("tanh", dtype="float32", name="images"))
     if background:
         body.append(CleanBackground(*background, dtype="float32", name="clean_background"))
-    return keras.Sequential([inputs, *body], name="generator")
+    return keras.Sequential([keras.Input((inputs,)), *body], name="generator")
 
 
-def build_discriminator(arch, shape, code_width, base_channels, policy="float32", extent=1.0,
-                        spectral=False, dropout=0.0, replica=SINGLE):
+def build_discriminator(config, shape, outputs, extent=1.0, policy="float32"):
     """Build the discriminator.
 
     Args:
-        arch, shape, code_width, base_channels, policy, extent: as for
-            `build_generator`; base_channels are those of the first layer, or
-            the most that it has.
-        spectral: divide each weight by its largest singular value.
-        dropout: rate of the hidden layers.
-        replica: as for `build_generator`.
+        config, shape, extent, policy: as for `build_generator`.
+        outputs: number of outputs, see `select_logits`.
 
     Returns:
-        Sequential: float32 [N, H, W, C] in [-1, 1], or [N, 2], → float32 [N,
-        code_width], see `select_logits`.
+        Sequential: float32 samples → float32 [N, outputs].
 
     Raises:
         ValueError: for an architecture that does not exist for such samples.
     """
-    blocks = Blocks(policy, replica, spectral=spectral, dropout=dropout)
-    body = network_of(arch, shape).discriminator(blocks, shape, base_channels, extent)
-    outputs = SpectralDense(code_width, dtype=policy) if spectral else blocks.dense(code_width)
-    last = layers.Activation("linear", dtype="float32", name="logits")
-    return keras.Sequential(
-        [keras.Input(shape), *body, layers.Flatten(dtype=policy), outputs, last],
-        name="discriminator",
-    )
+    body = [layers.Rescaling(1 / extent, dtype="float32", name="unit")] if len(shape) == 1 else []
+    with dtype_policy(policy):
+        body += architecture(config.arch, shape).discriminator(config, shape)
+        body.append(layers.Flatten())
+        body.append(SpectralDense(outputs) if config.spectral_norm else
+                    layers.Dense(outputs, kernel_initializer=normal()))
+    body.append(layers.Activation("linear", dtype="float32", name="logits"))
+    return keras.Sequential([keras.Input(shape), *body], name="discriminator")
 
 
-def generator_inputs(latents, codes):
-    """Put the codes of the conditions beside the latent vectors.
-
-    Args:
-        latents: float32 [N, latent_dim].
-        codes: float32 [N, W]; codes of one place say nothing and are left out.
-
-    Returns:
-        float32 [N, latent_dim + W], or the latents.
-    """
-    return latents if codes.shape[-1] == 1 else tf.concat([latents, codes], axis=1)
+def generator_inputs(latents, vectors):
+    """Put condition vectors beside latents: float32 [N, latent_dim], [N, vector_size]."""
+    return latents if vectors.shape[-1] == 1 else tf.concat([latents, vectors], axis=1)
 
 
-def select_logits(outputs, told):
-    """Return each sample's logit for what the discriminator is told of it.
+def select_logits(outputs, condition):
+    """Return each sample's logit under its condition.
+
+    With an entry that all samples share this is the projection discriminator (Miyato & Koyama
+    2018) on the last hidden layer: a shared logit plus the condition's.
 
     Args:
         outputs: float32 [N, W + D], the discriminator's.
-        told: float32 [N, W + D], the code of the condition and the components.
+        condition: float32 [N, W + D], the condition vector and the PCA coordinates.
 
     Returns:
         float32 [N].
     """
-    # With a shared place this is the projection discriminator (Miyato & Koyama
-    # 2018) on the last hidden layer: a logit that all share plus the condition's.
-    return tf.reduce_sum(outputs * told, axis=1)
+    return tf.reduce_sum(outputs * condition, axis=1)
+
+
+# conv and dcgan.
+
+
+def dcgan_generator(config, shape):
+    """Dense, then transposed convolutions (Radford et al. 2015)."""
+    yield from grow(config, shape)
+    yield from upsample(config, shape[-1])
+    yield from crop(shape)
+
+
+def conv_generator(config, shape):
+    """DCGAN with one more convolution, at full size.
+
+    A transposed convolution draws each pixel without regard to its neighbors and leaves stray
+    ones; the convolution after it sees what is around.
+    """
+    yield from grow(config, shape)
+    yield from upsample(config, max(1, config.base_channels // 2), use_bias=False)
+    yield from norm_relu()
+    yield layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal())
+    yield from crop(shape)
+
+
+def dcgan_discriminator(config, shape):
+    """Convolutions of stride 2."""
+    yield from pad(shape)
+    for filters in channels(config, shape):
+        yield from downsample(config, filters)
+
+
+def conv_discriminator(config, shape):
+    """DCGAN's with a first layer of no more filters than its kernel has values to tell apart."""
+    first, *others = channels(config, shape)
+    yield from pad(shape)
+    for filters in (min(first, 16 * shape[-1]), *others):
+        yield from downsample(config, filters)
+
+
+def grow(config, shape):
+    """From the input to half of the image's size."""
+    height, width, _ = coarsest(shape)
+    first, *others = reversed(channels(config, shape))
+    yield layers.Dense(height * width * first, use_bias=False, kernel_initializer=normal())
+    yield layers.Reshape((height, width, first))
+    yield from norm_relu()
+    for filters in others:
+        yield from upsample(config, filters, use_bias=False)
+        yield from norm_relu()
+
+
+def upsample(config, filters, **settings):
+    """Double the size by a transposed convolution, anti-aliased if asked for."""
+    # A kernel of 4 at stride 2 covers every pixel equally often; 5 would not.
+    yield layers.Conv2DTranspose(filters, 4, strides=2, padding="same",
+                                 kernel_initializer=normal(), **settings)
+    if config.upsampling == "filtered":
+        yield Blur()
+
+
+def downsample(config, filters):
+    """Halve the size by a convolution."""
+    if config.spectral_norm:
+        yield SpectralConv2D(filters)
+    else:
+        yield layers.Conv2D(filters, 4, strides=2, padding="same", kernel_initializer=normal())
+    yield from leaky(config)
+
+
+def norm_relu():
+    """Batch normalization, then ReLU."""
+    yield current_replica().batch_norm()
+    yield layers.ReLU()
+
+
+def leaky(config):
+    """LeakyReLU, then dropout if asked for."""
+    yield layers.LeakyReLU(0.2)
+    if config.dropout:
+        yield current_replica().dropout(config.dropout)
+
+
+def normal():
+    """The initial weights of Radford et al. 2015."""
+    return RandomNormal(0.0, 0.02)
+
+
+# resnet: R3GAN (Huang et al. 2024).
+#
+# As in the paper: residual blocks of a widening 1 x 1, a depthwise and a narrowing 1 x 1
+# convolution; Fixup (Zhang et al. 2019) in place of normalization; bilinear resampling outside of
+# the blocks; a discriminator that ends in weighted sums of the places of each channel. Unlike
+# there, its blocks begin at half of the image's size, which takes a third off a step's time.
+
+
+def resnet_generator(config, shape):
+    """Dense, then a block and a doubling for each size, then a convolution."""
+    height, width, _ = coarsest(shape)
+    sizes = [*reversed(channels(config, shape)), max(1, config.base_channels // 2)]
+    yield layers.Dense(height * width * sizes[0], kernel_initializer=normal())
+    yield layers.Reshape((height, width, sizes[0]))
+    for wide, narrow in itertools.pairwise(sizes):
+        yield residual_block(wide, 2, len(sizes))
+        yield resize_channels(narrow)
+        yield layers.UpSampling2D(2, interpolation="bilinear")
+    yield residual_block(sizes[-1], 1, len(sizes))
+    yield layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal())
+    yield from crop(shape)
+
+
+def resnet_discriminator(config, shape):
+    """A convolution of stride 2, then a block for each size, then sums over all places."""
+    height, width, _ = coarsest(shape)
+    first, *others = channels(config, shape)
+    yield from pad(shape)
+    yield layers.Conv2D(first, 4, strides=2, padding="same", kernel_initializer="he_normal")
+    yield residual_block(first, 2, 1 + len(others))
+    for filters in others:
+        yield layers.AveragePooling2D(2)
+        yield resize_channels(filters)
+        yield residual_block(filters, 2, 1 + len(others))
+    # A product of matrices: a depthwise convolution that large is slow.
+    sums = layers.EinsumDense("nhwc,hwcm->ncm", ([first, *others][-1], 2),
+                              kernel_initializer=RandomNormal(0, 1 / math.sqrt(height * width)))
+    yield layers.LeakyReLU(0.2)
+    yield sums
+
+
+def residual_block(filters, widening, blocks):
+    """One residual block of the number that a network has."""
+    # Fixup: of L branches of three layers, those before the last one start smaller by
+    # L^(-1 / 4), and the last one at zero, so that a block begins as the identity.
+    scale = math.sqrt(2) / blocks**0.25
+
+    def spread(inputs):  # of a weighted sum of so many values
+        return RandomNormal(0, scale / math.sqrt(inputs))
+
+    return Residual([
+        Pointwise(widening * filters, padding="same", kernel_initializer=spread(filters)),
+        layers.LeakyReLU(0.2),
+        layers.DepthwiseConv2D(3, padding="same", depthwise_initializer=spread(9)),
+        layers.LeakyReLU(0.2),
+        Pointwise(filters, padding="same", kernel_initializer="zeros"),
+    ])
+
+
+def resize_channels(filters):
+    """Another number of channels, of the same variance."""
+    return Pointwise(filters, use_bias=False, kernel_initializer="lecun_normal")
+
+
+# mlp (Goodfellow et al. 2014), for images and points.
+
+
+def mlp_generator(config, shape):
+    """Three dense layers."""
+    for units in (8, 8, 8) if len(shape) == 1 else (8, 16, 32):
+        yield layers.Dense(units * config.base_channels, kernel_initializer="he_normal")
+        yield layers.ReLU()
+    yield layers.Dense(math.prod(shape))
+    if len(shape) > 1:
+        yield layers.Reshape(shape)
+
+
+def mlp_discriminator(config, shape):
+    """Two dense layers for images, three for points."""
+    yield layers.Flatten()
+    for units in (8, 8, 8) if len(shape) == 1 else (16, 8):
+        if config.spectral_norm:
+            yield SpectralDense(units * config.base_channels)
+        else:
+            yield layers.Dense(units * config.base_channels, kernel_initializer="he_normal")
+        yield from leaky(config)
+
+
+class Architecture(NamedTuple):
+    """The layers of a generator and of a discriminator, without input and output layers.
+
+    Both functions take a `TrainConfig` and the shape of a sample, and return or yield layers:
+    the generator's up to the output activation, the discriminator's up to the last hidden layer.
+    """
+
+    generator: Callable
+    discriminator: Callable
+    samples: tuple = ("images",)  # the types of sample that it is for
+
+
+ARCHITECTURES = {
+    "conv": Architecture(conv_generator, conv_discriminator),
+    "dcgan": Architecture(dcgan_generator, dcgan_discriminator),
+    "resnet": Architecture(resnet_generator, resnet_discriminator),
+    "mlp": Architecture(mlp_generator, mlp_discriminator, ("images", "points")),
+}
+
+
+def architecture(name, shape):
+    """Return an `Architecture` by its name.
+
+    Raises:
+        ValueError: when there is none for samples of that shape, naming those that there are.
+    """
+    samples = kind_of(shape).name
+    known = [key for key, entry in ARCHITECTURES.items() if samples in entry.samples]
+    if name not in known:
+        raise ValueError(f"expected an architecture for {samples} ({', '.join(known)}), "
+                         f"got: {name}")
+    return ARCHITECTURES[name]
+
+
+# Sizes.
+
+
+def halvings(side):
+    """How often a side is halved, at least once, to 8 pixels or an odd number: 28 → 7 is 2."""
+    count, side = 1, side // 2
+    while side > SMALLEST_SIDE and side % 2 == 0:
+        count, side = count + 1, side // 2
+    return count
+
+
+def padded(side):
+    """The next side that halves to at most 12 pixels: 28 → 28, 100 → 112.
+
+    A dense layer of 25 x 25 places would hold most of the network's weights.
+    """
+    while side % 2 or side >> halvings(side) > LARGEST_SIDE:
+        side += 1
+    return side
+
+
+def coarsest(shape):
+    """Return (height, width, doublings): the coarsest feature map, and how often it doubles."""
+    doublings = min(halvings(padded(side)) for side in shape[:2])
+    height, width = (math.ceil(side / 2**doublings) for side in shape[:2])
+    return height, width, doublings
+
+
+def channels(config, shape):
+    """Channels from the image inward: 32, 64, 128, …"""
+    return [config.base_channels * min(2**level, MOST_WIDENING)
+            for level in range(coarsest(shape)[2])]
+
+
+def margins(shape):
+    """Pixels that the feature maps are larger than the image, ((top, bottom), (left, right))."""
+    *sides, doublings = coarsest(shape)
+    extra = [(side << doublings) - own for side, own in zip(sides, shape, strict=False)]
+    return tuple((pixels // 2, pixels - pixels // 2) for pixels in extra)
+
+
+def crop(shape):
+    """Cut the feature maps to the size of the image, if they are larger."""
+    if any(map(any, margins(shape))):
+        yield layers.Cropping2D(margins(shape))
+
+
+def pad(shape):
+    """Pad an image to the size of the feature maps, if they are larger."""
+    if any(map(any, margins(shape))):
+        yield layers.ZeroPadding2D(margins(shape))
+
+
+# Helpers.
+
+
+@contextlib.contextmanager
+def dtype_policy(name):
+    """Create layers under a Keras dtype policy, in a `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def samples_are_independent(discriminator):

@@ -1,19 +1,19 @@
-"""Adam in one operation a variable."""
+"""Adam in one fused operation per variable, and its learning rate schedule."""
 
 import keras
 import tensorflow as tf
+
+FINAL = 0.1  # of the learning rate, at the last step
 
 
 class FusedAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` with TensorFlow's fused update.
 
-    Keras writes the update as some fifteen small operations a variable; on
-    small networks they take longer than the arithmetic. The numbers are the
-    same (Kingma & Ba 2015, with the two bias corrections folded into the rate).
+    Keras writes the update as some fifteen small operations per variable, which take longer
+    than the arithmetic of small networks. The numbers are the same (Kingma & Ba 2015).
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        """Apply a gradient to a `tf.Variable`, both float32 and of one shape."""
         index = self._get_variable_index(variable)
         steps = tf.cast(self.iterations + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
@@ -28,3 +28,25 @@ class FusedAdam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Constant learning rate that falls linearly to a tenth at the end of the run."""
+
+    def __init__(self, learning_rate, steps, decay):
+        """
+        Args:
+            learning_rate: before it falls.
+            steps: steps of the whole run.
+            decay: fraction of them, at the end, over which it falls.
+        """
+        self.learning_rate, self.steps, self.decay = learning_rate, steps, decay
+
+    def __call__(self, step):
+        if self.decay == 0:
+            return tf.convert_to_tensor(self.learning_rate, tf.float32)
+        left = (self.steps - tf.cast(step, tf.float32)) / max(1.0, self.decay * self.steps)
+        return self.learning_rate * tf.clip_by_value(left, FINAL, 1.0)
+
+    def get_config(self):
+        return {"learning_rate": self.learning_rate, "steps": self.steps, "decay": self.decay}

@@ -1,29 +1,37 @@
-"""The train step: how the discriminator and the generator learn from each other."""
+"""State, step and trainer: how the discriminator and the generator learn from each other."""
 
 import functools
 
+import keras
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
 from gan.distributed.group import ReplicaGroup
 from gan.distributed.replica import SINGLE
 from gan.feed import Feed
+from gan.layers import iterate_spectral
 from gan.losses import (
     LOSSES,
     discriminator_accuracy,
-    one_centred_penalty,
-    zero_centred_penalty,
+    is_log_odds,
+    one_centered_penalty,
+    zero_centered_penalty,
 )
-from gan.models import generator_inputs, select_logits
+from gan.models import (
+    build_discriminator,
+    build_generator,
+    generator_inputs,
+    samples_are_independent,
+    select_logits,
+)
+from gan.optimizer import FusedAdam, LinearDecay
 from gan.sampling import ALGORITHM, Sampler
-from gan.spectral import iterate_spectral
-from gan.state import TrainState
 
 MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score",
             "discriminator_accuracy", "discriminator_gradient", "generator_gradient")
 GRADIENTS = slice(5, 7)  # of the measures, what an overflow of float16 leaves out
-LARGEST_RATIO = 1e12  # of the slopes of both losses; beyond it float32 may lose the smaller
 LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in a step
+LARGEST_RATIO = 1e12  # of both losses' slopes; beyond it float32 may lose the smaller one
 # TensorFlow 2.21 turns sums in the step into additions to a temporary variable
 # where it expects a network to use over 200 MB, and then finds that variable taken
 # ("AlreadyExistsError … tmp_var") in the next step of the loop. Without the pass
@@ -31,51 +39,147 @@ LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in 
 tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
-def train_step(config, state, replica, real, codes, components):
-    """Update the discriminator, then the generator and its EMA.
+class TrainState:
+    """The variables of a run; set to saved values, they continue that run bit for bit.
 
-    Every random number is a function of (seed, step, stream).
+    Attributes:
+        generator, discriminator: the two networks.
+        ema: the generator with averaged weights (EMA), float32.
+        generator_optimizer, discriminator_optimizer: Adam, with a loss scale in float16.
+        step: int64 variable, steps taken.
+        augmentation: float32 variable, the augmentation probability p, or None.
+        background: `Background` that the EMA generator cleans, or None.
+        log_odds: whether the sigmoid of the logits is a probability, see `losses.is_log_odds`.
+        one_backward_pass: whether one backward pass through the discriminator may serve both
+            networks, see `train_step`.
+    """
+
+    def __init__(self, config, dataset, conditioning, steps_per_epoch):
+        """
+        Args:
+            config: a complete `TrainConfig`.
+            dataset: `Dataset` or `PointDataset`.
+            conditioning: `Conditioning` of its samples.
+            steps_per_epoch: steps of a pass over the data.
+        """
+        self.half = config.policy == "mixed_float16"
+        self.steps_per_epoch = steps_per_epoch
+        background = dataset.background
+        cleaned = background and background.plain and config.output in ("smooth", "clip")
+        self.background = background if cleaned else None
+
+        keras.utils.set_random_seed(config.seed)  # of the initial weights
+        vector_size = conditioning.vectors.shape[1]
+        shape, extent = dataset.sample_shape, dataset.extent
+        self.generator = build_generator(config, shape, vector_size, extent, config.policy)
+        self.ema = build_generator(config, shape, vector_size, extent, background=self.background)
+        self.ema.set_weights(self.generator.get_weights())
+        self.discriminator = build_discriminator(
+            config, shape, vector_size + conditioning.coordinate_count, extent, config.policy)
+
+        self.log_odds = is_log_odds(LOSSES[config.loss])
+        # float16 loses small slopes, and so their ratio.
+        self.one_backward_pass = not self.half and samples_are_independent(self.discriminator)
+        self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        self.augmentation = None
+        if config.augment == "adaptive":
+            self.augmentation = tf.Variable(0.0, name="augmentation")
+        steps = config.epochs * steps_per_epoch
+        self.generator_optimizer = self._optimizer(
+            config, config.lr_g, steps // config.n_critic, self.generator)
+        self.discriminator_optimizer = self._optimizer(
+            config, config.lr_d, steps, self.discriminator)
+
+    def _optimizer(self, config, learning_rate, steps, network):
+        optimizer = FusedAdam(LinearDecay(learning_rate, steps, config.lr_decay),
+                              beta_1=config.beta1, beta_2=config.beta2)
+        if self.half:  # float16 loses small gradients without a scale on the loss
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(network.trainable_variables)
+        return optimizer
+
+    def loss_scale(self):
+        """Return the smaller loss scale of the two optimizers, or None without float16."""
+        if not self.half:
+            return None
+        return min(float(optimizer.dynamic_scale.numpy())
+                   for optimizer in (self.generator_optimizer, self.discriminator_optimizer))
+
+    def update_ema(self, fraction):
+        """Move the EMA towards the generator, moving statistics included, in a graph.
+
+        Args:
+            fraction: of the steps so far that the average spans; 0: the generator itself.
+        """
+        # An average of decay d spans 1 / (1 - d) steps, here 1 + fraction * step.
+        step = tf.cast(self.step + 1, tf.float32)
+        decay = step / (step + 1 / fraction) if fraction else 0.0
+        for mean, value in zip(self.ema.variables, self.generator.variables, strict=True):
+            mean.value.assign_sub((1 - decay) * (mean.value - value.value))
+
+    def variables(self):
+        """Return every variable of the run: dict of name → `tf.Variable`."""
+        # Numbered, as the names that Keras gives depend on what was built before.
+        named = {
+            f"{owner}/{index:02d}": variable.value
+            for owner in ("generator", "discriminator", "ema", "generator_optimizer",
+                          "discriminator_optimizer")
+            for index, variable in enumerate(getattr(self, owner).variables)
+        }
+        if self.augmentation is not None:
+            named["augmentation"] = self.augmentation
+        return {**named, "step": self.step}
+
+
+def train_step(config, state, replica, real, vectors, coordinates):
+    """Update the discriminator, then the generator and its EMA.
 
     Args:
         config: a complete `TrainConfig`.
         state: `TrainState`; its variables are changed.
         replica: this device among those that take the step, see `gan.distributed.replica`.
-        real: float32 [N, H, W, C] in [-1, 1] or [N, 2], this process' share of the
-            real samples.
-        codes: float32 [N, W], the codes of their conditions. The generated
-            samples take the same, so that each occurs as often as in the data.
-        components: float32 [N, D], what the latents begin with, see `gan.data.components`.
+        real: float32 [N, H, W, C] in [-1, 1] or [N, 2], this device's shard of the samples.
+        vectors: float32 [N, W], their condition vectors. The generated samples share them,
+            so that each occurs as often as in the data.
+        coordinates: float32 [N, D], their PCA coordinates, which the latents begin with.
 
     Returns:
         float32 [len(MEASURES)], of the whole batch.
     """
-    draw = functools.partial(draw_share, config, state, replica)
     generator, discriminator = state.generator, state.discriminator
     loss = LOSSES[config.loss].smoothed(config.label_smoothing)
+    draw = functools.partial(random_shard, config, state, replica)
+
+    # Latents, and what the discriminator is conditioned on.
     latents = draw(tf.random.stateless_normal, [config.latent_dim], LATENTS)
-    latents = tf.concat([components, latents[:, components.shape[1]:]], axis=1)
-    told = tf.concat([codes, components], axis=1)  # what the discriminator knows
-    iterate_spectral(discriminator)
+    latents = tf.concat([coordinates, latents[:, coordinates.shape[1]:]], axis=1)
+    condition = tf.concat([vectors, coordinates], axis=1)
+
+    # Real and generated images are augmented alike.
+    def augmented(images, stream):
+        if state.augmentation is None:
+            return images
+        draws = draw(tf.random.stateless_uniform, [DRAWS], stream)
+        return augment(images, draws, state.augmentation)
+
     if config.mirror:
         real = mirrored(real, draw(tf.random.stateless_uniform, [1], MIRROR))
-    strength = state.augmentation
+    real = augmented(real, REAL)
 
-    def shown(images, stream):  # real and generated images are changed alike
-        if strength is None:
-            return images
-        return augment(images, draw(tf.random.stateless_uniform, [DRAWS], stream), strength)
-
-    real = shown(real, REAL)
+    # Forward passes.
+    iterate_spectral(discriminator)
     with tf.GradientTape(persistent=True) as tape:
-        fake = shown(generator(generator_inputs(latents, codes), training=True), FAKE)
-        real_logits = select_logits(discriminator(real, training=True), told)
-        fake_logits = select_logits(discriminator(fake, training=True), told)
+        fake = generator(generator_inputs(latents, vectors), training=True)
+        fake = augmented(fake, FAKE)
+        real_logits = select_logits(discriminator(real, training=True), condition)
+        fake_logits = select_logits(discriminator(fake, training=True), condition)
         discriminator_loss = loss.discriminator(real_logits, fake_logits)
         generator_loss = loss.generator(real_logits, fake_logits)
         # Without float16 the two scales are 1.
         scaled_discriminator_loss = state.discriminator_optimizer.scale_loss(discriminator_loss)
         scaled_generator_loss = state.generator_optimizer.scale_loss(generator_loss)
 
+    # Backward passes through the discriminator.
     variables = discriminator.trainable_variables
     *gradients, fake_gradient = tape.gradient(scaled_discriminator_loss, [*variables, fake])
 
@@ -92,28 +196,34 @@ def train_step(config, state, replica, real, codes, components):
         fake_gradient = tf.cond(usable, lambda: fake_gradient * ratio, second_pass)
     else:
         fake_gradient = second_pass()
-    gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), told)
+
+    # Update the discriminator.
+    gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), condition)
     gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
     state.discriminator_optimizer.apply(gradients, variables)
 
+    # Update the generator and its EMA, every `n_critic` steps.
     def update_generator():
         variables = generator.trainable_variables
         gradients = tape.gradient(fake, variables, fake_gradient)
         gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
-        norm = gradient_norm(gradients, state.generator_optimizer)
         state.generator_optimizer.apply(gradients, variables)
         state.update_ema(config.ema)
-        return norm
+        return gradient_norm(gradients, state.generator_optimizer)
 
     if config.n_critic == 1:
         generator_norm = update_generator()
     else:
         due = (state.step + 1) % config.n_critic == 0
         generator_norm = tf.cond(due, update_generator, lambda: tf.constant(0.0))
-    if strength is not None:
-        strength.assign(adapted(strength, real_logits, fake_logits, state.steps_per_epoch,
-                                replica.all_reduce_mean))
+
+    # Adapt the augmentation.
+    if state.augmentation is not None:
+        state.augmentation.assign(adapted(state.augmentation, real_logits, fake_logits,
+                                          state.steps_per_epoch, replica.all_reduce_mean))
     state.step.assign_add(1)
+
+    # Measure.
     score = tf.sigmoid if state.log_odds else tf.identity
     return replica.all_reduce_mean([tf.stack([
         discriminator_loss, generator_loss,
@@ -123,15 +233,14 @@ def train_step(config, state, replica, real, codes, components):
     ])])[0]
 
 
-def add_penalty(config, state, draw, gradients, real, fake, told):
-    """Add the gradients of the gradient penalty, in every `gp_interval`-th step.
+def add_penalty(config, state, draw, gradients, real, fake, condition):
+    """Add the gradients of the gradient penalty, every `gp_interval` steps.
 
     Args:
-        config, state: as for `train_step`.
-        draw: function of a distribution, a shape and a stream, see `draw_share`.
-        gradients: list of tensors, the discriminator's, of its scaled loss.
-        real, fake: float32 [N, ...], what the discriminator was shown.
-        told: float32 [N, W + D], what it was told of each: code and components.
+        config, state, condition: as in `train_step`.
+        draw: see `random_shard`.
+        gradients: list of tensors, of the scaled loss with respect to the discriminator.
+        real, fake: float32 [N, ...], what the discriminator saw.
 
     Returns:
         list of tensors like `gradients`.
@@ -141,36 +250,35 @@ def add_penalty(config, state, draw, gradients, real, fake, told):
         return gradients
     if kind == "wgan-gp":
         part = draw(tf.random.stateless_uniform, [1] * (len(real.shape) - 1), MIXTURE)
-        points, penalty_of = [part * real + (1 - part) * fake], one_centred_penalty
+        points, penalty_of = [part * real + (1 - part) * fake], one_centered_penalty
     else:
         points = {"r1": [real], "r2": [fake], "r1r2": [real, fake]}[kind]
-        penalty_of = zero_centred_penalty
-    # R1 + R2 in one pass; the sum of two means is twice the mean of both.
-    weight = config.gp_weight * len(points)
-    told, points = tf.concat([told] * len(points), axis=0), tf.concat(points, axis=0)
+        penalty_of = zero_centered_penalty
+    # R1 + R2 in one pass: the sum of two means is twice the mean of both. Fewer steps, each
+    # with more weight: the same pull in the mean.
+    weight = config.gp_interval * config.gp_weight * len(points)
+    condition, points = tf.concat([condition] * len(points), axis=0), tf.concat(points, axis=0)
 
-    def penalised():
+    def penalized():
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 inner.watch(points)
-                logits = select_logits(state.discriminator(points, training=True), told)
+                logits = select_logits(state.discriminator(points, training=True), condition)
                 total = tf.reduce_sum(logits)
-            penalty = penalty_of(inner.gradient(total, points))
-            # Fewer steps, each with more weight: the same pull in the mean.
-            loss = optimizer.scale_loss(config.gp_interval * weight * penalty)
+            loss = optimizer.scale_loss(weight * penalty_of(inner.gradient(total, points)))
         added = outer.gradient(loss, state.discriminator.trainable_variables)
         # None for the last bias: it moves logits, but not their gradients.
         return [gradient if more is None else gradient + more
                 for gradient, more in zip(gradients, added, strict=True)]
 
-    return tf.cond(state.step % config.gp_interval == 0, penalised, lambda: gradients)
+    return tf.cond(state.step % config.gp_interval == 0, penalized, lambda: gradients)
 
 
-def draw_share(config, state, replica, distribution, shape, stream):
-    """Return this process' share of random numbers that are drawn for the whole batch.
+def random_shard(config, state, replica, distribution, shape, stream):
+    """Return this device's shard of random numbers of (seed, step, stream).
 
     Args:
-        config, state, replica: as for `train_step`.
+        config, state, replica: as in `train_step`.
         distribution: `tf.random.stateless_uniform` or `stateless_normal`.
         shape: list, of what one sample takes.
         stream: number of the stream within the step.
@@ -180,7 +288,7 @@ def draw_share(config, state, replica, distribution, shape, stream):
 
 
 def gradient_norm(gradients, optimizer):
-    """Return the length of all gradients together, without the factor on the loss."""
+    """Return the norm of all gradients together, without the loss scale."""
     return tf.linalg.global_norm(gradients) / optimizer.scale_loss(tf.constant(1.0))
 
 
@@ -193,15 +301,7 @@ class Trainer:
     """
 
     def __init__(self, config, state, feed, replica=SINGLE):
-        """
-        Args:
-            config: a complete `TrainConfig`.
-            state: `TrainState`.
-            feed: `Feed` of the training samples.
-            replica: this device among those that train together, see `gan.distributed.replica`.
-        """
-        self.config, self.state, self.feed = config, state, feed
-        self.replica = replica
+        self.config, self.state, self.feed, self.replica = config, state, feed, replica
         # One signature for every number of steps: traced once.
         self._run = tf.function(self._steps, input_signature=feed.signature, autograph=False)
 
@@ -212,17 +312,17 @@ class Trainer:
             batches: int32 [steps, batch], indices of training samples.
 
         Returns:
-            float32 [steps, len(MEASURES)], the measures of each step.
+            float32 [steps, len(MEASURES)].
 
         Raises:
-            UserError: when samples cannot be read from the disk any more.
+            UserError: when samples cannot be read from disk any more.
         """
         try:
             arguments = self.feed.arguments(batches)
             with self.replica.scope():
                 return self._run(*arguments)
         except tf.errors.OpError as error:
-            if self.feed.failure:  # what TensorFlow made an error of its own of
+            if self.feed.failure:  # which TensorFlow made an error of its own of
                 raise self.feed.failure from error
             raise
 
@@ -232,29 +332,27 @@ class Trainer:
             self._run.get_concrete_function()
 
     def _steps(self, batches, stream=None):
-        # Many steps in one call: no way through Python between two of them. The
-        # loop is spelled out, as AutoGraph needs the source and a place for files.
+        # Many steps in one call: no way through Python between two of them. The loop is
+        # spelled out, as AutoGraph needs the source and a place for files.
         count = tf.shape(batches)[0]
 
         def advance(index, measures):
-            measured = train_step(self.config, self.state, self.replica,
-                                  *self.feed.batch(batches[index], stream))
-            return index + 1, measures.write(index, measured)
+            batch = self.feed.batch(batches[index], stream)
+            return index + 1, measures.write(
+                index, train_step(self.config, self.state, self.replica, *batch))
 
         measures = tf.TensorArray(tf.float32, size=count)
         _, measures = tf.while_loop(lambda index, _: index < count, advance, [0, measures])
         return measures.stack()
 
 
-def build_trainer(config, dataset, conditioning, policy="float32", streamed=False,
-                  replicas=(SINGLE,)):
+def build_trainer(config, dataset, conditioning, streamed=False, replicas=(SINGLE,)):
     """Build the networks of a run and what feeds them.
 
     Args:
         config: a complete `TrainConfig`.
         dataset: `Dataset` or `PointDataset`, at least one batch.
         conditioning: the `Conditioning` of its samples.
-        policy: Keras dtype policy of the two networks.
         streamed: see `Feed`.
         replicas: the devices of this process that train together, see `gan.distributed.replica`.
 
@@ -266,10 +364,7 @@ def build_trainer(config, dataset, conditioning, policy="float32", streamed=Fals
         with replica.scope():
             feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed,
                         replica)
-            state = TrainState(
-                config, dataset.sample_shape, conditioning.vectors.shape[1],
-                conditioning.coordinate_count, config.epochs * feed.steps_per_epoch, policy,
-                dataset.extent, replica, dataset.background)
+            state = TrainState(config, dataset, conditioning, feed.steps_per_epoch)
             trainers.append(Trainer(config, state, feed, replica))
-    sampler = Sampler(trainers[0].state.average, conditioning, config.latent_dim)
+    sampler = Sampler(trainers[0].state.ema, conditioning, config.latent_dim)
     return (trainers[0] if len(trainers) == 1 else ReplicaGroup(trainers)), sampler

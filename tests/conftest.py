@@ -97,6 +97,7 @@ def tensorflow():
 @pytest.fixture(scope="session")
 def make_export(tensorflow, tmp_path_factory):
     """A function that exports an untrained generator of strong contrasts."""
+    from gan.config import TrainConfig
     from gan.data.conditions import Conditioning
     from gan.export import export_generator
     from gan.models import build_generator
@@ -110,7 +111,10 @@ def make_export(tensorflow, tmp_path_factory):
             np.zeros(4, np.int32), np.full(count, 1 / count, np.float32), parts,
             "labels" if class_of else "none", np.array(class_of) if class_of else None)
         tensorflow.keras.utils.set_random_seed(3)
-        generator = build_generator(arch, shape, 8, parts.max() + 1, 2, **(options or {}))
+        options = dict(options or {})
+        background = options.pop("background", None)
+        config = TrainConfig(arch=arch, latent_dim=8, base_channels=2, **options)
+        generator = build_generator(config, shape, parts.max() + 1, background=background)
         for weights in generator.trainable_variables:
             weights.assign(5 * weights)
         export_generator(folder, generator, Sampler(generator, conditioning, 8), {

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from gan.augment import DRAWS, MOST, PASSES, SURE, adapted, augment, mirrored
+from gan.augment import DRAWS, MAX_P, PASSES, TARGET, adapted, augment, mirrored
 from gan.config import TrainConfig
 from gan.data.conditioning import condition_dataset
 from gan.data.datasets import load_dataset
@@ -125,13 +125,13 @@ def test_the_strength_follows_how_sure_the_discriminator_is(tensorflow):
                              tensorflow.constant(fake), 100, lambda tensors: tensors))
 
     sure = next_strength(0.1, [5.0, 6, 7, 8], [-5.0, -5, -5, -5])
-    assert sure == pytest.approx(0.1 + (1 - SURE) / (PASSES * 100))
+    assert sure == pytest.approx(0.1 + (1 - TARGET) / (PASSES * 100))
     guessing = next_strength(0.1, [1.0, -1, 1, -1], [-1.0, 1, -1, 1])
-    assert guessing == pytest.approx(0.1 - SURE / (PASSES * 100))
+    assert guessing == pytest.approx(0.1 - TARGET / (PASSES * 100))
     shifted = next_strength(0.1, [15.0, 16, 17, 18], [5.0, 5, 5, 5])  # only differences count
     assert shifted == sure
     assert next_strength(0.0, [1.0, -1], [-1.0, 1]) == 0
-    assert next_strength(MOST, [1.0, 1], [-1.0, -1]) == pytest.approx(MOST)
+    assert next_strength(MAX_P, [1.0, 1], [-1.0, -1]) == pytest.approx(MAX_P)
 
 
 def test_mirror_shows_about_half_of_the_images_mirrored(tensorflow):

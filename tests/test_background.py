@@ -16,7 +16,7 @@ def digits(count):
 
 def cleaned(image, contrast, colour=(0,)):
     """What the layer makes of grey levels [H, W] or [H, W, C], in grey levels."""
-    from gan.outputs import CleanBackground
+    from gan.layers import CleanBackground
 
     image = np.asarray(image, np.float32).reshape(*np.shape(image)[:2], -1)
     layer = CleanBackground(colour, contrast)
@@ -85,7 +85,7 @@ def test_colours_are_cleaned_to_the_background_in_all_channels(tensorflow):
 
 
 def test_real_digits_stay_as_they_are_but_for_one_faint_pixel_in_3_000(tensorflow):
-    from gan.outputs import CleanBackground
+    from gan.layers import CleanBackground
 
     images = digits(500)
     layer = CleanBackground(*find_background(images))
@@ -96,7 +96,7 @@ def test_real_digits_stay_as_they_are_but_for_one_faint_pixel_in_3_000(tensorflo
 def test_the_layer_is_saved_with_its_background(tensorflow):
     import keras
 
-    from gan.outputs import CleanBackground
+    from gan.layers import CleanBackground
 
     layer = CleanBackground((1, 2, 3), 44.5, name="clean")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
@@ -112,5 +112,5 @@ def test_only_the_average_is_cleaned_and_never_the_textbooks(tensorflow, output,
     config, _ = TrainConfig.from_args([*TINY, "--output", output])
     config = config.for_data(dataset)
     state = build_trainer(config, dataset, condition_dataset(dataset, "none", None, 0, 0))[0].state
-    last = [network.layers[-1].name for network in (state.generator, state.average)]
+    last = [network.layers[-1].name for network in (state.generator, state.ema)]
     assert last == ["images", "clean_background" if clean else "images"]

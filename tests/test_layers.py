@@ -37,7 +37,7 @@ def test_statistics_stay_float32_under_mixed_precision(tensorflow, policy):
 
 
 def spectral_dense(matrix, policy="float32"):
-    from gan.spectral import SpectralDense
+    from gan.layers import SpectralDense
 
     layer = SpectralDense(matrix.shape[1], dtype=policy)
     layer.build((None, matrix.shape[0]))
@@ -66,7 +66,7 @@ def test_gradient_flows_through_the_singular_value(tensorflow):
     weights = random.normal(size=(4, 3)).astype(np.float32)
     layer = spectral_dense(matrix)
     with tensorflow.GradientTape() as tape:
-        loss = tensorflow.reduce_sum(weights * layer.normalised())
+        loss = tensorflow.reduce_sum(weights * layer.normalized_kernel())
     found = tape.gradient(loss, layer.kernel.value).numpy()
     # d(W / s) with ds = u' dW v, from NumPy's decomposition.
     left, values, right = np.linalg.svd(matrix)
@@ -78,7 +78,7 @@ def test_gradient_flows_through_the_singular_value(tensorflow):
 
 
 def test_spectral_convolution_is_a_convolution_divided(tensorflow):
-    from gan.spectral import SpectralConv2D
+    from gan.layers import SpectralConv2D
 
     layer = SpectralConv2D(5)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
@@ -96,7 +96,7 @@ def test_spectral_convolution_is_a_convolution_divided(tensorflow):
 def test_spectral_layers_within_layers_are_found(tensorflow):
     import keras
 
-    from gan.spectral import SpectralDense, iterate_spectral
+    from gan.layers import SpectralDense, iterate_spectral
 
     inner = SpectralDense(3)
     block = keras.Sequential([keras.layers.Dense(4), inner])
@@ -108,7 +108,7 @@ def test_spectral_layers_within_layers_are_found(tensorflow):
 
 
 def test_clip_passes_the_gradient_only_where_it_leads_back_inside(tensorflow):
-    from gan.outputs import Clip
+    from gan.layers import Clip
     tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -1.02, -0.5, 0.5, 1.02, 3.0, 3.0])
     upstream = tf.constant([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
     with tf.GradientTape() as tape:
@@ -122,7 +122,7 @@ def test_clip_passes_the_gradient_only_where_it_leads_back_inside(tensorflow):
 
 
 def test_smooth_clip_is_flat_at_both_ends_and_passes_a_gradient_all_the_same(tensorflow):
-    from gan.outputs import SmoothClip
+    from gan.layers import SmoothClip
     tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -1.1, -0.9, 0.0, 0.5, 1.1, 3.0])
     upstream = tf.constant([-1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
     with tf.GradientTape() as tape:
@@ -137,7 +137,7 @@ def test_smooth_clip_is_flat_at_both_ends_and_passes_a_gradient_all_the_same(ten
 
 
 def test_bright_tanh_reaches_white_and_is_tanh_below_the_middle(tensorflow):
-    from gan.outputs import BrightTanh
+    from gan.layers import BrightTanh
     tf, values = tensorflow, tensorflow.constant([-9.0, -1.0, 0.0, 0.5, 2.0, 2.0])
     upstream = tf.constant([1.0, 1.0, -1.0, 1.0, -1.0, 1.0])
     with tf.GradientTape() as tape:
@@ -155,7 +155,7 @@ def test_bright_tanh_reaches_white_and_is_tanh_below_the_middle(tensorflow):
 
 
 def test_clip_is_a_plain_clip_when_nothing_is_trained(tensorflow):
-    from gan.outputs import Clip
+    from gan.layers import Clip
     tf = tensorflow
     traced = tf.function(lambda values: Clip()(values, training=False)).get_concrete_function(
         tf.TensorSpec([3], tf.float32))

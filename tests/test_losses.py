@@ -97,19 +97,19 @@ def linear_gradient(tensorflow, weights):
     return tape.gradient(logits, points)
 
 
-@pytest.mark.parametrize(("weights", "zero_centred", "one_centred"), [
+@pytest.mark.parametrize(("weights", "zero_centered", "one_centered"), [
     ([3.0, 4.0], 25 / 2, (5 - 1) ** 2), ([0.6, 0.8], 1 / 2, 0), ([0.0, 0.0], 0, 1)])
-def test_penalties_of_a_linear_critic(losses, tensorflow, weights, zero_centred, one_centred):
+def test_penalties_of_a_linear_critic(losses, tensorflow, weights, zero_centered, one_centered):
     gradient = linear_gradient(tensorflow, weights)
-    assert float(losses.zero_centred_penalty(gradient)) == pytest.approx(zero_centred)
-    assert float(losses.one_centred_penalty(gradient)) == pytest.approx(one_centred, abs=1e-5)
+    assert float(losses.zero_centered_penalty(gradient)) == pytest.approx(zero_centered)
+    assert float(losses.one_centered_penalty(gradient)) == pytest.approx(one_centered, abs=1e-5)
 
 
-def test_one_centred_penalty_has_a_gradient_at_zero(losses, tensorflow):
+def test_one_centered_penalty_has_a_gradient_at_zero(losses, tensorflow):
     weights = tensorflow.zeros([4, 2])
     with tensorflow.GradientTape() as tape:
         tape.watch(weights)
-        penalty = losses.one_centred_penalty(weights)
+        penalty = losses.one_centered_penalty(weights)
     assert np.isfinite(tape.gradient(penalty, weights).numpy()).all()
 
 
@@ -130,8 +130,8 @@ def test_formulas_hold_under_every_policy(losses, tensorflow, policy, tolerance)
     assert logits.dtype == "float32"
     np.testing.assert_allclose(logits, real, rtol=tolerance)
     gradient = tape.gradient(logits, inputs)
-    assert float(losses.zero_centred_penalty(gradient)) == pytest.approx(12.5, rel=tolerance)
-    assert float(losses.one_centred_penalty(gradient)) == pytest.approx(16, rel=tolerance)
+    assert float(losses.zero_centered_penalty(gradient)) == pytest.approx(12.5, rel=tolerance)
+    assert float(losses.one_centered_penalty(gradient)) == pytest.approx(16, rel=tolerance)
     for name, game in losses.LOSSES.items():
         found = game.discriminator(logits, -logits), game.generator(logits, -logits)
         assert all(value.dtype == "float32" for value in found)

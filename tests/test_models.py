@@ -1,5 +1,20 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+
+from gan.config import TrainConfig
+from tests.conftest import ROOT, TINY, run_script
+
+CONFIG = TrainConfig(latent_dim=5, base_channels=2)
+
+
+def options(**values):
+    return dataclasses.replace(CONFIG, **values)
 
 
 @pytest.fixture(scope="module")
@@ -10,10 +25,11 @@ def models(tensorflow):
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])
 @pytest.mark.parametrize("shape", [(16, 16, 1), (17, 17, 1), (28, 28, 1), (36, 36, 3), (64, 64, 3),
-                                   (100, 100, 3), (128, 128, 3), (250, 250, 1), (256, 256, 3)])
+                                   (100, 100, 3), (128, 128, 3), (250, 250, 1), (256, 256, 3),
+                                   (28, 64, 1), (50, 33, 4)])
 def test_networks_fit_every_image_shape(models, arch, shape):
-    generator = models.build_generator(arch, shape, 5, 3, 2)
-    discriminator = models.build_discriminator(arch, shape, 3, 2)
+    generator = models.build_generator(options(arch=arch), shape, 3)
+    discriminator = models.build_discriminator(options(arch=arch), shape, 3)
     assert generator.input_shape == (None, 8)
     assert generator.output_shape == (None, *shape)
     assert discriminator.input_shape == (None, *shape)
@@ -22,21 +38,22 @@ def test_networks_fit_every_image_shape(models, arch, shape):
 
 @pytest.mark.parametrize(("size", "expected"), [(16, 1), (20, 2), (28, 2), (32, 2), (36, 2),
                                                 (48, 3), (64, 3), (100, 2), (128, 4), (256, 5)])
-def test_halvings(tensorflow, size, expected):
-    from gan.blocks import halvings
-    assert halvings(size) == expected
+def test_halvings(models, size, expected):
+    assert models.halvings(size) == expected
 
 
 @pytest.mark.parametrize(("size", "expected"), [(16, 16), (28, 28), (36, 36), (64, 64), (96, 96),
                                                 (100, 112), (60, 64), (128, 128), (17, 18),
                                                 (150, 160), (256, 256)])
-def test_sizes_that_do_not_halve_well_are_padded(tensorflow, size, expected):
-    from gan.blocks import padded_size
-    assert padded_size(size) == expected
+def test_sizes_that_do_not_halve_well_are_padded(models, size, expected):
+    assert models.padded(size) == expected
+    height, width, doublings = models.coarsest((size, size, 3))
+    assert height << doublings == width << doublings == expected
 
 
 def test_100_pixels_do_not_cost_three_times_as_many_weights_as_96(models):
-    sizes = [models.build_generator("dcgan", (size, size, 3), 64, 101, 32).count_params()
+    sizes = [models.build_generator(options(arch="dcgan", latent_dim=64, base_channels=32),
+                                    (size, size, 3), 101).count_params()
              for size in (96, 100)]
     assert sizes[1] < 1.5 * sizes[0]
 
@@ -46,14 +63,14 @@ def test_100_pixels_do_not_cost_three_times_as_many_weights_as_96(models):
 def test_an_architecture_that_does_not_exist_is_an_error(models, arch, shape, known):
     expected = rf"architecture for \w+ \({known}\), got: {arch}"
     with pytest.raises(ValueError, match=expected):
-        models.build_generator(arch, shape, 5, 3, 2)
+        models.build_generator(options(arch=arch), shape, 3)
     with pytest.raises(ValueError, match=expected):
-        models.build_discriminator(arch, shape, 3, 2)
+        models.build_discriminator(options(arch=arch), shape, 3)
 
 
 def test_only_conv_draws_with_a_convolution_at_full_size(models):
     drawn = {arch: [type(layer).__name__ for layer in
-                    models.build_generator(arch, (100, 100, 1), 5, 1, 4).layers[-3:]]
+                    models.build_generator(options(arch=arch), (100, 100, 1), 1).layers[-3:]]
              for arch in ("conv", "dcgan")}
     assert drawn == {"conv": ["Conv2D", "Cropping2D", "Activation"],
                      "dcgan": ["Conv2DTranspose", "Cropping2D", "Activation"]}
@@ -63,23 +80,23 @@ def test_only_conv_draws_with_a_convolution_at_full_size(models):
 @pytest.mark.parametrize(("output", "layer"), [
     ("smooth", "SmoothClip"), ("clip", "Clip"), ("bright", "BrightTanh"), ("tanh", "Activation")])
 def test_images_end_in_the_output_that_is_asked_for(models, arch, output, layer):
-    last = models.build_generator(arch, (16, 16, 1), 5, 1, 4, output=output).layers[-1]
+    last = models.build_generator(options(arch=arch, output=output), (16, 16, 1), 1).layers[-1]
     assert (type(last).__name__, last.name, last.dtype) == (layer, "images", "float32")
 
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan"])
 def test_each_doubling_is_filtered_if_asked_for(models, arch):
-    network = models.build_generator(arch, (64, 64, 3), 5, 1, 4, filtered=True)
+    network = models.build_generator(options(arch=arch, upsampling="filtered"), (64, 64, 3), 1)
     names = [type(layer).__name__ for layer in network.layers]
     after = [names[place + 1] for place, name in enumerate(names) if name == "Conv2DTranspose"]
     assert after == ["Blur"] * 3
-    plain = models.build_generator(arch, (64, 64, 3), 5, 1, 4)
+    plain = models.build_generator(options(arch=arch), (64, 64, 3), 1)
     assert "Blur" not in [type(layer).__name__ for layer in plain.layers]
     assert plain.count_params() == network.count_params()
 
 
 def test_residual_blocks_begin_as_the_identity(models):
-    generator = models.build_generator("resnet", (32, 32, 3), 5, 1, 8)
+    generator = models.build_generator(options(arch="resnet"), (32, 32, 3), 1)
     latents = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     images, opposite = generator(latents).numpy(), generator(-latents).numpy()
     assert np.abs(images).max() > 0
@@ -87,7 +104,8 @@ def test_residual_blocks_begin_as_the_identity(models):
 
 
 def test_residual_networks_have_no_normalisation_and_no_checkerboard(models):
-    generator = models.build_generator("resnet", (64, 64, 3), 5, 1, 8, output="clip")
+    generator = models.build_generator(options(arch="resnet", base_channels=8, output="clip"),
+                                       (64, 64, 3), 1)
     names = {type(layer).__name__ for layer in generator.layers}
     assert names == {"Dense", "Reshape", "Residual", "Pointwise", "Conv2D", "UpSampling2D",
                      "Clip"}
@@ -98,7 +116,8 @@ def test_residual_networks_have_no_normalisation_and_no_checkerboard(models):
 
 def test_the_first_convolution_has_no_more_filters_than_its_kernel_has_values(models):
     def filters(arch, channels):
-        network = models.build_discriminator(arch, (28, 28, channels), 1, 32)
+        network = models.build_discriminator(options(arch=arch, base_channels=32),
+                                             (28, 28, channels), 1)
         return [layer.filters for layer in network.layers if hasattr(layer, "filters")]
 
     assert filters("conv", 1) == [16, 64] and filters("conv", 3) == [32, 64]
@@ -106,7 +125,7 @@ def test_the_first_convolution_has_no_more_filters_than_its_kernel_has_values(mo
 
 
 def test_one_condition_is_the_textbook_gan(models, tensorflow):
-    generator = models.build_generator("dcgan", (16, 16, 1), 5, 1, 2)
+    generator = models.build_generator(options(arch="dcgan"), (16, 16, 1), 1)
     assert generator.input_shape == (None, 5)
     latents = tensorflow.ones([2, 5])
     assert models.generator_inputs(latents, tensorflow.ones([2, 1])) is latents
@@ -126,12 +145,49 @@ def test_each_sample_has_the_logit_of_its_own_condition(models, tensorflow):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_ends_in_float32(models, policy):
-    generator = models.build_generator("conv", (16, 16, 1), 5, 1, 4, policy)
-    discriminator = models.build_discriminator("conv", (16, 16, 1), 1, 4, policy)
+    generator = models.build_generator(options(arch="conv"), (16, 16, 1), 1, policy=policy)
+    discriminator = models.build_discriminator(options(arch="conv"), (16, 16, 1), 1, policy=policy)
     images = generator(np.ones((2, 5), np.float32))
     assert images.dtype == "float32" and discriminator(images).dtype == "float32"
     assert {variable.dtype for variable in generator.variables} == {"float32"}
     assert generator.layers[0].compute_dtype == policy.removeprefix("mixed_")
+
+
+REGISTERED = """
+import sys
+from keras import layers
+from gan import losses, models
+import tensorflow as tf
+import train_gan
+
+def generator(config, shape):
+    yield layers.Dense(64, activation="relu")
+    yield layers.Dense(256)
+    yield layers.Reshape(shape)
+
+def discriminator(config, shape):
+    yield layers.Flatten()
+    yield layers.Dense(64, activation="relu")
+
+models.ARCHITECTURES["mine"] = models.Architecture(generator, discriminator)
+losses.LOSSES["squared"] = losses.Loss(
+    lambda real, fake: tf.reduce_mean((real - 2) ** 2) + tf.reduce_mean((fake + 2) ** 2),
+    lambda real, fake: tf.reduce_mean((fake - 2) ** 2))
+sys.exit(train_gan.main(sys.argv[1:]))
+"""
+
+
+def test_a_loss_and_an_architecture_that_a_reader_adds_train_measure_and_export(
+        tiny_npz, tmp_path):
+    (tmp_path / "mine.py").write_text(REGISTERED)
+    done = subprocess.run(
+        [sys.executable, "mine.py", "--dataset", str(tiny_npz), *TINY, "--arch", "mine", "--loss",
+         "squared", "--epochs", "2", "--metrics-interval", "1", "--clusters", "2"], cwd=tmp_path,
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    assert "frechet" in json.loads((tmp_path / "summary.json").read_text())["metrics"]["generated"]
+    done = run_script("generate.py", "--num-images", 4, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_seeds_name_latents_whatever_the_batch(tensorflow):

@@ -160,10 +160,10 @@ def test_a_changed_file_is_refused(two_class_export, tmp_path, change, expected)
 
 
 @pytest.mark.parametrize(("arch", "shape", "options"), [
-    ("conv", (28, 28, 1), {"filtered": True, "output": "smooth", "background": ([0], 40)}),
+    ("conv", (28, 28, 1), {"upsampling": "filtered", "output": "smooth", "background": ([0], 40)}),
     ("conv", (16, 16, 3), {"output": "bright"}),
     ("dcgan", (64, 64, 3), {"output": "clip"}),
-    ("resnet", (32, 32, 3), {"filtered": True}),
+    ("resnet", (32, 32, 3), {"upsampling": "filtered"}),
     ("mlp", (16, 16, 1), {}),
     ("mlp", (2,), {}),
 ])

@@ -35,9 +35,9 @@ def test_first_step_of_adam_is_the_rate_whatever_the_gradient(tensorflow):
 
 
 def test_rate_is_constant_then_falls_to_a_tenth(tensorflow):
-    from gan.schedule import Rate
+    from gan.optimizer import LinearDecay
 
-    rate = Rate(1.0, steps=100, decay_share=0.5)
+    rate = LinearDecay(1.0, steps=100, decay=0.5)
     found = [float(rate(step)) for step in (0, 50, 75, 90, 99, 100, 500)]
     assert found == pytest.approx([1, 1, 0.5, 0.2, 0.1, 0.1, 0.1])
-    assert float(Rate(0.3, 100, 0)(99)) == pytest.approx(0.3)
+    assert float(LinearDecay(0.3, 100, 0)(99)) == pytest.approx(0.3)

@@ -347,12 +347,14 @@ def test_points_are_a_scatter_over_the_plane(tensorflow, tmp_path, page):
 
 def export_points(tf, folder):
     """Export an untrained generator of points of some spread; returns the folder."""
+    from gan.config import TrainConfig
     from gan.data.conditions import Conditioning
     from gan.export import export_generator
     from gan.models import build_generator
     from gan.sampling import Sampler
     tf.keras.utils.set_random_seed(3)
-    generator = build_generator("mlp", (2,), 4, 1, 4, extent=3.0)
+    config = TrainConfig(arch="mlp", latent_dim=4, base_channels=4)
+    generator = build_generator(config, (2,), 1, extent=3.0)
     one = Conditioning(np.zeros(4, np.int32), np.ones(1, np.float32), np.array([[0]]), "none")
     export_generator(folder / "exported_model", generator, Sampler(generator, one, 4), {
         "sample_shape": [2], "latent_dim": 4, "class_names": [], "dataset": "ring", "extent": 3.0,

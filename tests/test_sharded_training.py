@@ -33,7 +33,7 @@ def build(folder, streamed=True):
     config = config.for_data(dataset)
     conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    return build_trainer(config, dataset, conditioning, "float32", streamed)[0]
+    return build_trainer(config, dataset, conditioning, streamed)[0]
 
 
 def test_held_streamed_and_resumed_in_an_epoch_are_one_run(sharded, tensorflow):

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import numpy as np
@@ -9,7 +10,7 @@ from gan.data.datasets import load_dataset
 from tests.conftest import TINY
 
 
-def build(tiny_npz, *options, policy="float32", streamed=False):
+def build(tiny_npz, *options, precision="off", streamed=False):
     from gan.training import build_trainer
 
     arguments = ["--dataset", str(tiny_npz), *TINY, *map(str, options)]
@@ -17,10 +18,10 @@ def build(tiny_npz, *options, policy="float32", streamed=False):
         arguments += ["--clusters", "2"]
     config, _ = TrainConfig.from_args(arguments)
     dataset = load_dataset(config.dataset)
-    config = config.for_data(dataset)
+    config = dataclasses.replace(config.for_data(dataset), mixed_precision=precision)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
-    return build_trainer(config, dataset, conditioning, policy, streamed)[0]
+    return build_trainer(config, dataset, conditioning, streamed)[0]
 
 
 def values(trainer):
@@ -80,13 +81,13 @@ def test_first_step_measures_an_undecided_discriminator(trained):
 def test_ema_spans_a_fraction_of_the_steps_so_far(tiny_npz, tensorflow, fraction):
     trainer = build(tiny_npz, "--ema", fraction)
     batches = trainer.feed.epoch_batches(1)
-    mean = [variable.numpy() for variable in trainer.state.average.variables]
+    mean = [variable.numpy() for variable in trainer.state.ema.variables]
     for step in range(4):
         trainer.train(batches[step : step + 1])
         decay = 1 - 1 / (1 + fraction * (step + 1))
         for index, variable in enumerate(trainer.state.generator.variables):
             mean[index] = decay * mean[index] + (1 - decay) * variable.numpy()
-    for expected, variable in zip(mean, trainer.state.average.variables, strict=True):
+    for expected, variable in zip(mean, trainer.state.ema.variables, strict=True):
         np.testing.assert_allclose(variable.numpy(), expected, atol=1e-5, err_msg=variable.path)
 
 
@@ -94,7 +95,7 @@ def test_no_average_is_the_generator_itself(tiny_npz, tensorflow):
     trainer = build(tiny_npz, "--ema", 0)
     trainer.train(trainer.feed.epoch_batches(1)[:3])
     state = trainer.state
-    for mean, variable in zip(state.average.variables, state.generator.variables, strict=True):
+    for mean, variable in zip(state.ema.variables, state.generator.variables, strict=True):
         np.testing.assert_allclose(mean.numpy(), variable.numpy(), atol=1e-6)
 
 
@@ -159,7 +160,8 @@ def test_samples_that_see_each_other_are_noticed(tensorflow):
 
     from gan.models import build_discriminator, samples_are_independent
 
-    network = build_discriminator("conv", (16, 16, 1), 3, 4, dropout=0.3)
+    config = TrainConfig(arch="conv", base_channels=4, dropout=0.3)
+    network = build_discriminator(config, (16, 16, 1), 3)
     before = [variable.numpy() for variable in network.variables]
     assert samples_are_independent(network)
     for value, variable in zip(before, network.variables, strict=True):
@@ -212,7 +214,7 @@ def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
 
 
 def test_mixed_bfloat16_trains_in_bfloat16_and_keeps_float32(tiny_npz, tensorflow):
-    trainer = build(tiny_npz, policy="mixed_bfloat16")
+    trainer = build(tiny_npz, precision="bfloat16")
     measures = trainer.train(trainer.feed.epoch_batches(1)[:5]).numpy()
     assert np.isfinite(measures).all()
     assert {v.dtype.name for name, v in trainer.state.variables().items()
@@ -220,7 +222,7 @@ def test_mixed_bfloat16_trains_in_bfloat16_and_keeps_float32(tiny_npz, tensorflo
 
 
 def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
-    trainer = build(tiny_npz, "--gradient-penalty", "r1", policy="mixed_float16")
+    trainer = build(tiny_npz, "--gradient-penalty", "r1", precision="float16")
     batches = trainer.feed.epoch_batches(1)
     assert np.isfinite(trainer.train(batches[:2]).numpy()).all()
     optimizer = trainer.state.generator_optimizer
@@ -240,7 +242,7 @@ def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
 def test_float16_gradients_are_unscaled_before_adam(tiny_npz, tensorflow):
     ends = []
     for scale in (2.0**4, 2.0**12):
-        trainer = build(tiny_npz, policy="mixed_float16")
+        trainer = build(tiny_npz, precision="float16")
         for optimizer in (trainer.state.generator_optimizer, trainer.state.discriminator_optimizer):
             optimizer.dynamic_scale.assign(scale)
         trainer.train(trainer.feed.epoch_batches(1)[:1])
@@ -254,7 +256,8 @@ def test_picture_samples_show_class_by_class(tiny_npz, tensorflow):
     from gan.sampling import Sampler
 
     conditioning = condition_dataset(load_dataset(str(tiny_npz)), "labels", 2, 0)
-    generator = build_generator("dcgan", (16, 16, 1), 8, conditioning.vectors.shape[1], 4)
+    config = TrainConfig(arch="dcgan", latent_dim=8, base_channels=4)
+    generator = build_generator(config, (16, 16, 1), conditioning.vectors.shape[1])
     _, conditions = Sampler(generator, conditioning, 8).picture_samples(8)
     assert conditioning.class_of[conditions].tolist() == [0] * 4 + [1] * 4
 
@@ -272,7 +275,7 @@ def test_every_kind_of_run_takes_steps(tiny_npz, tensorflow, options):
     before = values(trainer)
     assert np.isfinite(trainer.train(trainer.feed.epoch_batches(1)[:3]).numpy()).all()
     after = values(trainer)
-    for network in ("generator", "discriminator", "average"):
+    for network in ("generator", "discriminator", "ema"):
         assert any((before[name] != after[name]).any() for name in before
                    if name.startswith(f"{network}/")), network
 
@@ -321,11 +324,11 @@ def test_dropout_continues_where_it_was(tiny_npz, tensorflow):
     assert_same(values(second), values(whole))
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_the_same_seed_gives_the_same_bits(tiny_npz, tensorflow, policy):
+@pytest.mark.parametrize("precision", ["off", "bfloat16", "float16"])
+def test_the_same_seed_gives_the_same_bits(tiny_npz, tensorflow, precision):
     ends = []
     for _ in range(2):
-        trainer = build(tiny_npz, policy=policy)
+        trainer = build(tiny_npz, precision=precision)
         trainer.train(trainer.feed.epoch_batches(1)[:8])
         ends.append(values(trainer))
     assert_same(*ends)
@@ -344,9 +347,9 @@ def test_residual_networks_go_on_as_if_never_stopped(tensorflow, tiny_npz):
     assert_same(values(second), values(whole))
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_residual_networks_learn_in_half_precision(tensorflow, tiny_npz, policy):
-    trainer = build(tiny_npz, "--arch", "resnet", policy=policy)
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_residual_networks_learn_in_half_precision(tensorflow, tiny_npz, precision):
+    trainer = build(tiny_npz, "--arch", "resnet", precision=precision)
     before = values(trainer)
     measures = trainer.train(trainer.feed.epoch_batches(1)).numpy()
     assert np.isfinite(measures[:, :5]).all()

@@ -6,12 +6,15 @@ single device would take.
 """
 
 import contextlib
+import contextvars
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from gan.layers import FusedBatchNorm
+
+_current = contextvars.ContextVar("replica")
 
 
 class SingleReplica:
@@ -53,6 +56,11 @@ class SingleReplica:
 SINGLE = SingleReplica()
 
 
+def current_replica():
+    """Return the replica whose scope this is; without one, the only one."""
+    return _current.get(SINGLE)
+
+
 def replicas_on(devices, cluster=None):
     """Return the replicas of this process.
 
@@ -82,8 +90,14 @@ class LocalReplica(SingleReplica):
         with self.scope():
             self._token = tf.Variable(0.0, trainable=False)
 
+    @contextlib.contextmanager
     def scope(self):
-        return tf.device(self.device)
+        before = _current.set(self)
+        try:
+            with tf.device(self.device):
+                yield
+        finally:
+            _current.reset(before)
 
     def all_reduce_mean(self, tensors, precision="float32"):
         flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)

@@ -146,7 +146,7 @@ def take_checkpoint(state, conditioning, config, fingerprint, history):
         history: `History`.
     """
     return Checkpoint(
-        step=int(state.step), config=dataclasses.asdict(config), policy=state.policy,
+        step=int(state.step), config=dataclasses.asdict(config), policy=config.policy,
         dataset=fingerprint, history=history.to_dict(),
         variables={name: value.numpy() for name, value in state.variables().items()},
         conditions=conditioning.to_arrays(), environment=environment(),
