@@ -44,10 +44,6 @@ def layers(tf):
         return lambda x: tf.nn.conv2d_transpose(
             x, weights(kernel, kernel, 3, 4), [1, *shape, 3], stride, padding)
 
-    def normalised(x, axes):
-        mean, variance = tf.nn.moments(x, axes, keepdims=True)
-        return (x - mean) * tf.math.rsqrt(variance + 1e-5)
-
     def batch_norm(x):
         scale, offset, mean = weights(4), weights(4), weights(4)
         return tf.raw_ops.FusedBatchNormV3(x=x, scale=scale, offset=offset, mean=mean,
@@ -55,51 +51,28 @@ def layers(tf):
 
     return {
         "dense": lambda x: tf.reshape(x, [1, -1]) @ weights(120, 7) + weights(7),
-        "dense of pixels": lambda x: tf.linalg.matmul(
-            tf.reshape(x, [30, 4]), weights(5, 4), transpose_b=True),
         "conv same": lambda x: tf.nn.conv2d(x, weights(3, 3, 4, 5), 1, "SAME"),
         "conv stride": lambda x: tf.nn.conv2d(x, weights(4, 4, 4, 3), 2, "SAME"),
         "conv valid": lambda x: tf.nn.conv2d(x, weights(3, 2, 4, 8), [2, 1], "VALID"),
-        "conv explicit": lambda x: tf.nn.conv2d(
-            x, weights(3, 3, 4, 1), 1, [[0, 0], [2, 1], [0, 1], [0, 0]]),
+        "pointwise": lambda x: tf.nn.conv2d(x, weights(1, 1, 4, 3), 1, "SAME"),
         "transposed 4 by 2": transposed(4, 2, (12, 10)),
         "transposed 5 by 2": transposed(5, 2, (12, 10)),
         "transposed 3 by 1": transposed(3, 1, (6, 5)),
         "transposed 2 by 3": transposed(2, 3, (18, 15)),
         "transposed valid": transposed(5, 3, (20, 17), "VALID"),
         "depthwise": lambda x: tf.nn.depthwise_conv2d(x, weights(3, 3, 4, 2), [1, 2, 2, 1], "SAME"),
-        "average": lambda x: tf.nn.avg_pool2d(x, 2, 1, "VALID"),
         "maximum": lambda x: tf.nn.max_pool2d(x, 3, 1, "SAME"),
         "maximum by steps": lambda x: tf.nn.max_pool2d(x, [2, 3], [1, 2], "SAME"),
         "maximum inside": lambda x: tf.nn.max_pool2d(x, 3, 2, "VALID"),
+        "maximum of channels": lambda x: tf.reduce_max(tf.abs(x), axis=-1, keepdims=True),
         "batch norm": batch_norm,
-        "instance norm": lambda x: normalised(x, [1, 2]),
-        "layer norm": lambda x: normalised(x, [1, 2, 3]),
-        "pixel norm": lambda x: x * tf.math.rsqrt(tf.reduce_mean(x**2, -1, keepdims=True) + 1e-8),
-        "pads": lambda x: tf.pad(tf.pad(x, [[0, 0], [1, 2], [0, 1], [0, 0]], constant_values=2.5),
-                                 [[0, 0], [2, 1], [1, 1], [0, 0]], "REFLECT"),
-        "slices": lambda x: x[:, 4:0:-2, ::2, 1:] + tf.slice(x, [0, 1, 0, 0], [1, 2, 3, 3]),
-        "lost axis": lambda x: x[:, 2, :, None, 3] * 2.0,
-        "parts": lambda x: tf.concat(tf.split(x, 2, 3)[::-1] + [x], 3),
-        "unequal parts": lambda x: tf.split(x, [2, 3], 2)[1],
-        "gather, tile, reverse": lambda x: tf.tile(
-            tf.reverse(tf.gather(x, [3, 0], axis=3), [1]), [1, 1, 2, 1]),
-        "transpose": lambda x: tf.transpose(x, [0, 3, 1, 2]),
-        "depth to space": lambda x: tf.nn.depth_to_space(x, 2),
-        "space to depth": lambda x: tf.nn.space_to_depth(x[:, :, :4], 2),
-        "nearest": lambda x: tf.image.resize(x, (12, 10), "nearest"),
+        "slices": lambda x: x[:, 4:0:-2, ::2, 1:] + x[:, 1:3, 0:3, :3],
+        "parts": lambda x: tf.concat([x, x[..., :2]], 3),
         "bilinear": lambda x: tf.image.resize(x, (12, 15), "bilinear"),
-        "bicubic": lambda x: tf.image.resize(x, (9, 5), "bicubic"),
-        "broadcast": lambda x: x[:, :1] + tf.broadcast_to(x[:, :, :1], [1, 6, 5, 4]),
-        "reductions": lambda x: tf.reduce_max(x, 1) - tf.reduce_min(x, 1) + tf.reduce_sum(x, 1),
-        "attention": lambda x: tf.nn.softmax(tf.nn.relu(x) / 0.5),
-        "clip": lambda x: tf.clip_by_value(x, -0.5, 0.25),
-        "bounds": lambda x: tf.minimum(tf.maximum(x, -1.0), tf.abs(x) - 0.5),
-        "relus": lambda x: tf.nn.leaky_relu(x, 0.2) + tf.nn.relu6(3 * x) + tf.nn.elu(x),
-        "swish": lambda x: tf.nn.silu(x) + tf.nn.gelu(x, approximate=True) + tf.nn.selu(x),
-        "smooth": lambda x: tf.nn.softplus(x) + tf.nn.softsign(x) + tf.sin(x) * tf.cos(x),
-        "powers": lambda x: tf.sqrt(tf.exp(x)) + tf.math.log(1 + x**2) - 1 / (1 + tf.abs(x)),
-        "sums": lambda x: tf.add_n([x, -x, tf.tanh(x)]) + tf.math.squared_difference(x, 1.0),
+        "bilinear, smaller": lambda x: tf.image.resize(x, (3, 8), "bilinear"),
+        "one plane for all channels": lambda x: x * x[..., :1] - x[:, :1, :1],
+        "clip": lambda x: tf.minimum(tf.maximum(x, -1.0), tf.abs(x) - 0.5),
+        "activations": lambda x: tf.nn.leaky_relu(x, 0.2) + tf.nn.relu(x) + tf.tanh(x) + x**2,
         "spectral": lambda x: tf.nn.bias_add(tf.nn.conv2d(  # weights that are computed
             x, weights(3, 3, 4, 4) / tf.norm(weights(8)), 1, "SAME"), weights(4)),
     }
@@ -107,7 +80,7 @@ def layers(tf):
 
 @needs_chromium
 def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path):
-    from gan.playground.frozen import read_signature
+    from gan.playground.graph import read_signature
     from gan.playground.network import Network, pack
     from gan.playground.page import ASSETS
     blank = tmp_path / "blank.html"
@@ -132,11 +105,12 @@ def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path)
     ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 1]), 1, 'SAME', dilations=2)", "dilation"),
     ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 2, 2]), 1, 'SAME')", "Conv2D in groups"),
     ("lambda x: tf.reshape(x, [30, 4]) @ tf.reshape(x, [4, 30])", "MatMul with computed weights"),
-    ("lambda x: tf.cast(x > 0, tf.float32)", "of bool"),
+    ("lambda x: tf.cast(x > 0, tf.float32)", "Cast of float32"),
+    ("lambda x: tf.nn.leaky_relu(x, 1.5)", "LeakyRelu with a slope"),
 ])
 def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, expected):
     from gan.common.errors import UserError
-    from gan.playground.frozen import read_signature
+    from gan.playground.graph import read_signature
     from gan.playground.network import Network
     function = eval(layer, {"tf": tensorflow})
     output, _ = read_signature(lambda latents: {"y": function(latents)},
@@ -146,7 +120,7 @@ def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, ex
 
 
 def test_weights_of_float16_are_half_as_long(tensorflow):
-    from gan.playground.frozen import read_signature
+    from gan.playground.graph import read_signature
     from gan.playground.network import Network, pack
     weights = tensorflow.constant(np.arange(12).reshape(4, 3) / 7, tensorflow.float32)
     output, _ = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
@@ -160,8 +134,8 @@ def test_weights_of_float16_are_half_as_long(tensorflow):
 
 
 def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
-    from gan.playground.frozen import read_signature
-    from gan.playground.generator import directions
+    from gan.playground.graph import read_signature
+    from gan.playground.page import directions
     from gan.playground.network import Network
     # The third number of the latent counts most, then the first; the code comes before both.
     matrix = tensorflow.constant(np.diag([9.0, 2.0, 1.0, 5.0]), tensorflow.float32)

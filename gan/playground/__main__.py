@@ -15,7 +15,7 @@ from gan.kinds import Images, kind_of
 from gan.metadata import find_export, read_metadata
 
 COMPARED = range(64)  # seeds
-MOST_DIFFERENCE = 0.5  # grey levels that rounded weights may move a pixel, so 1 when rounded
+MOST_DIFFERENCE = 0.5  # gray levels that rounded weights may move a pixel, so 1 when rounded
 MOST_BYTES = 256 * 2**20  # of the page; browsers' strings end at 512 MiB
 
 
@@ -24,26 +24,22 @@ def main():
     options = make_parser().parse_args()
     output, model = Path(options.output), find_export(options.model)
     refuse_existing(output, options.force, "--output")
-    metadata = read_metadata(model)
+    images = kind_of(read_metadata(model)["sample_shape"]) is Images
 
     from gan.common.device import import_tensorflow
 
     import_tensorflow(verbose=False)
 
-    from gan.playground.network import pack
-    from gan.playground.page import write_page
     from gan.run.manifest import claimed
     from gan.saved_generator import SavedGenerator
 
-    saved = SavedGenerator(model)
-    images = kind_of(metadata["sample_shape"]) is Images
     half = images and options.precision == "float16"  # a few kilobytes for points
-    generator, moved = _read(saved, half)
+    generator, moved = _read(SavedGenerator(model), half)
     if half and not moved <= MOST_DIFFERENCE:  # nor is NaN
-        print(f"note: float16 weights would change a pixel by {moved:.1f} grey levels; the page "
+        print(f"note: float16 weights would change a pixel by {moved:.1f} gray levels; the page "
               "has float32")
         half = False
-    page = write_page(generator.description(options.model), *pack(generator.network, half))
+    page = generator.page(options.model, half)
     if len(page) > MOST_BYTES:
         raise UserError(f"--model: expected a generator whose page has at most "
                         f"{MOST_BYTES >> 20} MiB, got one of {len(page) >> 20} MiB")
@@ -57,7 +53,7 @@ def main():
 def _read(saved, half):
     """Return the `WebGenerator` and how far rounded weights move it, if that is asked for."""
     from gan.common.device import hidden_messages
-    from gan.playground.generator import WebGenerator
+    from gan.playground.page import WebGenerator
 
     failure = None
     with hidden_messages():  # of the freezing
@@ -76,15 +72,13 @@ def make_parser():
                           "in any browser, with no network and no Python.")
     add = parser.add_argument
     add("--model", type=folder, default="exported_model", metavar="FOLDER",
-        help="the exported SavedModel, or the folder of the run that wrote it "
-        "(default: exported_model)")
+        help="exported SavedModel or run folder (default: exported_model)")
     add("--output", type=file, default="playground.html", metavar="FILE",
         help="the page (default: playground.html)")
     add("--precision", type=one_of(("float16", "float32")), default="float16",
         metavar="{float16,float32}",
-        help="of the weights of images; float32 is twice the size, and is taken where float16 "
-        "would change a pixel by more than a grey level (default: float16)")
-    add("--force", action="store_true", help="overwrite a file that exists")
+        help="of the weights of images; float32 doubles the size (default: float16)")
+    add("--force", action="store_true", help="overwrite an existing file")
     return parser
 
 

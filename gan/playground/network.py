@@ -1,26 +1,27 @@
-"""A generator as a short list of operations with their weights, for the page's interpreter."""
+"""A generator as a list of operations with their weights, for the page's interpreter.
+
+`LOWERINGS` has every TensorFlow operation that the generators of `gan.models` export. All
+arrays have channels last; a batch is one.
+"""
 
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.playground.frozen import UnsupportedError
-from gan.playground.lowering import LOWERINGS
+from gan.playground.graph import UnsupportedError
 
 LEAST_AXES_OF_FLOAT16 = 2  # vectors, few as they are, stay float32
 
 
 class Network:
-    """The list, as it grows.
-
-    A tensor is a number; the list says of each whether it is an input, a
-    constant or the result of an operation, and its shape.
+    """The list, as it grows. A tensor is a number: an input, a constant or a result.
 
     Attributes:
         shapes: list of lists, the shape of each tensor.
         inputs: dict of name → number.
         constants: dict of number → array, float32.
-        operations: list of dict with "op", "in" (numbers), "out" (a number) and
-            what else the operation needs, all of it JSON.
+        operations: list of dict with "op", "in" (numbers), "out" (a number) and what else
+            the operation needs, all of it JSON.
+        output: number.
     """
 
     def __init__(self, output):
@@ -33,7 +34,16 @@ class Network:
         """
         self.shapes, self.inputs, self.constants, self.operations = [], {}, {}, []
         self._numbers = {}
-        self.output = self._lower(output)
+        stack = [(output, False)]
+        while stack:  # without recursion, as the graph may be deep
+            tensor, ready = stack.pop()
+            if id(tensor) in self._numbers or not tensor.depends:
+                continue
+            if ready:
+                self._numbers[id(tensor)] = self._lower(tensor)
+            else:
+                stack += [(tensor, True), *((other, False) for other in tensor.inputs)]
+        self.output = self.number(output)
 
     def number(self, tensor):
         """Return the number of a tensor; a constant is listed when it is first asked for."""
@@ -48,41 +58,40 @@ class Network:
         return number
 
     def emit(self, op, inputs, shape, **settings):
-        """List an operation and return the number of its result.
-
-        Args:
-            op: its name in the page.
-            inputs: list of numbers.
-            shape: of the result.
-            **settings: what else it needs.
-        """
+        """List an operation of the page and return the number of its result."""
         result = self._new(shape)
         self.operations.append({"op": op, "in": inputs, "out": result, **settings})
         return result
+
+    def binary(self, fn, first, second, shape):
+        """List a function of two tensors and return its number; the smaller one is repeated."""
+        inputs = [self._repeated(number, shape) for number in (first, second)]
+        return self.emit("binary", inputs, shape, fn=fn)
+
+    def _repeated(self, number, shape):
+        """Repeat a tensor along the axes where it is 1 long, unless the page does it by itself."""
+        own = self.shapes[number]
+        count = int(np.prod(own))
+        if count == 1 or own == list(shape) or (own and count == own[-1] == shape[-1]):
+            return number  # one number, or one for each channel
+        if len(own) != len(shape):
+            raise UnsupportedError("of arrays of different rank")
+        axes = [[0] * length if one == 1 else list(range(length))
+                for one, length in zip(own, shape, strict=True)]
+        return self.emit("take", [number], shape, axes=axes)
 
     def _new(self, shape):
         self.shapes.append([int(length) for length in shape])
         return len(self.shapes) - 1
 
-    def _lower(self, output):
-        """List everything that `output` is computed from; without recursion, as it may be long."""
-        stack = [(output, False)]
-        while stack:
-            tensor, ready = stack.pop()
-            if id(tensor) in self._numbers or not tensor.depends:
-                continue
-            if ready:
-                self._numbers[id(tensor)] = self._one(tensor)
-            else:
-                stack += [(tensor, True), *((other, False) for other in tensor.inputs)]
-        return self.number(output)
-
-    def _one(self, tensor):
+    def _lower(self, tensor):
         if tensor.type == "Placeholder":
             number = self.inputs[tensor.operation.name] = self._new(tensor.shape)
             return number
         if tensor.value.dtype != np.float32 or tensor.type not in LOWERINGS:
             raise _unknown(f"{tensor.type} of {tensor.value.dtype}", tensor)
+        if "data_format" in tensor.operation.node_def.attr and tensor.get("data_format") != "NHWC":
+            raise _unknown(f"{tensor.type} with channels first", tensor)
         try:
             return LOWERINGS[tensor.type](self, tensor)
         except UnsupportedError as error:
@@ -94,6 +103,132 @@ def _unknown(what, tensor):
                      f"{tensor.operation.name}")
 
 
+def _same(network, tensor):
+    number = network.number(tensor.inputs[0])
+    if network.shapes[number] == list(tensor.shape):
+        return number
+    return network.emit("reshape", [number], tensor.shape)
+
+
+def _unary(network, tensor):
+    settings = {"alpha": tensor.get("alpha")} if tensor.type == "LeakyRelu" else {}
+    if not 0 <= settings.get("alpha", 0) <= 1:
+        raise UnsupportedError("with a slope beyond [0, 1]")
+    return network.emit("unary", [network.number(tensor.inputs[0])], tensor.shape,
+                        fn=UNARY[tensor.type], **settings)
+
+
+def _binary(network, tensor):
+    return network.binary(BINARY[tensor.type], *map(network.number, tensor.inputs), tensor.shape)
+
+
+def _batch_norm(network, tensor):
+    """Batch normalization with known statistics is one scale and one offset per channel."""
+    if tensor.get("is_training"):
+        raise UnsupportedError("with the statistics of the batch")
+    x, *known = tensor.inputs
+    scale, offset, mean, variance = (one.constant().astype(np.float64) for one in known)
+    scale = scale / np.sqrt(variance + tensor.get("epsilon"))
+    scaled = network.binary("mul", network.number(x), network.constant(scale), tensor.shape)
+    return network.binary("add", scaled, network.constant(offset - mean * scale), tensor.shape)
+
+
+def _matmul(network, tensor):
+    x, weights = tensor.inputs
+    if tensor.get("transpose_a") or tensor.get("transpose_b"):
+        raise UnsupportedError("with a transposed matrix")
+    return network.emit("matmul", [network.number(x), network.constant(weights.constant())],
+                        tensor.shape)
+
+
+def _concat(network, tensor):
+    *parts, axis = tensor.inputs
+    return network.emit("concat", [network.number(part) for part in parts], tensor.shape,
+                        axis=int(axis.constant()) % len(tensor.shape))
+
+
+def _convolution(network, tensor):
+    if tensor.type == "Conv2DBackpropInput":  # the gradient, from the result's shape to x's
+        _, kernel, x = tensor.inputs
+        weights, large, small = kernel.constant().transpose(0, 1, 3, 2), tensor.shape, x.shape
+    else:
+        x, kernel = tensor.inputs
+        weights, large, small = kernel.constant(), x.shape, tensor.shape
+    if weights.shape[2] != x.shape[-1]:
+        raise UnsupportedError("in groups")
+    if set(tensor.get("dilations")) != {1}:
+        raise UnsupportedError("with dilation")
+    return network.emit(CONVOLUTIONS[tensor.type], [network.number(x), network.constant(weights)],
+                        tensor.shape, **_geometry(tensor, large, small, weights.shape))
+
+
+def _max_pool(network, tensor):
+    (x,), window = tensor.inputs, tensor.get("ksize")[1:3]
+    return network.emit("max_pool", [network.number(x)], tensor.shape, window=list(window),
+                        **_geometry(tensor, x.shape, tensor.shape, window))
+
+
+def _geometry(tensor, large, small, window):
+    """Return dict of stride, and padding above and to the left.
+
+    Args:
+        tensor: the result.
+        large, small: shapes of the sides that the window moves over, and that has one place
+            for each step.
+        window: rows and columns, and perhaps more.
+    """
+    stride = [int(step) for step in tensor.get("strides")[1:3]]
+    if tensor.get("padding") == "VALID":
+        return {"stride": stride, "padding": [0, 0]}
+    if tensor.get("padding") != "SAME":
+        raise UnsupportedError("with explicit padding")
+    return {"stride": stride, "padding": [  # the larger half is at the end
+        max((small[axis + 1] - 1) * stride[axis] + int(window[axis]) - large[axis + 1], 0) // 2
+        for axis in (0, 1)]}
+
+
+def _channel_max(network, tensor):
+    x, axes = tensor.inputs
+    if tensor.shape != (*x.shape[:-1], 1) or [*np.ravel(axes.constant())] not in (
+            [-1], [len(x.shape) - 1]):
+        raise UnsupportedError("over other axes than the channels")
+    return network.emit("channel_max", [network.number(x)], tensor.shape)
+
+
+def _slice(network, tensor):
+    x, *bounds = tensor.inputs
+    if any(tensor.get(name) for name in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")):
+        raise UnsupportedError("that changes the number of axes")
+    begin_mask, end_mask = tensor.get("begin_mask"), tensor.get("end_mask")
+    axes = [list(range(length)) for length in x.shape]
+    for axis, (begin, end, step) in enumerate(zip(*(one.constant() for one in bounds),
+                                                  strict=True)):
+        axes[axis] = axes[axis][None if begin_mask >> axis & 1 else begin:
+                                None if end_mask >> axis & 1 else end:step]
+    return network.emit("take", [network.number(x)], tensor.shape, axes=axes)
+
+
+def _bilinear(network, tensor):
+    if tensor.get("align_corners") or not tensor.get("half_pixel_centers"):
+        raise UnsupportedError("with pixels at corners")
+    return network.emit("bilinear", [network.number(tensor.inputs[0])], tensor.shape)
+
+
+UNARY = {"Relu": "relu", "LeakyRelu": "leaky_relu", "Tanh": "tanh", "Square": "square",
+         "Abs": "abs"}
+BINARY = {"AddV2": "add", "BiasAdd": "add", "Sub": "sub", "Mul": "mul", "Maximum": "maximum",
+          "Minimum": "minimum"}
+CONVOLUTIONS = {"Conv2D": "conv", "Conv2DBackpropInput": "transposed",
+                "DepthwiseConv2dNative": "depthwise"}
+LOWERINGS = {
+    **dict.fromkeys(("Identity", "Reshape"), _same), **dict.fromkeys(UNARY, _unary),
+    **dict.fromkeys(BINARY, _binary), **dict.fromkeys(CONVOLUTIONS, _convolution),
+    "FusedBatchNormV3": _batch_norm, "MatMul": _matmul, "ConcatV2": _concat,
+    "MaxPool": _max_pool, "Max": _channel_max, "StridedSlice": _slice,
+    "ResizeBilinear": _bilinear,
+}
+
+
 def rounded(array):
     """Return a constant as it is after having been stored as float16: float32."""
     with np.errstate(over="ignore"):  # infinity where it is too large, which a check will see
@@ -102,20 +237,16 @@ def rounded(array):
 
 
 def pack(network, half):
-    """Return the network as JSON and bytes.
-
-    Args:
-        network: `Network`.
-        half: whether weights are float16.
+    """Return the network as JSON and its weights as bytes, float16 if `half`.
 
     Returns:
-        `(description, weights)`: dict for JSON, and bytes; the description has
-        "constants" with the place of each tensor in the bytes. Little-endian.
+        `(description, weights)`: dict for JSON, and bytes; the description's "constants"
+        have the place of each tensor in the bytes. Little-endian.
     """
     places, parts, start = [], [], 0
-    # The longer ones first, so that each begins at a multiple of its own length.
     narrow = {number: half and array.ndim >= LEAST_AXES_OF_FLOAT16
               for number, array in network.constants.items()}
+    # The wide ones first, so that each begins at a multiple of its own length.
     for number in sorted(narrow, key=narrow.get):
         array = network.constants[number].astype("<f2" if narrow[number] else "<f4")
         places.append({"tensor": number, "half": narrow[number], "start": start,

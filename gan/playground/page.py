@@ -1,23 +1,137 @@
-"""Playground page: template, style, scripts, network and weights in one HTML file."""
+"""Playground page of an exported generator: what it draws, network and weights in one file."""
 
 from pathlib import Path
 
+import numpy as np
+
+from gan.common.errors import UserError
 from gan.common.html import html_page
+from gan.kinds import kind_of
+from gan.playground.graph import read_signature, with_constants
+from gan.playground.network import Network, pack, rounded
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("engine.js", "seeds.js", "artist.js", "playground.js")
+MOST_DIRECTIONS = 8  # sliders
+
+
+class WebGenerator:
+    """An export as the page holds it.
+
+    Attributes:
+        network: `Network`.
+        codes: float32 [K, W], the condition vectors, or None without conditions.
+    """
+
+    def __init__(self, saved):
+        """
+        Args:
+            saved: `SavedGenerator`.
+
+        Raises:
+            UserError: for an export that has no conditions, or whose network has an
+                operation that the page does not know.
+        """
+        self._saved = saved
+        if "conditions" not in saved.metadata:
+            raise UserError("--model: expected an export with the frequency of its conditions, "
+                            "got one without; train_gan.py --resume writes it again")
+        self.codes = saved.codes(np.arange(len(saved.metadata["conditions"]["probabilities"])))
+        name = "serving_default" if self.codes is None else "images_from_codes"
+        self._signature = saved.signatures[name]
+        self._output, self._frozen = read_signature(self._signature, self._inputs([0]))
+        self.network = Network(self._output)
+
+    def half_difference(self, seeds):
+        """Return how far float16 weights move a pixel at most, in gray levels of 256.
+
+        Args:
+            seeds: whole numbers, of the images that are compared.
+        """
+        exact, half = (with_constants(self._frozen, self._output, change)
+                       for change in (lambda array: array, rounded))
+        differences = [np.abs(exact(given) - half(given)).max()
+                       for given in (self._inputs([seed]) for seed in seeds)]
+        return 255 * float(np.max(differences))
+
+    def _inputs(self, seeds):
+        latents, conditions = self._saved.latents(seeds)
+        codes = {} if self.codes is None else {"codes": self.codes[conditions]}
+        return {"latents": latents} | codes
+
+    def page(self, model, half):
+        """Return the page as text.
+
+        Args:
+            model: path of the export as the user named it, for commands to type.
+            half: whether weights are float16.
+        """
+        network, weights = pack(self.network, half)
+        return write_page(self._description(model), network, weights)
+
+    def _description(self, model):
+        metadata = self._saved.metadata
+        config, metrics = metadata["config"], metadata.get("metrics") or {}
+        return {
+            "model": f"./{model}" if str(model).startswith("-") else str(model),
+            "kind": kind_of(self._saved.sample_shape).name,
+            "sample_shape": list(self._saved.sample_shape),
+            "latent_dim": metadata["latent_dim"], "extent": metadata.get("extent", 1.0),
+            "dataset": str(metadata.get("dataset", "")), "arch": str(config.get("arch", "")),
+            "epochs": metadata.get("epochs"), "frechet": metrics.get("frechet"),
+            "class_names": metadata["class_names"], "conditions": metadata["conditions"],
+            "codes": None if self.codes is None else [
+                [[int(place), float(code[place])] for place in np.flatnonzero(code)]
+                for code in self.codes],
+            "code_width": 0 if self.codes is None else self.codes.shape[1],
+            "directions": directions(self.network, metadata["latent_dim"]),
+        }
 
 
 def write_page(description, network, weights):
     """Return the page as text.
 
     Args:
-        description: dict, see `WebGenerator.description`.
-        network: dict, see `network.pack`.
-        weights: bytes, likewise.
+        description: dict for JSON, what the page draws and says.
+        network, weights: see `network.pack`.
     """
     return html_page(
         ASSETS / "playground.html", ASSETS / "playground.css", [ASSETS / name for name in SCRIPTS],
         f"Generator of {description['dataset'] or 'samples'}",
         {"description": description, "network": network, "weights": weights},
         policy="worker-src blob:")
+
+
+def directions(network, latent_dim):
+    """Return the directions of the latent vector that change the first layer most.
+
+    They are the eigenvectors of W Wᵀ, where W holds the first layer's weights of the latent
+    (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs").
+
+    Args:
+        network: `Network`.
+        latent_dim: length of the latent vector.
+
+    Returns:
+        List of unit vectors, lists of float, the most effective first; empty where the first
+        layer is no matrix.
+    """
+    reached, start = {network.inputs["latents"]}, 0
+    for operation in network.operations:
+        numbers = operation["in"]
+        if reached.isdisjoint(numbers):
+            continue
+        if operation["op"] == "matmul":
+            weights = network.constants[numbers[1]][start : start + latent_dim].astype(np.float64)
+            _, vectors = np.linalg.eigh(weights @ weights.T)
+            best = vectors.T[::-1][:MOST_DIRECTIONS]
+            # The sign is free; fixed, so that the same export gives the same page.
+            best = best * np.sign(best[np.arange(len(best)), np.abs(best).argmax(axis=1)])[:, None]
+            return best.round(5).tolist()
+        if operation["op"] == "concat":
+            before = numbers[: next(i for i, one in enumerate(numbers) if one in reached)]
+            start += sum(network.shapes[one][-1] for one in before)
+        elif operation["op"] != "reshape":
+            return []
+        reached.add(operation["out"])
+    return []

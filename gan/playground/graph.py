@@ -1,17 +1,13 @@
-"""A signature of a SavedModel, read: its operations and what one run of them gave.
+"""Graph of a SavedModel's signature, with the value that every tensor has in one run.
 
-The variables become constants and nested functions are inlined, so that what
-is left is one graph from the inputs to the output. It is run once on a batch of
-one, which tells every shape and every value that does not depend on the inputs:
-those of variables, and of all that is computed from variables and shapes alone.
+The variables become constants and nested functions are inlined, so that what is left is one
+graph from the inputs to the output. It is run once on a batch of one, which gives every shape
+and every value that does not depend on the inputs.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-
-# What they say depends on the shape of their input only, which is known.
-OF_SHAPES = {"Shape", "ShapeN", "Rank", "Size"}
 
 
 class UnsupportedError(Exception):
@@ -66,8 +62,8 @@ def read_signature(signature, arguments):
         arguments: dict of name → array of one row, each input of the signature.
 
     Returns:
-        `(output, frozen)`: the output `Tensor`, whose `inputs` lead to all
-        others, and the frozen function of one row.
+        `(output, frozen)`: the output `Tensor`, whose `inputs` lead to all others, and the
+        frozen function of one row.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
@@ -79,14 +75,15 @@ def read_signature(signature, arguments):
     traced = tf.function(lambda **given: next(iter(signature(**given).values())), autograph=False)
     frozen = convert_variables_to_constants_v2(traced.get_concrete_function(**specs))
     (end,) = frozen.outputs
-    order = _from_inputs(end)
+    order = _inputs_first(end, lambda tensor: tensor.op.inputs)
     fed = [tf.constant(arguments[tensor.op.name]) for tensor in frozen.inputs]
     values = frozen.prune(frozen.inputs, order)(*fed)
     tensors = {}
     for one, value in zip(order, values, strict=True):
         inputs = [tensors[id(other)] for other in one.op.inputs]
+        # A shape is known, whatever it is the shape of.
         depends = one.op.type == "Placeholder" or (
-            one.op.type not in OF_SHAPES and any(other.depends for other in inputs))
+            one.op.type != "Shape" and any(other.depends for other in inputs))
         tensors[id(one)] = Tensor(one.op, one.value_index, value.numpy(), inputs, depends)
     return tensors[id(end)], frozen
 
@@ -96,25 +93,20 @@ def with_constants(frozen, output, change):
 
     Args:
         frozen, output: see `read_signature`.
-        change: function of a constant that the inputs meet, float32 array →
-            float32 array.
+        change: function of a constant, float32 array → float32 array.
 
     Returns:
         A function of a dict of name → array of one row, that returns the output.
     """
     import tensorflow as tf
 
-    met, seen, stack = {}, set(), [output]
-    while stack:
-        tensor = stack.pop()
-        if tensor.depends and id(tensor) not in seen:
-            seen.add(id(tensor))
-            stack += tensor.inputs
-            met |= {id(one): one for one in tensor.inputs
-                    if not one.depends and one.value.dtype == np.float32}
-    fed = [one.operation.outputs[one.index] for one in met.values()]
-    run = frozen.prune(frozen.inputs + fed, frozen.outputs[0])
-    constants = [tf.constant(change(one.value)) for one in met.values()]
+    dependent = _inputs_first(output, lambda tensor: [
+        one for one in tensor.inputs if one.depends])
+    met = list({id(one): one for tensor in dependent for one in tensor.inputs
+                if not one.depends and one.value.dtype == np.float32}.values())
+    run = frozen.prune(frozen.inputs + [one.operation.outputs[one.index] for one in met],
+                       frozen.outputs[0])
+    constants = [tf.constant(change(one.value)) for one in met]
 
     def compute(arguments):
         given = [tf.constant(arguments[tensor.op.name]) for tensor in frozen.inputs]
@@ -123,8 +115,8 @@ def with_constants(frozen, output, change):
     return compute
 
 
-def _from_inputs(end):
-    """Return the tensors that `end` is computed from and itself, inputs before outputs."""
+def _inputs_first(end, inputs_of):
+    """Return what `end` is computed from and itself, inputs before outputs; not recursive."""
     order, seen, stack = [], set(), [(end, False)]
     while stack:
         tensor, ready = stack.pop()
@@ -133,5 +125,5 @@ def _from_inputs(end):
         elif id(tensor) not in seen:
             seen.add(id(tensor))
             stack.append((tensor, True))
-            stack += [(other, False) for other in tensor.op.inputs]
+            stack += [(other, False) for other in inputs_of(tensor)]
     return order
