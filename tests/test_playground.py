@@ -135,8 +135,8 @@ def test_weights_of_float16_are_half_as_long(tensorflow):
 
 def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
     from gan.playground.graph import read_signature
-    from gan.playground.page import directions
     from gan.playground.network import Network
+    from gan.playground.page import directions
     # The third number of the latent counts most, then the first; the code comes before both.
     matrix = tensorflow.constant(np.diag([9.0, 2.0, 1.0, 5.0]), tensorflow.float32)
     output, _ = read_signature(
