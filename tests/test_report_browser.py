@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from gan.drawing.images import epoch_picture, write_png
-from gan.report.content import pictures_in
+from gan.report.live import pictures_in
 from gan.report.page import page_of
-from gan.report.pictures import Embedded
 from tests.browser import needs_chromium, open_page
 from tests.test_report import EVIL, config, content, data_of, row
 
@@ -38,7 +37,7 @@ def page_file(tmp_path):
                 write_png(path, random.integers(0, 256, (40, 40), np.uint8))
         run = content(rows=[row(epoch + 1) for epoch in range(epochs)],
                       pictures=pictures_in(tmp_path), **values)
-        (tmp_path / "report.html").write_text(page_of([run], Embedded()))
+        (tmp_path / "report.html").write_text(page_of([run]))
         return tmp_path / "report.html"
 
     return write
@@ -143,7 +142,7 @@ def test_nothing_in_the_data_is_run(page_file, tmp_path):
     evil = content(name=image, config=config("--dataset", EVIL), note=image,
                    dataset={"name": image, "classes": [EVIL]}, pictures=pictures_in(tmp_path))
     path = tmp_path / "evil.html"
-    for text in (page_of([evil], Embedded()), page_of([evil, evil], Embedded())):
+    for text in (page_of([evil]), page_of([evil, evil])):
         path.write_text(text)
         with open_page(path) as page:
             assert page.evaluate(READY)
@@ -151,7 +150,7 @@ def test_nothing_in_the_data_is_run(page_file, tmp_path):
             assert image in page.evaluate("document.body.textContent")
             quiet(page, path)
     # Were it to slip in, the page's policy would stop it.
-    path.write_text(page_of([content()], Embedded()).replace("</main>", f"{image}</main>"))
+    path.write_text(page_of([content()]).replace("</main>", f"{image}</main>"))
     with open_page(path) as page:
         page.wait_for("document.querySelector('main > img').complete")
         assert page.evaluate("document.body.dataset.run") is None
@@ -164,7 +163,7 @@ def test_runs_are_compared_side_by_side(page_file, tmp_path):
     short = content(name="short", rows=[row(1)], pictures=pictures[:2])
     long = content(name="long", rows=[row(1), row(2), row(3)], pictures=pictures)
     path = tmp_path / "comparison.html"
-    path.write_text(page_of([short, long], Embedded()))
+    path.write_text(page_of([short, long]))
     captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
     with open_page(path, 390) as page:
         assert page.evaluate(captions) == ["epoch 1", "epoch 3"]
@@ -188,7 +187,7 @@ def test_a_comparison_can_be_read(page_file, tmp_path, count):
                         "--seed", str(number), "--loss", ("hinge", "nonsaturating")[number % 2]),
                     summary={"metrics": {"generated": measured, "real": measured},
                              "verdict": verdict}) for number in range(count)]
-    path.write_text(page_of(runs, Embedded()))
+    path.write_text(page_of(runs))
     with open_page(path) as page:
         for width in (390, 1200):
             page.look(width)

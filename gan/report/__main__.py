@@ -19,9 +19,8 @@ def main():
     """Write a report from the command line; returns the exit code."""
     options = make_parser().parse_args()
 
-    from gan.report.content import read_run
+    from gan.report.live import read_run
     from gan.report.page import page_of
-    from gan.report.pictures import Embedded
     from gan.run.manifest import claimed
 
     output = choose_output(options)
@@ -29,7 +28,7 @@ def main():
     if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
     with reading(", ".join(options.run), "the files of a run"):
-        page = page_of(runs, Embedded())
+        page = page_of(runs)
     remove_leftovers(output.parent)
     with claimed(output):
         write_text(output, page)

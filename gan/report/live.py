@@ -1,21 +1,87 @@
-"""Report of a run, rewritten while the run goes on."""
+"""Content of a report, from the folder of a run or from a run that goes on."""
 
+import csv
 import dataclasses
+import os
 import sys
 import time
 import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from gan.common.errors import UserError
-from gan.common.files import write_text
-from gan.report.content import RUNNING, RunContent, existing, name_of, pictures_in, read_run
+from gan.common.errors import UserError, reading
+from gan.common.files import finite, read_json, write_text
+from gan.common.leftovers import is_alive
+from gan.config import TrainConfig, check_saved
+from gan.evaluate.registry import METRICS
+from gan.metadata import read_metadata
+from gan.report.curves import NETWORKS, SCORES
 from gan.report.page import page_of
-from gan.report.pictures import Embedded
+from gan.run.folder import EPOCH_PICTURE, RunFolder
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
+COLUMNS = {"epoch", "step", "seconds", "images_per_second", *NETWORKS, *SCORES}
+WHOLE = {"epoch", "step", "modes", "classes"}
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """Everything that a report shows of one run; all of it is data and may hold any text.
+
+    Attributes:
+        name: of the run, for comparisons.
+        folder: the run's folder, as in commands to type.
+        config: dict, see `TrainConfig`.
+        changes: list of dict, the options that were changed on resuming.
+        rows: list of dict, the history, one row per epoch.
+        step: steps taken, those of an unfinished epoch included.
+        summary: dict, see `gan.run.summary`; without verdict and metrics while the run goes on.
+        dataset: dict of "name", "samples", "shape" and "classes", as far as known.
+        pictures: list of (epoch, step, path), ascending; the step is 0 after an epoch.
+        real: path of the picture of real samples; it need not exist.
+        state: "running", "finished", "stopped" (by its time limit), "interrupted", "diverged"
+            or "unfinished".
+        note: text about the state, such as why a run diverged.
+    """
+
+    name: str
+    folder: str
+    config: dict
+    changes: list = field(default_factory=list)
+    rows: list = field(default_factory=list)
+    step: int = 0
+    summary: dict = field(default_factory=dict)
+    dataset: dict = field(default_factory=dict)
+    pictures: list = field(default_factory=list)
+    real: Path | None = None
+    state: str = "unfinished"
+    note: str = ""
+
+    @property
+    def epochs(self):
+        """Number of finished epochs."""
+        return self.rows[-1]["epoch"] if self.rows else 0
+
+    @property
+    def samples(self):
+        """What the samples are called."""
+        simulated = TrainConfig(dataset=str(self.config["dataset"])).simulated
+        return "points" if simulated else "images"
+
+    @property
+    def measured(self):
+        """What was measured: dict of "generated", "real", "real_source", "features"."""
+        return self.summary.get("metrics", {})
+
+    @property
+    def generated(self):
+        """Latest metrics of generated samples: dict of name → number, empty if not measured."""
+        rows = [row for row in self.rows if METRICS.keys() & row.keys()]
+        return self.measured.get("generated") or (rows[-1] if rows else {})
 
 
 class LiveReport:
-    """Writes report.html; an error in it never ends the run."""
+    """Rewrites report.html while a run goes on; an error in it never ends the run."""
 
     def __init__(self, folder, config, history, phases, about):
         """
@@ -29,9 +95,9 @@ class LiveReport:
         """
         self._folder, self._config, self._history = folder, config, history
         self._phases, self._about = phases, about
-        self._embedded, self._written, self._told = Embedded(), None, None
+        self._written, self._told = None, None
 
-    def write(self, state=RUNNING, note="", at_once=False):
+    def write(self, state="running", note="", at_once=False):
         """Write the report as the run is now, at most once a second.
 
         Args:
@@ -40,29 +106,27 @@ class LiveReport:
             at_once: write it even within the second.
         """
         now = time.monotonic()
-        if state == RUNNING and not at_once and self._written and (
+        if state == "running" and not at_once and self._written and (
                 now - self._written < LEAST_SECONDS):
             return
         try:
             with self._phases("report"):
                 run = self._content(state, note) if state else dataclasses.replace(
                     read_run(self._folder.path), dataset=self._about["dataset"])
-                write_text(self._folder.claim(self._folder.report),
-                           page_of([run], self._embedded))
+                write_text(self._folder.claim(self._folder.report), page_of([run]))
         except Exception as error:  # a page is no reason to lose hours of training
             self._warn(error)
         self._written = time.monotonic()
 
     def _content(self, state, note):
+        folder, history = self._folder, self._history
         summary = {name: value for name, value in self._about.items() if name != "dataset"}
-        seconds = {name: round(value, 2) for name, value in self._phases.seconds.items()}
         return RunContent(
-            name=name_of(self._folder.path), folder=str(self._folder.path),
-            config=dataclasses.asdict(self._config), changes=self._history.changes,
-            rows=self._history.rows, step=self._history.step,
-            summary=summary | {"seconds": seconds}, dataset=self._about["dataset"],
-            pictures=pictures_in(self._folder.images), real=existing(self._folder.real_samples),
-            state=state, note=note)
+            name=name_of(folder.path), folder=str(folder.path),
+            config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
+            step=history.step, summary=summary | {"seconds": self._phases.seconds},
+            dataset=self._about["dataset"], pictures=pictures_in(folder.images),
+            real=folder.real_samples, state=state, note=note)
 
     def _warn(self, error):
         """Print what went wrong, once; a defect of this project with its traceback."""
@@ -73,3 +137,88 @@ class LiveReport:
               file=sys.stderr, flush=True)
         if not isinstance(error, UserError | OSError):
             traceback.print_exception(error, file=sys.stderr)
+
+
+def read_run(path):
+    """Read a `RunContent` from the folder of a run.
+
+    Raises:
+        UserError: when there is no run of this project, or a file of it is damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.config.exists():
+        raise UserError(f"{path}: expected the folder of a run, got one without config.json")
+    config = read_json(folder.config, "the options of a run")
+    changes = config.pop("changes", [])
+    try:
+        config = check_saved(config)
+    except UserError as error:
+        raise UserError(f"{folder.config}: expected the options of a run ({error})") from error
+    rows, summary = read_history(folder.history), _read_summary(folder.summary)
+    if summary.get("epochs") != len(rows):  # the run was resumed since
+        summary = {}
+    return RunContent(
+        name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
+        step=summary.get("steps") or (rows[-1]["step"] if rows else 0), summary=summary,
+        dataset=_dataset_of(folder.export), pictures=pictures_in(folder.images),
+        real=folder.real_samples, state=_state(folder, summary, len(rows), config["epochs"]))
+
+
+def read_history(path):
+    """Read history.csv into the rows of `History`; an absent file has no rows."""
+    if not path.exists():
+        return []
+    with reading(path, "the history of a run"), open(path, newline="", encoding="utf-8") as file:
+        rows = [_numbers(row) for row in csv.DictReader(file)]
+        if not all(row.keys() >= COLUMNS and row["epoch"] > 0 for row in rows):
+            raise ValueError("columns are missing")
+        return rows
+
+
+def pictures_in(folder):
+    """Return (epoch, step, path) of a run's pictures, ascending; the step is 0 after an epoch."""
+    names = os.listdir(folder) if os.path.isdir(folder) else ()
+    found = [(EPOCH_PICTURE.fullmatch(name), Path(folder) / name) for name in names]
+    return sorted((int(match[1]), int(match[2] or 0), path) for match, path in found if match)
+
+
+def name_of(path):
+    """Return what a run is called: the name of its folder."""
+    return Path(os.path.abspath(path)).name or str(path)
+
+
+def _read_summary(path):
+    """Read summary.json, and see that what a page shows as a number is one; {} if absent."""
+    if not path.exists():
+        return {}
+    with reading(path, "the summary of a run"):
+        summary = read_json(path, "the summary of a run")
+        metrics = summary["metrics"]
+        for numbers in (summary["seconds"], metrics["generated"], metrics["real"]):
+            if not all(isinstance(value, int | float) for value in numbers.values()):
+                raise ValueError("expected numbers")
+        summary["verdict"] = dict(summary["verdict"] or {})
+        return {**summary, "steps": int(summary["steps"])}
+
+
+def _numbers(row):
+    return {name: value if name == "changed" else (int if name in WHOLE else finite)(value)
+            for name, value in row.items() if value != ""}
+
+
+def _dataset_of(export):
+    try:
+        metadata = read_metadata(export)
+    except UserError:
+        return {}
+    return {"name": metadata.get("dataset"), "shape": metadata["sample_shape"],
+            "classes": metadata["class_names"]}
+
+
+def _state(folder, summary, done, epochs):
+    process = folder.training_process()
+    if process and is_alive(process):
+        return "running"
+    if not summary or summary.get("finished") != (done == epochs):  # more epochs were begun
+        return "unfinished"
+    return "finished" if done == epochs else "stopped"

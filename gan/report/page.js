@@ -70,7 +70,7 @@ function fillText() {
   }
 }
 
-/** Draw a table of cells, each a text or {text, note, kind, run, bar}. */
+/** Draw a table of cells, each a text or {text, note, kind, run}. */
 function drawTable(table, host) {
   if (!table?.rows.length) return;
   const section = html("section", "", host);
@@ -93,11 +93,9 @@ function drawTable(table, host) {
 }
 
 function drawCell(cell, name, row) {
-  const { text = cell, note, kind, run, bar } = typeof cell === "string" ? {} : { text: "", ...cell };
+  const { text, note, kind, run } = typeof cell === "string" ? { text: cell } : cell;
   const drawn = html(name, kind, row);
   if (run !== undefined) swatch(run, drawn);
-  if (bar !== undefined) html("i", "bar", drawn).style.width = `${100 * bar}%`;
-  if (!text) return drawn;
   const shown = html({ code: "code", mark: "mark" }[kind] ?? "span", "", drawn);
   text.split(/(?<=[/_])/).forEach((part, index) => {  // where long names may be broken
     if (index) html("wbr", "", shown);

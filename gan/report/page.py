@@ -7,7 +7,6 @@ from pathlib import Path
 from gan.common.command_line import flag
 from gan.common.errors import printable
 from gan.common.html import html_page
-from gan.config import POINTS, TrainConfig
 from gan.evaluate.registry import METRICS
 from gan.report.curves import BETTER, axes_of, compared_panels, panels_of, thin
 from gan.report.pictures import films_of
@@ -21,27 +20,17 @@ NO_VERDICT = {"running": "In training; the verdict comes at the end",
               "unfinished": "Not finished, so not judged yet"}
 # Where a run was and how it was started, which makes no difference to what it computes.
 PLACE = {"outdir", "overwrite", "resume", "dry_run", "verbose", "max_minutes"}
-# Filled in from other options or the data.
-DERIVED = {"condition", "gp_weight", "lr_g", "lr_d"}
 
 
-def page_of(runs, embedded):
-    """Return the report of one run, or the comparison of several, as HTML.
-
-    Args:
-        runs: list of `RunContent`.
-        embedded: `Embedded`, which keeps pictures from one call to the next.
-    """
-    kept = [thin(run.rows) for run in runs]
-    films = films_of(runs, embedded)
-    if len(runs) == 1:
-        shown = {**_single(runs[0]), "panels": panels_of(runs[0], kept[0])}
-    else:
-        shown = {**_comparison(runs), "panels": compared_panels(runs, kept)}
-    data = {**shown, "written": round(time.time() * 1000), "reload": _reload_seconds(runs[0]),
+def page_of(runs):
+    """Return the report of one run, or the comparison of several `RunContent`, as HTML."""
+    kept, one = [thin(run.rows) for run in runs], len(runs) == 1
+    shown = _single(runs[0]) if one else _comparison(runs)
+    panels = panels_of(runs[0], kept[0]) if one else compared_panels(runs, kept)
+    data = {**shown, "panels": panels, "written": round(time.time() * 1000),
+            "reload": _reload_seconds(runs[0]) if one else 0,
             "runs": [{"name": printable(run.name), "axes": axes_of(rows), **film}
-                     for run, rows, film in zip(runs, kept, films, strict=True)]}
-    data["reload"] = data["reload"] if len(runs) == 1 else 0
+                     for run, rows, film in zip(runs, kept, films_of(runs), strict=True)]}
     folder = Path(__file__).parent
     return html_page(folder / "page.html", folder / "page.css", [folder / "page.js"],
                      data["title"], {"data": data})
@@ -49,7 +38,7 @@ def page_of(runs, embedded):
 
 def _reload_seconds(run):
     """Return how long the page waits before it reloads itself; 0: never."""
-    if not run.running:
+    if run.state != "running":
         return 0
     epoch = run.rows[-1]["seconds"] / run.epochs if run.rows else MOST_WAIT / 4
     return round(min(max(epoch / 2, LEAST_WAIT), MOST_WAIT))
@@ -65,13 +54,13 @@ def _single(run):
         "about": f"{config['arch']}, {config['loss']} loss, condition: {config['condition']}, "
                  f"seed {config['seed']}",
         "verdict": _verdict(run), "tiles": _tiles(run),
-        "tables": [_metrics(run), _facts(run), _phases(run), _commands(run), _options(run)],
+        "tables": [_metrics(run), _facts(run), _commands(run), _options(run)],
     }
 
 
 def _state_text(run):
     done = f"{run.epochs:,} of {run.config['epochs']:,} epochs"
-    if run.running and run.epochs == run.config["epochs"]:
+    if run.state == "running" and run.epochs == run.config["epochs"]:
         return f"trained, {run.epochs:,} epochs; now exported and measured"
     return {"running": f"in training, {done} done", "finished": f"finished, {run.epochs:,} epochs",
             "stopped": f"stopped in time, {done}", "interrupted": f"interrupted, {done}",
@@ -96,7 +85,7 @@ def _tiles(run):
         tiles += [("epochs", f"{run.epochs:,}", f"of {run.config['epochs']:,}"),
                   ("steps", f"{run.step:,}", ""),
                   ("training", duration(last["seconds"]), "")]
-        if run.running:
+        if run.state == "running":
             left = last["seconds"] / run.epochs * (run.config["epochs"] - run.epochs)
             tiles.append(("left, about", duration(left), ""))
         tiles.append((f"{run.samples} per second", f"{last['images_per_second']:,.0f}", ""))
@@ -139,34 +128,25 @@ def _facts(run):
     if names := [str(name) for name in data.get("classes", ())]:
         more = ", …" if len(names) > MOST_CLASSES else ""
         parts.append(f"{len(names):,} classes: {', '.join(names[:MOST_CLASSES])}{more}")
-    versions = ", ".join(f"{name} {value}" for name, value in summary.get("versions", {}).items())
-    facts = [("data", printable("; ".join(parts))), ("device", summary.get("device")),
-             ("precision", summary.get("precision")), ("versions", versions)]
+    versions = [f"{name} {value}" for name, value in summary.get("versions", {}).items()]
+    times = [f"{name} {duration(value)}" for name, value in summary.get("seconds", {}).items()]
+    facts = {"data": printable("; ".join(parts)), "device": summary.get("device"),
+             "precision": summary.get("precision"), "versions": ", ".join(versions),
+             "time": ", ".join(times)}
     return {"title": "Data and device",
-            "rows": [[label, str(value)] for label, value in facts if value]}
-
-
-def _phases(run):
-    seconds = dict(run.summary.get("seconds", {}))
-    seconds.pop("training of the whole run", None)
-    total = seconds.pop("whole process", None)
-    longest = max(seconds.values(), default=0) or 1
-    return {"title": "Time by phase" + (f" ({duration(total)} in all)" if total else ""),
-            "rows": [[name, {"bar": value / longest}, _number(duration(value))]
-                     for name, value in seconds.items()]}
+            "rows": [[label, str(value)] for label, value in facts.items() if value]}
 
 
 def _options(run):
-    """Every option as it was used; those that were given are marked."""
-    chosen = chosen_options(run)
-    how = "differ from the default" if _first_command(run) is None else "were given"
+    """Every option as it was used; those of the command that began the run are marked."""
+    given = {word.split("=")[0].replace("_", "-") for word in _first_command(run)}
     rows = [[{"text": flag(name), "kind": "code"},
-             {"text": _shown(value), "kind": "mark" if name in chosen else ""}]
+             {"text": _shown(value), "kind": "mark" if flag(name) in given else ""}]
             for name, value in run.config.items()]
     changes = [f"{change['option']} from {change['before']} to {change['now']} "
                f"at step {change['step']:,}" for change in run.changes]
     return {"title": "Options", "rows": rows, "folded": True,
-            "summary": f"{len(chosen)} of {len(rows)} {how}",
+            "summary": "those that were given are marked" if given else "",
             "notes": f"Changed on resuming: {'; '.join(changes)}." if changes else ""}
 
 
@@ -176,30 +156,13 @@ def _shown(value):
     return f"{value:g}" if isinstance(value, float) else printable(value)
 
 
-def chosen_options(run):
-    """Return the names of the options in the command that began the run.
-
-    Where that is not known: those that are not at their defaults.
-    """
-    typed = _first_command(run)
-    if typed is not None:
-        words = {word.split("=")[0][2:].replace("-", "_") for word in typed
-                 if word.startswith("--")}
-        return words & run.config.keys()
-    default = vars(TrainConfig()) | (POINTS if run.samples == "points" else {})
-    return {name for name, value in run.config.items()
-            if name not in DERIVED and value != default.get(name)}
-
-
 def _first_command(run):
-    """Return the arguments of the command that began the run, or None if they are not known."""
+    """Return the arguments of the command that began the run, empty if they are not known."""
     try:
         typed = shlex.split(str(run.summary.get("command", "")))
     except ValueError:  # somebody changed it
-        return None
-    if len(typed) > 1 and "--resume" not in typed and typed[1].endswith("train_gan.py"):
-        return typed[2:]
-    return None
+        return []
+    return [] if "--resume" in typed else typed[2:]
 
 
 def _commands(run):
@@ -212,8 +175,9 @@ def _commands(run):
     def script(name, option, *words):
         return [name, *([option, *where] if where else []), *words]
 
+    typed = _first_command(run)
     commands = {
-        "repeat": ["train_gan.py", *_repeated(run)],
+        **({"repeat": ["train_gan.py", *typed]} if typed else {}),
         "resume": script("train_gan.py", "--outdir", "--resume", *more),
         "generate": script("generate.py", "--model", *grid),
         "animate": script("make_gif.py", "--images", "--output", f"{run.folder}/training.webp"),
@@ -223,16 +187,6 @@ def _commands(run):
     return {"title": "Commands", "notes": "To be typed in the project’s folder.",
             "rows": [[label, {"text": printable(shlex.join(["python", *words])), "kind": "code"}]
                      for label, words in commands.items()]}
-
-
-def _repeated(run):
-    """Return the arguments of a command that makes the run again."""
-    typed = _first_command(run)
-    if typed is not None:
-        return typed
-    options = {name: run.config[name] for name in sorted(chosen_options(run) - PLACE)}
-    return [flag(name) if value is True else f"{flag(name)}={value}"
-            for name, value in options.items() if value is not None and value is not False]
 
 
 # Several runs.

@@ -1,6 +1,7 @@
 """Pictures of runs as data URIs, few and small enough for one page."""
 
 import base64
+import functools
 import io
 import os
 
@@ -16,26 +17,23 @@ MOST_BYTES = 45_000  # of a frame, before base64 makes it a third longer
 TRIES = ((80, 640), (60, 640), (50, 480), (40, 320))
 
 
-def films_of(runs, embedded):
+def films_of(runs):
     """Return the pictures of each run as data for the page's script.
 
     Args:
         runs: list of `RunContent`.
-        embedded: `Embedded`.
 
     Returns:
         list of dict: "frames" (each a "label", "at" in epochs and a "src"), and "real".
     """
     most = max(LEAST_FRAMES, MOST_FRAMES // len(runs))
-    chosen = [choose(run.pictures, most) for run in runs]
-    uris = iter(embedded.uris([path for run, pictures in zip(runs, chosen, strict=True)
-                               for path in [*(path for *_, path in pictures), run.real]]))
     films = []
-    for run, pictures in zip(runs, chosen, strict=True):
+    for run in runs:
         frames = [{"label": f"step {step:,}" if step else f"epoch {epoch:,}",
-                   "at": _position(run, epoch, step), "src": next(uris)}
-                  for epoch, step, _ in pictures]
-        films.append({"frames": [frame for frame in frames if frame["src"]], "real": next(uris)})
+                   "at": _position(run, epoch, step), "src": data_uri(path)}
+                  for epoch, step, path in choose(run.pictures, most)]
+        films.append({"frames": [frame for frame in frames if frame["src"]],
+                      "real": run.real and data_uri(run.real)})
     return films
 
 
@@ -63,32 +61,18 @@ def choose(pictures, most=MOST_FRAMES):
     return chosen
 
 
-class Embedded:
-    """Pictures as data URIs, each read and encoded once."""
-
-    def __init__(self):
-        self._known = {}
-
-    def uris(self, paths):
-        """Return the data URI of each PNG file, None where it cannot be read; forget others."""
-        keys = [_key(path) for path in paths]
-        self._known = {key: self._known.get(key) or _data_uri(key[0]) for key in keys if key}
-        return [self._known.get(key) for key in keys]
-
-
-def _key(path):
+def data_uri(path):
+    """Return a PNG file as a data URI, or None where it cannot be read."""
     try:
         state = os.stat(path)
-    except (OSError, TypeError):  # None where there is no picture
+        return _encoded(str(path), state.st_mtime_ns, state.st_size)
+    except (OSError, UserError):
         return None
-    return str(path), state.st_mtime_ns, state.st_size
 
 
-def _data_uri(path):
-    try:
-        picture = Image.fromarray(reduce(read_png(path)))
-    except UserError:
-        return None
+@functools.lru_cache(maxsize=4 * MOST_FRAMES)
+def _encoded(path, _time, _size):
+    picture = Image.fromarray(reduce(read_png(path)))
     kind = "webp" if features.check("webp") else "png"
     for quality, side in TRIES:
         small, buffer = picture.copy(), io.BytesIO()
