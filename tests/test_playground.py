@@ -67,10 +67,10 @@ def layers(tf):
         "maximum of channels": lambda x: tf.reduce_max(tf.abs(x), axis=-1, keepdims=True),
         "batch norm": batch_norm,
         "slices": lambda x: x[:, 4:0:-2, ::2, 1:] + x[:, 1:3, 0:3, :3],
-        "parts": lambda x: tf.concat([x, x[..., :2]], 3),
+        "parts": lambda x: tf.concat([x, x[:, :, :, :2]], 3),
         "bilinear": lambda x: tf.image.resize(x, (12, 15), "bilinear"),
         "bilinear, smaller": lambda x: tf.image.resize(x, (3, 8), "bilinear"),
-        "one plane for all channels": lambda x: x * x[..., :1] - x[:, :1, :1],
+        "one plane for all channels": lambda x: x * x[:, :, :, :1] - x[:, :1, :1],
         "clip": lambda x: tf.minimum(tf.maximum(x, -1.0), tf.abs(x) - 0.5),
         "activations": lambda x: tf.nn.leaky_relu(x, 0.2) + tf.nn.relu(x) + tf.tanh(x) + x**2,
         "spectral": lambda x: tf.nn.bias_add(tf.nn.conv2d(  # weights that are computed
@@ -105,7 +105,7 @@ def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path)
     ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 1]), 1, 'SAME', dilations=2)", "dilation"),
     ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 2, 2]), 1, 'SAME')", "Conv2D in groups"),
     ("lambda x: tf.reshape(x, [30, 4]) @ tf.reshape(x, [4, 30])", "MatMul with computed weights"),
-    ("lambda x: tf.cast(x > 0, tf.float32)", "Cast of float32"),
+    ("lambda x: tf.cast(x > 0, tf.float32)", "Greater of bool"),
     ("lambda x: tf.nn.leaky_relu(x, 1.5)", "LeakyRelu with a slope"),
 ])
 def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, expected):
