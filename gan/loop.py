@@ -77,10 +77,8 @@ class Loop:
                                  log_odds=has_log_odds(config.loss))
         self.board = Board(folder if config.tensorboard else None)
         self.curves = LiveCurves(folder, self.history, config, phases)
-        self.report = LiveReport(folder, config, self.history, phases, {
-            **circumstances(device), "dataset": {
-                "name": dataset.name, "samples": len(dataset.samples),
-                "shape": dataset.sample_shape, "classes": dataset.class_names}})
+        self.report = LiveReport(folder, config, self.history, phases,
+                                 circumstances(device, dataset))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
             self.save()  # so that what was changed is in force when this process is killed
 

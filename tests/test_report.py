@@ -49,7 +49,8 @@ def row(epoch, **values):
             **values}
 
 
-def content(**values):
+def content(dataset=None, summary=None, **values):
+    values["summary"] = {"data": dataset or {}, **(summary or {})}
     return RunContent(**{"name": "run", "folder": "run", "config": config(),
                          "rows": [row(1), row(2)], **values})
 
@@ -296,7 +297,7 @@ def test_history_is_read_as_it_was(tmp_path):
 
 
 def live(folder, history=None):
-    about = {"dataset": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
+    about = {"data": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
              "command": "python train_gan.py"}
     config = complete(TrainConfig.from_args([])[0], (60_000, 28, 28, 1))
     return LiveReport(RunFolder(folder), config, history or History(), Phases(), about)

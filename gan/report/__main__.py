@@ -19,6 +19,7 @@ def main():
     """Write a report from the command line; returns the exit code."""
     options = make_parser().parse_args()
 
+    from gan.common.device import import_tensorflow
     from gan.report.live import read_run
     from gan.report.page import page_of
     from gan.run.manifest import claimed
@@ -27,6 +28,7 @@ def main():
     runs = [read_run(path) for path in options.run]
     if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
+    import_tensorflow(verbose=False)  # what the losses mean is derived from them
     with reading(", ".join(options.run), "the files of a run"):
         page = page_of(runs)
     remove_leftovers(output.parent)
@@ -43,27 +45,20 @@ def make_parser():
     add("run", nargs="*", type=folder, default=["."], metavar="RUN",
         help="folder of a run; several are compared (default: this folder)")
     add("--output", type=file, metavar="FILE",
-        help="the page (default: report.html in the run's folder, which takes the place of the "
-        f"run's own; for several runs {COMPARISON} in this folder)")
-    add("--force", action="store_true", help="overwrite a file that this command did not make")
+        help=f"the page (default: report.html of the run; of several: {COMPARISON})")
+    add("--force", action="store_true", help="overwrite an existing file")
     return parser
 
 
 def choose_output(options):
-    """Return the path of the page.
-
-    Raises:
-        UserError: when a file lies there that may not be overwritten.
-    """
+    """Return the path of the page; `UserError` where a file may not be overwritten."""
     from gan.run.folder import RunFolder
     from gan.run.manifest import is_listed
 
-    if options.output:
-        output = Path(options.output)
-        refuse_existing(output, options.force, "--output")
-        return output
-    output = RunFolder(options.run[0]).report if len(options.run) == 1 else Path(COMPARISON)
-    refuse_existing(output, options.force or is_listed(output), "--output")
+    default = RunFolder(options.run[0]).report if len(options.run) == 1 else Path(COMPARISON)
+    output = Path(options.output or default)
+    refuse_existing(output, options.force or (not options.output and is_listed(output)),
+                    "--output")
     return output
 
 

@@ -14,7 +14,6 @@ from gan.common.files import finite, read_json, write_text
 from gan.common.leftovers import is_alive
 from gan.config import TrainConfig, check_saved
 from gan.evaluate.registry import METRICS
-from gan.metadata import read_metadata
 from gan.report.curves import NETWORKS, SCORES
 from gan.report.page import page_of
 from gan.run.folder import EPOCH_PICTURE, RunFolder
@@ -26,36 +25,21 @@ WHOLE = {"epoch", "step", "modes", "classes"}
 
 @dataclass(frozen=True)
 class RunContent:
-    """Everything that a report shows of one run; all of it is data and may hold any text.
-
-    Attributes:
-        name: of the run, for comparisons.
-        folder: the run's folder, as in commands to type.
-        config: dict, see `TrainConfig`.
-        changes: list of dict, the options that were changed on resuming.
-        rows: list of dict, the history, one row per epoch.
-        step: steps taken, those of an unfinished epoch included.
-        summary: dict, see `gan.run.summary`; without verdict and metrics while the run goes on.
-        dataset: dict of "name", "samples", "shape" and "classes", as far as known.
-        pictures: list of (epoch, step, path), ascending; the step is 0 after an epoch.
-        real: path of the picture of real samples; it need not exist.
-        state: "running", "finished", "stopped" (by its time limit), "interrupted", "diverged"
-            or "unfinished".
-        note: text about the state, such as why a run diverged.
-    """
+    """Everything that a report shows of one run; all of it is data and may hold any text."""
 
     name: str
-    folder: str
-    config: dict
-    changes: list = field(default_factory=list)
-    rows: list = field(default_factory=list)
-    step: int = 0
+    folder: str  # as in commands to type
+    config: dict  # see `TrainConfig`
+    changes: list = field(default_factory=list)  # dict, the options changed on resuming
+    rows: list = field(default_factory=list)  # the history, one dict per epoch
+    step: int = 0  # those of an unfinished epoch included
+    # See `gan.run.summary`; without verdict and metrics while the run goes on.
     summary: dict = field(default_factory=dict)
-    dataset: dict = field(default_factory=dict)
-    pictures: list = field(default_factory=list)
-    real: Path | None = None
+    pictures: list = field(default_factory=list)  # see `pictures_in`
+    real: Path | None = None  # picture of real samples; it need not exist
+    # "running", "finished", "stopped" (by its time limit), "interrupted", "diverged", "unfinished"
     state: str = "unfinished"
-    note: str = ""
+    note: str = ""  # about the state, such as why a run diverged
 
     @property
     def epochs(self):
@@ -90,8 +74,7 @@ class LiveReport:
             config: `TrainConfig`.
             history: `History`.
             phases: `Phases`.
-            about: dict with "dataset", see `RunContent`, and "device", "precision",
-                "versions" and "command", see `gan.run.summary`.
+            about: dict, see `gan.run.summary.circumstances`.
         """
         self._folder, self._config, self._history = folder, config, history
         self._phases, self._about = phases, about
@@ -111,8 +94,7 @@ class LiveReport:
             return
         try:
             with self._phases("report"):
-                run = self._content(state, note) if state else dataclasses.replace(
-                    read_run(self._folder.path), dataset=self._about["dataset"])
+                run = self._content(state, note) if state else read_run(self._folder.path)
                 write_text(self._folder.claim(self._folder.report), page_of([run]))
         except Exception as error:  # a page is no reason to lose hours of training
             self._warn(error)
@@ -120,13 +102,11 @@ class LiveReport:
 
     def _content(self, state, note):
         folder, history = self._folder, self._history
-        summary = {name: value for name, value in self._about.items() if name != "dataset"}
         return RunContent(
             name=name_of(folder.path), folder=str(folder.path),
             config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
-            step=history.step, summary=summary | {"seconds": self._phases.seconds},
-            dataset=self._about["dataset"], pictures=pictures_in(folder.images),
-            real=folder.real_samples, state=state, note=note)
+            step=history.step, summary=self._about | {"seconds": self._phases.seconds},
+            pictures=pictures_in(folder.images), real=folder.real_samples, state=state, note=note)
 
     def _warn(self, error):
         """Print what went wrong, once; a defect of this project with its traceback."""
@@ -160,8 +140,8 @@ def read_run(path):
     return RunContent(
         name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
         step=summary.get("steps") or (rows[-1]["step"] if rows else 0), summary=summary,
-        dataset=_dataset_of(folder.export), pictures=pictures_in(folder.images),
-        real=folder.real_samples, state=_state(folder, summary, len(rows), config["epochs"]))
+        pictures=pictures_in(folder.images), real=folder.real_samples,
+        state=_state(folder, summary, len(rows), config["epochs"]))
 
 
 def read_history(path):
@@ -204,15 +184,6 @@ def _read_summary(path):
 def _numbers(row):
     return {name: value if name == "changed" else (int if name in WHOLE else finite)(value)
             for name, value in row.items() if value != ""}
-
-
-def _dataset_of(export):
-    try:
-        metadata = read_metadata(export)
-    except UserError:
-        return {}
-    return {"name": metadata.get("dataset"), "shape": metadata["sample_shape"],
-            "classes": metadata["class_names"]}
 
 
 def _state(folder, summary, done, epochs):

@@ -48,7 +48,7 @@ def _reload_seconds(run):
 
 def _single(run):
     config = run.config
-    name = run.dataset.get("name") or Path(str(config["dataset"])).name
+    name = run.summary.get("data", {}).get("name") or Path(str(config["dataset"])).name
     return {
         "title": printable(name), "state": [run.state, _state_text(run)],
         "about": f"{config['arch']}, {config['loss']} loss, condition: {config['condition']}, "
@@ -119,7 +119,8 @@ def _metrics(run):
 
 
 def _facts(run):
-    data, summary = run.dataset, run.summary
+    summary = run.summary
+    data = summary.get("data", {})
     parts = [str(run.config["dataset"])]
     if data.get("samples"):
         parts.append(f"{data['samples']:,} {run.samples}")

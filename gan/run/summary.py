@@ -42,20 +42,23 @@ def summary_of(loop, metrics, verdict, finished, device):
         "seconds": {**seconds, "whole process": round(loop.phases.total(), 2),
                     "training of the whole run": round(loop.history.seconds, 2)},
         "devices": loop.trainer.replica.world_size,
-        **circumstances(device),
+        **circumstances(device, loop.dataset),
     }
 
 
-def circumstances(device):
-    """Return what a process computes with and how it was started, as a dict for JSON.
+def circumstances(device, dataset):
+    """Return what a process learns, what it computes with and how it was started, for JSON.
 
     Args:
         device: `Device` that the run computes with.
+        dataset: `Dataset` or `PointDataset`.
     """
     import keras
     import tensorflow as tf
 
     return {
+        "data": {"name": dataset.name, "samples": len(dataset.samples),
+                 "shape": list(dataset.sample_shape), "classes": list(dataset.class_names)},
         "device": device.name,
         "precision": device.policy,
         "versions": {"gan": __version__, "python": platform.python_version(),
