@@ -238,11 +238,11 @@ def test_the_command_draws_the_same_picture(tiny_run, tiny_page, page):
         assert command == [*script, "--seeds", "7", *label, "--truncation", "0.5"]
     assert page.evaluate("""(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
         document.querySelector('#command code'))""")  # no part of it is out of sight
-    page.evaluate("choose({label: -1, truncation: 1}); document.querySelector('#walk').click()")
+    page.evaluate("choose({label: -1, truncation: 1}); document.querySelector('#interpolate').click()")
     page.wait_for("state.seed >= 8n")
     text, seed = page.evaluate("[document.querySelector('#command').textContent, `${state.seed}`]")
     assert text.endswith(f" --interpolate {seed},{int(seed) + 1}")
-    seed = page.evaluate("document.querySelector('#walk').click(); `${state.seed}`")
+    seed = page.evaluate("document.querySelector('#interpolate').click(); `${state.seed}`")
     assert typed(page) == [*script, "--seeds", seed]
     page.evaluate("choose({offsets: state.offsets.map(() => 1)})")
     assert typed(page) == []
@@ -259,15 +259,15 @@ def test_white_corners_stay_white(tiny_page, page):
 
 
 @needs_chromium
-def test_a_walk_passes_seeds(tiny_page, page):
+def test_an_interpolation_passes_seeds(tiny_page, page):
     page.open(tiny_page)
     page.wait_for(DRAWN)
     first = picture(page)
-    page.evaluate("document.querySelector('#walk').click()")
+    page.evaluate("document.querySelector('#interpolate').click()")
     page.wait_for("state.seed >= 1n")
-    page.evaluate("document.querySelector('#walk').click()")
+    page.evaluate("document.querySelector('#interpolate').click()")
     assert (picture(page) != first).any()
-    assert page.evaluate("document.querySelector('#walk').textContent") == "Walk"
+    assert page.evaluate("document.querySelector('#interpolate').textContent") == "Interpolate"
     assert (picture(page, "choose({seed: 0n})") == first).all() and page.errors == []
 
 

@@ -9,7 +9,15 @@ REAL_POINTS = 2000
 
 
 def pictures_of(dataset, sampler, discriminator, count, log_odds):
-    """Return what draws a run's pictures: a `SampleGrid`, or of points a `ScatterPlot`."""
+    """Return what draws a run's pictures: a `SampleGrid`, or of points a `ScatterPlot`.
+
+    Args:
+        dataset: `Dataset` or `PointDataset`.
+        sampler: `Sampler` of the EMA generator.
+        discriminator: Sequential, float32 [N, ...] → float32 [N, 1].
+        count: samples in a picture.
+        log_odds: whether the discriminator's output is the log-odds of "real".
+    """
     if len(dataset.sample_shape) == 1:
         return ScatterPlot(dataset, sampler, discriminator, count, log_odds)
     return SampleGrid(dataset, sampler, count)
@@ -19,12 +27,6 @@ class SampleGrid:
     """Images of the same latents after every epoch, with labels one class a row."""
 
     def __init__(self, dataset, sampler, count):
-        """
-        Args:
-            dataset: `Dataset`.
-            sampler: `Sampler` of the EMA generator.
-            count: images in the picture.
-        """
         self._sampler = sampler
         self._chosen = sampler.picture_samples(count)
         self._real = dataset.examples(count)
@@ -42,14 +44,6 @@ class ScatterPlot:
     """Real and generated points over the discriminator's decision surface."""
 
     def __init__(self, dataset, sampler, discriminator, count, log_odds):
-        """
-        Args:
-            dataset: `PointDataset`.
-            sampler: `Sampler` of the EMA generator.
-            discriminator: Sequential, float32 [N, 2] → float32 [N, 1].
-            count: generated points in the picture.
-            log_odds: whether the discriminator's output is the log-odds of "real".
-        """
         import tensorflow as tf
 
         self._sampler, self._extent, self._log_odds = sampler, dataset.extent, log_odds
@@ -71,7 +65,7 @@ class ScatterPlot:
                                for points in (self._places, self._real, generated))
         shade, caption = surface_shade(surface, real, fake, self._log_odds)
         return plots.scatter_plot(self._extent, self._real, generated,
-                             shade.reshape(SURFACE, SURFACE), caption)
+                                  shade.reshape(SURFACE, SURFACE), caption)
 
 
 def surface_shade(surface, real, fake, log_odds):

@@ -8,7 +8,7 @@ const [height, width, channels] = points ? [0, 0, 0] : about.sample_shape;
 const { probabilities, class_of: classOf } = about.conditions;
 const LARGEST_SEED = 2n ** 62n;  // as of generate.py
 const CHUNK = points ? 250 : height > 40 ? 1 : 8;  // samples drawn in one go
-const WALK = 1600;  // milliseconds from one seed to the next
+const PERIOD = 1600;  // milliseconds from one seed to the next
 
 const state = { seed: 0n, label: -1, style: -1, truncation: 1, offsets: about.directions.map(() => 0) };
 const artist = new Artist(JSON.parse($("network").textContent), weightsOfPage(), showProgress);
@@ -110,10 +110,10 @@ const labelWords = (name) => (name.startsWith("-") ? [`--label=${name}`] : ["--l
 
 /** Show what to type to draw the same with generate.py: the seed, or the interpolation. */
 function showCommand() {
-  const own = state.style >= 0 || state.offsets.some((offset) => offset) || (points && walking);
+  const own = state.style >= 0 || state.offsets.some((offset) => offset) || (points && interpolating);
   const command = document.createElement("code");
   const words = ["python", "generate.py", "--model", about.model,
-                 ...(walking ? ["--interpolate", `${state.seed},${state.seed + 1n}`] : ["--seeds", `${state.seed}`]),
+                 ...(interpolating ? ["--interpolate", `${state.seed},${state.seed + 1n}`] : ["--seeds", `${state.seed}`]),
                  ...(state.label >= 0 ? labelWords(className(state.label)) : []),
                  ...(state.truncation === 1 ? [] : ["--truncation", `${state.truncation}`])];
   command.textContent = words.map(quoted).join(" ");
@@ -125,7 +125,7 @@ function showProgress(done, all) {
   $("progress").max = Math.max(all, 1);
   $("progress").value = done;
   if (done === all || !all) {
-    if (!walking) showTime();
+    if (!interpolating) showTime();
     clearTimeout(progressTimer);
     progressTimer = 0;
     $("progress").hidden = true;
@@ -139,11 +139,11 @@ function showProgress(done, all) {
 function drawPicture(sample = sampleOf(state.seed), note = "") {
   artist.forget("picture");
   artist.draw("picture", [sample], ([numbers]) => {
-    if (points) cloud.mark(numbers, walking > 0);
+    if (points) cloud.mark(numbers, interpolating > 0);
     else paint($("picture"), numbers);
     showCaption(note);
     document.body.dataset.drawn = state.seed;
-    if (walking) requestAnimationFrame(walkOn);
+    if (interpolating) requestAnimationFrame(advance);
   }, true);
 }
 
@@ -198,7 +198,7 @@ const sheet = {
 const cloud = {
   places: [],  // of the seeds from 0 on: [x, y] or nothing yet
   chosen: null,  // the place of the chosen seed
-  trail: [],  // the places that a walk has passed
+  trail: [],  // the places that an interpolation has passed
 
   draw() {
     const seeds = Array.from({ length: +$("count").value }, (_, seed) => BigInt(seed));
@@ -206,8 +206,8 @@ const cloud = {
     drawMany("cloud", seeds.map((seed) => sampleOf(seed)), (i, place) => { this.places[i] = place; });
   },
 
-  mark(place, walked) {
-    this.trail = walked ? [...this.trail.slice(-400), place] : [];
+  mark(place, followed) {
+    this.trail = followed ? [...this.trail.slice(-400), place] : [];
     this.chosen = place;
     this.show();
   },
@@ -270,7 +270,7 @@ const drawAround = () => (points ? cloud.draw() : sheet.draw());
 
 /** Take over what was chosen, show it in the fields and draw. */
 function choose(changes, rebuild = true) {
-  stopWalk();
+  stopInterpolation();
   const label = state.label;
   Object.assign(state, changes);
   if (state.label !== label) {
@@ -352,33 +352,33 @@ function onRange(id, shown, changes) {
   });
 }
 
-// ---- walking from seed to seed
+// ---- interpolating from seed to seed
 
-let walking = 0;  // when the walk left the seed, in milliseconds
+let interpolating = 0;  // when the seed was left, in milliseconds
 
-function startWalk() {
-  walking = performance.now();
-  $("walk").setAttribute("aria-pressed", true);
-  $("walk").textContent = "Stop";
+function startInterpolation() {
+  interpolating = performance.now();
+  $("interpolate").setAttribute("aria-pressed", true);
+  $("interpolate").textContent = "Stop";
   showCommand();
-  walkOn();
+  advance();
 }
 
-function stopWalk() {
-  if (!walking) return;
-  walking = 0;
-  $("walk").setAttribute("aria-pressed", false);
-  $("walk").textContent = "Walk";
+function stopInterpolation() {
+  if (!interpolating) return;
+  interpolating = 0;
+  $("interpolate").setAttribute("aria-pressed", false);
+  $("interpolate").textContent = "Interpolate";
 }
 
-function walkOn() {
-  if (!walking) return;
-  let t = (performance.now() - walking) / WALK;
+function advance() {
+  if (!interpolating) return;
+  let t = (performance.now() - interpolating) / PERIOD;
   if (t >= 1) {
     state.seed += 1n;
     $("seed").value = state.seed;
     showCommand();
-    walking += WALK * Math.floor(t);
+    interpolating += PERIOD * Math.floor(t);
     t -= Math.floor(t);
   }
   drawPicture(sampleBetween(state.seed, t), `on the way to seed ${state.seed + 1n}`);
@@ -389,9 +389,9 @@ function walkOn() {
 function start() {
   document.body.className = `${about.kind}${height && height <= 64 ? " pixels" : ""}`;
   $("facts").textContent = [
-    points ? "points of the plane" : `${width} × ${height} ${channels > 1 ? "RGB" : "grey"}`,
+    points ? "points of the plane" : `${width} × ${height} ${channels > 1 ? "RGB" : "gray"}`,
     about.arch, about.epochs === null ? "" : `${about.epochs} epoch${about.epochs === 1 ? "" : "s"}`,
-    about.frechet === null ? "" : `Fréchet distance ${about.frechet.toFixed(2)}`,
+    !Number.isFinite(about.frechet) ? "" : `Fréchet distance ${about.frechet.toFixed(2)}`,
   ].filter(Boolean).join(" · ");
   if (!points) [$("picture").width, $("picture").height] = [width, height];
   $("sheet-card").hidden = points;
@@ -405,7 +405,7 @@ function start() {
   $("previous").addEventListener("click", () => choose({ seed: state.seed > 0n ? state.seed - 1n : 0n }));
   $("next").addEventListener("click", () => choose({ seed: state.seed + 1n }));
   $("new").addEventListener("click", () => choose({ seed: BigInt(Math.floor(Math.random() * 1e6)) }));
-  $("walk").addEventListener("click", () => (walking ? choose({ seed: state.seed }) : startWalk()));
+  $("interpolate").addEventListener("click", () => (interpolating ? choose({ seed: state.seed }) : startInterpolation()));
   $("rows").addEventListener("change", () => sheet.build());
   $("reset").addEventListener("click", () => {
     for (const input of $("directions").querySelectorAll("input")) {
