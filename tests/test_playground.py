@@ -238,7 +238,8 @@ def test_the_command_draws_the_same_picture(tiny_run, tiny_page, page):
         assert command == [*script, "--seeds", "7", *label, "--truncation", "0.5"]
     assert page.evaluate("""(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
         document.querySelector('#command code'))""")  # no part of it is out of sight
-    page.evaluate("choose({label: -1, truncation: 1}); document.querySelector('#interpolate').click()")
+    page.evaluate("choose({label: -1, truncation: 1})")
+    page.evaluate("document.querySelector('#interpolate').click()")
     page.wait_for("state.seed >= 8n")
     text, seed = page.evaluate("[document.querySelector('#command').textContent, `${state.seed}`]")
     assert text.endswith(f" --interpolate {seed},{int(seed) + 1}")
