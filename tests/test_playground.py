@@ -72,7 +72,8 @@ def layers(tf):
         "bilinear, smaller": lambda x: tf.image.resize(x, (3, 8), "bilinear"),
         "one plane for all channels": lambda x: x * x[:, :, :, :1] - x[:, :1, :1],
         "clip": lambda x: tf.minimum(tf.maximum(x, -1.0), tf.abs(x) - 0.5),
-        "activations": lambda x: tf.nn.leaky_relu(x, 0.2) + tf.nn.relu(x) + tf.tanh(x) + x**2,
+        "activations": lambda x: (tf.nn.leaky_relu(x, 0.2) + tf.nn.relu(x) + tf.tanh(x)
+                                  + tf.square(x)),
         "spectral": lambda x: tf.nn.bias_add(tf.nn.conv2d(  # weights that are computed
             x, weights(3, 3, 4, 4) / tf.norm(weights(8)), 1, "SAME"), weights(4)),
     }
