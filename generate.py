@@ -34,8 +34,7 @@ def main():
     options = parse()
 
     from gan.common.device import import_tensorflow
-    from gan.common.files import make_folder, refuse_existing
-    from gan.common.leftovers import remove_leftovers
+    from gan.common.files import make_folder, refuse_existing, remove_leftovers
     from gan.metadata import find_export, read_metadata
     from gan.saved_generator import SavedGenerator
 

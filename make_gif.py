@@ -31,10 +31,9 @@ def main():
     """Run from the command line; returns the exit code."""
     options = parse()
 
-    from gan.common.files import refuse_existing
-    from gan.common.leftovers import remove_leftovers
+    from gan.common.files import refuse_existing, remove_leftovers
     from gan.drawing.animations import check_format, write_animation
-    from gan.run.manifest import claimed
+    from gan.run.folder import claimed
 
     images, output = Path(options.images), Path(options.output or GIF)
     if not options.output and images.name == PICTURES:

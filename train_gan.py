@@ -18,12 +18,12 @@ import os
 from gan.common.command_line import say
 from gan.common.errors import UserError, printable, reading, run_script
 from gan.config import TrainConfig
-from gan.run.phases import Phases
+from gan.run.clock import Timers
 
 
 def main(argv=None):
     """Train as a command line says (None: the process's own); returns the exit code."""
-    phases = Phases()
+    timers = Timers()
     config, given = TrainConfig.from_args(argv)
 
     from gan.build import count_devices
@@ -32,27 +32,27 @@ def main(argv=None):
 
     with joined(config) as cluster:
         if cluster and cluster.rank:
-            return work(config, given, phases, cluster)
+            return work(config, given, timers, cluster)
         config = config.on_devices(count_devices(config, cluster), given)
         folder = RunFolder(config.outdir)
         if config.resume and not folder.path.is_dir():
             raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "
                             "(no such folder)")
         with contextlib.nullcontext() if config.dry_run else folder.locked():
-            code = train(config, given | {"devices"}, folder, phases, cluster)
+            code = train(config, given | {"devices"}, folder, timers, cluster)
         if cluster:
             cluster.send(b"")  # that is all
         return code
 
 
-def train(config, given, folder, phases, cluster=None):
+def train(config, given, folder, timers, cluster=None):
     """Train a run, export its generator and judge it; returns the exit code.
 
     Args:
         config: `TrainConfig` from the command line.
         given: names of the options that were given there.
         folder: `RunFolder`, locked unless this is a dry run.
-        phases: `Phases`.
+        timers: `Timers`.
         cluster: `Cluster` whose chief this process is, or None.
     """
     from gan.build import build_networks, load_data, start_device
@@ -68,9 +68,9 @@ def train(config, given, folder, phases, cluster=None):
                         "--overwrite to replace it, or another folder")
 
     # Build what it consists of. Nothing changes the configuration after `for_data`.
-    with phases("data"):
+    with timers("data"):
         dataset = load_data(config, checkpoint)
-    with phases("networks"):
+    with timers("networks"):
         device = start_device(config, checkpoint, cluster)
         config = config.for_data(dataset, device)
         trainer, sampler = build_networks(config, dataset, device, checkpoint, cluster)
@@ -82,13 +82,13 @@ def train(config, given, folder, phases, cluster=None):
         return 0
 
     from gan.loop import DivergedError, Loop
-    from gan.run.signals import StopRequest
+    from gan.run.clock import StopRequest
 
     # Train, draw, log and save, until the last epoch, a signal or the time limit.
     if checkpoint is None:
         folder.clear()
-    with StopRequest(phases.deadline(config.max_minutes)) as stop:
-        loop = Loop(trainer, sampler, dataset, device, folder, phases, checkpoint, changes)
+    with StopRequest(timers.deadline(config.max_minutes)) as stop:
+        loop = Loop(trainer, sampler, dataset, device, folder, timers, checkpoint, changes)
         if cluster:
             cluster.send(loop.checkpoint().to_bytes())
         try:
@@ -124,19 +124,19 @@ def resume(config, given, folder):
     return config, checkpoint, changes
 
 
-def work(config, given, phases, cluster):
+def work(config, given, timers, cluster):
     """Train in the state and at the orders of the chief.
 
     Nothing is written or printed, and nothing but the data need lie here.
 
     Args:
-        config, given, phases: as for `train`.
+        config, given, timers: as for `train`.
         cluster: `Cluster`; this process is not its chief.
     """
     from gan.build import build_networks, load_data, start_device
     from gan.distributed.cluster import follow
     from gan.run.checkpoint import load_checkpoint
-    from gan.run.signals import StopRequest
+    from gan.run.clock import StopRequest
 
     content, = cluster.receive(forever=True)
     if not content:  # a dry run
@@ -148,7 +148,7 @@ def work(config, given, phases, cluster):
         device = start_device(config, checkpoint, cluster)
         config = config.for_data(dataset, device)
         trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
-    with StopRequest(phases.deadline(config.max_minutes)) as stop:
+    with StopRequest(timers.deadline(config.max_minutes)) as stop:
         follow(trainer, stop, cluster)
 
 

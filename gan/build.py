@@ -110,7 +110,7 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     # What came of the options.
     count = cluster.world_size if cluster else len(replicas)
     say("device", device.name + (f", one of {count} replicas" if count > 1 else ""))
-    if checkpoint and (other := differences(checkpoint)):
+    if checkpoint and (other := differences(checkpoint, config)):
         say("note", "the bits may differ from those of an uninterrupted run: " + printable(other))
     say("precision", f"{config.policy} ({device.why})")
     if streamed:

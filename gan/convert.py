@@ -65,7 +65,7 @@ def main():
 
     import_tensorflow(verbose=False)
 
-    from gan.run.manifest import claimed
+    from gan.run.folder import claimed
     from gan.saved_generator import SavedGenerator
 
     generator = SavedGenerator(model)

@@ -17,10 +17,9 @@ from gan.evaluate.evaluator import Drawn
 from gan.evaluate.registry import distance_of, summary_lines
 from gan.export import add_metadata, export_generator
 from gan.report.live import LiveReport
-from gan.run.board import Board
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.curves import LiveCurves
-from gan.run.history import AUGMENTATION, CHANGED, History, metrics_in
+from gan.run.history import AUGMENTATION, CHANGED, History, TensorBoard, metrics_in
 from gan.run.progress import Progress, in_calls
 from gan.run.summary import (
     circumstances,
@@ -44,7 +43,7 @@ class DivergedError(Exception):
 class Loop:
     """Advances a run to its last epoch and writes what each epoch leaves."""
 
-    def __init__(self, trainer, sampler, dataset, device, folder, phases, checkpoint=None,
+    def __init__(self, trainer, sampler, dataset, device, folder, timers, checkpoint=None,
                  changes=None):
         """
         Args:
@@ -53,13 +52,13 @@ class Loop:
             dataset: `Dataset` or `PointDataset` that is learned.
             device: `Device` that computes.
             folder: `RunFolder`, locked.
-            phases: `Phases`.
+            timers: `Timers`.
             checkpoint: `Checkpoint` that the trainer's state is from, or None.
             changes: dict of option → (before, now), what the resumed run changes.
         """
         self.config = config = trainer.config
         self.trainer, self.state, self.sampler = trainer, trainer.state, sampler
-        self.dataset, self.device, self.folder, self.phases = dataset, device, folder, phases
+        self.dataset, self.device, self.folder, self.timers = dataset, device, folder, timers
         self._tracing = True  # until the first call of the train step
 
         with reading(folder.checkpoints, "a checkpoint of this version"):
@@ -75,9 +74,9 @@ class Loop:
         self.progress = Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
                                  int(self.state.step), unit=sampler.kind.unit,
                                  log_odds=has_log_odds(config.loss))
-        self.board = Board(folder if config.tensorboard else None)
-        self.curves = LiveCurves(folder, self.history, config, phases)
-        self.report = LiveReport(folder, config, self.history, phases,
+        self.tensorboard = TensorBoard(folder if config.tensorboard else None)
+        self.curves = LiveCurves(folder, self.history, config, timers)
+        self.report = LiveReport(folder, config, self.history, timers,
                                  circumstances(device, dataset))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
             self.save()  # so that what was changed is in force when this process is killed
@@ -137,8 +136,8 @@ class Loop:
                 row |= self._measure()
                 self._keep_best()
             self.progress.epoch_line(row)
-            self.board.scalars({name: row[name] for name in row if name not in ("epoch", CHANGED)},
-                               epoch)
+            self.tensorboard.scalars(
+                {name: row[name] for name in row if name not in ("epoch", CHANGED)}, epoch)
 
             # Draw and save. The last epoch's curves are drawn when it is measured.
             if last or epoch % config.sample_interval == 0:
@@ -187,7 +186,7 @@ class Loop:
 
     def save(self):
         """Write a checkpoint of the run as it is now."""
-        with self.phases("checkpoints"):
+        with self.timers("checkpoints"):
             self.checkpoint().save(self.folder)
 
     def checkpoint(self):
@@ -215,7 +214,7 @@ class Loop:
         # While it traces the first call, TensorFlow before 2.21 writes that its remapper failed.
         quiet = self._tracing and not self.config.verbose
         self._tracing = False
-        with self.phases("training"), hidden_messages() if quiet else contextlib.nullcontext():
+        with self.timers("training"), hidden_messages() if quiet else contextlib.nullcontext():
             measures = np.array(self.trainer.train(batches))
         seconds = time.perf_counter() - began
         measures = checked(measures, int(self.state.step), self.state.loss_scale())
@@ -224,15 +223,15 @@ class Loop:
 
     def _draw(self, epoch, step=None):
         """Write the sample grid after an epoch, or after a step of the first one."""
-        with self.phases("pictures"):
+        with self.timers("pictures"):
             picture = self.pictures.draw()
             path = images.epoch_picture(self.folder.images, epoch, step)
             images.write_png(self.folder.claim(path), picture)
             if step is None:  # what TensorBoard shows is counted in epochs
-                self.board.image("generated", picture, epoch)
+                self.tensorboard.image("generated", picture, epoch)
 
     def _measure(self):
-        with self.phases("metrics"):
+        with self.timers("metrics"):
             self.history.compare_in(self.evaluator.features()["kind"])
             return self.evaluator.measure(Drawn(self.sampler.draw, self.evaluator.count,
                                                 shape=self.dataset.sample_shape))
@@ -243,7 +242,7 @@ class Loop:
         self.history.compare_in(self.evaluator.features()["kind"])
         if not metrics_in(last):
             last |= self._measure()
-            self.board.scalars(metrics_in(last), last["epoch"])
+            self.tensorboard.scalars(metrics_in(last), last["epoch"])
             self._keep_best()
             self.history.write_csv(self.folder.claim(self.folder.history))
             self.save()
@@ -252,7 +251,7 @@ class Loop:
     def _export(self, row=None):
         """Write the SavedModel of the EMA generator, of an earlier epoch if a row is given."""
         dataset = self.dataset
-        with self.phases("export"):
+        with self.timers("export"):
             self.folder.check()
             export_generator(self.folder.export, self.state.ema, self.sampler, {
                 "run": self.folder.run,

@@ -1,4 +1,4 @@
-"""What gan.run.board writes is what TensorBoard's own reader reads."""
+"""TensorBoard's own reader reads the events of a run."""
 
 import io
 

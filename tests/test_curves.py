@@ -10,7 +10,7 @@ from gan.config import TrainConfig
 from gan.drawing.sample_grids import surface_shade
 from gan.kinds import Images, Points
 from gan.run import curves
-from gan.run.phases import Phases
+from gan.run.clock import Timers
 from gan.run.progress import Progress
 
 ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4,
@@ -125,7 +125,7 @@ def test_a_run_draws_its_curves_every_ten_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr(curves.time, "monotonic", lambda: clock[0])
     history = SimpleNamespace(rows=[])
     folder = SimpleNamespace(loss_curves=path, claim=lambda path: path)
-    live = curves.LiveCurves(folder, history, TrainConfig(), Phases())
+    live = curves.LiveCurves(folder, history, TrainConfig(), Timers())
     live.draw()
     assert not path.exists()  # no epoch is done
     history.rows.append({"epoch": 1, **ROW})

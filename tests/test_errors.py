@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from gan.common import leftovers
+from gan.common import files
 from gan.common.errors import UserError, printable, run_script
 from gan.common.files import atomic_file, atomic_folder
 from tests.conftest import ROOT
@@ -137,7 +137,7 @@ def test_errors_do_nothing_to_the_terminal(capsys):
 
 
 def of_process(number, machine=None):
-    return f".gan-partial-{machine or leftovers._machine()}-{number}-abcd_123"
+    return f".gan-partial-{machine or files._machine()}-{number}-abcd_123"
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_leftovers_of_dead_processes_and_old_ones_are_removed(tmp_path, dead):
     os.utime(old, (time.time() - 90_000,) * 2)
     for name in foreign:
         os.utime(tmp_path / name, (time.time() - 90_000,) * 2)
-    leftovers.remove_leftovers(tmp_path)
+    files.remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         of_process(living), of_process(living, elsewhere), *foreign}
 
@@ -177,23 +177,12 @@ def test_files_of_living_processes_of_any_user_are_kept(tmp_path, monkeypatch, e
 
     monkeypatch.setattr(os, "kill", kill)
     path = tmp_path / of_process(os.getppid())
-    for clean in (leftovers.remove_leftovers, leftovers.finish_replacements):
-        path.write_text("x")
-        clean(tmp_path)
-        assert path.exists() == alive
+    path.write_text("x")
+    files.remove_leftovers(tmp_path)
+    assert path.exists() == alive
     (tmp_path / of_process(os.getpid())).write_text("x")  # the number was another's before
-    leftovers.remove_leftovers(tmp_path)
+    files.remove_leftovers(tmp_path)
     assert not (tmp_path / of_process(os.getpid())).exists()
-
-
-def test_a_run_puts_a_replaced_folder_back_and_leaves_what_is_being_written(tmp_path, dead):
-    (tmp_path / ".gan-partial-old-export").mkdir()
-    (tmp_path / ".gan-partial-old-export/a").write_text("old")
-    (tmp_path / of_process(dead)).write_text("x")
-    (tmp_path / of_process(os.getppid())).write_text("a GIF that is being made")
-    leftovers.finish_replacements(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"export", of_process(os.getppid())}
-    assert (tmp_path / "export/a").read_text() == "old"
 
 
 def test_temporary_names_tell_the_process(tmp_path):
@@ -201,7 +190,7 @@ def test_temporary_names_tell_the_process(tmp_path):
         names = [path.name for path in tmp_path.iterdir()]
     assert len(names) == 2
     for name in names:
-        assert leftovers.TEMPORARY.fullmatch(name)[3] == str(os.getpid())
+        assert files.TEMPORARY.fullmatch(name)[2] == str(os.getpid())
 
 
 @pytest.mark.parametrize("arguments", [["train_gan.py", "--no-such"],

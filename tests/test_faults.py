@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from tests.conftest import ROOT, TINY, complete, run_script
 
 
 def checkpoint(step):
-    return Checkpoint(step, {}, "float32", "x", {}, {"w": np.full(100, step)}, {})
+    return Checkpoint(step, {}, "x", {}, {"w": np.full(100, step)}, {})
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone", "text"])
@@ -238,12 +239,14 @@ def test_a_checkpoint_tells_what_is_different_where_it_is_read(tensorflow, tmp_p
     saved = dataclasses.replace(checkpoint(3), environment=environment())
     saved.save(RunFolder(tmp_path))
     saved = load_newest(tmp_path / "checkpoints", pytest.fail)
-    assert differences(saved) == ""
+    config = SimpleNamespace(devices=2)
+    assert differences(saved, SimpleNamespace(devices=None)) == ""
     other = saved.environment | {"processor": "another", "TF_ENABLE_ONEDNN_OPTS": "0"}
     other.pop("TensorFlow")
-    text = differences(dataclasses.replace(saved, version="0.1", environment=other))
+    text = differences(dataclasses.replace(saved, version="0.1", environment=other), config)
     assert "processor another then" in text and "TF_ENABLE_ONEDNN_OPTS 0 then" in text
-    assert "this project 0.1 then" in text and "TensorFlow not set then" in text
+    assert "devices None then, 2 now" in text and "this project 0.1 then" in text
+    assert "TensorFlow not set then" in text
 
 
 def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):

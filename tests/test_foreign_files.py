@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.run.folder import RunFolder
-from gan.run.manifest import MANIFEST, claimed, is_listed
+from gan.run.folder import MANIFEST, RunFolder, claimed, is_listed
 from tests.conftest import TINY, run_script
 
 FOREIGN = ["checkpoints/my_resnet.pt", "checkpoints/step_000001000.npz",

@@ -25,7 +25,6 @@ from gan.report.page import page_of
 from gan.report.pictures import MOST_BYTES, MOST_FRAMES, choose, data_uri, reduce
 from gan.run.folder import RunFolder
 from gan.run.history import History
-from gan.run.phases import Phases
 from tests.conftest import ROOT, TINY, complete, run_script
 
 EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
@@ -300,7 +299,7 @@ def live(folder, history=None):
     about = {"data": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
              "command": "python train_gan.py"}
     config = complete(TrainConfig.from_args([])[0], (60_000, 28, 28, 1))
-    return LiveReport(RunFolder(folder), config, history or History(), Phases(), about)
+    return LiveReport(RunFolder(folder), config, history or History(), Timers(), about)
 
 
 def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path, capsys):

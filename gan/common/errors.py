@@ -1,8 +1,4 @@
-"""Errors that a user can mend, and how a script begins and ends.
-
-Only what every Python process holds anyway is imported here: this is the first
-module that a script imports, and answers Ctrl-C while the others are loaded.
-"""
+"""Errors that a user can mend, and the start and end of every command."""
 
 import contextlib
 import errno
@@ -11,23 +7,21 @@ import signal
 import sys
 
 EXIT_WRONG_INPUT = 2
-EXIT_SIGNAL = 128  # plus the signal's number, as shells count
+EXIT_SIGNAL = 128  # plus the signal's number, as in a shell
 BROKEN_PIPE = 13  # SIGPIPE, which Windows lacks
 STOP_SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-
-
 _abrupt = []  # not empty: see `leave_abruptly`
 
 
 class UserError(Exception):
-    """Wrong input or an environment that cannot serve it.
+    """Wrong input, or an environment that the program cannot run in.
 
     The message is one line: what is wrong, what was expected, what arrived.
 
     Attributes:
-        exit_code: of a script that ends with it.
+        exit_code: of a command that ends with it.
     """
 
     exit_code = EXIT_WRONG_INPUT
@@ -36,31 +30,26 @@ class UserError(Exception):
 def exit_on_interrupt(name):
     """Let Ctrl-C end the process in one line while a script imports its modules.
 
-    A KeyboardInterrupt leaves a half-finished import as some other error; NumPy
-    takes it for a bad installation. Nothing is open yet that must be closed.
+    NumPy would report the KeyboardInterrupt as a broken installation.
 
     Args:
         name: the script's name, written before the message.
     """
-    def leave(number, _frame):
-        _leave_at_once(name, number)
-
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, leave)
+        signal.signal(signal.SIGINT, lambda number, _: _leave_at_once(name, number))
 
 
 def run_script(name, main):
     """Run `main()` and turn its outcome into an exit code.
 
-    A `UserError` becomes one line on standard error and its exit code, 2. The first
-    SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt, so that temporary files
-    are removed, and becomes exit code 128 plus its number; the second ends the
-    process at once. Every other exception is a defect of this project and keeps
-    its traceback.
+    A `UserError` becomes one line on standard error and exit code 2. The first SIGINT,
+    SIGTERM or SIGHUP raises KeyboardInterrupt, so that temporary files are removed, and
+    becomes exit code 128 plus its number; the second ends the process at once. Any other
+    exception is a bug and keeps its traceback.
 
     Args:
         name: the script's name, written before the message.
-        main: a function of no arguments that returns an exit code or None.
+        main: a function without arguments that returns an exit code or None.
     """
     _prepare_streams()
     received, former = [], {}
@@ -69,7 +58,7 @@ def run_script(name, main):
         if received:
             _leave_at_once(name, number)
         received.append(number)
-        # An object whose making is interrupted may fail to be destroyed: not worth a word.
+        # An object whose creation is interrupted may fail to be destroyed; keep quiet about it.
         sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
@@ -88,50 +77,20 @@ def run_script(name, main):
 
 
 def leave_abruptly():
-    """Let `run_script` end the process without what libraries do at the end of one."""
+    """Let `run_script` end the process without the cleanup of libraries, which may hang."""
     _abrupt.append(True)
-
-
-def _outcome(name, main, received):
-    """Return the exit code of `main`, after one line for what went wrong."""
-    try:
-        try:
-            code = main()
-        except SystemExit as done:  # --help, --version
-            code = done.code
-        _flush_output()
-        return code
-    except BrokenPipeError:  # the reader left, as in `generate.py | head`
-        _discard_output()
-        return EXIT_SIGNAL + BROKEN_PIPE
-    except BaseException as error:
-        # Whatever a signal's KeyboardInterrupt was turned into on its way here.
-        if received or isinstance(error, KeyboardInterrupt):
-            _complain(f"{name}: interrupted")
-            return EXIT_SIGNAL + (received[0] if received else signal.SIGINT)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and (
-                error.filename is None):  # of a file it is a UserError by now
-            _discard_output()
-            error = UserError(f"cannot write to standard output: {describe_os_error(error)}")
-        if _is_out_of_memory(error):
-            error = UserError(f"expected more memory than this process may use ({error!s:.200})")
-        if not isinstance(error, UserError):
-            raise
-        message = printable(" ".join(str(error).split()))
-        _complain(f"{name}: error: {message}")
-        return error.exit_code
 
 
 @contextlib.contextmanager
 def reading(path, what):
-    """Turn whatever the content of a file of this program can cause into a `UserError`.
+    """Turn any error that the content of one of our own files causes into a `UserError`.
 
-    Our own files may be damaged or written by somebody else. Whoever uses their
-    content within this block needs no checks beyond those that give wrong results.
+    The file may be damaged, or written by somebody else. Code in this block needs no
+    checks of its own, except for content that would silently give wrong results.
 
     Args:
         path: the file, named in the message.
-        what: it should be, such as "the summary of a run".
+        what: the file should be, such as "the summary of a run".
     """
     try:
         yield
@@ -145,10 +104,10 @@ def reading(path, what):
 
 
 def printable(text):
-    """Return text that does nothing to a terminal but show.
+    """Return text that a terminal shows and does not obey.
 
-    Control characters, and bytes of a file name that are no text, become
-    escapes such as `\\x1b`.
+    Control characters, and bytes of a file name that are no text, become escapes such
+    as `\\x1b`.
 
     Args:
         text: anything that `str` takes, such as a path.
@@ -159,22 +118,54 @@ def printable(text):
     )
 
 
-def _is_out_of_memory(error):
-    """Whether Python, TensorFlow, a thread or a library asked for memory in vain."""
-    return (isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-            or "can't start new thread" in str(error) or "failed to map segment" in str(error)
-            or (isinstance(error, OSError) and error.errno == errno.ENOMEM))
-
-
 def describe_os_error(error):
     """Return the reason of an `OSError` in words: "No space left on device"."""
     return error.strerror or str(error) or type(error).__name__
 
 
+def _outcome(name, main, received):
+    """Return the exit code of `main`, after one line about what went wrong."""
+    try:
+        try:
+            code = main()
+        except SystemExit as done:  # --help, --version
+            code = done.code
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader left, as in `generate.py | head`
+        _discard_output()
+        return EXIT_SIGNAL + BROKEN_PIPE
+    except BaseException as error:
+        # A library may have turned the KeyboardInterrupt of a signal into another error.
+        if received or isinstance(error, KeyboardInterrupt):
+            _complain(f"{name}: interrupted")
+            return EXIT_SIGNAL + (received[0] if received else signal.SIGINT)
+        error = _translated(error)
+        if not isinstance(error, UserError):
+            raise
+        _complain(f"{name}: error: " + printable(" ".join(str(error).split())))
+        return error.exit_code
+
+
+def _translated(error):
+    """Return a `UserError` for a full standard output or memory, else the error itself."""
+    text, number = str(error), getattr(error, "errno", None)
+    # An error that names a file is a `UserError` by now.
+    if isinstance(error, OSError) and error.filename is None and (
+            number in (errno.ENOSPC, errno.EIO)):
+        _discard_output()
+        return UserError(f"cannot write to standard output: {describe_os_error(error)}")
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or (
+            number == errno.ENOMEM or "can't start new thread" in text
+            or "failed to map segment" in text):
+        return UserError(f"expected more memory than this process may use ({text:.200})")
+    return error
+
+
 def _complain(text):
     try:
         print(text, file=sys.stderr, flush=True)
-    except OSError:  # nobody can read it; the exit code stays
+    except OSError:  # nobody can read it; the exit code remains
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
@@ -186,27 +177,13 @@ def _leave_at_once(name, number):
 
 
 def _prepare_streams():
-    """Make the standard streams take whatever is printed."""
+    """Make the standard streams accept whatever is printed."""
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller, as with `>&-`
-            # This takes its number too, which the next opened file would get,
-            # and with it what TensorFlow's C++ parts print.
+        if getattr(sys, name) is None:  # closed by the caller; the next file must not be it
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(AttributeError, OSError):  # replaced by a test, or unread
             stream.reconfigure(errors="backslashreplace")  # é in an ASCII terminal
-        except (AttributeError, OSError):  # replaced by a test, or a pipe that nobody reads
-            continue
-
-
-def _flush_output():
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _discard_output()
-        raise UserError(f"cannot write to standard output: {describe_os_error(error)}") from error
 
 
 def _discard_output():

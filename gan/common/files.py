@@ -1,23 +1,33 @@
-"""Files and folders written whole or not at all, and files read with one line for any damage."""
+"""Files and folders written whole or not at all; our own files read with care."""
 
 import contextlib
 import ctypes
 import errno
+import functools
 import json
 import math
 import os
+import platform
+import re
 import secrets
 import shutil
 import stat
 import tempfile
+import time
+import zlib
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error, reading
-from gan.common.leftovers import PREFIX, own_prefix
 
 BINARY = getattr(os, "O_BINARY", 0)  # on Windows
-MAX_OWN_BYTES = 2**26  # of what is read at once
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): this folder, swap
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
+MAX_OWN_BYTES = 2**26  # of a file that is read at once
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): the current folder, swap
+# Temporary files are named after the machine, the process and a random part.
+PREFIX = ".gan-partial-"
+TEMPORARY = re.compile(r"\.gan-partial-([0-9a-f]{8})-([1-9][0-9]{0,9})-[a-z0-9_]{8}")
+DAY = 86_400  # seconds
 
 
 @contextlib.contextmanager
@@ -105,29 +115,24 @@ def make_folders(path):
 
 
 def _temporary_beside(path):
-    # Named before it is there, so that no interrupt can come between the two.
+    # Named before it exists, so that no interrupt can come between the two.
     return path.with_name(own_prefix() + secrets.token_hex(4))
 
 
 def _replace_folder(new, path):
-    """Rename `new` to `path`; an existing folder there is removed.
+    """Rename `new` to `path` and remove the folder that was there.
 
-    Linux exchanges the two at once. Elsewhere a folder that is not empty cannot
-    be renamed over, so it leaves its place first and there is an instant without
-    `path`; a process killed in it leaves the old folder under a name that
-    `leftovers.finish_replacements` knows.
+    Linux exchanges the two in one operation. Elsewhere the old one is moved away first.
     """
     if not path.exists():
         os.rename(new, path)
         return
-    if _exchange(new, path):
-        shutil.rmtree(new, ignore_errors=True)
-        return
-    old = path.with_name(f"{PREFIX}old-{path.name}")
-    shutil.rmtree(old, ignore_errors=True)
-    os.rename(path, old)
-    os.rename(new, path)
-    shutil.rmtree(old, ignore_errors=True)
+    if not _exchange(new, path):
+        old = _temporary_beside(path)
+        os.rename(path, old)
+        os.rename(new, path)
+        new = old
+    shutil.rmtree(new, ignore_errors=True)
 
 
 def _exchange(first, second):
@@ -163,8 +168,7 @@ def open_cached(path):
     Raises:
         OSError: saying why it is not opened.
     """
-    flags = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    file = os.fdopen(os.open(path, flags), "rb")
+    file = os.fdopen(os.open(path, os.O_RDONLY | BINARY | NO_FOLLOW | NO_WAIT), "rb")
     state = os.fstat(file.fileno())
     if not stat.S_ISREG(state.st_mode) or not _is_own(state) or (
             os.name == "posix" and state.st_mode & 0o022):
@@ -214,8 +218,7 @@ def open_own(path, flags=os.O_RDONLY, follow=False):
     Raises:
         OSError: for a link, and for all but files of at most 64 MiB.
     """
-    no_follow = 0 if follow else getattr(os, "O_NOFOLLOW", 0)
-    file = os.open(path, flags | no_follow | getattr(os, "O_NONBLOCK", 0) | BINARY, 0o666)
+    file = os.open(path, flags | BINARY | NO_WAIT | (0 if follow else NO_FOLLOW), 0o666)
     state = os.fstat(file)
     if stat.S_ISREG(state.st_mode) and state.st_size <= MAX_OWN_BYTES:
         return file
@@ -288,3 +291,57 @@ def refuse_existing(path, force, option):
                         f"another {option}")
     if not force:
         raise UserError(f"{path} exists; expected --force to overwrite it, or another {option}")
+
+
+def remove_leftovers(folder):
+    """Remove the temporary files and folders of processes that were killed.
+
+    Args:
+        folder: where `atomic_file` and `atomic_folder` wrote; other processes may be
+            writing there, this one not yet.
+    """
+    for path in Path(folder).glob(f"{PREFIX}*"):
+        match = TEMPORARY.fullmatch(path.name)
+        if match is None or not _is_abandoned(path, match[1], int(match[2])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def own_prefix():
+    """Return how the names of this process's temporary files begin."""
+    return f"{PREFIX}{_machine()}-{os.getpid()}-"
+
+
+@functools.cache
+def _machine():
+    # Process numbers mean nothing on another machine or in another container.
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _is_abandoned(path, machine, process):
+    """Whether the process that wrote a temporary file has ended, or the file is a day old."""
+    if machine == _machine() and not is_alive(process):
+        return True
+    try:
+        return path.lstat().st_mtime < time.time() - DAY
+    except OSError:  # removed meanwhile
+        return False
+
+
+def is_alive(process):
+    """Return whether a process of this number runs, and is not this one."""
+    if process == os.getpid():  # the number was another's before, as 1 is in every container
+        return False
+    if os.name == "nt":  # where signal 0 would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True

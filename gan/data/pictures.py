@@ -16,8 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gan.common.errors import UserError
-from gan.common.files import atomic_file, cache_folder, open_cached
-from gan.common.leftovers import remove_leftovers
+from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
 from gan.data.decode import (
     FORMATS_IN_WORDS,

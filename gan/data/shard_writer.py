@@ -9,8 +9,7 @@ from tqdm import tqdm
 
 from gan import __version__
 from gan.common.errors import UserError
-from gan.common.files import atomic_folder
-from gan.common.leftovers import remove_leftovers
+from gan.common.files import atomic_folder, remove_leftovers
 from gan.data.component_count import components_for
 from gan.data.dataset import ShardedDataset
 from gan.data.order import STREAMS

@@ -30,7 +30,7 @@ def main():
 
     import_tensorflow(verbose=False)
 
-    from gan.run.manifest import claimed
+    from gan.run.folder import claimed
     from gan.saved_generator import SavedGenerator
 
     half = images and options.precision == "float16"  # a few kilobytes for points

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
 from gan.common.errors import printable, reading, run_script
-from gan.common.files import refuse_existing, write_text
-from gan.common.leftovers import remove_leftovers
+from gan.common.files import refuse_existing, remove_leftovers, write_text
 
 COMPARISON = "comparison.html"
 
@@ -22,7 +21,7 @@ def main():
     from gan.common.device import import_tensorflow
     from gan.report.live import read_run
     from gan.report.page import page_of
-    from gan.run.manifest import claimed
+    from gan.run.folder import claimed
 
     output = choose_output(options)
     runs = [read_run(path) for path in options.run]
@@ -52,8 +51,7 @@ def make_parser():
 
 def choose_output(options):
     """Return the path of the page; `UserError` where a file may not be overwritten."""
-    from gan.run.folder import RunFolder
-    from gan.run.manifest import is_listed
+    from gan.run.folder import RunFolder, is_listed
 
     default = RunFolder(options.run[0]).report if len(options.run) == 1 else Path(COMPARISON)
     output = Path(options.output or default)

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan.common.errors import UserError, reading
-from gan.common.files import finite, read_json, write_text
-from gan.common.leftovers import is_alive
+from gan.common.files import finite, is_alive, read_json, write_text
 from gan.config import TrainConfig, check_saved
 from gan.evaluate.registry import METRICS
 from gan.report.curves import NETWORKS, SCORES
@@ -67,17 +66,17 @@ class RunContent:
 class LiveReport:
     """Rewrites report.html while a run goes on; an error in it never ends the run."""
 
-    def __init__(self, folder, config, history, phases, about):
+    def __init__(self, folder, config, history, timers, about):
         """
         Args:
             folder: `RunFolder`, locked.
             config: `TrainConfig`.
             history: `History`.
-            phases: `Phases`.
+            timers: `Timers`.
             about: dict, see `gan.run.summary.circumstances`.
         """
         self._folder, self._config, self._history = folder, config, history
-        self._phases, self._about = phases, about
+        self._timers, self._about = timers, about
         self._written, self._told = None, None
 
     def write(self, state="running", note="", at_once=False):
@@ -93,7 +92,7 @@ class LiveReport:
                 now - self._written < LEAST_SECONDS):
             return
         try:
-            with self._phases("report"):
+            with self._timers("report"):
                 run = self._content(state, note) if state else read_run(self._folder.path)
                 write_text(self._folder.claim(self._folder.report), page_of([run]))
         except Exception as error:  # a page is no reason to lose hours of training
@@ -105,7 +104,7 @@ class LiveReport:
         return RunContent(
             name=name_of(folder.path), folder=str(folder.path),
             config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
-            step=history.step, summary=self._about | {"seconds": self._phases.seconds},
+            step=history.step, summary=self._about | {"seconds": self._timers.seconds},
             pictures=pictures_in(folder.images), real=folder.real_samples, state=state, note=note)
 
     def _warn(self, error):

@@ -1,4 +1,4 @@
-"""The whole state of a run in one file that is either good or refused."""
+"""Checkpoints: the whole state of a run in one file that is either good or refused."""
 
 import dataclasses
 import functools
@@ -17,21 +17,12 @@ from gan.common.device import cores
 from gan.common.errors import UserError
 
 BEST = "best.npz"  # the checkpoint of the best epoch, with --keep-best
-KEEP = 2  # checkpoints; the one before the last is there when the last is damaged
-CONDITIONS = "conditions/"  # how the names of the conditions' arrays begin
-CHECKS = {  # what the description of a checkpoint must hold
-    "step": lambda value: type(value) is int and 0 <= value < 2**53,
-    "config": lambda value: isinstance(value, dict),
-    "policy": lambda value: value in ("float32", "mixed_bfloat16", "mixed_float16"),
-    "dataset": lambda value: isinstance(value, str),
-    "history": lambda value: isinstance(value, dict),
-    "version": lambda value: isinstance(value, str),
-    "environment": lambda value: isinstance(value, dict),
-}
+KEEP = 2  # checkpoints, so that there is one before the last if that is damaged
+CONDITIONS = "conditions/"  # how the names of the conditioning's arrays begin
+DESCRIPTION = {"step": int, "config": dict, "dataset": str, "history": dict, "version": str,
+               "environment": dict}  # what is saved as JSON
 KERNELS = ("TF_ENABLE_", "TF_XLA_", "XLA_", "ONEDNN_", "DNNL_", "OMP_NUM_", "TF_NUM_", "TF_DETERM",
            "NVIDIA_TF32_")  # how the names of environment variables that choose kernels begin
-VECTORS = {"sse4_2", "avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
-           "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "bf16", "sve"}  # in /proc/cpuinfo
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,6 @@ class Checkpoint:
     Attributes:
         step: number of steps taken.
         config: dict, the run's options, see `TrainConfig`.
-        policy: Keras dtype policy of its networks.
         dataset: fingerprint of its data.
         history: dict, see `History.to_dict`.
         variables: dict of name → array, see `TrainState.variables`.
@@ -52,7 +42,6 @@ class Checkpoint:
 
     step: int
     config: dict
-    policy: str
     dataset: str
     history: dict
     variables: dict
@@ -61,10 +50,7 @@ class Checkpoint:
     environment: dict = dataclasses.field(default_factory=dict)
 
     def save(self, folder):
-        """Write the checkpoint and remove all but the newest two.
-
-        Args:
-            folder: `RunFolder`.
+        """Write the checkpoint into a `RunFolder` and remove all but the newest two.
 
         Raises:
             UserError: when it cannot be written; earlier checkpoints stay.
@@ -79,14 +65,14 @@ class Checkpoint:
         write_archive(path, *self._content())
 
     def to_bytes(self):
-        """Return what the file would hold, which `load_checkpoint` reads from a `BytesIO`."""
+        """Return the content of the file, which `load_checkpoint` reads from a `BytesIO`."""
         file = io.BytesIO()
         put_archive(file, *self._content())
         return file.getvalue()
 
     def _content(self):
         return (self.variables | self.conditions,
-                {name: getattr(self, name) for name in CHECKS})
+                {name: getattr(self, name) for name in DESCRIPTION})
 
 
 def list_checkpoints(folder):
@@ -127,11 +113,12 @@ def load_checkpoint(path):
         UserError: when it is damaged or no checkpoint.
     """
     arrays, description = read_archive(path, "a checkpoint")
-    if not all(name in description and fits(description[name]) for name, fits in CHECKS.items()):
-        raise UserError(f"{path}: expected a checkpoint, got a damaged file (its description)")
+    for name, kind in DESCRIPTION.items():
+        if type(description.get(name)) is not kind or (name == "step" and description[name] < 0):
+            raise UserError(f"{path}: expected a checkpoint, got a damaged file (its {name})")
     conditions = {name: array for name, array in arrays.items() if name.startswith(CONDITIONS)}
     variables = {name: array for name, array in arrays.items() if name not in conditions}
-    return Checkpoint(**{name: description[name] for name in CHECKS}, variables=variables,
+    return Checkpoint(**{name: description[name] for name in DESCRIPTION}, variables=variables,
                       conditions=conditions)
 
 
@@ -146,8 +133,8 @@ def take_checkpoint(state, conditioning, config, fingerprint, history):
         history: `History`.
     """
     return Checkpoint(
-        step=int(state.step), config=dataclasses.asdict(config), policy=config.policy,
-        dataset=fingerprint, history=history.to_dict(),
+        step=int(state.step), config=dataclasses.asdict(config), dataset=fingerprint,
+        history=history.to_dict(),
         variables={name: value.numpy() for name, value in state.variables().items()},
         conditions=conditioning.to_arrays(), environment=environment(),
     )
@@ -155,36 +142,36 @@ def take_checkpoint(state, conditioning, config, fingerprint, history):
 
 @functools.cache
 def environment():
-    """Return what the bits of a run depend on beside its options: dict of name → text."""
+    """Return what the bits of a run depend on besides its options: dict of name → text."""
     import keras
     import tensorflow as tf
 
     gpus = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
             for gpu in tf.config.get_visible_devices("GPU")]
-    about = _processor()
-    chosen = {name: value for name, value in os.environ.items() if name.startswith(KERNELS)}
-    return {
-        "TensorFlow": tf.__version__, "Keras": keras.__version__, "GPU": ", ".join(gpus) or "none",
-        "processor": about.get("model name", platform.processor() or platform.machine()),
-        "vector instructions": " ".join(sorted(VECTORS & set(about.get("flags", "").split()))),
-        "cores": str(cores()), **dict(sorted(chosen.items())),
-    }
+    kernels = {name: value for name, value in os.environ.items() if name.startswith(KERNELS)}
+    return {"TensorFlow": tf.__version__, "Keras": keras.__version__,
+            "GPU": ", ".join(gpus) or "none", "processor": _processor(), "cores": str(cores()),
+            **dict(sorted(kernels.items()))}
 
 
 def _processor():
-    """Return what Linux says of the first processor: dict of name → text."""
     try:
-        text = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {name.strip().replace("Features", "flags"): value.strip() for name, _, value in pairs}
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:  # not Linux
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
 
 
-def differences(checkpoint):
-    """Return how this process differs from the one that wrote a checkpoint, in words; or ""."""
-    before = {"this project": checkpoint.version} | checkpoint.environment
-    now = {"this project": __version__} | environment()
+def differences(checkpoint, config):
+    """Return how this process differs from the one that wrote a checkpoint, as text; or "".
+
+    Args:
+        checkpoint: `Checkpoint`.
+        config: `TrainConfig` of this process.
+    """
+    before = {"this project": checkpoint.version, "devices": checkpoint.config.get("devices"),
+              **checkpoint.environment}
+    now = {"this project": __version__, "devices": config.devices, **environment()}
     return "; ".join(f"{name} {before.get(name, 'not set')} then, {now.get(name, 'not set')} now"
                      for name in before | now if before.get(name) != now.get(name))
 

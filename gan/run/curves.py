@@ -14,15 +14,15 @@ LEAST_SECONDS = 10.0  # between two drawings; one takes as long as a short epoch
 class LiveCurves:
     """Redraws loss_curves.png while a run goes on."""
 
-    def __init__(self, folder, history, config, phases):
+    def __init__(self, folder, history, config, timers):
         """
         Args:
             folder: `RunFolder`.
             history: `History`.
             config: `TrainConfig`.
-            phases: `Phases`.
+            timers: `Timers`.
         """
-        self._folder, self._history, self._config, self._phases = folder, history, config, phases
+        self._folder, self._history, self._config, self._timers = folder, history, config, timers
         self._drawn = None
 
     def draw(self, at_once=False):
@@ -36,7 +36,7 @@ class LiveCurves:
             return
         if not at_once and self._drawn is not None and now - self._drawn < LEAST_SECONDS:
             return
-        with self._phases("pictures"):
+        with self._timers("pictures"):
             path = self._folder.claim(self._folder.loss_curves)
             draw_curves(path, self._history.rows, self._config)
         self._drawn = now

@@ -1,12 +1,15 @@
-"""The history of a run: one row an epoch, and the sums of the epoch under way."""
+"""History of a run: a row per epoch, as CSV and as TensorBoard events."""
 
 import csv
 import io
+import time
 
 import numpy as np
+import tensorflow as tf
 
-from gan.common.errors import UserError
 from gan.common.files import write_text
+from gan.drawing.images import png_bytes
+from gan.run.folder import EVENTS
 from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
@@ -32,18 +35,16 @@ class History:
         Args:
             saved: what `to_dict` returned, to continue from; None: a new run.
         """
-        if saved is not None and not _is_history(saved):
-            raise UserError("--resume: expected a checkpoint with the history of a run, "
-                            "got another")
-        saved = saved or {"rows": [], "sums": [0.0] * len(MEASURES), "steps": 0,
-                          "seconds": 0.0, "epoch_seconds": 0.0}
+        saved = saved or {"rows": [], "sums": [0.0] * len(MEASURES), "steps": 0, "seconds": 0.0,
+                          "epoch_seconds": 0.0, "changes": [], "features": None}
+        _check(saved)
         self.rows = list(saved["rows"])
         self.seconds = saved["seconds"]
         self._sums = np.array(saved["sums"], np.float64)
         self._steps = saved["steps"]
         self._epoch_seconds = saved["epoch_seconds"]
-        self.changes = list(saved.get("changes", []))
-        self.features = saved.get("features")
+        self.changes = list(saved["changes"])
+        self.features = saved["features"]
 
     @property
     def step(self):
@@ -113,27 +114,54 @@ def metrics_in(row):
     return {name: value for name, value in row.items() if name not in NO_METRICS}
 
 
-def _is_history(saved):
-    """Whether `History.to_dict` could have returned this."""
-    def numbers(values, count):
-        return (isinstance(values, list) and len(values) == count
-                and all(type(value) in (int, float) for value in values))
+class TensorBoard:
+    """Writes TensorBoard events without the tensorboard package, if there is a folder."""
 
-    def is_row(row):
-        if not isinstance(row, dict) or not row.keys() >= set(COLUMNS):
-            return False
-        values = [value for name, value in row.items() if name != CHANGED]
-        return numbers(values, len(values)) and isinstance(row.get(CHANGED, ""), str)
+    def __init__(self, folder):
+        """
+        Args:
+            folder: `RunFolder`, which lists the event file; None: write nothing.
+        """
+        self._writer = None
+        if folder is not None:
+            name = f"events.out.tfevents.{time.time_ns()}{EVENTS}"
+            self._writer = tf.io.TFRecordWriter(str(folder.claim(folder.tensorboard / name)))
+            self._write(tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2"))
 
-    def is_change(change):
-        return (isinstance(change, dict) and type(change.get("step")) is int
-                and {"option", "before", "now"} <= change.keys())
+    def scalars(self, values, step):
+        """Write numbers: dict of name → number, at the epoch `step`."""
+        for name, value in values.items():
+            self._add("scalars", 1, name, np.float32(value), step)
 
-    return (
-        isinstance(saved.get("rows"), list) and all(map(is_row, saved["rows"]))
-        and numbers(saved.get("sums"), len(MEASURES))
-        and numbers([saved.get(name) for name in ("steps", "seconds", "epoch_seconds")], 3)
-        and isinstance(saved.get("changes", []), list)
-        and all(map(is_change, saved.get("changes", [])))
-        and isinstance(saved.get("features"), str | None)
-    )
+    def image(self, name, image, step):
+        """Write a picture, uint8 [H, W, C], at the epoch `step`."""
+        height, width = (str(side).encode() for side in image.shape[:2])
+        self._add("images", 3, name, [width, height, png_bytes(image)], step)
+
+    def _add(self, plugin, data_class, name, value, step):
+        if self._writer is None:
+            return
+        summary = tf.compat.v1.Summary()
+        added = summary.value.add(tag=name, tensor=tf.make_tensor_proto(value))
+        added.metadata.plugin_data.plugin_name = plugin
+        added.metadata.data_class = data_class
+        self._write(tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _write(self, event):
+        self._writer.write(event.SerializeToString())
+        self._writer.flush()
+
+
+def _check(saved):
+    """Raise an error for what `History.to_dict` could not have returned."""
+    numbers = [*saved["sums"], saved["steps"], saved["seconds"], saved["epoch_seconds"]]
+    for row in saved["rows"]:
+        numbers += [value for name, value in row.items() if name != CHANGED]
+        if not row.keys() >= set(COLUMNS) or not isinstance(row.get(CHANGED, ""), str):
+            raise ValueError("a row of the history is incomplete")
+    for change in saved["changes"]:
+        numbers.append(change["step"])
+        change["option"], change["before"], change["now"]
+    if len(saved["sums"]) != len(MEASURES) or not isinstance(saved["features"], str | None) or (
+            not all(type(number) in (int, float) for number in numbers)):
+        raise ValueError("the history holds something else than numbers")

@@ -25,7 +25,7 @@ def summary_of(loop, metrics, verdict, finished, device):
         device: `Device` that the run computed with.
     """
     rows = loop.history.rows
-    seconds = {name: round(value, 2) for name, value in loop.phases.seconds.items()}
+    seconds = {name: round(value, 2) for name, value in loop.timers.seconds.items()}
     return {
         "finished": finished,
         "epochs": len(rows),
@@ -39,7 +39,7 @@ def summary_of(loop, metrics, verdict, finished, device):
         "losses": {name: rows[-1][name] for name in ("discriminator_loss", "generator_loss")}
         if rows else {},
         # Of this process, except for the last, which a resumed run adds up.
-        "seconds": {**seconds, "whole process": round(loop.phases.total(), 2),
+        "seconds": {**seconds, "whole process": round(loop.timers.total(), 2),
                     "training of the whole run": round(loop.history.seconds, 2)},
         "devices": loop.trainer.replica.world_size,
         **circumstances(device, loop.dataset),

@@ -1,0 +1,82 @@
+"""Timers of a run, and requests to stop it."""
+
+import contextlib
+import signal
+import threading
+import time
+
+from gan.common.errors import STOP_SIGNALS
+
+
+class Timers:
+    """Seconds that a process has spent in named phases.
+
+    Attributes:
+        seconds: dict of phase → seconds so far; a phase within another counts in both.
+        began: `time.monotonic()` at the start of the process's work.
+    """
+
+    def __init__(self):
+        """Start the clock."""
+        self.seconds, self.began = {}, time.monotonic()
+
+    @contextlib.contextmanager
+    def __call__(self, name):
+        """Add the time spent in a `with` block to a phase."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    def deadline(self, minutes):
+        """Return the `time.monotonic()` of so many minutes after the start; None for None."""
+        return self.began + 60 * minutes if minutes else None
+
+    def total(self):
+        """Return the seconds since the start."""
+        return time.monotonic() - self.began
+
+
+class StopRequest:
+    """A signal or a time limit that is remembered until the run can stop.
+
+    The first signal is noted; a second Ctrl-C interrupts at once. Use as a context
+    manager, which puts the former handlers back at the end.
+
+    Attributes:
+        deadline: `time.monotonic()` at which to stop; None: never.
+        signal: number of the signal that arrived, or None.
+    """
+
+    def __init__(self, deadline=None):
+        """Remember the deadline."""
+        self.deadline, self.signal, self._former = deadline, None, {}
+
+    def __enter__(self):
+        if threading.current_thread() is not threading.main_thread():
+            return self  # Python lets no other thread handle signals
+        for number in STOP_SIGNALS:
+            # A program started with nohup keeps ignoring SIGHUP.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._former[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, _frame):
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+
+    @property
+    def out_of_time(self):
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
+    def requested(self):
+        """Whether to stop, for either reason."""
+        return self.signal is not None or self.out_of_time
