@@ -23,6 +23,7 @@ from gan.report.curves import thin
 from gan.report.live import LiveReport, RunContent, pictures_in, read_history, read_run
 from gan.report.page import page_of
 from gan.report.pictures import MOST_BYTES, MOST_FRAMES, choose, data_uri, reduce
+from gan.run.clock import Timers
 from gan.run.folder import RunFolder
 from gan.run.history import History
 from tests.conftest import ROOT, TINY, complete, run_script
