@@ -29,6 +29,7 @@ from gan.common.command_line import (
     registered,
     whole_number,
 )
+from gan.common.device import import_tensorflow
 from gan.common.errors import UserError
 from gan.data.background import Background
 from gan.data.names import NAMES, SIMULATED
@@ -279,8 +280,9 @@ class TrainConfig:
         yield self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm, (
             "--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing else bounds its "
             "discriminator, got: neither")
-        yield self.label_smoothing and self.loss not in SMOOTHED, (
-            f"--label-smoothing needs --loss {' or '.join(SMOOTHED)}, got: --loss {self.loss}")
+        smoothed = self._smoothed_losses() if self.label_smoothing else [self.loss]
+        yield self.loss not in smoothed, (
+            f"--label-smoothing needs --loss {' or '.join(smoothed)}, got: --loss {self.loss}")
         yield self.arch == "resnet" and self.bounded, (
             "--spectral-norm and --dropout need --arch conv, dcgan or mlp, got: --arch resnet")
         yield {"lr", "lr_g", "lr_d"} <= given, (
@@ -289,6 +291,12 @@ class TrainConfig:
             yield getattr(self, name) not in values, (
                 f"{flag(name)}: expected for simulated points: {values[0] or 'leave it out'}, "
                 f"got: {getattr(self, name)}")
+
+    def _smoothed_losses(self):
+        import_tensorflow(self.verbose)
+        from gan.losses import LOSSES
+
+        return [name for name, loss in LOSSES.items() if loss.takes_smoothing]
 
     def _without_effect(self, given):
         """Yield (whether it is so, message) for options that have no effect without others."""
@@ -390,7 +398,6 @@ POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(T
           if field.metadata["points"] is not None}
 VALUES_FOR_POINTS = {"arch": ["mlp"], "output": ["auto"], "condition": ["none"],
                      "augment": ["none", "auto"], "mirror": [False]}
-SMOOTHED = ("nonsaturating", "minimax")  # losses with smoothed labels
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 # What may differ between the processes of a run: each one's own matter, or only the chief's.
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",

@@ -247,3 +247,23 @@ def test_what_a_run_keeps_for_life_is_refused_when_it_is_resumed(name):
     config = TrainConfig(**{name: other, "resume": True})
     with pytest.raises(UserError, match=f"{flag(name)}: the run to resume has"):
         config.resumed(saved, {name, "resume"})
+
+
+def test_another_seed_is_refused_when_a_run_is_resumed():
+    saved = dataclasses.asdict(complete(TrainConfig(), (60_000, 28, 28, 1)))
+    config, given = TrainConfig.from_args(["--resume", "--seed", "1"])
+    with pytest.raises(UserError, match="--seed: the run to resume has 0, got: 1"):
+        config.resumed(saved, given)
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "-" + "9" * 400, "1e999", "nan", "0x10", "", "٣٣"])
+def test_numbers_of_any_length_end_in_one_short_line(text):
+    for field in dataclasses.fields(TrainConfig):
+        if field.type not in (int, float):
+            continue
+        try:
+            TrainConfig.from_args([f"{flag(field.name)}={text}"])
+        except UserError as error:
+            assert str(error).startswith(f"{flag(field.name)}: expected") and len(str(error)) < 150
+        else:
+            assert text == "٣٣"  # digits all the same
