@@ -224,7 +224,7 @@ import sys
 from gan.config import architectures, losses
 found = losses(), architectures()
 assert "tensorflow" not in sys.modules
-import gan.losses, gan.networks
+import gan.losses, gan.models
 assert found == (losses(), architectures()), found
 """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
