@@ -95,10 +95,10 @@ def _endpoints(sampler, latent_dim):
         return serve(latents, tf.zeros([tf.shape(latents)[0]], tf.int32))
 
     def codes_of(conditions):
-        return {"codes": sampler.codes_of(conditions)}
+        return {"codes": sampler.vectors_of(conditions)}
 
     def images_from_codes(latents, codes):
-        return {kind.name: kind.to_served(sampler.generate_from_codes(latents, codes))}
+        return {kind.name: kind.to_served(sampler.generate_from_vectors(latents, codes))}
 
     def latents_and_conditions(seeds, labels):
         if labels is not None:

@@ -5,10 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-register = keras.saving.register_keras_serializable("gan")
 
-
-@register
 class FusedBatchNorm(keras.layers.Layer):
     """Batch normalization of [N, H, W, C] in one kernel (Ioffe & Szegedy 2015).
 
@@ -53,11 +50,7 @@ class FusedBatchNorm(keras.layers.Layer):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign_add((batch - moving.value) * (1 - self.momentum))
 
-    def get_config(self):
-        return super().get_config() | {"momentum": self.momentum}
 
-
-@register
 class Blur(keras.layers.Layer):
     """Anti-aliasing filter [1, 2, 1] / 4 along both axes, zero-padded (Zhang 2019).
 
@@ -76,7 +69,6 @@ class Blur(keras.layers.Layer):
         return input_shape
 
 
-@register
 class Pointwise(keras.layers.Conv2D):
     """1 x 1 convolution, trained as a matrix product: its gradients take a CPU half the time."""
 
@@ -92,13 +84,7 @@ class Pointwise(keras.layers.Conv2D):
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return tf.reshape(outputs, [-1, *inputs.shape[1:3], self.filters])
 
-    def get_config(self):
-        config = super().get_config()
-        del config["kernel_size"]
-        return config
 
-
-@register
 class Residual(keras.layers.Layer):
     """Inputs plus the outputs of a branch of layers (He et al. 2016)."""
 
@@ -114,8 +100,7 @@ class Residual(keras.layers.Layer):
     def build(self, input_shape):
         shape = input_shape
         for layer in self.branch:
-            if not layer.built:
-                layer.build(shape)
+            layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
     def call(self, inputs):
@@ -126,15 +111,6 @@ class Residual(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    def get_config(self):
-        branch = [keras.saving.serialize_keras_object(layer) for layer in self.branch]
-        return super().get_config() | {"branch": branch}
-
-    @classmethod
-    def from_config(cls, config):
-        branch = [keras.saving.deserialize_keras_object(layer) for layer in config.pop("branch")]
-        return cls(branch, **config)
 
 
 # Spectral normalization.
@@ -180,11 +156,7 @@ class SpectralLayer(keras.layers.Layer):
         sigma = tf.reduce_sum(self.u.value * (matrix @ self.v.value))
         return tf.cast(self.kernel.value / sigma, self.compute_dtype)
 
-    def get_config(self):
-        return super().get_config() | {"units": self.units}
 
-
-@register
 class SpectralDense(SpectralLayer):
     """Dense `SpectralLayer`: [N, D] → [N, units]."""
 
@@ -195,7 +167,6 @@ class SpectralDense(SpectralLayer):
         return inputs @ self.normalized_kernel() + tf.cast(self.bias.value, self.compute_dtype)
 
 
-@register
 class SpectralConv2D(SpectralLayer):
     """Convolution of kernel 4 and stride 2: [N, H, W, C] → [N, H / 2, W / 2, units]."""
 
@@ -220,7 +191,6 @@ def iterate_spectral(layer):
 # Output activations of generators: what brings values into [-1, 1], black to white.
 
 
-@register
 class Clip(keras.layers.Layer):
     """Values clipped to [-1, 1], which reaches black and white where tanh only comes near.
 
@@ -235,7 +205,6 @@ class Clip(keras.layers.Layer):
         return _clip(inputs, self.MARGIN) if training else tf.clip_by_value(inputs, -1.0, 1.0)
 
 
-@register
 class SmoothClip(Clip):
     """Clipped smoothstep (3 v - v^3) / 2, which is flat at black and white.
 
@@ -251,7 +220,6 @@ class SmoothClip(Clip):
         return _bend(clipped, self.LEAST_SLOPE) if training else _smoothstep(clipped)
 
 
-@register
 class BrightTanh(keras.layers.Layer):
     """tanh, stretched by a fifth where it is positive and clipped at 1.
 
@@ -267,7 +235,6 @@ class BrightTanh(keras.layers.Layer):
         return _clip(values, 0.0) if training else tf.minimum(values, 1.0)
 
 
-@register
 class CleanBackground(keras.layers.Layer):
     """Fades faint traces on an even background, unless they touch what is plain.
 
@@ -292,9 +259,6 @@ class CleanBackground(keras.layers.Layer):
             tf.reduce_max(tf.abs(difference), axis=-1, keepdims=True), 3, 1, "SAME")
         kept = 2 * 127.5 / self.contrast * plainest - 1
         return color + tf.clip_by_value(kept, 0.0, 1.0) * difference
-
-    def get_config(self):
-        return super().get_config() | {"color": self.color, "contrast": self.contrast}
 
 
 def _clip(values, margin):

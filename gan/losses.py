@@ -1,8 +1,8 @@
-"""Adversarial losses, gradient penalties and what the losses come to at equilibrium.
+"""Adversarial losses, gradient penalties and what the losses are at equilibrium.
 
-`LOSSES` is the only place where a loss is registered: training, the plots and the verdict
-derive everything else from its two functions. They take the discriminator's logits, float32
-[N], of real and of generated samples and return a float32 scalar, the mean over the batch.
+A loss is registered in `LOSSES` alone: training, plots and verdict derive all else from its two
+functions. They take the logits of real and of generated samples, float32 [N], and return the
+mean over the batch, a float32 scalar.
 """
 
 import functools
@@ -36,9 +36,7 @@ class Loss(NamedTuple):
 def cross_entropy_discriminator(real, fake, smoothing=0.0):
     """-[log D(x) + log(1 - D(G(z)))], Goodfellow et al. 2014, equation 1.
 
-    With smoothing s the target for real images is 1 - s (Salimans et al. 2016);
-    the target for generated ones stays 0, or the generator would be rewarded
-    for what it already does.
+    With one-sided label smoothing s the target of real images is 1 - s (Salimans et al. 2016).
     """
     real_loss = (1 - smoothing) * tf.nn.softplus(-real) + smoothing * tf.nn.softplus(real)
     fake_loss = tf.nn.softplus(fake)  # -log(1 - sigmoid(fake))
@@ -73,8 +71,7 @@ def hinge_discriminator(real, fake):
 def wasserstein_discriminator(real, fake):
     """D(G(z)) - D(x), Arjovsky et al. 2017: minus the estimated distance.
 
-    It means something only for a discriminator whose slope is bounded: use it
-    with a gradient penalty.
+    Use it with a gradient penalty: it is meaningful only where D's slope is bounded.
     """
     return tf.reduce_mean(fake) - tf.reduce_mean(real)
 
@@ -155,27 +152,21 @@ def equilibrium(loss, smoothing=0.0):
 
 
 def zero_centered_penalty(gradient):
-    """|gradient|^2 / 2, the R1 or R2 penalty of Mescheder et al. 2018, equation 9.
+    """|gradient|^2 / 2, Mescheder et al. 2018, equation 9: R1 at real samples, R2 at generated.
 
     Args:
-        gradient: [N, ...], of each sample's logit with respect to that sample;
-            real samples for R1, generated ones for R2.
+        gradient: [N, ...], of each sample's logit with respect to that sample.
 
     Returns:
-        float32 scalar, the mean over the batch; the caller multiplies by gamma.
+        float32 scalar, the mean over the batch.
     """
     return 0.5 * tf.reduce_mean(_squared_norm(gradient))
 
 
 def one_centered_penalty(gradient):
-    """(|gradient| - 1)^2, the penalty of WGAN-GP (Gulrajani et al. 2017, equation 3).
+    """(|gradient| - 1)^2, Gulrajani et al. 2017, equation 3: WGAN-GP, at random mixtures.
 
-    Args:
-        gradient: [N, ...], of each sample's logit with respect to that sample,
-            a random mixture of a real and a generated one.
-
-    Returns:
-        float32 scalar, the mean over the batch; the caller multiplies by lambda.
+    Args, Returns: as for `zero_centered_penalty`.
     """
     # The root's gradient is infinite at 0.
     norm = tf.sqrt(_squared_norm(gradient) + 1e-12)

@@ -1,7 +1,7 @@
-"""Generators and discriminators as Keras Sequential models, one pair for each architecture.
+"""Generators and discriminators as Keras Sequential models, a pair for each architecture.
 
 The generator's input is the latent with the condition vector beside it. The discriminator has
-one output for each entry of what it is conditioned on, see `select_logits`.
+an output for each entry of what it is conditioned on, see `select_logits`.
 """
 
 import contextlib
@@ -135,14 +135,14 @@ def conv_generator(config, shape):
 
 
 def dcgan_discriminator(config, shape):
-    """Convolutions of stride 2."""
+    """Convolutions of stride 2 (Radford et al. 2015)."""
     yield from pad(shape)
     for filters in channels(config, shape):
         yield from downsample(config, filters)
 
 
 def conv_discriminator(config, shape):
-    """DCGAN's with a first layer of no more filters than its kernel has values to tell apart."""
+    """DCGAN, with as many filters in the first layer as its kernel has values, at most."""
     first, *others = channels(config, shape)
     yield from pad(shape)
     for filters in (min(first, 16 * shape[-1]), *others):

@@ -1,8 +1,7 @@
-"""What a seed stands for: its latent vector and its condition.
+"""Samples of the generator as functions of seeds: seed → latent and condition → sample.
 
-Every random number is a pure function of (seed, stream), so a seed names one
-image whatever else is in the batch. The generator algorithm is named because
-the default differs between devices.
+Every random number is a function of (seed, stream), so that a seed names one sample whatever
+the batch. The generator algorithm is named because the default differs between devices.
 """
 
 import numpy as np
@@ -13,19 +12,11 @@ from gan.kinds import kind_of
 from gan.models import generator_inputs
 
 ALGORITHM = "philox"
-LATENT, CONDITION = 0, 1  # the streams of a seed
+LATENT, CONDITION = 0, 1  # streams of a seed
 
 
 def latents_from_seeds(seeds, latent_dim):
-    """Return one standard normal vector per seed.
-
-    Args:
-        seeds: int64 [N].
-        latent_dim: length of a vector.
-
-    Returns:
-        float32 [N, latent_dim]; row i depends on seeds[i] alone.
-    """
+    """Return one standard normal vector per seed: int64 [N] → float32 [N, latent_dim]."""
     def draw(seed):
         return tf.random.stateless_normal([latent_dim], _stream(seed, LATENT), alg=ALGORITHM)
 
@@ -33,20 +24,18 @@ def latents_from_seeds(seeds, latent_dim):
 
 
 def conditions_from_seeds(seeds, probabilities):
-    """Draw one condition per seed.
+    """Draw one cluster label per seed.
 
     Args:
         seeds: int64 [N].
-        probabilities: [K] or [N, K], of the conditions, for all seeds or for
-            each its own; not negative, they need not sum to 1.
+        probabilities: [K] or [N, K], not negative; they need not sum to 1.
 
     Returns:
-        int32 [N] in [0, K); entry i depends on seeds[i] and its probabilities alone.
+        int32 [N] in [0, K).
     """
     def draw(seed):
         return tf.random.stateless_uniform(
-            [], _stream(seed, CONDITION), dtype=tf.float64, alg=ALGORITHM
-        )
+            [], _stream(seed, CONDITION), dtype=tf.float64, alg=ALGORITHM)
 
     uniform = tf.map_fn(draw, seeds, fn_output_signature=tf.float64)
     cumulative = tf.cumsum(tf.cast(probabilities, tf.float64), axis=-1)
@@ -60,13 +49,13 @@ def _stream(seed, stream):
 
 
 class Sampler:
-    """What seeds and conditions become: the samples of the EMA generator.
+    """The EMA generator as a function of seeds and conditions.
 
-    The epoch pictures, the metrics and the exported model all draw through it.
+    Sample grids, metrics and the exported model all draw through it.
 
     Attributes:
         conditioning: `Conditioning` of the training samples.
-        kind: of the samples, see `gan.kinds`.
+        kind: type of the samples, see `gan.kinds`.
     """
 
     def __init__(self, generator, conditioning, latent_dim):
@@ -77,7 +66,7 @@ class Sampler:
             latent_dim: length of a latent vector.
         """
         self.conditioning, self.kind = conditioning, kind_of(generator.output_shape[1:])
-        self._codes = tf.constant(conditioning.vectors)
+        self._vectors = tf.constant(conditioning.vectors)
         # Traced once for all that draw through them, the export's signatures among them.
         self._network = tf.function(
             lambda inputs: generator(inputs, training=False), autograph=False,
@@ -91,31 +80,28 @@ class Sampler:
         self.draw = tf.function(self._draw, autograph=False, reduce_retracing=True)
 
     def generate(self, latents, conditions):
-        """Return float32 [N, H, W, C] in [-1, 1], or [N, 2], in a graph.
+        """Generate samples in a graph: float32 [N, H, W, C] in [-1, 1] or [N, 2].
 
         Args:
             latents: float32 [N, latent_dim].
-            conditions: int32 [N] in [0, K).
+            conditions: int32 [N], cluster labels.
         """
-        return self.generate_from_codes(latents, self.codes_of(conditions))
+        return self.generate_from_vectors(latents, self.vectors_of(conditions))
 
-    def generate_from_codes(self, latents, codes):
-        """Return the same for codes that need be no condition's, float32 [N, W]."""
-        return self._network(generator_inputs(latents, codes))
+    def generate_from_vectors(self, latents, vectors):
+        """Generate samples from any condition vectors, float32 [N, W]."""
+        return self._network(generator_inputs(latents, vectors))
 
-    def codes_of(self, conditions):
-        """Return the codes of conditions, in a graph: int32 [N] → float32 [N, W]."""
-        return tf.gather(self._codes, conditions)
+    def vectors_of(self, conditions):
+        """Return the condition vectors of cluster labels: int32 [N] → float32 [N, W]."""
+        return tf.gather(self._vectors, conditions)
 
     def latents(self, seeds, labels=None):
-        """Return the latent and the condition of each seed, in a graph.
+        """Return `(latents, conditions)` of seeds, in a graph.
 
         Args:
             seeds: int64 [N].
             labels: int32 [N], the class of each; None: as frequent as in the data.
-
-        Returns:
-            `(latents, conditions)`: float32 [N, latent_dim] and int32 [N].
         """
         probabilities = tf.constant(self.conditioning.probabilities)
         if labels is not None:
@@ -124,22 +110,18 @@ class Sampler:
         return self._latents(seeds), self._conditions(seeds, probabilities)
 
     def _sample(self, seeds, conditions):
-        """Draw float32 [N, H, W, C] in [-1, 1], or [N, 2]: int64 seeds, int32 conditions [N]."""
+        """int64 seeds, int32 conditions [N] → float32 [N, H, W, C] in [-1, 1] or [N, 2]."""
         return self.generate(self._latents(seeds), conditions)
 
     def _draw(self, seeds):
-        """Draw what the export's `sample` draws: int64 [N] → uint8 [N, H, W, C] or points."""
+        """What the export's `sample` draws: int64 [N] → uint8 [N, H, W, C] or points."""
         return self.kind.to_stored(self.generate(*self.latents(seeds)))
 
     def picture_samples(self, count):
-        """Choose the fixed samples of the epoch pictures.
-
-        Args:
-            count: number of samples wanted.
+        """Choose the fixed samples of a sample grid; with labels class by class.
 
         Returns:
-            `(seeds, conditions)`, int64 and int32 [count]. With labels, class by
-            class, see `class_rows`.
+            `(seeds, conditions)`, int64 and int32 [count].
         """
         seeds = np.arange(count, dtype=np.int64)
         classes, probabilities = self.conditioning.class_of, self.conditioning.probabilities

@@ -93,17 +93,6 @@ def test_real_digits_stay_as_they_are_but_for_one_faint_pixel_in_3_000(tensorflo
     assert 0 < (after != images).sum() <= (images > 0).sum() / 3_000
 
 
-def test_the_layer_is_saved_with_its_background(tensorflow):
-    import keras
-
-    from gan.layers import CleanBackground
-
-    layer = CleanBackground((1, 2, 3), 44.5, name="clean")
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    image = np.random.default_rng(0).uniform(-1, 1, (1, 5, 5, 3)).astype(np.float32)
-    np.testing.assert_array_equal(again(image), layer(image))
-
-
 @pytest.mark.parametrize(("output", "clean"), [("smooth", True), ("clip", True), ("tanh", False)])
 def test_only_the_average_is_cleaned_and_never_the_textbooks(tensorflow, output, clean):
     from gan.training import build_trainer

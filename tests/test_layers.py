@@ -192,10 +192,6 @@ def test_residual_adds_its_branch_to_what_comes_in(tensorflow):
     inputs = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
     sums = np.maximum(inputs.sum(axis=-1, keepdims=True), 0)
     np.testing.assert_allclose(layer(inputs), inputs + sums, rtol=1e-5)
-    again = Residual.from_config(layer.get_config())
-    again.build(inputs.shape)
-    again.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(again(inputs), layer(inputs))
 
 
 @pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
@@ -207,8 +203,7 @@ def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(tensorflow, po
     random = np.random.default_rng(0)
     inputs = tf.constant(random.normal(size=(2, 4, 4, 3)).astype(np.float32))
     layer = Pointwise(5, dtype=policy)
-    again = Pointwise.from_config(layer.get_config())
-    layers = [layer, again, keras.layers.Conv2D(5, 1, dtype=policy)]
+    layers = [layer, keras.layers.Conv2D(5, 1, dtype=policy)]
     weights = [random.normal(size=(1, 1, 3, 5)), random.normal(size=5)]
     found = []
     for one in layers:
@@ -223,7 +218,6 @@ def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(tensorflow, po
             length = tf.reduce_sum(slope**2)
         found.append([outputs, one(inputs), slope, *outer.gradient(length, one.trainable_weights)])
     for values in zip(*found, strict=True):
-        of_layer, of_copy, expected = (tf.cast(value, tf.float32).numpy() for value in values)
-        np.testing.assert_array_equal(of_layer, of_copy)
+        of_layer, expected = (tf.cast(value, tf.float32).numpy() for value in values)
         assert np.abs(of_layer - expected).max() <= tolerance * np.abs(expected).max()
     assert layer.compute_output_shape((None, 8, 8, 3)) == (None, 8, 8, 5)
