@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -35,24 +36,22 @@ def preload():
     import_tensorflow(verbose=False)
     import gan.convert  # noqa: F401
     import gan.loop  # noqa: F401 - with Keras and matplotlib
-    import gan.playground  # noqa: F401
-    import gan.report  # noqa: F401
+    import gan.playground.__main__  # noqa: F401
+    import gan.report.__main__  # noqa: F401
     import generate  # noqa: F401
     import make_gif  # noqa: F401
     import train_gan  # noqa: F401
 
 
-def start(script, arguments, folder, log=os.devnull, before=None, environment=None):
+def start(script, arguments, folder, log=os.devnull, before=None):
     """Start a script's `main` in a fork; returns the process id.
 
     Args:
-        script: a module with a `main`: "train_gan", "generate", "gan.report", …
+        script: a module with a `main`: "train_gan", "generate", "gan.report.__main__", …
         arguments: of the command line.
         folder: the working folder.
         log: file for what it prints, appended to.
         before: function called in the fork before the script.
-        environment: dict of variables for an interpreter that takes the fork's
-            place, for what is decided at its start; None: none does.
     """
     sys.stdout.flush()
     process = os.fork()
@@ -64,33 +63,22 @@ def start(script, arguments, folder, log=os.devnull, before=None, environment=No
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        os.close(file)
-        sys.argv = [_file_of(script), *map(str, arguments)]
+        sys.argv = [str(ROOT / (script.replace(".", "/") + ".py")), *map(str, arguments)]
         from gan.common.errors import run_script
 
         if before:
             before()
-        if environment is not None:
-            command = [sys.executable, *sys.argv]
-            os.execve(sys.executable, command, os.environ | environment)
         run_script(script if "." in script else f"{script}.py", sys.modules[script].main)
     except SystemExit as done:
         code = done.code or 0
     except BaseException:
-        import traceback
-
         code = 1
         with contextlib.suppress(Exception):
             traceback.print_exc()
-            sys.stderr.flush()
     finally:
         with contextlib.suppress(Exception):  # it may be closed, or nobody reads it
             sys.stdout.flush()
         os._exit(code if isinstance(code, int) else 1)
-
-
-def _file_of(script):
-    return str(ROOT / (script.replace(".", "/") + ".py"))
 
 
 def finish(process):

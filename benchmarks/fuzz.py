@@ -112,8 +112,8 @@ def damaged_run(folder, chance, made):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     script, arguments, part = chance.choice((
         ("train_gan", ["--resume"], "checkpoints"), ("train_gan", ["--resume"], "."),
-        ("generate", ["--grid", "2x2"], "exported_model"), ("gan.report", ["."], "."),
-        ("gan.playground", [], "exported_model"), ("make_gif", [], "generated_images")))
+        ("generate", ["--grid", "2x2"], "exported_model"), ("gan.report.__main__", ["."], "."),
+        ("gan.playground.__main__", [], "exported_model"), ("make_gif", [], "generated_images")))
     files = [path for path in files if part in (".", path.relative_to(folder).parts[0])]
     for path in chance.sample(files, chance.choice((1, 1, 2))):
         damage(path, chance)

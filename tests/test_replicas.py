@@ -212,7 +212,7 @@ run_script('train_gan.py', train_gan.main)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fail", "expected"), [
-    ("time.sleep(1000)", "completed no step for 20 seconds"),
+    ("time.sleep(1000)", "completed no step for"),
     ("raise MemoryError('no room')", "failed: MemoryError: no room")])
 def test_a_replica_that_hangs_or_fails_ends_the_run_with_one_line(
         tiny_npz, tmp_path, fail, expected):
