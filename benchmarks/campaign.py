@@ -43,7 +43,7 @@ def preload():
     import train_gan  # noqa: F401
 
 
-def start(script, arguments, folder, log=os.devnull, before=None):
+def start(script, arguments, folder, log=os.devnull):
     """Start a script's `main` in a fork; returns the process id.
 
     Args:
@@ -51,7 +51,6 @@ def start(script, arguments, folder, log=os.devnull, before=None):
         arguments: of the command line.
         folder: the working folder.
         log: file for what it prints, appended to.
-        before: function called in the fork before the script.
     """
     sys.stdout.flush()
     process = os.fork()
@@ -66,8 +65,6 @@ def start(script, arguments, folder, log=os.devnull, before=None):
         sys.argv = [str(ROOT / (script.replace(".", "/") + ".py")), *map(str, arguments)]
         from gan.common.errors import run_script
 
-        if before:
-            before()
         run_script(script if "." in script else f"{script}.py", sys.modules[script].main)
     except SystemExit as done:
         code = done.code or 0
