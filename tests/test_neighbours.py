@@ -10,7 +10,7 @@ from gan.common.errors import UserError
 from gan.data.datasets import Dataset
 from gan.drawing.images import BACKGROUND, GAP, neighbor_grid
 from gan.evaluate import __main__ as evaluate
-from gan.evaluate import neighbours
+from gan.evaluate import metrics
 from gan.evaluate.metrics import NotMeasurableError
 from gan.evaluate.neighbours import find_neighbours, in_words, nearest_images
 
@@ -21,7 +21,7 @@ def noise(count, seed, shape=(16, 16, 1)):
 
 @pytest.mark.parametrize("values", [10**6, 3 * 256])
 def test_the_nearest_are_those_of_a_direct_sum(monkeypatch, values):
-    monkeypatch.setattr(neighbours, "VALUES", values)  # three references at a time
+    monkeypatch.setattr(metrics, "VALUES", values)  # three references at a time
     images, references = noise(4, 0), noise(20, 1)
     found = nearest_images(images, references, 5)
     differences = images[:, None] / 255 - references[None] / 255
