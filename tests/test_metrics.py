@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from gan.evaluate import metrics
+from gan.evaluate.neighbours import nearest_images
 
 
 def test_frechet_distance_of_gaussians_in_closed_form():
@@ -83,8 +84,8 @@ def test_precision_and_recall_against_a_loop():
 
 def test_nearest_distance_of_a_copy_and_of_an_opposite():
     black, white = np.zeros((1, 4, 4, 1), np.uint8), np.full((1, 4, 4, 1), 255, np.uint8)
-    found = metrics.nearest_distances(np.concatenate([black, white]), black)
-    np.testing.assert_allclose(found, [0, 1], atol=1e-6)
+    found = nearest_images(np.concatenate([black, white]), black, 1).distances
+    np.testing.assert_allclose(found, [[0], [1]], atol=1e-6)
 
 
 def test_copying_is_seen():

@@ -129,22 +129,13 @@ def load_data(name, metadata, recorded=None):
 
 
 def wanted_features(option, metadata, dataset):
-    """Return what to compare images in, and why: arguments of `extractor_for`.
-
-    Args:
-        option: `--features`.
-        metadata: of the export; "features" is what the run compared in.
-        dataset: the data to compare with.
-
-    Raises:
-        UserError: when a classifier is asked for that cannot be trained.
-    """
+    """Return what to compare images in, and why: arguments of `extractor_for`."""
     if option != "auto":
         if kind_of(dataset.sample_shape) is Points:
             raise UserError(f"--features needs a generator of images, got {option} for one of "
                             "points")
         if option == "classifier" and dataset.labels is None:
-            raise UserError("--features classifier needs labelled data, got data without labels; "
+            raise UserError("--features classifier needs labeled data, got data without labels; "
                             "expected --features learned")
         return option, "as asked for"
     used = metadata.get("features")
@@ -157,14 +148,8 @@ def wanted_features(option, metadata, dataset):
 def write_neighbours(path, dataset, samples, mirror=False):
     """Draw generated images beside their nearest training images, and print how near they come.
 
-    Args:
-        path: of the PNG file.
-        dataset: `Dataset`.
-        samples: uint8 [N, H, W, C], generated.
-        mirror: whether the generator learned the mirror image of every training image too.
-
-    Returns:
-        dict for JSON: "nearest", with the median distance and its multiples.
+    With `mirror`, mirror images of the training images count as training images.
+    Returns dict for JSON.
     """
     from gan.drawing.images import neighbor_grid, write_png
     from gan.evaluate.neighbours import find_neighbours, in_words

@@ -16,6 +16,7 @@ from gan.data.fingerprint import digest_images
 from gan.evaluate import metrics
 from gan.evaluate.features import extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of
+from gan.evaluate.neighbours import nearest_images
 from gan.evaluate.networks import INCEPTION_IMAGES
 from gan.evaluate.registry import METRICS
 
@@ -31,9 +32,8 @@ class Drawn:
     def __init__(self, draw, count, first_seed=0, shape=()):
         """
         Args:
-            draw: function of int64 seeds [n] → array [n, ...].
-            count: how many; their seeds count on from `first_seed`.
-            shape: of one sample.
+            draw: function of int64 seeds [n], counted from `first_seed`, → array [n, *shape].
+            count: how many.
         """
         self._draw, self._first, self.shape = draw, first_seed, (count, *shape)
 
@@ -47,33 +47,32 @@ class Drawn:
 
 
 class RealImages:
-    """The real images that others are compared with; nothing is computed before it is needed."""
+    """The real images that others are compared with; nothing is computed before it is needed.
 
-    def __init__(self, images, extractor, frequencies=None, statistics=None):
-        """
-        Args:
-            images: uint8 [N, H, W, C], a sequence, see `parts_of`.
-            extractor: see `extractor_for`, or a `NotMeasurableError`.
-            frequencies: [K], of the classes in the data, if there are any.
-            statistics: of the images' features, where they are known already.
-        """
-        self.images, self.extractor = images, extractor
-        self.frequencies, self._statistics = frequencies, statistics
+    Attributes:
+        images: uint8 [N, H, W, C], a sequence, see `parts_of`.
+        extractor: see `extractor_for`, or a `NotMeasurableError`.
+        frequencies: [K], of the classes in the data, or None without labels.
+    """
+
+    def __init__(self, images, extractor, frequencies, statistics=None):
+        self.images, self.extractor, self.frequencies = images, extractor, frequencies
+        self._order = np.random.default_rng(0).permutation(len(images))
+        self._statistics = statistics  # of the images' features, where they are known already
 
     @functools.cached_property
     def statistics(self):
-        return self._statistics or metrics.statistics(self._features(self.images))
+        return self._statistics or metrics.statistics(self.extractor.extract(self.images)[0])
 
     @functools.cached_property
     def near(self):
         """The features of at most 5,000 of the images, in random order."""
-        return self._features(self._random(NEIGHBOR_COUNT))
+        return self.extractor.extract(Subset(self.images, self._order[:NEIGHBOR_COUNT]))[0]
 
     @functools.cached_property
     def swd(self):
         patches = Patches(len(self.images), self.images.shape[1])
-        chosen = np.random.default_rng(0).permutation(len(self.images))[:metrics.PATCHED]
-        for part in parts_of(Subset(self.images, np.sort(chosen))):
+        for part in parts_of(Subset(self.images, np.sort(self._order[: metrics.PATCHED]))):
             patches.add(part)
         return SlicedWasserstein(patches)
 
@@ -81,22 +80,14 @@ class RealImages:
     def background(self):
         return background_of(self.images)
 
-    def _random(self, count):
-        chosen = np.random.default_rng(0).permutation(len(self.images))[:count]
-        return Subset(self.images, chosen)
-
-    def _features(self, images):
-        return np.concatenate([self.extractor.extract(part)[0] for part in parts_of(images)])
-
 
 class Comparison:
     """Images beside the real ones, read once in parts: what metrics are computed from.
 
     Attributes:
-        count: images.
         real: `RealImages`.
         per_image: dict of metric → its mean.
-        patches: `Patches`.
+        coverage: see `class_metrics`; empty without a classifier.
     """
 
     def __init__(self, images, real, most, unseen=None):
@@ -108,38 +99,35 @@ class Comparison:
             most: images that precision and recall are of, at most.
             unseen: uint8 [M, H, W, C], real images that were not trained on, or None.
         """
-        self.count, self.real = len(images), real
-        self._images, self._unseen = images, unseen
-        self.patches = Patches(len(images), images.shape[1])
-        self._most, self._features, self._probabilities = most, [], []
-        sums = {}
+        self.real, self._images, self._unseen, self._most = real, images, unseen, most
+        self._patches = Patches(len(images), images.shape[1])
+        features, probabilities, self.per_image = [], [], {}
         for part in parts_of(images):
             if not isinstance(real.extractor, NotMeasurableError):
-                features, probabilities = real.extractor.extract(part)
-                self._features.append(features)
-                self._probabilities += [] if probabilities is None else [probabilities]
-            self.patches.add(part)
+                found, classes = real.extractor.extract(part)
+                features.append(found)
+                probabilities += [] if classes is None else [classes]
+            self._patches.add(part)
             for name, metric in METRICS.items():
                 values = metric.per_image and metric.per_image(part, real.background)
                 if values is not None:
-                    sums[name] = sums.get(name, 0.0) + float(np.sum(values))
-        self.per_image = {name: total / self.count for name, total in sums.items()}
+                    total = self.per_image.get(name, 0.0)
+                    self.per_image[name] = total + float(np.sum(values)) / len(images)
+        self._features = np.concatenate(features) if features else None
+        self.coverage = metrics.class_metrics(np.concatenate(probabilities), real.frequencies) if (
+            probabilities) else {}
 
-    @functools.cached_property
+    @property
     def features(self):
-        if isinstance(self.real.extractor, NotMeasurableError):
+        """Features float32 [N, D] of the images."""
+        if self._features is None:
             raise self.real.extractor
-        return np.concatenate(self._features)
+        return self._features
 
     def frechet(self, count=None):
         """Return the Fréchet distance of the first images, or of all."""
-        count = count and min(count, self.count)
         return metrics.frechet_distance(metrics.statistics(self.features[:count]),
                                         self.real.statistics)
-
-    @functools.cached_property
-    def precision_recall(self):
-        return metrics.precision_recall(*self.pairs(self._most))
 
     def pairs(self, most=NEIGHBOR_COUNT):
         """Return features of equal numbers of real images and of these, at most so many."""
@@ -148,36 +136,29 @@ class Comparison:
         return self.real.near[:count], features[:count]
 
     @functools.cached_property
+    def precision_recall(self):
+        return metrics.precision_recall(*self.pairs(self._most))
+
+    @functools.cached_property
     def swd(self):
-        """(finest, mean of the others or None)."""
-        finest, *coarse = self.real.swd.distances(self.patches)
+        """(finest, mean of the coarser scales or None)."""
+        finest, *coarse = self.real.swd.distances(self._patches)
         return finest, float(np.mean(coarse)) if coarse else None
 
     @functools.cached_property
     def nearest(self):
         """Distances to the nearest training image, of these images and of unseen ones, or None."""
         return None if self._unseen is None else [
-            metrics.nearest_distances(images[:COPY_COUNT], self.real.images)
+            nearest_images(images[:COPY_COUNT], self.real.images, 1).distances[:, 0]
             for images in (self._images, self._unseen)]
-
-    @functools.cached_property
-    def coverage(self):
-        if not self._probabilities:
-            return {}
-        return metrics.class_metrics(np.concatenate(self._probabilities), self.real.frequencies)
 
 
 class PointComparison:
-    """Points beside the known modes of a simulated distribution."""
+    """Points, float [N, 2], beside the known modes of a `PointDataset`."""
 
     per_image = {}
 
     def __init__(self, points, dataset):
-        """
-        Args:
-            points: float [N, 2].
-            dataset: the `PointDataset`.
-        """
         self.coverage = metrics.mode_metrics(points, dataset.skeleton, dataset.mode_of,
                                              dataset.deviation)
 
@@ -194,8 +175,8 @@ class Evaluator:
     def __init__(self, dataset, wanted="auto", why="as asked for", count=COUNT):
         """
         Args:
-            dataset: what samples are compared with: a `Dataset` (of images in shards
-                a sample of fixed size) or a `PointDataset`.
+            dataset: a `Dataset` (of images in shards a sample is compared with) or a
+                `PointDataset`.
             wanted, why: what images are compared in, see `extractor_for`.
             count: see the attribute.
         """

@@ -97,10 +97,8 @@ def _classifier(dataset, wanted):
 
 
 def weakness(accuracy, labels):
-    """Return why a classifier's features should not be used, or None.
-
-    Guessing is to name always the most frequent of the training images' `labels`.
-    """
+    """Return why a classifier's features should not be used, or None."""
+    # Guessing is to name always the most frequent class.
     guessing = np.bincount(labels).max() / len(labels)
     least = guessing + LEAST_AGREEMENT * (1 - guessing)
     if accuracy >= least:
@@ -137,15 +135,9 @@ class PixelFeatures:
     kind, accuracy = "pixels", None
 
     def __init__(self, images, why):
-        """
-        Args:
-            images: uint8 [N, H, W, C], the training images.
-            why: no network's features are used, in words.
-        """
         self.description = f"principal components of the pixels ({why})"
         need_variety(images)
-        sample = np.concatenate([shrink(part) for part in
-                                 parts_of(random_subset(images, MOST_DESCRIBED))])
+        sample = _shrunk(random_subset(images, MOST_DESCRIBED))
         self._components = PrincipalComponents(sample, COMPONENTS)
         features = self._components.project(sample)
         self._scale = 1 / np.sqrt(features.var(axis=0).sum())
@@ -153,4 +145,8 @@ class PixelFeatures:
 
     def extract(self, images):
         """Return features float32 [N, D] and None, as `FeatureNetwork.extract` does."""
-        return self._components.project(shrink(images)) * self._scale, None
+        return self._components.project(_shrunk(images)) * self._scale, None
+
+
+def _shrunk(images):
+    return np.concatenate([shrink(part) for part in parts_of(images)])

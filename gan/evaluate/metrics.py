@@ -33,11 +33,9 @@ def need(count, *arrays):
 
 
 def parts_of(images, most=1000):
-    """Yield a sequence of images a slice at a time, so that few are in memory at once.
+    """Yield slices of at most so many images, fewer if they are large.
 
-    Args:
-        images: [N, ...], anything with a length and a shape that is read by slices.
-        most: images of a slice; large ones are fewer.
+    `images` [N, ...] is anything with a length and a shape that is read by slices.
     """
     count = max(1, min(most, VALUES // math.prod(images.shape[1:])))
     for start in range(0, len(images), count):
@@ -45,14 +43,9 @@ def parts_of(images, most=1000):
 
 
 class Subset:
-    """Some images of a sequence, read only when they are sliced."""
+    """The images of a sequence at some places, int [n]; read only when they are sliced."""
 
     def __init__(self, images, places):
-        """
-        Args:
-            images: [N, ...], see `parts_of`.
-            places: int [n], in the order wanted.
-        """
         self._images, self._places = images, places
         self.shape = (len(places), *images.shape[1:])
 
@@ -64,7 +57,7 @@ class Subset:
 
 
 def random_subset(images, most):
-    """Return at most so many of a sequence of images, in their order, each time the same ones."""
+    """Return at most so many of the images, in their order, each time the same ones."""
     if len(images) <= most:
         return images
     return Subset(images, np.sort(np.random.default_rng(0).permutation(len(images))[:most]))
@@ -81,16 +74,10 @@ def statistics(features):
 
 
 def frechet_distance(first, second):
-    """Return the Fréchet distance of two Gaussians (Dowson & Landau 1982).
+    """Return the Fréchet distance of two Gaussians, given their `statistics`.
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)): the FID of Heusel et al. 2017
-    when the features are Inception's.
-
-    Args:
-        first, second: `(mean [D], covariance [D, D])`, see `statistics`.
-
-    Raises:
-        NotMeasurableError: where a covariance has no eigenvalues, as with NaN in it.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Dowson & Landau 1982): FID (Heusel
+    et al. 2017) when the features are Inception's.
     """
     (mean1, covariance1), (mean2, covariance2) = first, second
     try:
@@ -131,11 +118,10 @@ def _kernel_mean(first, second, without_diagonal):
 
 
 def precision_recall(real, fake, neighbours=NEIGHBOURS):
-    """Return improved precision and recall, each in [0, 1] (Kynkäänniemi et al. 2019).
+    """Return improved precision and recall (Kynkäänniemi et al. 2019).
 
-    Precision is the fraction of generated samples inside the manifold of the real
-    ones, the union of balls around each that reach to its k-th neighbor;
-    recall is the same with the two exchanged.
+    Precision is the fraction of generated samples within a ball around some real
+    one that reaches to its k-th neighbor; recall is the same, exchanged.
     """
     need(neighbours + 1, real, fake)
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
@@ -170,12 +156,11 @@ def squared_distances(first, second):
 
 
 def class_metrics(probabilities, expected):
-    """Return how generated images spread over the classes, dict of metric → number.
+    """Return how images spread over the classes, dict of metric → number.
 
     Args:
         probabilities: [N, K], a classifier's.
-        expected: [K], the classes' frequencies in the data; the sum is 1. A class
-            that does not occur in the data is no class.
+        expected: [K], the classes' frequencies in the data; 0 is no class.
     """
     need(1, probabilities)
     expected = np.asarray(expected)
@@ -199,14 +184,7 @@ def mode_metrics(points, skeleton, mode_of, deviation):
         points: float [N, 2].
         skeleton: [S, 2], where points lie without noise.
         mode_of: [S] in [0, K), the mode of each; in the data all are as frequent.
-        deviation: of the noise, along each axis.
-
-    Returns:
-        "modes" that have at least a tenth of their expected frequency in good
-        points; "good", the fraction of points within 3 deviations of the skeleton
-        (of Gaussian modes' own points 0.989 are); "imbalance", the total variation
-        distance of the good points' frequencies from equal ones; "spread", the
-        root mean square distance of good points from the skeleton, in deviations.
+        deviation: of the noise along each axis; good points lie within 3 of them.
     """
     need(1, points)
     points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
@@ -231,14 +209,7 @@ def mode_metrics(points, skeleton, mode_of, deviation):
 
 
 def shrink(images):
-    """Average squares of pixels, so that an image has at most 1,200 values.
-
-    Args:
-        images: uint8 [N, H, W, C], H = W.
-
-    Returns:
-        uint8 or float32 [N, h, w, C].
-    """
+    """Average squares of pixels, uint8 [N, H, H, C], so that an image has at most 1,200 values."""
     count, size, _, channels = images.shape
     factor = 1
     while (size // factor) ** 2 * channels > MOST_VALUES:
@@ -258,25 +229,10 @@ def flat_values(images):
         for part in parts_of(images)])
 
 
-def nearest_distances(images, references):
-    """Return each image's distance to the nearest reference, root mean square, float32 [N].
-
-    Args:
-        images, references: uint8 [N, H, W, C] and [M, H, W, C], see `shrink`.
-    """
-    rows = flat_values(images)
-    nearest = np.full(len(rows), np.inf, np.float32)
-    for part in parts_of(references, BLOCK):
-        nearest = np.minimum(nearest, squared_distances(rows, flat_values(part)).min(axis=1))
-    return np.sqrt(nearest / rows.shape[1])
-
-
 def nearest_ratio(generated, unseen):
-    """Return the median distance of generated images to training images, relative to unseen ones.
+    """Return how far generated images are from training images, relative to unseen real ones.
 
-    Args:
-        generated, unseen: [N] and [M], distances to the nearest training image of
-            generated images and of real ones that were not trained on.
+    The arguments are distances to the nearest training image, [N] and [M].
     """
     need(1, generated, unseen)
     if np.median(unseen) == 0:
@@ -285,10 +241,7 @@ def nearest_ratio(generated, unseen):
 
 
 def copied_share(generated, unseen):
-    """Return the fraction of generated images nearer to a training image than 99% of unseen ones.
-
-    Without copying 0.01 is expected. The arguments are those of `nearest_ratio`.
-    """
+    """Return the fraction of images nearer to a training image than 99% of unseen ones are."""
     need(1, generated, unseen)
     nearest = np.quantile(unseen, COPY_QUANTILE)
     if nearest == 0:
@@ -306,12 +259,7 @@ def background_share(images, background):
 
 
 def has_stray_pixels(images, background):
-    """Return bool [N]: whether an image has a separate blob of at most 6 visible pixels.
-
-    Args:
-        images: uint8 [N, H, W, C].
-        background: uint8 [C].
-    """
+    """Return bool [N]: which images have a separate blob of at most 6 visible pixels."""
     return has_small_blob(difference_from(images, background) > VISIBLE)
 
 
@@ -343,20 +291,13 @@ def has_small_blob(masks, largest=LARGEST):
 
 
 class SlicedWasserstein:
-    """The sliced Wasserstein distance of patches on a Laplacian pyramid (Karras et al. 2018).
+    """The sliced Wasserstein distance to the `Patches` of real images (Karras et al. 2018).
 
-    Patches of both sets are divided by the standard deviation of the real ones
-    and projected to random directions; in each the distance is the mean
-    difference of the sorted values. Unlike the paper's, generated patches are not
-    brought to the same mean and deviation first, so that wrong contrast counts.
+    Unlike the paper's, generated patches are not brought to a mean and deviation
+    of their own first, so that wrong contrast counts.
     """
 
     def __init__(self, patches, seed=0):
-        """
-        Args:
-            patches: `Patches` of the real images.
-            seed: of the directions.
-        """
         real = patches.scales()
         self._units = [(part.mean(), part.std() or 1.0) for part in real]
         directions = np.random.default_rng(seed).normal(size=(real[0].shape[1], DIRECTIONS))
@@ -376,15 +317,9 @@ class SlicedWasserstein:
 
 
 class Patches:
-    """Patches at random places of the first 1,024 images of a set, gathered part by part."""
+    """Patches at random places of the first 1,024 of `count` images, gathered part by part."""
 
     def __init__(self, count, side, seed=0):
-        """
-        Args:
-            count: images of the set.
-            side: pixels of an image, at least 7.
-            seed: of the places.
-        """
         random = np.random.default_rng(seed + 1)
         self._left, self._places, self._parts = min(count, PATCHED), [], []
         while True:
@@ -418,14 +353,9 @@ class Patches:
 
 
 def laplacian_pyramid(images):
-    """Split images into scales that add up to them (Burt & Adelson 1983).
+    """Split images, float32 [N, H, W, C], into scales that add up to them (Burt & Adelson 1983).
 
-    Args:
-        images: float32 [N, H, W, C].
-
-    Returns:
-        list of float32 [N, h, w, C], the finest detail first, then half the
-        size each while that is at least 14 pixels; the last is the rest.
+    The finest comes first, then half the size each while that is at least 14 pixels.
     """
     scales = []
     while -(-images.shape[1] // 2) >= SMALLEST:

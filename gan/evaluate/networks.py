@@ -1,8 +1,7 @@
-"""Networks whose features images are compared in: a classifier, or one trained without labels.
+"""Feature networks: a classifier, an encoder trained without labels, Inception.
 
 Inception, the network behind the usual FID, was trained on photographs of 299
-pixels; at 28 gray pixels its features say little. A network of the data itself
-knows what matters in them. A classifier of MNIST comes with the package.
+pixels; at 28 gray pixels its features say little.
 """
 
 import hashlib
@@ -22,15 +21,15 @@ from gan.evaluate.metrics import parts_of, random_subset, squared_distances, sta
 
 FEATURES = 128
 RECIPES = {"classifier": 2, "learned": 1}  # how cached networks were trained; others are made anew
-BATCH = 1000  # images described at a time, of at most PIXELS together
-PIXELS = 2**20
+# Images described at a time, of at most so many pixels together.
+BATCH, PIXELS = {"classifier": 1000, "learned": 1000, "inception": 32}, 2**20
 MOST_DESCRIBED = 65_536  # images whose statistics stand for all
 STATISTICS = ("statistics/mean", "statistics/covariance")
 HELD_OUT = 10  # one image in so many measures the accuracy, unless labeled test images do
 LEAST_HELD_OUT, MOST_HELD_OUT = 50, 500
 
 SIDE = 299  # pixels, for which Inception was made
-INCEPTION_IMAGES, INCEPTION_BATCH = 20_000, 32
+INCEPTION_IMAGES = 20_000  # training images whose statistics stand for all
 DESCRIPTIONS = {
     "classifier": "classifier features (accuracy {:.1%} on held-out images)",
     "learned": "features learned without labels ({:.1%} of held-out images found again in another "
@@ -71,44 +70,32 @@ class FeatureNetwork:
     """
 
     def __init__(self, kind, network, accuracy=None, statistics=None):
-        """
-        Args:
-            kind, network, accuracy, statistics: the attributes.
-        """
         self.kind, self.network = kind, network
         self.accuracy, self.statistics = accuracy, statistics
         self.description = DESCRIPTIONS[kind].format(accuracy or 0)
-        # Inception takes so long that it describes an image once, however often it is asked.
-        self._known = {} if kind == "inception" else None  # digest of an image → its features
         self._compute = None
+        self._known = {}  # digest of an image → its features in Inception, which takes long
 
     def extract(self, images):
         """Return features float32 [N, D] and class probabilities float32 [N, K] or None.
 
         Args:
-            images: uint8 [N, H, W, C].
+            images: uint8 [N, H, W, C], a sequence, see `parts_of`.
         """
-        if self._known is None:
-            return self._describe(images)
+        self._compute = self._compute or self._compile(images.shape[1:])
+        most = min(BATCH[self.kind], PIXELS // math.prod(images.shape[1:3]))
+        describe = self._describe_once if self.kind == "inception" else self._compute
+        parts = [describe(part) for part in parts_of(images, most)]
+        return tuple(np.concatenate([np.asarray(part[index]) for part in parts])
+                     if index < len(parts[0]) else None for index in (0, 1))
+
+    def _describe_once(self, images):
         keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
         new = {key: place for place, key in enumerate(keys) if key not in self._known}
         if new:
-            rows, _ = self._describe(images[list(new.values())])
+            rows = self._compute(images[list(new.values())])[0].numpy()
             self._known |= dict(zip(new, rows, strict=True))
-        return np.stack([self._known[key] for key in keys]), None
-
-    def _describe(self, images):
-        from tqdm import tqdm
-
-        self._compute = self._compute or self._compile(images.shape[1:])
-        slow = self.kind == "inception"
-        most = INCEPTION_BATCH if slow else BATCH
-        count = max(1, min(most, PIXELS // math.prod(images.shape[1:3])))
-        parts = [self._compute(images[start : start + count]) for start in tqdm(
-            range(0, len(images), count), desc="Inception", unit="batch", leave=False,
-            disable=not slow or not sys.stderr.isatty())]
-        return tuple(np.concatenate([part[index].numpy() for part in parts])
-                     if index < len(parts[0]) else None for index in (0, 1))
+        return (np.stack([self._known[key] for key in keys]),)
 
     def _compile(self, shape):
         import tensorflow as tf
@@ -189,18 +176,13 @@ def enlarged(images):
 
 
 def inception_network(images, network=None):
-    """Return Keras' Inception-v3 (Szegedy et al. 2016), downloaded if it is not there.
+    """Return Keras' Inception-v3 (Szegedy et al. 2016) with the training images' statistics.
 
     Published FIDs use the weights that TensorFlow released in 2015, and Keras has
     others: the numbers come out near each other but not the same.
-
-    Args:
-        images: uint8 [N, H, W, C], the training images; 20,000 stand for more.
-        network: to use instead, float32 [N, 299, 299, 3] in [-1, 1] → [N, D].
     """
     found = FeatureNetwork("inception", network or _load_inception())
-    found.statistics = statistics(np.concatenate([
-        found.extract(part)[0] for part in parts_of(random_subset(images, INCEPTION_IMAGES))]))
+    found.statistics = statistics(found.extract(random_subset(images, INCEPTION_IMAGES))[0])
     return found
 
 
@@ -301,11 +283,10 @@ def train_classifier(dataset, epochs=EPOCHS, seed=0):
     network = build_classifier(dataset.sample_shape, len(dataset.class_names))
     _fit_classifier(network, images, labels, batch, epochs, seed)
     classifier = FeatureNetwork("classifier", network)
-    right = np.concatenate([classifier.extract(part)[1].argmax(axis=1)
-                            for part in parts_of(held_out[0])]) == held_out[1]
-    print(f"accuracy on {len(right):,} held-out images: {right.mean():.2%}", flush=True)
-    features = np.concatenate([classifier.extract(part)[0] for part in parts_of(dataset.images)])
-    return FeatureNetwork("classifier", network, float(right.mean()), statistics(features))
+    accuracy = float((classifier.extract(held_out[0])[1].argmax(axis=1) == held_out[1]).mean())
+    print(f"accuracy on {len(held_out[0]):,} held-out images: {accuracy:.2%}", flush=True)
+    return FeatureNetwork("classifier", network, accuracy,
+                          statistics(classifier.extract(dataset.images)[0]))
 
 
 def _fit_classifier(network, images, labels, batch, epochs, seed):
@@ -345,12 +326,10 @@ def held_out_for(count):
 def train_encoder(dataset, seed=0):
     """Train an encoder on a data set's training images by SimCLR (Chen et al. 2020).
 
-    Each image of a batch is shown in two random views, and the network learns to
-    tell which two belong together. The views change place, size, light and what
-    is covered, but neither hue nor saturation: wrong colors are a defect of
-    generated images. The accuracy is the fraction of held-out images of which
-    the second view is nearer to the first than that of any other. The features
-    have mean 0 and a total variance of 1 over the training images.
+    The two views of an image change neither hue nor saturation: wrong colors are a
+    defect of generated images. The accuracy is the fraction of held-out images of
+    which one view is nearest to the other. The features of the training images
+    have mean 0 and a total variance of 1.
     """
     import keras
 
@@ -364,9 +343,7 @@ def train_encoder(dataset, seed=0):
     _fit_encoder(encoder, images, order[count:], seed)
     accuracy = found_again(encoder, images[np.sort(order[:count])], seed)
     print(f"finds {accuracy:.1%} of {count} held-out images again in another view", flush=True)
-    network = FeatureNetwork("learned", encoder)
-    features = np.concatenate([network.extract(part)[0] for part in
-                               parts_of(random_subset(images, MOST_DESCRIBED))])
+    features, _ = FeatureNetwork("learned", encoder).extract(random_subset(images, MOST_DESCRIBED))
     mean, spread = features.mean(axis=0), np.sqrt(features.var(axis=0).sum())
     *weights, kernel, bias = encoder.get_weights()
     encoder.set_weights([*weights, kernel / spread, (bias - mean) / spread])
@@ -385,11 +362,9 @@ def found_again(encoder, images, seed):
 
 
 def views(images, draws):
-    """Show images moved, mirrored, in another light and partly covered.
+    """Show images, float32 [N, H, W, C], moved, mirrored, in another light and partly covered.
 
-    Args:
-        images: float32 [N, H, W, C] in [-1, 1], H = W.
-        draws: float32 [N, VIEW_DRAWS] in [0, 1), which decide all.
+    Everything is decided by `draws`, float32 [N, VIEW_DRAWS] in [0, 1).
     """
     import tensorflow as tf
 
@@ -404,12 +379,7 @@ def views(images, draws):
 
 
 def nt_xent(first, second, temperature):
-    """Return the normalized temperature-scaled cross entropy (Chen et al. 2020, equation 1).
-
-    Args:
-        first, second: float32 [N, D], the projections of two views of each image.
-        temperature: by which the cosines are divided.
-    """
+    """Return the NT-Xent loss of two views' projections, [N, D] (Chen et al. 2020, equation 1)."""
     import tensorflow as tf
 
     count = tf.shape(first)[0]

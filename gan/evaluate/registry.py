@@ -117,11 +117,7 @@ def epoch_text(row):
 
 
 def distance_metric(rows):
-    """Return the `Metric` that says how far samples were from the data, or None.
-
-    Args:
-        rows: list of dict, the history.
-    """
+    """Return the `Metric` of the history that says how far samples were from the data, or None."""
     for name, metric in METRICS.items():
         if metric.distance and any(name in row for row in rows):
             return metric
@@ -140,11 +136,7 @@ def distance_of(row):
 
 
 def left_out_texts(left_out):
-    """Return a sentence for each reason why metrics have no value.
-
-    Args:
-        left_out: `Evaluator.left_out`.
-    """
+    """Return a sentence for each reason in `Evaluator.left_out`."""
     whose = {"generated": "", "reference": " of real test samples", "split": " of training samples"}
     names = {}
     for key, reasons in left_out.items():
@@ -155,12 +147,7 @@ def left_out_texts(left_out):
 
 
 def summary_lines(found, evaluator):
-    """Return the lines about quality in the summary of a run: list of (heading, text).
-
-    Args:
-        found: dict of metric → number, of generated samples.
-        evaluator: what measured them.
-    """
+    """Return the metrics that an `Evaluator` found, as list of (heading, text) for a summary."""
     real, source = evaluator.real(), evaluator.real_source()
     quality = []
     for name, metric in METRICS.items():
@@ -174,12 +161,7 @@ def summary_lines(found, evaluator):
 
 
 def metrics_table(found, columns):
-    """Yield generated and real metrics side by side, a line each.
-
-    Args:
-        found: dict of metric → number, of generated samples.
-        columns: dict of heading → dict of metric → number, of real samples.
-    """
+    """Yield generated metrics, a line each; `columns` are headings → those of real samples."""
     yield f"{'':19}{'generated':>10}" + "".join(f"{heading:>13}" for heading in columns)
     for name, metric in METRICS.items():
         if name in found:
