@@ -85,7 +85,6 @@ class Comparison:
     """Images beside the real ones, read once in parts: what metrics are computed from.
 
     Attributes:
-        real: `RealImages`.
         per_image: dict of metric → its mean.
         coverage: see `class_metrics`; empty without a classifier.
     """
@@ -93,8 +92,7 @@ class Comparison:
     def __init__(self, images, real, most, unseen=None):
         """
         Args:
-            images: uint8 [N, H, W, C], a sequence in random order, as metrics of some of
-                them take the first.
+            images: uint8 [N, H, W, C], a sequence in random order; some metrics take the first.
             real: `RealImages`.
             most: images that precision and recall are of, at most.
             unseen: uint8 [M, H, W, C], real images that were not trained on, or None.
@@ -209,12 +207,10 @@ class Evaluator:
         return dict(self._real["reference"])
 
     def split(self):
-        """Return the metrics of some training images, compared with the others.
+        """Return the metrics of a sixth of the training images, compared with the others.
 
         Test images can be by other writers or of another year, and are then
-        farther from the training images than these from each other. A sixth of
-        them, at most as many as are generated, is compared with at most 50,000
-        others. Empty for points, whose test points are drawn as the training points are.
+        farther from the training images than these from each other. Empty for points.
         """
         if "split" not in self._real:
             self._real["split"] = {} if self._part is None else self._measure_real(

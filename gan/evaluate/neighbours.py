@@ -35,17 +35,13 @@ class Neighbours(NamedTuple):
 
 
 def nearest_images(images, references, count=NEIGHBOURS, own=None):
-    """Find the references that images come nearest to.
+    """Find the `count` references that images come nearest to: a `Nearest`.
 
     Args:
-        images: uint8 [N, H, W, C].
-        references: uint8 [M, H, W, C], read some at a time.
+        images, references: uint8 [N, H, W, C] and [M, H, W, C], read in parts.
         count: K, at most M (M - 1 with `own`).
         own: int [N], the place of each image itself among the references, which
-            does not count, -1 for none; None: none of them is there.
-
-    Returns:
-        `Nearest`.
+            does not count; None: none of them is there.
     """
     rows, first = flat_values(images), 0
     places = np.zeros((len(rows), 0), np.int64)
@@ -71,21 +67,11 @@ def nearest_images(images, references, count=NEIGHBOURS, own=None):
 
 
 def find_neighbours(samples, training, test=None, seed=0):
-    """Find the training images next to generated ones.
+    """Find the training images next to the first 2,000 generated ones: `Neighbours`.
 
-    Args:
-        samples: uint8 [N, H, W, C], generated; the first 2,000 are looked at.
-        training: uint8 [M, H, W, C], M at least 2.
-        test: uint8 [T, H, W, C] of images that were not trained on, or None.
-        seed: of the choice of real images whose distances are compared.
-
-    Returns:
-        `Neighbours`. Which images come nearest is judged by how near other
-        training images are to that training image (as in Alaa et al. 2022):
-        simple images are near to many, which is no copying.
-
-    Raises:
-        NotMeasurableError: for fewer than 2 training images.
+    Which images come nearest is judged by how near other training images are to
+    that training image (as in Alaa et al. 2022): simple images are near to many,
+    which is no copying. `test` are images that were not trained on, or None.
     """
     need(2, training)
     samples = samples[:COUNT]
@@ -110,11 +96,7 @@ def find_neighbours(samples, training, test=None, seed=0):
 
 
 def in_words(found):
-    """Return how near generated images come to training images, in a line.
-
-    Args:
-        found: `Neighbours`.
-    """
+    """Return in a line how near generated images come to training images."""
     parts = [f"{ratio:.2f} times that {of}" for ratio, of in (
         (found.training_ratio, "of training images to each other"),
         (found.test_ratio, "of test images")) if ratio is not None]
