@@ -57,7 +57,7 @@ def build(dataset, arguments, policy=None):
     """
     from gan.common.device import find_device
     from gan.config import TrainConfig
-    from gan.data.conditioning import condition_dataset
+    from gan.data.conditions import condition_dataset
     from gan.training import build_trainer
 
     config, _ = TrainConfig.from_args(arguments)

@@ -36,7 +36,7 @@ def made_images(count, size, seed=0):
 
 def build_network(arch, size, policy, batch_size):
     """Return the `Trainer` of a network on made images."""
-    from gan.data.dataset import Dataset
+    from gan.data.datasets import Dataset
 
     return build(Dataset("discs", made_images(COUNT, size)), [
         "--arch", arch, "--batch-size", str(batch_size), "--condition", "none",

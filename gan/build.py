@@ -83,8 +83,7 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     Returns:
         `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
     """
-    from gan.data.conditions import Conditioning
-    from gan.data.sharded_conditions import conditions_of
+    from gan.data.conditions import Conditioning, condition_dataset
     from gan.distributed.cluster import Leader
     from gan.distributed.replica import replicas_on
     from gan.run.checkpoint import assign_variables, differences
@@ -94,8 +93,8 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     if checkpoint:
         conditioning = Conditioning.from_arrays(checkpoint.conditions, len(dataset.samples))
     else:
-        conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
-                                     config.components)
+        conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                         config.components)
     say("condition", conditioning.describe())
 
     # One trainer for each device of this process.

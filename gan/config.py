@@ -32,8 +32,10 @@ from gan.common.command_line import (
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError
 from gan.data.background import Background
-from gan.data.names import NAMES, SIMULATED
-from gan.data.sizes import IMAGES_PER_CLUSTER, IMAGES_PER_COMPONENT, are_pictures
+from gan.data.clustering import IMAGES_PER_CLUSTER
+from gan.data.coordinates import IMAGES_PER_COORDINATE
+from gan.data.datasets import DATASETS, are_pictures
+from gan.data.points import DISTRIBUTIONS
 
 GROUPS = {
     "data": "what is learned",
@@ -57,7 +59,8 @@ class TrainConfig:
     these fields, see `option`. A default of None or "auto" is decided by `RULES`.
     """
 
-    dataset: str = option("mnist", "data", f"{', '.join(NAMES)}, or a path", metavar="NAME|PATH")
+    dataset: str = option(
+        "mnist", "data", f"{', '.join(DATASETS)}, or a path", metavar="NAME|PATH")
     image_size: int = option(
         None, "data", "side in pixels that pictures of a folder are resized to",
         whole_number(SIDES[0], SIDES[-1]), fixed=True)
@@ -191,7 +194,7 @@ class TrainConfig:
         Raises:
             UserError: for options that exclude each other.
         """
-        points = POINTS if given.get("dataset") in SIMULATED else {}
+        points = POINTS if given.get("dataset") in DISTRIBUTIONS else {}
         config = cls(**{**points, **given})
         config.check(given)
         # The run may be resumed from another folder.
@@ -240,12 +243,12 @@ class TrainConfig:
     @property
     def simulated(self):
         """Whether the data are simulated points."""
-        return self.dataset in SIMULATED
+        return self.dataset in DISTRIBUTIONS
 
     @property
     def named(self):
         """Whether the data set is known by its name, so that `dataset` is no path."""
-        return self.dataset in NAMES
+        return self.dataset in DATASETS
 
     @property
     def policy(self):
@@ -327,7 +330,7 @@ class TrainConfig:
             f"--batch-size: expected at most {count}, the number of training samples, "
             f"got: {self.batch_size}")
         for name, most, each in (("clusters", facts.most_clusters(self), IMAGES_PER_CLUSTER),
-                                 ("components", facts.most_components, IMAGES_PER_COMPONENT)):
+                                 ("components", facts.most_components, IMAGES_PER_COORDINATE)):
             yield self.condition != "none" and getattr(self, name) > most, (
                 f"{flag(name)}: expected at most {most}, one for each {each} images, "
                 f"got: {getattr(self, name)}")
@@ -467,7 +470,7 @@ class Facts(NamedTuple):
     @property
     def most_components(self):
         """The largest number of PCA coordinates that there are images for."""
-        return self.shape[0] // IMAGES_PER_COMPONENT
+        return self.shape[0] // IMAGES_PER_COORDINATE
 
 
 class Size(NamedTuple):

@@ -4,10 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from gan.common.errors import UserError
-from gan.data.components import normal_levels
-from gan.data.order import RandomOrder, StreamedOrder
+from gan.data.coordinates import normal_quantiles
+from gan.data.order import BlockReader, order_of
 from gan.data.shards import ShardedImages
-from gan.data.window import Window
 from gan.distributed.replica import SINGLE
 from gan.kinds import kind_of
 
@@ -42,11 +41,9 @@ class Feed:
         """
         self._stored, self._epoch, self.failure = samples, 1, None
         self._replica, self._share = replica, batch_size // replica.world_size
+        self._order, self._reader = order_of(samples, batch_size, seed), None
         if isinstance(samples, ShardedImages):
-            self._order = StreamedOrder(len(samples), batch_size, seed, samples.block)
-            self._window = Window(samples, self._order, replica.rank, replica.world_size)
-        else:
-            self._order, self._window = RandomOrder(len(samples), batch_size, seed), None
+            self._reader = BlockReader(samples, self._order, replica.rank, replica.world_size)
         self.batch_size, self.steps_per_epoch = batch_size, self._order.steps
         self._kind = kind_of(samples.shape[1:])
         self._held = None if streamed else _hold(samples)
@@ -55,7 +52,7 @@ class Feed:
         components = conditioning.coordinates
         self._components = tf.constant(
             np.zeros((len(samples), 0), np.uint8) if components is None else components)
-        self._levels = tf.constant(normal_levels())
+        self._levels = tf.constant(normal_quantiles())
         self.signature = [tf.TensorSpec([None, self._share], tf.int32)]
         if streamed:
             batch = tf.TensorSpec([self._share, *samples.shape[1:]], samples.dtype)
@@ -99,15 +96,15 @@ class Feed:
         """A `tf.data.Dataset` of the samples of each batch, read ahead of the steps."""
         shape, epoch = [self._share, *self._stored.shape[1:]], self._epoch
 
-        def read_window(batch):
+        def read_blocks(batch):
             try:
-                return self._window.read(batch, epoch)
+                return self._reader.read(batch, epoch)
             except UserError as error:
                 self.failure = error
                 raise
 
-        if self._window:  # it reads ahead in threads of its own, and is asked by one at a time
-            fetch, readers = read_window, 1
+        if self._reader:  # it reads ahead in threads of its own, and is asked by one at a time
+            fetch, readers = read_blocks, 1
         else:
             fetch, readers = self._stored.__getitem__, READERS
 

@@ -7,7 +7,7 @@ the batch. The generator algorithm is named because the default differs between 
 import numpy as np
 import tensorflow as tf
 
-from gan.data.class_rows import class_rows
+from gan.data.datasets import class_rows
 from gan.kinds import kind_of
 from gan.models import generator_inputs
 

@@ -57,21 +57,20 @@ def main():
 
 def write(options):
     """Write `options.source` to `options.target`."""
-    from gan.data.datasets import load_dataset
-    from gan.data.names import NAMES, SIMULATED
-    from gan.data.shard_check import refuse_foreign
-    from gan.data.shard_writer import write_shards
+    from gan.data.datasets import DATASETS, load_dataset
+    from gan.data.points import DISTRIBUTIONS
+    from gan.data.shards import refuse_unmanaged, write_shards
 
     source, target = options.source, Path(options.target)
-    if source in SIMULATED:
+    if source in DISTRIBUTIONS:
         raise UserError(f"expected images, got the simulated points of {source}")
-    if source not in NAMES:
+    if source not in DATASETS:
         source = os.path.expanduser(source)
         inside, real = Path(source).resolve(), target.resolve()
         if inside in (real, *real.parents) and inside.is_dir():
             raise UserError(f"{target}: expected a folder outside of {source}, as it would become "
                             "part of the data")
-    refuse_foreign(target, options.force)
+    refuse_unmanaged(target, options.force)
     given = {field.name: getattr(options, field.name) for field in OPTIONS
              if hasattr(options, field.name)}
     data = TrainConfig.from_options(dataset=source, **given)
@@ -79,15 +78,14 @@ def write(options):
     data = data.for_data(dataset)
     index = write_shards(
         dataset, target, options.shard_size * MEGABYTE, options.seed, data.condition,
-        data.clusters, data.components, admit=lambda: refuse_foreign(target, options.force))
+        data.clusters, data.components, admit=lambda: refuse_unmanaged(target, options.force))
     show(target, index)
     return 0
 
 
 def check(path):
     """Check a folder of shards."""
-    from gan.data.shard_check import check_shards
-    from gan.data.shard_index import is_sharded
+    from gan.data.shards import check_shards, is_sharded
 
     if not is_sharded(path):
         raise UserError(f"--check: expected a folder of shards, got: {path}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from gan.common.device import find_device
 from gan.config import TrainConfig
-from gan.data.conditioning import condition_dataset
+from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.distributed.cluster import joined
 from gan.distributed.replica import SINGLE, replicas_on

@@ -6,7 +6,7 @@ import pytest
 
 from gan.augment import DRAWS, MAX_P, PASSES, TARGET, adapted, augment, mirrored
 from gan.config import TrainConfig
-from gan.data.conditioning import condition_dataset
+from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
 from tests.conftest import TINY, run_script
 

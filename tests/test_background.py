@@ -5,7 +5,7 @@ import pytest
 
 from gan.config import TrainConfig
 from gan.data.background import Background, background_of, find_background
-from gan.data.conditioning import condition_dataset
+from gan.data.conditions import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
 from tests.conftest import TINY, draw_shapes
 

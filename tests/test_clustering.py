@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from gan.data.clustering import PrincipalComponents, cluster_features, k_means, thumbnails
+from gan.data.clustering import (
+    ClusterFeatures,
+    PrincipalComponents,
+    k_means,
+    orientation_histograms,
+    thumbnails,
+)
 from gan.data.datasets import load_dataset
-from gan.data.orientation import orientation_histograms
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ def test_k_means_finds_separate_clouds():
 @pytest.mark.parametrize("count", [2, 3, 40])
 def test_identical_images_have_one_feature_and_one_cluster(count, shade):
     images = np.full((count, 16, 16, 1), shade, np.uint8)
-    features = cluster_features(images)
+    features = ClusterFeatures(images).fitted
     np.testing.assert_array_equal(features, np.zeros((count, 50), np.float32))
     assert len(set(k_means(features, count, np.random.default_rng(0)).tolist())) == 1
 
@@ -99,6 +104,6 @@ def test_images_in_colour_are_told_apart_by_colour_and_by_edges():
     images[~upright, 6:10] = 120
     images[red, ..., 0] += 60
     images[~red, ..., 2] += 60
-    clusters = k_means(cluster_features(images), 4, np.random.default_rng(0))
+    clusters = k_means(ClusterFeatures(images).fitted, 4, np.random.default_rng(0))
     kinds = 2 * red + upright
     assert len({(kind, cluster) for kind, cluster in zip(kinds, clusters, strict=True)}) == 4

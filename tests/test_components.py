@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gan.config import TrainConfig
-from gan.data.components import LEVELS, Components, normal_levels
-from gan.data.conditioning import condition_dataset
+from gan.data.conditions import condition_dataset
+from gan.data.coordinates import LEVELS, Coordinates, normal_quantiles
 from gan.data.datasets import Dataset, load_dataset
 from tests.conftest import TINY
 
@@ -25,7 +25,7 @@ def curved(count, seed=0):
 @pytest.mark.parametrize("group_of", [[0, 1], [0, 0]])
 def test_components_are_independent_and_normal_in_each_cluster(group_of):
     features, clusters = curved(20_000)
-    found = normal_levels()[Components(features, clusters, np.array(group_of), 3).levels]
+    found = normal_quantiles()[Coordinates(features, clusters, np.array(group_of), 3).fitted]
     assert found.shape == (20_000, 3)
     for cluster in (0, 1):
         own = found[clusters == cluster]
@@ -40,10 +40,10 @@ def test_components_are_independent_and_normal_in_each_cluster(group_of):
 
 def test_components_of_rows_are_those_that_they_had_in_the_fit():
     features, clusters = curved(3_000)
-    fitted = Components(features, clusters, np.array([0, 1]), 2)
-    np.testing.assert_array_equal(fitted.of(features[:50], clusters[:50]), fitted.levels[:50])
+    fitted = Coordinates(features, clusters, np.array([0, 1]), 2)
+    np.testing.assert_array_equal(fitted.of(features[:50], clusters[:50]), fitted.fitted[:50])
     others, of_others = curved(3_000, seed=1)
-    values = normal_levels()[fitted.of(others, of_others)]
+    values = normal_quantiles()[fitted.of(others, of_others)]
     np.testing.assert_allclose(np.cov(values.T), np.eye(2), atol=0.1)
 
 
@@ -51,7 +51,7 @@ def test_images_of_small_clusters_are_spread_over_the_normal_distribution_togeth
     random = np.random.default_rng(0)
     features = random.normal(size=(8 * 200, 4)).astype(np.float32)
     clusters, group_of = np.repeat(np.arange(8), 200), np.repeat([0, 1], 4)
-    found = Components(features, clusters, group_of, 4).levels
+    found = Coordinates(features, clusters, group_of, 4).fitted
     for group in (0, 1):
         # 800 images over 256 levels: three or four on each.
         counts = np.bincount(found[group_of[clusters] == group, 0], minlength=LEVELS)
@@ -59,7 +59,7 @@ def test_images_of_small_clusters_are_spread_over_the_normal_distribution_togeth
 
 
 def test_levels_are_quantiles_of_the_normal_distribution():
-    levels = normal_levels()
+    levels = normal_quantiles()
     assert len(levels) == LEVELS and levels.std() == pytest.approx(1, abs=0.01)
     np.testing.assert_allclose(levels, -levels[::-1], atol=1e-6)
     assert levels[128] == pytest.approx(0.0049, abs=1e-4)  # the median is between two
@@ -68,10 +68,10 @@ def test_levels_are_quantiles_of_the_normal_distribution():
 def test_few_or_equal_images_have_fewer_components():
     features, clusters = curved(600)
     groups = np.array([0, 1])
-    assert Components(features, clusters, groups, 8).levels.shape == (600, 2)
-    assert Components(features[:100], clusters[:100], groups, 8).levels.shape == (100, 0)
+    assert Coordinates(features, clusters, groups, 8).fitted.shape == (600, 2)
+    assert Coordinates(features[:100], clusters[:100], groups, 8).fitted.shape == (100, 0)
     same = np.ones((1000, 4), np.float32)
-    assert Components(same, np.zeros(1000, int), np.zeros(1, int), 8).levels.shape == (1000, 0)
+    assert Coordinates(same, np.zeros(1000, int), np.zeros(1, int), 8).fitted.shape == (1000, 0)
 
 
 def test_components_survive_a_checkpoint():
@@ -110,6 +110,6 @@ def test_the_generator_is_given_the_components_and_the_discriminator_told(
     monkeypatch.setattr(training, "generator_inputs", record)
     batch = trainer.feed.batch(tensorflow.range(config.batch_size))
     training.train_step(config, trainer.state, SINGLE, *batch)
-    expected = normal_levels()[conditioning.coordinates[: config.batch_size]]
+    expected = normal_quantiles()[conditioning.coordinates[: config.batch_size]]
     np.testing.assert_array_equal(given[0][:, :1], expected)
     assert np.unique(given[0][:, 1:]).size == given[0][:, 1:].size

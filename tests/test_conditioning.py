@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.data.class_rows import class_rows
-from gan.data.conditioning import condition_dataset
-from gan.data.conditions import Conditioning
-from gan.data.datasets import Dataset, load_dataset
+from gan.data.conditions import Conditioning, condition_dataset
+from gan.data.datasets import Dataset, class_rows, load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +17,7 @@ def mnist():
 
 def test_conditions_by_label_keep_to_their_label(mnist):
     small = Dataset("small", mnist.images[:2000], mnist.labels[:2000], mnist.class_names)
-    found = condition_dataset(small, "auto", 4, seed=0)
+    found = condition_dataset(small, "labels", 4, seed=0)
     assert found.count == 40
     np.testing.assert_array_equal(found.class_of[found.cluster_labels], small.labels)
     np.testing.assert_allclose(
@@ -32,7 +30,7 @@ def test_conditions_by_label_keep_to_their_label(mnist):
 
 def test_conditions_without_labels(mnist):
     bare = Dataset("bare", mnist.images[:1000])
-    found = condition_dataset(bare, "auto", None, seed=0)
+    found = condition_dataset(bare, "clusters", 256, seed=0)
     assert found.class_of is None and found.count <= 100  # ten images a cluster at least
     assert condition_dataset(bare, "none", None, seed=0).count == 1
     with pytest.raises(UserError, match="has no labels, got: labels"):
@@ -49,7 +47,7 @@ def test_code_names_the_condition_its_group_and_all():
 def test_conditions_survive_a_checkpoint(mnist):
     small = Dataset("small", mnist.images[:300], mnist.labels[:300], mnist.class_names)
     for kind in ("labels", "clusters", "none"):
-        before = condition_dataset(small, kind, None, seed=0)
+        before = condition_dataset(small, kind, 12, seed=0)
         after = type(before).from_arrays(before.to_arrays(), 300)
         np.testing.assert_array_equal(before.cluster_labels, after.cluster_labels)
         np.testing.assert_array_equal(before.probabilities, after.probabilities)
@@ -81,22 +79,16 @@ def test_damaged_conditions_are_refused(damage):
         Conditioning.from_arrays(whole.to_arrays() | damage, 4)
 
 
-@pytest.mark.parametrize("kind", ["labels", "clusters", "planes", "none"])
+@pytest.mark.parametrize("kind", ["labels", "clusters", "none"])
 @pytest.mark.parametrize("shade", [0, 200])
 @pytest.mark.parametrize("count", [2, 3, 50])
 def test_identical_images_share_one_condition_a_class(count, shade, kind):
     images = np.full((count, 16, 16, 3), shade, np.uint8)
     labels = (np.arange(count) % 2).astype(np.int32)
-    found = condition_dataset(Dataset("a", images, labels, ("a", "b")), kind, None, seed=0)
+    found = condition_dataset(Dataset("a", images, labels, ("a", "b")), kind, 12, seed=0)
     assert found.count == (2 if kind == "labels" else 1)
     assert len(found.cluster_labels) == count and found.probabilities.sum() == pytest.approx(1)
     assert np.isfinite(found.vectors).all() and len(found.vectors) == found.count
-
-
-def test_more_clusters_than_images_are_refused_in_planes():
-    data = Dataset("a", np.zeros((3, 16, 16, 3), np.uint8))
-    with pytest.raises(UserError, match="--clusters: expected at most 3"):
-        condition_dataset(data, "planes", 4, seed=0)
 
 
 @pytest.mark.parametrize(("classes", "count"), [

@@ -10,7 +10,7 @@ import pytest
 from gan.common.errors import UserError
 from gan.data import datasets
 from gan.data.datasets import Dataset, load_dataset
-from gan.data.fingerprint import digest_images
+from gan.data.pixels import digest_images
 
 
 def idx(array):

@@ -342,7 +342,7 @@ def test_the_same_command_twice_gives_the_same_bits(tiny_npz, tmp_path, precisio
 
 def test_large_float32_networks_train(tensorflow):
     """TensorFlow's memory optimizer once stopped a step of more than 200 MB."""
-    from gan.data.conditioning import condition_dataset
+    from gan.data.conditions import condition_dataset
     from gan.data.datasets import load_dataset
     from gan.training import build_trainer
 

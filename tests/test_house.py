@@ -15,7 +15,7 @@ LIGHT = ("gan.config", "gan.run.folder", "gan.run.checkpoint", "gan.common.", "g
 
 
 def name_of(path):
-    """`gan/data/toy.py` → "gan.data.toy"; a package is named by its folder."""
+    """`gan/data/points.py` → "gan.data.points"; a package is named by its folder."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

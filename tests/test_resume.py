@@ -93,7 +93,7 @@ def test_the_best_epoch_is_exported(tmp_path):
     assert about["epochs"] == best and about["metrics"]["good"] == max(good)
     drawn = run_script("generate.py", "--npz", "--num-images", 10000, cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
-    from gan.data.toy import simulate
+    from gan.data.points import simulate
     from gan.evaluate.metrics import mode_metrics
 
     ring = simulate("ring")

@@ -10,9 +10,9 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
-from gan.data.shard_writer import write_shards
-from gan.data.sharded_conditions import conditions_of
+from gan.data.shards import write_shards
 from tests.conftest import TINY, run_module, run_script
 from tests.test_scripts import LONG, assert_same_run, start_training, wait_for
 from tests.test_training import assert_same, values
@@ -21,7 +21,7 @@ from tests.test_training import assert_same, values
 @pytest.fixture(scope="module")
 def sharded(tiny_npz, tmp_path_factory):
     target = tmp_path_factory.mktemp("shards") / "shapes"
-    write_shards(load_dataset(str(tiny_npz)), target, 20_000, clusters=2, components=8)
+    write_shards(load_dataset(str(tiny_npz)), target, 20_000, 0, "labels", 2, 8)
     return target
 
 
@@ -31,7 +31,7 @@ def build(folder, streamed=True):
     config, _ = TrainConfig.from_args(["--dataset", str(folder), *TINY, "--clusters", "2"])
     dataset = load_dataset(config.dataset)
     config = config.for_data(dataset)
-    conditioning = conditions_of(dataset, config.condition, config.clusters, config.seed,
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)
     return build_trainer(config, dataset, conditioning, streamed)[0]
 

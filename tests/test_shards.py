@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -12,17 +13,14 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError, run_script
-from gan.data.components import normal_levels
-from gan.data.conditioning import condition_dataset
-from gan.data.dataset import Dataset
-from gan.data.datasets import load_dataset
-from gan.data.order import STREAMS, StreamedOrder
-from gan.data.shard_check import check_shards
-from gan.data.shard_files import ShardWriter
-from gan.data.shard_writer import write_shards
-from gan.data.sharded_conditions import conditions_of, find_conditions
-from gan.data.window import Window
+from gan.data.clustering import sample_of
+from gan.data.conditions import condition_dataset, condition_images
+from gan.data.coordinates import normal_quantiles
+from gan.data.datasets import Dataset, load_dataset
+from gan.data.order import BlockOrder, BlockReader
+from gan.data.shards import check_shards, write_index, write_npy, write_shards
 from tests.conftest import ROOT, draw_shapes
+from tests.test_array_files import Bomb
 
 SHARD = 20_000  # bytes: 78 images of 16 pixels
 
@@ -36,7 +34,7 @@ def shapes(tiny_npz):
 def sharded(shapes, tmp_path_factory):
     """A folder of five shards with 320 labelled images and 64 test images."""
     target = tmp_path_factory.mktemp("shards") / "shapes"
-    write_shards(shapes, target, SHARD, clusters=2, components=8)
+    write_shards(shapes, target, SHARD, 0, "labels", 2, 8)
     return target
 
 
@@ -67,12 +65,18 @@ def rows(images):
 def write_plain(folder, images, labels=None, shard_bytes=SHARD):
     """Write images in the order that they have, as another program would."""
     folder.mkdir()
-    writer = ShardWriter(folder, images.shape[1:], len(images), shard_bytes)
-    writer.add(images)
+    size, entries = max(1, shard_bytes // images[0].nbytes), []
+    for number, start in enumerate(range(0, len(images), size)):
+        part = images[start : start + size]
+        entries.append(write_npy(folder / f"{number}.npy", part.shape, np.uint8, [part])
+                       | {"count": len(part)})
+    index = {"format": "gan shards", "version": 2, "name": folder.name, "dtype": "uint8",
+             "shape": images.shape[1:], "count": len(images), "shards": entries, "class_names": []}
     if labels is not None:
-        writer.index["class_names"] = [str(number) for number in range(labels.max() + 1)]
-        writer.add_file("labels", labels.astype(np.int32))
-    writer.finish()
+        index["class_names"] = [str(number) for number in range(labels.max() + 1)]
+        labels = labels.astype(np.int32)
+        index["labels"] = write_npy(folder / "labels.npy", labels.shape, np.int32, [labels])
+    write_index(folder, index)
     return load_dataset(str(folder))
 
 
@@ -107,8 +111,8 @@ def test_the_index_says_what_numpy_and_sha256_find(sharded):
 
 
 def test_the_same_seed_writes_the_same_files(shapes, sharded, tmp_path):
-    write_shards(shapes, tmp_path / "again", SHARD, clusters=2, components=8)
-    write_shards(shapes, tmp_path / "other", SHARD, clusters=2, components=8, seed=1)
+    write_shards(shapes, tmp_path / "again", SHARD, 0, "labels", 2, 8)
+    write_shards(shapes, tmp_path / "other", SHARD, 1, "labels", 2, 8)
     index, again, other = (json.loads((folder / "shards.json").read_text())
                            for folder in (sharded, tmp_path / "again", tmp_path / "other"))
     assert index == again and index["fingerprint"] != other["fingerprint"]
@@ -135,7 +139,7 @@ def test_a_folder_of_pictures_and_shards_themselves_become_shards(command, shard
     assert not code and "70 images of 16 x 16 x 1 in 1 shard of 0.0 MB" in said.out
     assert sorted(load_dataset(str(tmp_path / "one")).images[:][:, 0, 0, 0]) == list(range(70))
     code, said = command(sharded, tmp_path / "two", "--condition", "none")
-    assert not code and "conditions: none" in said.out
+    assert not code and "conditions: not stored" in said.out
     assert rows(load_dataset(str(tmp_path / "two")).images[:]) == rows(
         load_dataset(str(sharded)).images[:])
 
@@ -144,35 +148,41 @@ def test_a_folder_of_pictures_and_shards_themselves_become_shards(command, shard
 
 
 @pytest.mark.parametrize(("count", "block"), [(640, 3), (703, 4), (5000, 7), (130, 100)])
-def test_every_sample_comes_at_most_once_and_from_its_stream(count, block):
-    order = StreamedOrder(count, 16, 5, block)
-    bounds = [stream * count // 64 for stream in range(65)]
+def test_every_sample_comes_at_most_once(count, block):
+    order = BlockOrder(count, 16, 5, block)
     for epoch in (1, 2):
         flat = order.batches(epoch).ravel()
         assert len(flat) == count // 64 * 64 // 16 * 16 == len(np.unique(flat))
-        for place, sample in enumerate(flat):
-            stream = place % 64
-            assert bounds[stream] <= sample < bounds[stream + 1]
+        assert flat.min() >= 0 and flat.max() < count
     assert (order.batches(1) != order.batches(2)).any()
-    np.testing.assert_array_equal(order.batches(2), StreamedOrder(count, 16, 5, block).batches(2))
-    assert (order.batches(1) != StreamedOrder(count, 16, 6, block).batches(1)).any()
+    np.testing.assert_array_equal(order.batches(2), BlockOrder(count, 16, 5, block).batches(2))
+    assert (order.batches(1) != BlockOrder(count, 16, 6, block).batches(1)).any()
 
 
-def test_an_epoch_goes_through_groups_of_blocks_of_neighbours():
+def test_a_lane_goes_through_groups_of_blocks_of_neighbors():
     block, count = 5, 64 * 100
-    order = StreamedOrder(count, 64, 0, block)
-    stream = order.batches(1)[:, 9]  # row 9 of each batch: stream 9
-    assert sorted(stream) == list(range(900, 1000))
-    begin = int(order.plan(1).offsets[9])
-    numbers = [(sample - 900 - begin) % 100 // block for sample in stream]
+    order = BlockOrder(count, 64, 0, block)
+    lane = order.batches(1)[:, 9]  # row 9 of each batch: lane 9
+    _, numbers, places = order.plan(1).locate(lane)
     for start in range(0, 100, 20):  # four blocks at a time, each of them whole
-        group = numbers[start : start + 20]
+        group = numbers[start : start + 20].tolist()
         assert len(set(group)) == 4 and all(group.count(number) == 5 for number in set(group))
         assert group != sorted(group)
+        for number in set(group):
+            own = np.sort(lane[numbers == number])
+            assert set((own[1:] - own[:-1]) % count) <= {1, count - 4}  # around the end
+    assert len(set(numbers.tolist())) == 20 and sorted(places) == sorted([*range(5)] * 20)
 
 
-def test_what_a_longer_stream_leaves_out_differs_from_epoch_to_epoch():
-    order = StreamedOrder(64 * 10 + 63, 64, 0, 4)
+def test_neighbors_in_the_data_are_not_neighbors_in_the_order():
+    order = BlockOrder(64 * 100, 64, 0, 5).batches(1).ravel()
+    assert np.mean(np.abs(np.diff(order)) == 1) < 0.01
+    positions = np.argsort(order)
+    assert abs(np.corrcoef(positions, np.arange(6400))[0, 1]) < 0.1
+
+
+def test_what_an_epoch_leaves_out_differs_from_epoch_to_epoch():
+    order = BlockOrder(64 * 10 + 63, 64, 0, 4)
     left_out = [set(range(703)) - set(order.batches(epoch).ravel().tolist())
                 for epoch in range(1, 20)]
     assert all(len(left) == 63 for left in left_out)
@@ -180,27 +190,25 @@ def test_what_a_longer_stream_leaves_out_differs_from_epoch_to_epoch():
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4, 8])
-def test_each_process_reads_its_own_streams_of_one_order(tmp_path, processes, monkeypatch):
+def test_each_process_reads_its_own_part_of_one_order(tmp_path, processes, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (1500, 16, 16, 1), np.uint8)
     found = write_plain(tmp_path / "plain", images).images
-    order, seen = StreamedOrder(1500, 16, 3, 2), np.zeros(1500, int)
+    order, seen = BlockOrder(1500, 16, 3, 2), np.zeros(1500, int)
     whole = np.concatenate([images[batch] for epoch in (1, 2) for batch in order.batches(epoch)])
-    pieces = []
-    reading, read = found.read_into, []
+    reading, read, pieces = type(found).__getitem__, [], []
 
-    def note_and_read(start, stop, target):
-        read.append((start, stop))
-        reading(start, stop, target)
+    def note_and_read(images, wanted):
+        assert isinstance(wanted, slice)  # nothing is read one by one
+        read.append((wanted.start, wanted.stop))
+        return reading(images, wanted)
 
-    monkeypatch.setattr(found, "read_into", note_and_read)
-    monkeypatch.setattr(type(found), "__getitem__", None)  # nothing is read one by one
+    monkeypatch.setattr(type(found), "__getitem__", note_and_read)
     for index in range(processes):
-        window = Window(found, order, index, processes)
-        pieces.append(np.stack([window.read(batch[index::processes], epoch)
+        reader = BlockReader(found, order, index, processes)
+        pieces.append(np.stack([reader.read(batch[index::processes], epoch)
                                 for epoch in (1, 2) for batch in order.batches(epoch)]))
-        window.close()
-        streams = {(64 * (start + 1) - 1) // 1500 for start, _ in read}
-        assert streams == set(range(index, STREAMS, processes))
+        reader.close()
+        assert sum(stop - start for start, stop in read) <= 3 * 1500 / processes
         for start, stop in read:
             seen[start:stop] += 1
         read.clear()
@@ -209,59 +217,85 @@ def test_each_process_reads_its_own_streams_of_one_order(tmp_path, processes, mo
     assert seen.max() <= 3  # two epochs, and the beginning of the third that is read ahead
 
 
-def test_a_window_gives_any_samples_of_any_epoch(sharded):
+def test_a_reader_holds_two_groups_of_blocks(tmp_path):
+    images = np.zeros((64 * 40, 16, 16, 1), np.uint8)
+    found = write_plain(tmp_path / "plain", images).images
+    order = BlockOrder(len(images), 64, 0, 2)
+    reader = BlockReader(found, order)
+    for batch in order.batches(1):
+        reader.read(batch, 1)
+        assert sum(map(len, reader._groups.values())) <= 2 * 4 * 64
+    reader.close()
+
+
+def test_a_reader_gives_any_samples_of_any_epoch(sharded):
     found = load_dataset(str(sharded))
-    whole, order = found.images[:], StreamedOrder(320, 32, 0, 1)
-    window = Window(found.images, order)
+    whole, order = found.images[:], BlockOrder(320, 32, 0, 1)
+    reader = BlockReader(found.images, order)
     for epoch, start in ((1, 7), (1, 2), (5, 0), (2, 3)):  # as resuming begins in the middle
         for batch in order.batches(epoch)[start:]:
-            np.testing.assert_array_equal(window.read(batch, epoch), whole[batch])
+            np.testing.assert_array_equal(reader.read(batch, epoch), whole[batch])
     strange = np.array([5, 300, 5, 17])
-    np.testing.assert_array_equal(window.read(strange, 1), whole[strange])
-    np.testing.assert_array_equal(window.read(order.batches(7)[3], 2), whole[order.batches(7)[3]])
-    window.close()
+    np.testing.assert_array_equal(reader.read(strange, 1), whole[strange])
+    np.testing.assert_array_equal(reader.read(order.batches(7)[3], 2), whole[order.batches(7)[3]])
+    reader.close()
 
 
 def test_a_batch_larger_than_an_epoch_is_refused():
     with pytest.raises(UserError, match="--batch-size: expected at most 64, .* got: 100"):
-        StreamedOrder(127, 100, 0, 4)
+        BlockOrder(127, 100, 0, 4)
 
 
 # Conditions and measures.
 
 
-def test_conditions_are_stored_and_keep_to_the_labels(sharded):
+def test_conditions_are_stored_and_keep_to_the_labels(sharded, capsys):
     found = load_dataset(str(sharded))
-    stored = conditions_of(found, "auto", 2, 99, 4)  # the seed is that of writing
+    stored = condition_dataset(found, "labels", 2, 99, 1)  # the seed is that of writing
     assert stored.kind == "labels" and stored.count == 4 and stored.coordinate_count == 1
-    assert conditions_of(found, "auto", 2, 99, 0).coordinate_count == 0
+    assert condition_dataset(found, "labels", 2, 99, 0).coordinate_count == 0
+    assert capsys.readouterr().out == ""
     np.testing.assert_array_equal(stored.class_of[stored.cluster_labels], found.labels)
     expected = condition_dataset(found.sample(), "labels", 2, 0, 8)
     np.testing.assert_array_equal(stored.cluster_labels, expected.cluster_labels)
     np.testing.assert_array_equal(stored.coordinates, expected.coordinates)
-    assert conditions_of(found, "none", None, 0).count == 1
+    assert condition_dataset(found, "none", 0, 0).count == 1
 
 
 def test_other_conditions_than_were_stored_are_found_when_asked_for(sharded, capsys):
     found = load_dataset(str(sharded))
-    other = conditions_of(found, "clusters", 3, 0)
+    other = condition_dataset(found, "clusters", 3, 0)
     assert other.kind == "clusters" and other.count == 3
     assert "no such conditions were stored" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("held, asked, read", [(4, None, True), (4, 8, False), (0, None, False)])
-def test_the_default_takes_the_components_that_shards_hold(tmp_path, shapes, capsys, held, asked,
-                                                           read):
-    """So shards of versions whose default was smaller need no pass over their images."""
-    write_shards(shapes, tmp_path / "shards", SHARD, clusters=2, components=held)
-    capsys.readouterr()
-    conditions_of(load_dataset(str(tmp_path / "shards")), "auto", 2, 0, asked)
-    assert ("no such conditions were stored" not in capsys.readouterr().out) == read
+    assert condition_dataset(found, "labels", 2, 0, 9).count == 4  # more than the shards hold
+    assert "no such conditions were stored" in capsys.readouterr().out
 
 
 @pytest.fixture
 def small_sample(monkeypatch):
-    monkeypatch.setattr("gan.data.dataset.SAMPLE_IMAGES", 100)
+    monkeypatch.setattr("gan.data.clustering.MOST_IMAGES", 100)
+    monkeypatch.setattr("gan.data.clustering.SAMPLE_BLOCK", 10)
+
+
+def test_a_sample_is_of_neighbors_from_everywhere(small_sample):
+    sample = sample_of(range(1000))
+    assert len(set(sample.tolist())) == 100 and sample[0] == 0 and sample[-1] == 999
+    assert (np.diff(sample.reshape(10, 10), axis=1) == 1).all()
+    assert sample_of(range(100)).tolist() == list(range(100))
+    assert sorted(set(sample_of(range(101)).tolist())) == sample_of(range(101)).tolist()
+
+
+@pytest.mark.parametrize("kind", ["labels", "clusters"])
+def test_conditions_in_memory_and_in_shards_are_the_same(tmp_path, small_sample, tiny_npz, kind,
+                                                         monkeypatch):
+    monkeypatch.setattr("gan.data.coordinates.IMAGES_PER_COORDINATE", 20)
+    shapes = load_dataset(str(tiny_npz))
+    found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
+    in_memory = condition_dataset(shapes, kind, 4, 0, 3)
+    in_shards = condition_dataset(found, kind, 4, 0, 3)
+    for name, array in in_memory.to_arrays().items():
+        np.testing.assert_array_equal(in_shards.to_arrays()[name], array)
+    assert in_shards.coordinate_count == 3
 
 
 def groups_of_shades(count, labels=True):
@@ -276,52 +310,39 @@ def groups_of_shades(count, labels=True):
     return images, kinds
 
 
-def test_images_outside_of_the_sample_go_to_the_nearest_cluster(tmp_path, small_sample):
+def test_images_outside_of_the_sample_go_to_the_nearest_cluster(small_sample):
     images, kinds = groups_of_shades(400)
-    found = write_plain(tmp_path / "plain", images[kinds < 2])
-    assert len(found.sample().images) == 100 and len(found.images) > 200
-    conditions = find_conditions(found, "clusters", 2, 0)
+    images, kinds = images[kinds < 2], kinds[kinds < 2]
+    assert len(images) > 200
+    conditions = condition_images(images, None, 2, 0, 0)
     assert conditions.count == 2
-    same = conditions.cluster_labels == kinds[kinds < 2]
+    same = conditions.cluster_labels == kinds
     assert same.all() or not same.any()  # the two kinds, numbered either way
     occurrences = np.bincount(conditions.cluster_labels)
     np.testing.assert_allclose(conditions.probabilities, occurrences / len(same), rtol=1e-6)
 
 
-def test_images_outside_of_the_sample_have_components(tmp_path, small_sample, tiny_npz,
-                                                      monkeypatch):
-    monkeypatch.setattr("gan.data.components.IMAGES_PER_COMPONENT", 20)
+def test_images_outside_of_the_sample_have_coordinates(small_sample, tiny_npz, monkeypatch):
+    monkeypatch.setattr("gan.data.coordinates.IMAGES_PER_COORDINATE", 20)
     shapes = load_dataset(str(tiny_npz))
-    found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
-    conditions = find_conditions(found, "labels", 1, 0, 3)
-    assert conditions.components.shape == (320, 3)
-    values = normal_levels()[conditions.coordinates]  # fitted to a hundred images
+    conditions = condition_images(shapes.images, shapes.labels, 1, 0, 3)
+    assert conditions.coordinates.shape == (320, 3)
+    values = normal_quantiles()[conditions.coordinates]  # fitted to a hundred images
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=0.3)
-    np.testing.assert_allclose(np.cov(values.T), np.eye(3), atol=0.6)
+    np.testing.assert_allclose(np.cov(values.T), np.eye(3), atol=0.8)
 
 
-def test_a_class_that_the_sample_lacks_is_a_condition_of_its_own(tmp_path, small_sample):
+def test_a_class_that_the_sample_lacks_is_a_cluster_of_its_own(small_sample):
     images, kinds = groups_of_shades(400)
-    found = write_plain(tmp_path / "plain", images, kinds)
-    conditions = find_conditions(found, "labels", 1, 0)
+    kinds[kinds == 2] = 0
+    kinds[np.setdiff1d(np.arange(400), sample_of(images))[:5]] = 2
+    conditions = condition_images(images, kinds, 1, 0, 0)
     assert conditions.class_of.tolist() == [0, 1, 2]
     np.testing.assert_array_equal(conditions.class_of[conditions.cluster_labels], kinds)
 
 
-def test_planes_outside_of_the_sample(tmp_path, small_sample):
-    images, kinds = groups_of_shades(400)
-    planes = np.concatenate([images, images[::-1], images[np.arange(400) // 2]], axis=3)
-    kinds = np.stack([kinds, kinds[::-1], kinds[np.arange(400) // 2]], axis=1)
-    keep = (kinds < 2).all(axis=1)
-    found = write_plain(tmp_path / "plain", planes[keep])
-    conditions = find_conditions(found, "planes", 2, 0)
-    codes = conditions.vector_indices[conditions.cluster_labels, :3] - 2 * np.arange(3)
-    for plane in range(3):
-        same = codes[:, plane] == kinds[keep][:, plane]
-        assert same.all() or not same.any()
-
-
-def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, small_sample):
+def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan.data.datasets.SAMPLE_IMAGES", 100)
     images, kinds = groups_of_shades(300)
     found = write_plain(tmp_path / "plain", images, kinds)
     sample = found.sample()
@@ -334,7 +355,7 @@ def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, ten
     from gan.evaluate.networks import shipped_classifier
 
     mnist = load_dataset("mnist")
-    write_shards(mnist, tmp_path / "mnist", condition="none")
+    write_shards(mnist, tmp_path / "mnist")
     found = load_dataset(str(tmp_path / "mnist"))
     assert found.name == "mnist" and found.fingerprint != mnist.fingerprint
     assert shipped_classifier(found.sample()) is not None
@@ -375,11 +396,12 @@ def change(**values):
 
 @pytest.mark.parametrize(("damage", "expected"), [
     (lambda index: "{", "expected the index of shards"),
-    (lambda index: "[]", "got another file"),
-    (change(format="other"), "got another file"),
-    (change(version=2), "expected version 1 of the format, got: 2"),
+    (lambda index: "[]", "expected the index of shards"),
+    (change(format="other"), "got: 'other', 2"),
+    (change(version=1), "got: 'gan shards', 1"),
     (change(count=321), "wrong shards"), (change(count=10), "wrong count"),
-    (change(shape=[16, 20, 1]), "wrong shape"), (change(shape=16), "wrong keys"),
+    (change(shape=[16, 20, 1]), "wrong shape"), (change(shape=16), "expected the index of shards"),
+    (change(shards=[{}]), "expected the index of shards"),
     (change(dtype="float32"), "wrong dtype"), (change(class_names=[]), "wrong class_names"),
     (change(fingerprint="0" * 16), "wrong fingerprint"), (change(shards=[]), "wrong shards"),
     (lambda index: json.dumps(index).replace("images-00001", "../images"), "wrong files"),
@@ -404,20 +426,36 @@ def test_labels_of_another_kind_are_refused(copy):
         load_dataset(str(copy))
 
 
+@pytest.mark.parametrize("name", ["labels.npy", "images-00000.npy", "conditions.npz"])
+def test_nothing_in_shards_is_unpickled(command, copy, monkeypatch, name):
+    monkeypatch.chdir(copy.parent)
+    index = json.loads((copy / "shards.json").read_text())
+    content = pickle.dumps(Bomb())
+    (copy / name).write_bytes(content)
+    for entry in (*index["shards"], index["labels"], index["conditions"]):
+        if entry["file"] == name:
+            entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    monkeypatch.setattr("gan.data.shards._what_is_wrong", lambda index: None)
+    (copy / "shards.json").write_text(json.dumps(index))
+    with pytest.raises(UserError, match=f"{name}: expected"):
+        check_shards(copy)
+    assert not (copy.parent / "unpickled").exists()
+
+
 def test_damaged_conditions_are_one_line(copy):
     path = copy / "conditions.npz"
     path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(UserError, match="conditions.npz: expected"):
-        conditions_of(load_dataset(str(copy)), "auto", 2, 0)
+        condition_dataset(load_dataset(str(copy)), "labels", 2, 0)
 
 
 def test_a_shard_that_goes_while_training_reads_it(copy):
     found = load_dataset(str(copy))
-    window = Window(found.images, StreamedOrder(320, 32, 0, 5))
+    reader = BlockReader(found.images, BlockOrder(320, 32, 0, 5))
     (copy / "images-00001.npy").unlink()
     with pytest.raises(UserError, match="images-00001.npy: cannot be read: No such file"):
-        window.read(StreamedOrder(320, 32, 0, 5).batches(1)[0], 1)
-    window.close()
+        reader.read(BlockOrder(320, 32, 0, 5).batches(1)[0], 1)
+    reader.close()
 
 
 def test_files_of_others_are_never_replaced(command, tiny_npz, copy, tmp_path):
@@ -445,7 +483,6 @@ def test_files_of_others_are_never_replaced(command, tiny_npz, copy, tmp_path):
     (["mnist", "a", "--image-size", "15"], "a whole number from 16 to 256"),
     (["mnist", "a", "--image-size", "20"], "--image-size: expected a --dataset folder of pictures"),
     (["mnist", "a", "--shard-size", "0"], "--shard-size: expected a number from 0.001"),
-    (["mnist", "a", "--condition", "planes"], "expected images of several colour planes"),
 ])
 def test_wrong_input_is_one_line(command, monkeypatch, tmp_path, arguments, expected):
     monkeypatch.chdir(tmp_path)
@@ -476,18 +513,17 @@ def test_a_folder_in_the_source_is_refused(command, tmp_path):
 def test_what_is_killed_leaves_nothing_half(tmp_path, tiny_npz):
     target = tmp_path / "below" / "target"
     code = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "import time, numpy\nfrom gan.data import shard_writer\n"
-            "real = shard_writer.ShardWriter.add\n"
-            "def slow(self, images):\n"
-            "    real(self, images[:200]); print('half', flush=True); time.sleep(60)\n"
-            "shard_writer.ShardWriter.add = slow\nfrom gan.data.datasets import load_dataset\n"
-            f"shard_writer.write_shards(load_dataset({str(tiny_npz)!r}), {str(target)!r}, {SHARD})")
+            "import time, numpy\nfrom gan.data import shards\nreal = shards.write_npy\n"
+            "def slow(*arguments):\n"
+            "    real(*arguments); print('half', flush=True); time.sleep(60)\n"
+            "shards.write_npy = slow\nfrom gan.data.datasets import load_dataset\n"
+            f"shards.write_shards(load_dataset({str(tiny_npz)!r}), {str(target)!r}, {SHARD})")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"half\n"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     (left,) = target.parent.iterdir()
     assert left.name.startswith(".gan-partial-") and not target.exists()
-    write_shards(load_dataset(str(tiny_npz)), target, SHARD, condition="none")
+    write_shards(load_dataset(str(tiny_npz)), target, SHARD)
     assert list(target.parent.iterdir()) == [target]
     check_shards(target)

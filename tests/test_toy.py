@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
-from gan.data import toy
+from gan.data import points
 from gan.evaluate import metrics
 from tests.conftest import run_script
 
 TINY_POINTS = ["--base-channels", "2", "--epochs", "2", "--num-samples", "100"]
 
 
-@pytest.mark.parametrize("name", toy.NAMES)
+@pytest.mark.parametrize("name", points.DISTRIBUTIONS)
 def test_points_lie_around_their_skeleton(name):
-    data = toy.simulate(name)
-    assert data.points.shape == (toy.COUNT, 2) and data.points.dtype == np.float32
+    data = points.simulate(name)
+    assert data.points.shape == (points.COUNT, 2) and data.points.dtype == np.float32
     assert np.abs(data.points).max() < data.extent
     found = metrics.mode_metrics(data.test_points, data.skeleton, data.mode_of, data.deviation)
     assert found["modes"] == data.mode_of.max() + 1
@@ -19,11 +19,11 @@ def test_points_lie_around_their_skeleton(name):
     # line 0.997, and near a curve something between.
     assert 0.985 < found["good"] < 0.9985
     assert found["imbalance"] < 0.02
-    assert toy.simulate(name).fingerprint == data.fingerprint
+    assert points.simulate(name).fingerprint == data.fingerprint
 
 
 def test_the_ring_has_eight_gaussians_on_a_circle_of_two():
-    data = toy.simulate("ring")
+    data = points.simulate("ring")
     assert len(data.skeleton) == 8
     np.testing.assert_allclose(np.hypot(*data.skeleton.T), 2, rtol=1e-6)
     near = data.points[np.hypot(*(data.points - data.skeleton[0]).T) < 0.5]
@@ -31,13 +31,13 @@ def test_the_ring_has_eight_gaussians_on_a_circle_of_two():
 
 
 def test_the_grid_has_places_two_apart():
-    data = toy.simulate("grid")
+    data = points.simulate("grid")
     assert sorted(set(data.skeleton.ravel())) == [-4, -2, 0, 2, 4] and len(data.skeleton) == 25
 
 
 @pytest.mark.parametrize("name", ["moons", "swiss_roll", "line"])
 def test_pieces_of_a_curve_are_as_long_as_each_other(name):
-    data = toy.simulate(name)
+    data = points.simulate(name)
     steps = np.hypot(*np.diff(data.skeleton, axis=0).T)
     steps = steps[steps < 0.5]  # the gap between two moons
     assert steps.max() / steps.min() < 1.3

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gan.config import TrainConfig
-from gan.data.conditioning import condition_dataset
+from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
 from tests.conftest import TINY
 

@@ -56,7 +56,7 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--seed", "-1"], "--seed: expected"),
     (["--epoch", "3"], "unknown option: --epoch (did you mean --epochs?)"),
     (["5"], "unknown option: 5"),
-    (["--dataset", "no/such/folder"], "--dataset: expected mnist, fashion_mnist, stacked"),
+    (["--dataset", "no/such/folder"], "--dataset: expected mnist, fashion_mnist, ring"),
     (["--condition", "none", "--clusters", "4"], "--clusters needs --condition labels"),
     (["--loss", "hinge", "--label-smoothing", "0.1"], "--label-smoothing needs --loss"),
     (["--loss", "wgan", "--gradient-penalty", "none"], "--loss wgan needs a --gradient"),

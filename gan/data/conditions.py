@@ -1,16 +1,35 @@
-"""The condition of every training image, as the networks are told it and as it is saved."""
+"""What each training image is conditioned on: its label, its cluster and its PCA coordinates.
+
+A generator that is told which of many small clusters to draw from has an easier task, and a
+discriminator that is told it a stricter one. Clusters within each label serve best; without
+labels, clusters of all images serve (Liu et al. 2020, "Diverse Image Generation via
+Self-Conditioned GANs"). Everything is fitted to a sample of fixed size; the images
+outside of it get the nearest cluster.
+"""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tqdm import tqdm
 
 from gan.common.errors import UserError
-from gan.data.messages import counted
+from gan.data.arrays import read_members
+from gan.data.clustering import (
+    IMAGES_PER_CLUSTER,
+    ClusterFeatures,
+    distances,
+    k_means,
+    parts_of,
+    sample_of,
+)
+from gan.data.coordinates import Coordinates, means_of
+from gan.data.messages import counted, note
 
-MOST_INDICES, MOST_COORDINATES = 10**5, 50  # values in a code, and beside it
+GROUPS_OF_CLUSTERS = 10  # where there are no labels
+CLUSTERING = 1  # stream of NumPy's generator
+MOST_INDICES, MOST_COORDINATES = 10**5, 50  # columns of a vector, and beside it
 PREFIX = "conditions/"  # of the arrays' names in a checkpoint
 FIELDS = ("cluster_labels", "probabilities", "vector_indices", "kind", "class_of", "coordinates")
-
 
 
 @dataclass(frozen=True)
@@ -19,14 +38,12 @@ class Conditioning:
 
     Attributes:
         cluster_labels: int32 [N] in [0, K).
-        probabilities: float32 [K], how often each condition occurs; the sum is 1.
-        vector_indices: int32 [K, P], where the code of each condition is 1: at its
-            own index, at its group's (its label, or its cluster of clusters), and
-            at one that all share; for colour planes at the cluster's in each.
-        kind: "labels", "clusters", "planes" or "none".
-        class_of: int32 [K], the label of each condition, or None without labels.
-        coordinates: uint8 [N, D], what the first D numbers of an image's latent vector
-            stand for, see `gan.data.components`; None for nothing.
+        probabilities: float32 [K], how often each cluster occurs; the sum is 1.
+        vector_indices: int32 [K, P], where the vector of each cluster is 1.
+        kind: "labels", "clusters" or "none".
+        class_of: int32 [K], the label of each cluster, or None without labels.
+        coordinates: uint8 [N, D], which the first D latent entries stand for, see
+            `gan.data.coordinates`; None for none.
     """
 
     cluster_labels: np.ndarray
@@ -36,40 +53,57 @@ class Conditioning:
     class_of: np.ndarray | None = None
     coordinates: np.ndarray | None = None
 
+    @classmethod
+    def of_clusters(cls, cluster_labels, group_of, labeled, coordinates=None):
+        """Return the conditioning on clusters that belong to groups.
+
+        Args:
+            cluster_labels: int [N] in [0, K); each occurs.
+            group_of: int [K], each cluster's label, or its cluster of clusters.
+            labeled: whether the groups are labels.
+            coordinates: uint8 [N, D]; None or D = 0 for none.
+        """
+        count = len(group_of)
+        occurrences = np.bincount(cluster_labels, minlength=count).astype(np.float32)
+        # At its own index, at its group's, and at one that all share.
+        indices = np.stack([np.arange(count), count + group_of,
+                            np.full(count, count + group_of.max() + 1)], axis=1)
+        if count == 1:
+            indices = np.zeros((1, 1))
+        has_coordinates = coordinates is not None and coordinates.size
+        return cls(cluster_labels.astype(np.int32), occurrences / len(cluster_labels),
+                   indices.astype(np.int32), "labels" if labeled else "clusters",
+                   group_of.astype(np.int32) if labeled else None,
+                   coordinates if has_coordinates else None)
+
     @property
     def coordinate_count(self):
-        """D, the number of components."""
+        """D, the number of PCA coordinates."""
         return 0 if self.coordinates is None else self.coordinates.shape[1]
-
-    def with_coordinates(self, most):
-        """Return the same with the first components only, so many at most."""
-        few = None if not most or self.coordinates is None else self.coordinates[:, :most]
-        return replace(self, coordinates=few)
 
     @property
     def count(self):
-        """K, the number of conditions."""
+        """K, the number of clusters."""
         return len(self.probabilities)
 
     @property
     def vectors(self):
-        """The vector that tells the networks each condition, float32 [K, W].
+        """The multi-hot vector of each cluster, float32 [K, W].
 
-        Ones at its `vector_indices`, else 0: what is common to a group, or to all
-        images, is then learned once and not K times. W is 1 for one condition.
+        What is common to a group, or to all images, is learned once and not K times.
+        W is 1 for one cluster.
         """
         vectors = np.zeros((self.count, self.vector_indices.max() + 1), np.float32)
         np.put_along_axis(vectors, self.vector_indices, 1, axis=1)
         return vectors
 
     def describe(self):
-        """The conditions in words."""
+        """The conditioning in words."""
         clusters, number = counted(self.count, "cluster"), self.coordinate_count
         return {
             "none": "none",
             "labels": f"{clusters} within the labels",
             "clusters": f"{clusters} of all images",
-            "planes": f"{self.count} combinations of clusters in the color planes",
         }[self.kind] + (f", {counted(number, 'principal component')} each" if number else "")
 
     def to_arrays(self):
@@ -80,28 +114,23 @@ class Conditioning:
 
     @classmethod
     def from_arrays(cls, arrays, samples):
-        """Make again what `to_arrays` was called on.
-
-        Args:
-            arrays: dict of name → array, as `to_arrays` returned it.
-            samples: how many conditions there must be.
+        """Return the conditioning that `to_arrays` was called on.
 
         Raises:
-            UserError: when they are not those of a conditioning.
+            UserError: when the arrays are not those of the conditioning of so many samples.
         """
         saved = {field: arrays.get(PREFIX + field) for field in FIELDS}
         if not _fits(samples, **saved):
             raise UserError("--resume: expected a checkpoint with the conditions of "
                             f"{samples} samples, got another")
-        class_of = saved["class_of"]
-        return cls(saved["cluster_labels"].astype(np.int32),
-                   saved["probabilities"].astype(np.float32),
-                   saved["vector_indices"].astype(np.int32), str(saved["kind"]),
-                   None if class_of is None else class_of.astype(np.int32), saved["coordinates"])
+        whole = {name: None if array is None else array.astype(np.int32)
+                 for name, array in saved.items() if name not in ("kind", "coordinates")}
+        whole["probabilities"] = saved["probabilities"].astype(np.float32)
+        return cls(**whole, kind=str(saved["kind"]), coordinates=saved["coordinates"])
 
 
 def _fits(samples, cluster_labels, probabilities, vector_indices, kind, class_of, coordinates):
-    """Whether arrays out of a file are those of a conditioning of so many samples."""
+    """Whether arrays out of a file are those of the conditioning of so many samples."""
     try:
         count = len(probabilities)
         return bool(
@@ -111,49 +140,121 @@ def _fits(samples, cluster_labels, probabilities, vector_indices, kind, class_of
             and np.isclose(probabilities.sum(), 1)
             and vector_indices.ndim == 2 and len(vector_indices) == count
             and vector_indices.min() >= 0 and vector_indices.max() < MOST_INDICES
-            and (class_of is None or class_of.shape == (count,))
+            and (class_of is None or class_of.shape == (count,) and class_of.min() >= 0)
             and (coordinates is None or (coordinates.dtype == np.uint8 and coordinates.ndim == 2
                                          and len(coordinates) == samples
                                          and coordinates.shape[1] <= MOST_COORDINATES))
-            and str(kind) in ("labels", "clusters", "planes", "none"))
+            and str(kind) in ("labels", "clusters", "none"))
     except (TypeError, AttributeError, ValueError):
         return False
 
 
-def from_groups(cluster_labels, group_of, labelled, levels=None):
-    """Return the `Conditioning` of clusters that belong to groups.
+def condition_dataset(dataset, kind, clusters, seed, components=0):
+    """Return the `Conditioning` of a data set.
 
     Args:
-        cluster_labels: int32 [N] in [0, K), each image's cluster; each occurs.
-        group_of: int [K], each cluster's label, or its cluster of clusters.
-        labelled: whether the groups are labels.
-        levels: uint8 [N, D], the components within the clusters; None or D = 0 for none.
+        dataset: a data set, see `gan.data.datasets`.
+        kind: "labels", "clusters" or "none".
+        clusters: within each label, or of all images, at most: one for each 16 images.
+        seed: of the k-means starts. With shards that hold these conditions, it is that
+            of writing them.
+        components: PCA coordinates within the clusters, at most: fewer for few images.
+
+    Raises:
+        UserError: for "labels" without labels, or a damaged file of conditions.
     """
-    levels = levels if levels is not None and levels.size else None
-    count, kind = len(group_of), "labels" if labelled else "clusters"
-    occurrences = np.bincount(cluster_labels, minlength=count)
-    probabilities = occurrences.astype(np.float32) / len(cluster_labels)
-    if count == 1:
-        return Conditioning(cluster_labels, probabilities, np.zeros((1, 1), np.int32), kind,
-                            group_of if labelled else None, levels)
-    own = np.arange(count)
-    shared = np.full(count, count + group_of.max() + 1)
-    indices = np.stack([own, count + group_of, shared], axis=1)
-    return Conditioning(cluster_labels, probabilities, indices.astype(np.int32), kind,
-                        group_of if labelled else None, levels)
+    if kind == "none":
+        return Conditioning(np.zeros(len(dataset.samples), np.int32), np.ones(1, np.float32),
+                            np.zeros((1, 1), np.int32), kind)
+    if kind == "labels" and dataset.labels is None:
+        raise UserError(
+            f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels")
+    if dataset.streamed:
+        stored = dataset.stored_conditions(kind, clusters, components)
+        if stored:
+            found = read_conditions(stored, len(dataset.samples))
+            first = found.coordinates[:, :components] if components else None
+            return replace(found, coordinates=first)
+        note(f"{dataset.folder}: no such conditions were stored; all images are read once to find "
+             "them (python -m gan.shards --condition, --clusters and --components store them)")
+    labels = dataset.labels if kind == "labels" else None
+    return condition_images(dataset.images, labels, clusters, seed, components)
 
 
-def from_planes(found, clusters):
-    """Return the `Conditioning` of clusters in colour planes.
+def condition_images(images, labels, clusters, seed, components):
+    """Return the `Conditioning` of images on clusters; see `condition_dataset`.
 
     Args:
-        found: int [N, planes] in [0, clusters), the cluster of each plane.
-        clusters: in a plane.
+        images: uint8 [N, H, W, C], in memory or in shards.
+        labels: int [N], or None.
     """
-    planes = found.shape[1]
-    present, cluster_labels = np.unique(found, axis=0, return_inverse=True)
-    probabilities = np.bincount(cluster_labels.ravel()).astype(np.float32) / len(cluster_labels)
-    shared = np.full((len(present), 1), planes * clusters)
-    indices = np.concatenate([present + clusters * np.arange(planes), shared], axis=1)
-    return Conditioning(cluster_labels.ravel().astype(np.int32), probabilities,
-                        indices.astype(np.int32), "planes")
+    # Fit clusters and coordinates to a sample.
+    sample, labeled = sample_of(images), labels is not None
+    whole = len(sample) == len(images)
+    features = ClusterFeatures(images, None if whole else sample)
+    groups = labels[sample] if labeled else np.zeros(len(sample), np.int32)
+    found, group_of = _clusters(features.fitted, groups, clusters, labeled,
+                                np.random.default_rng([seed, CLUSTERING]))
+    fitted = Coordinates(features.fitted, found, group_of, components)
+    if whole:
+        return Conditioning.of_clusters(found, group_of, labeled, fitted.fitted)
+
+    # Give all images the nearest cluster, of their label if they have one.
+    centers = means_of(features.fitted, found)
+    if labeled:  # a class so rare that the sample has none of it is one cluster
+        rare = np.setdiff1d(labels, group_of)
+        group_of = np.append(group_of, rare)
+        centers = np.concatenate([centers, np.zeros((len(rare), centers.shape[1]), np.float32)])
+    cluster_labels = np.empty(len(images), np.int32)
+    coordinates = np.empty((len(images), fitted.fitted.shape[1]), np.uint8)
+    with tqdm(total=len(images), desc="finding conditions", unit="img", leave=False,
+              disable=None) as bar:
+        for part, pixels in parts_of(images):
+            described = features.of(pixels)
+            away = distances(described, centers)
+            if labeled:
+                away[labels[part][:, None] != group_of] = np.inf
+            cluster_labels[part] = away.argmin(axis=1)
+            coordinates[part] = fitted.of(described, cluster_labels[part])
+            bar.update(len(pixels))
+    cluster_labels[sample], coordinates[sample] = found, fitted.fitted
+    return Conditioning.of_clusters(cluster_labels, group_of, labeled, coordinates)
+
+
+def _clusters(features, groups, wanted, labeled, random):
+    """Return the cluster of each row, int [n], and the group of each cluster, int [K]."""
+    found, group_of = np.zeros(len(features), np.int32), []
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        number = min(wanted, max(1, len(members) // IMAGES_PER_CLUSTER))
+        own = k_means(features[members], number, random)
+        # Clusters that came out empty leave no gap in the numbers.
+        present, own = np.unique(own, return_inverse=True)
+        found[members] = len(group_of) + own
+        group_of += [group] * len(present)
+    count, group_of = len(group_of), np.array(group_of, np.int32)
+    if not labeled:
+        centers = np.stack([features[found == cluster].mean(axis=0) for cluster in range(count)])
+        groups = k_means(centers, min(GROUPS_OF_CLUSTERS, count), random)
+        group_of = np.unique(groups, return_inverse=True)[1]
+    return found, group_of
+
+
+def write_conditions(file, conditioning):
+    """Write a conditioning to an open .npz file."""
+    np.savez(file, **{name.removeprefix(PREFIX): array
+                      for name, array in conditioning.to_arrays().items()})
+
+
+def read_conditions(path, count):
+    """Read what `write_conditions` wrote for so many images.
+
+    Raises:
+        UserError: when the file is damaged, or of others.
+    """
+    arrays = {PREFIX + name: array for name, array in read_members(path, FIELDS).items()}
+    try:
+        return Conditioning.from_arrays(arrays, count)
+    except UserError as error:
+        raise UserError(f"{path}: expected the conditions of {count} images, "
+                        "got others") from error

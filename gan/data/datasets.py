@@ -1,43 +1,176 @@
-"""A name or a path → a checked data set."""
+"""Data sets by name or path: what is learned from, and what it is compared with."""
 
+import dataclasses
+import functools
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.data import toy
 from gan.data.arrays import read_idx_folder, read_npy, read_npz, require_file
-from gan.data.dataset import Dataset, ShardedDataset
-from gan.data.fingerprint import digest_images, fingerprint_of
-from gan.data.labels import number_labels, number_test_labels
-from gan.data.layout import holds_pictures
-from gan.data.names import NAMES, SIMULATED, STACKED
-from gan.data.pictures import read_pictures
-from gan.data.pixels import to_pixels
-from gan.data.shard_index import is_sharded, read_index
+from gan.data.background import find_background, images_for
+from gan.data.pixels import (
+    digest_images,
+    fingerprint_of,
+    number_labels,
+    number_test_labels,
+    to_pixels,
+)
+from gan.data.points import DISTRIBUTIONS, simulate
+from gan.data.shards import ShardedImages, is_sharded, map_labels, read_index
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                  "Bag", "Ankle boot")
 FASHION_FINGERPRINT, FASHION_SHAPE = "76704e3cd579f182", (60_000, 28, 28, 1)
-READERS = {".npz": read_npz, ".npy": read_npy}
-STACKED_COUNT, STACKED_TEST_COUNT = 128_000, 25_600
+SAMPLE_IMAGES, SAMPLE_BYTES = 65_536, 2**30  # at most, that stand for images in shards
+SMALL = 32  # pixels, up to which grayscale images are small drawings
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images to learn from, and if there are any, images to compare with.
+
+    Attributes:
+        name: short name, for titles.
+        images: uint8 [N, H, W, C], C 1 or 3.
+        labels: int32 [N] in [0, len(class_names)), or None.
+        class_names: tuple of str, empty without labels.
+        test_images: uint8 [M, H, W, C] that no part of training sees, or None.
+        test_labels: int32 [M], or None.
+        images_digest: of `digest_images`, where it is known already.
+        original: fingerprint of the data set whose images these are, in another order;
+            None where they are no other's.
+    """
+
+    name: str
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    class_names: tuple = ()
+    test_images: np.ndarray | None = None
+    test_labels: np.ndarray | None = None
+    images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
+    original: str | None = None
+    extent = 1.0  # the networks' unit; see `PointDataset`
+    streamed = False  # whether the images are read from the disk whatever their size
+
+    @property
+    def samples(self):
+        """The images, under the name that `PointDataset` has for its points."""
+        return self.images
+
+    @property
+    def sample_shape(self):
+        """(H, W, C) of one image."""
+        return self.images.shape[1:]
+
+    def sample(self):
+        """Return the data set to measure with: this one, as it is in memory."""
+        return self
+
+    def examples(self, count):
+        """Return images for a sample grid: [count, H, W, C], the classes as in `class_rows`.
+
+        They are chosen at random, each time the same. A class with too few
+        images repeats them; without labels there are at most N.
+        """
+        order = np.random.default_rng(0).permutation(len(self.images))
+        if self.labels is None:
+            return self.images[order[:count]]
+        chosen = class_rows(self.labels, count)
+        places = np.zeros(count, np.int64)
+        for number in np.unique(chosen):
+            places[chosen == number] = np.resize(order[self.labels[order] == number],
+                                                 np.count_nonzero(chosen == number))
+        return self.images[places]
+
+    @functools.cached_property
+    def background(self):
+        """The even `Background` of the images, or None."""
+        return find_background(self.images)
+
+    @functools.cached_property
+    def fingerprint(self):
+        """A short hash of the training images and labels: the data set's identity.
+
+        It does not depend on the data's path, file format or class names.
+        """
+        return fingerprint_of(self.images_digest or digest_images(self.images), self.labels)
+
+
+@dataclass(frozen=True)
+class ShardedDataset(Dataset):
+    """Images that stay on the disk, and are read while training.
+
+    Attributes:
+        images: `ShardedImages`, which were written in a random order.
+        folder: the `Path` of the shards.
+        index: dict, what describes them, see docs/shards.md.
+    """
+
+    folder: Path | None = None
+    index: dict | None = dataclasses.field(default=None, repr=False)
+    streamed = True
+
+    @classmethod
+    def of(cls, folder):
+        """Return the data set in a folder of shards; no image is read."""
+        index = read_index(folder)
+        return cls(index["name"], ShardedImages(folder, index),
+                   class_names=tuple(index["class_names"]),
+                   original=index.get("source", {}).get("fingerprint"), folder=folder,
+                   index=index, **map_labels(folder, index))
+
+    def stored_conditions(self, kind, clusters, components):
+        """Return the path of the conditions in the shards if they are these, else None."""
+        stored = self.index.get("conditions") or {}
+        same = (kind, clusters) == (stored.get("kind"), stored.get("clusters"))
+        return self.folder / stored["file"] if same and components <= stored["components"] else None
+
+    @functools.cached_property
+    def background(self):
+        """As for images in memory, of the first ones: they lie in a random order."""
+        return find_background(self.images[: images_for(self.sample_shape)])
+
+    @property
+    def fingerprint(self):
+        """As the index says: nothing is read for it."""
+        return self.index["fingerprint"]
+
+    def sample(self):
+        """Return a `Dataset` in memory of the first images, at most 65,536 and a GiB of them.
+
+        As they lie in a random order it is a fair sample, of the same size however
+        many images there are. Metrics are computed with it.
+        """
+        return self._sample
+
+    def examples(self, count):
+        """Return images for a sample grid, of `sample`: [count, H, W, C]."""
+        return self._sample.examples(count)
+
+    @functools.cached_property
+    def _sample(self):
+        size = self.images.nbytes // len(self.images)
+        count = min(len(self.images), SAMPLE_IMAGES, SAMPLE_BYTES // size)
+        whole = count == len(self.images)
+        return Dataset(
+            self.name, self.images[:count],
+            None if self.labels is None else np.asarray(self.labels[:count]), self.class_names,
+            self.test_images, self.test_labels, original=self.original if whole else None)
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop"):
     """Load a data set.
 
     Args:
-        name: "mnist" (comes with the package), "fashion_mnist" (downloaded once
-            by Keras), "stacked_mnist" (three digits as colour planes), one of
-            `SIMULATED`, the path of an .npz file with x_train and optionally
-            y_train, x_test and y_test, of an .npy file of images (see `to_pixels`
-            and `number_labels` for what is understood), of a folder with IDX
-            files under the names of the MNIST distribution, plain or gzipped, of
-            a folder of shards, see `gan.data.shards`, or of a folder of pictures,
-            see `read_pictures`.
-        image_size, channels, skip_broken, fit: for a folder of pictures.
+        name: one of `DATASETS`, or the path of an .npz file with x_train and optionally
+            y_train, x_test and y_test, of an .npy file of images (see `gan.data.pixels`
+            for what is understood), of a folder of IDX files, of shards, or of pictures.
+        image_size, channels, skip_broken, fit: for a folder of pictures, see `read_pictures`.
 
     Returns:
         A checked `Dataset`, or a `PointDataset`.
@@ -45,37 +178,33 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
     Raises:
         UserError: naming the file, what was expected and what arrived.
     """
-    path = Path(name)
-    if name not in NAMES and not os.path.lexists(path):
-        raise UserError(_expected(name))
-    sharded = name not in NAMES and is_sharded(path)
-    pictures = name not in NAMES and not sharded and holds_pictures(path)
-    if pictures:
-        return _dataset(path.resolve().name, path,
-                        read_pictures(path, image_size, channels, skip_broken, fit))
-    dataset = ShardedDataset.of(path, read_index(path)) if sharded else _load(name, path)
-    # A complete configuration has the size of whatever was loaded.
-    given = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken or None,
-             "fit": None if fit == "crop" else fit}
-    shape = dataset.sample_shape
-    own = {"image-size": shape[0], "channels": shape[-1]} if len(shape) == 3 else {}
-    for option, value in given.items():
-        if value not in (None, own.get(option)):
-            raise UserError(f"--{option}: expected a --dataset folder of pictures with it, "
-                            f"got: {name}")
-    return dataset
+    options = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken,
+               "fit": None if fit == "crop" else fit}
+    path, pictures = Path(name), False
+    if name not in DATASETS and os.path.isdir(path) and not is_sharded(path):
+        from gan.data.layout import holds_pictures  # Pillow is not needed before
+
+        pictures = holds_pictures(path)
+    given = [option for option, value in options.items() if value]
+    if given and not pictures and (name in DATASETS or os.path.lexists(path)):
+        raise UserError(f"--{given[0]}: expected a --dataset folder of pictures with it, "
+                        f"got: {name}")
+    try:
+        if name in DATASETS:
+            return DATASETS[name]()
+        if pictures:
+            from gan.data.pictures import read_pictures
+
+            arrays = read_pictures(path, image_size, channels, skip_broken, fit)
+            return _dataset(path.resolve().name, path, arrays)
+        return _load_path(path)
+    except MemoryError as error:
+        raise UserError(f"{name}: expected more memory than this process may use") from error
 
 
-def _load(name, path):
-    """Load anything but a folder of pictures or shards."""
-    if name in SIMULATED:
-        return toy.simulate(name)
-    if name == STACKED:
-        return _stack(load_dataset("mnist"))
-    if name == "mnist":
-        return _dataset("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
-    if name == "fashion_mnist":
-        return _dataset(name, name, _download_fashion_mnist())
+def _load_path(path):
+    if is_sharded(path):
+        return ShardedDataset.of(path)
     if os.path.isdir(path):
         return _dataset(path.resolve().name, path, read_idx_folder(path))
     if os.path.lexists(path):
@@ -83,42 +212,10 @@ def _load(name, path):
         read = READERS.get(path.suffix.lower())
         if read:
             return _dataset(path.stem, path, read(path))
-    raise UserError(_expected(name))
-
-
-def _expected(name):
-    """Return what `--dataset` may be, and what it is."""
-    missing = "" if os.path.lexists(name) else " (no such file or folder)"
-    return (f"--dataset: expected {', '.join(NAMES)}, an existing .npz or .npy file or a folder "
-            f"of pictures, shards or IDX files, got: {name}{missing}")
-
-
-def _stack(mnist):
-    """Three random digits as the red, green and blue plane (Metz et al. 2017)."""
-    random = np.random.default_rng(0)
-    train, test = (
-        np.concatenate([images[random.integers(len(images), size=count)] for _ in range(3)], axis=3)
-        for images, count in ((mnist.images, STACKED_COUNT),
-                              (mnist.test_images, STACKED_TEST_COUNT))
-    )
-    return Dataset(STACKED, train, test_images=test)
-
-
-def _download_fashion_mnist():
-    from gan.common.device import import_tensorflow
-
-    import_tensorflow(verbose=False)
-    import keras
-
-    try:
-        train, test = keras.datasets.fashion_mnist.load_data()
-    except Exception as error:  # Keras wraps some of the network's errors and not others
-        raise UserError(
-            f"--dataset fashion_mnist: cannot be downloaded ({error}); expected a network, or "
-            "a folder with its IDX files instead of the name, such as "
-            "/usr/share/datasets/fashion-mnist of Debian's package dataset-fashion-mnist"
-        ) from error
-    return {"images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]}
+    missing = "" if os.path.lexists(path) else " (no such file or folder)"
+    raise UserError(
+        f"--dataset: expected {', '.join(DATASETS)}, an existing .npz or .npy file or a folder "
+        f"of pictures, shards or IDX files, got: {path}{missing}")
 
 
 def _dataset(name, path, arrays):
@@ -147,3 +244,63 @@ def _dataset(name, path, arrays):
         if fingerprint == FASHION_FINGERPRINT:
             settings["class_names"] = FASHION_NAMES
     return Dataset(name, images, **settings)
+
+
+def _load_mnist():
+    return _dataset("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
+
+
+def _load_fashion_mnist():
+    """Load Fashion-MNIST, which Keras downloads once."""
+    from gan.common.device import import_tensorflow
+
+    import_tensorflow(verbose=False)
+    import keras
+
+    try:
+        train, test = keras.datasets.fashion_mnist.load_data()
+    except Exception as error:  # Keras wraps some of the network's errors and not others
+        raise UserError(
+            f"--dataset fashion_mnist: cannot be downloaded ({error}); expected a network, or "
+            "a folder with its IDX files instead of the name, such as "
+            "/usr/share/datasets/fashion-mnist of Debian's package dataset-fashion-mnist"
+        ) from error
+    return _dataset("fashion_mnist", "fashion_mnist", {
+        "images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]})
+
+
+def are_pictures(shape):
+    """Whether images of a shape (H, W, C) are in color or larger than 32 pixels."""
+    return shape[2] == 3 or max(shape[:2]) > SMALL
+
+
+def class_rows(classes, count):
+    """Choose the class of each image in a sample grid of ceil(sqrt(count)) columns.
+
+    - A count that the classes divide gives each class as many images.
+    - Otherwise each row shows one class, and the first classes have a row more
+      than the last, as long as there are rows for all classes.
+    - With more classes than rows, the first classes have an image more.
+    - With more classes than images, these show classes at even steps.
+
+    Args:
+        classes: the class numbers that occur, int [K], in any order, repeated or not.
+        count: images in the grid.
+
+    Returns:
+        int [count], sorted.
+    """
+    classes = np.unique(classes)
+    if count < len(classes):
+        return classes[np.arange(count) * len(classes) // count]
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    if count % len(classes) == 0 or rows < len(classes):
+        return np.sort(np.resize(classes, count))
+    return np.sort(np.resize(classes, rows)).repeat(columns)[:count]
+
+
+# The data sets with a name; anything else is a path.
+DATASETS = {"mnist": _load_mnist, "fashion_mnist": _load_fashion_mnist,
+            **{name: functools.partial(simulate, name) for name in DISTRIBUTIONS}}
+READERS = {".npz": read_npz, ".npy": read_npy}  # of a file, by its suffix

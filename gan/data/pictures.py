@@ -26,9 +26,9 @@ from gan.data.decode import (
     is_picture,
     read_header,
 )
-from gan.data.fingerprint import digest_images
 from gan.data.layout import Part, arrange, files_below
 from gan.data.messages import counted, listed, one_line, warn
+from gan.data.pixels import digest_images
 
 VERSION = 4  # of what is done to pictures; another one makes caches anew
 MARK = b"\n\0gan pictures\0\n"

@@ -1,15 +1,44 @@
-"""Images on the disk in shards, which look like one array."""
+"""Data sets in shards: .npy files of equal kind with an index, read from the disk while training.
 
+docs/shards.md has the format, so that other programs can write it.
+"""
+
+import hashlib
+import io
+import itertools
+import json
 import os
+import re
+import shutil
 import threading
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from gan.common.errors import UserError, describe_os_error
+from gan import __version__
+from gan.common.command_line import SIDES
+from gan.common.errors import UserError, describe_os_error, reading
+from gan.common.files import atomic_folder, read_json, remove_leftovers
+from gan.data.arrays import map_npy
+from gan.data.conditions import condition_images, read_conditions, write_conditions
+from gan.data.messages import listed
+from gan.data.order import LANES
 
+INDEX = "shards.json"
+FORMAT, VERSION = "gan shards", 2
+CHANNELS = (1, 3)
+HEX = re.compile(r"[0-9a-f]{64}")
+FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.np[yz]")
+PARTS = ("labels", "test_images", "test_labels", "conditions")  # files that there may be
+SHARD_BYTES = 10**9
 BLOCK_BYTES = 2**19  # read at a time: seconds for the way to a bucket are spent on no less
 OPEN_FILES = 64
+WRITTEN_ORDER = 3  # stream of NumPy's generator; 2 is the order in training
+PART_BYTES = 2**26  # of images gathered at a time
+MOST_TESTS = 65_536  # test images that are kept
+ROOM = 2**20  # bytes for the index and whatever else is small
 
 
 class ShardedImages:
@@ -19,7 +48,7 @@ class ShardedImages:
         shape: (N, H, W, C).
         dtype: uint8.
         nbytes: of all images.
-        block: how many neighbours are read at a time while training.
+        block: how many neighbors are read at a time while training.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
@@ -48,26 +77,18 @@ class ShardedImages:
         if isinstance(wanted, slice) and wanted.step in (None, 1):
             start, stop, _ = wanted.indices(len(self))
             images = np.empty((max(0, stop - start), *self.shape[1:]), np.uint8)
-            self.read_into(start, stop, images)
+            self._read_into(start, stop, images)
             return images
         wanted = np.asarray(wanted)
         if wanted.ndim != 1 or wanted.dtype.kind not in "iu":
             raise TypeError(f"expected a slice or an array of indices, got: {wanted!r:.60}")
         images = np.empty((len(wanted), *self.shape[1:]), np.uint8)
         for place in np.argsort(wanted):  # forwards through the files
-            self.read_into(int(wanted[place]), int(wanted[place]) + 1, images[place])
+            self._read_into(int(wanted[place]), int(wanted[place]) + 1, images[place])
         return images
 
-    def read_into(self, start, stop, target):
-        """Read neighbours into memory that is there already; threads may do it at once.
-
-        Args:
-            start, stop: the range of images.
-            target: contiguous uint8 array of as many bytes.
-
-        Raises:
-            UserError: naming the file that cannot be read.
-        """
+    def _read_into(self, start, stop, target):
+        """Read neighbors into a contiguous array; threads may do it at once."""
         view = memoryview(target.reshape(-1))
         while start < stop:
             number = int(np.searchsorted(self._starts, start, side="right")) - 1
@@ -100,3 +121,299 @@ class ShardedImages:
             if len(self._files) > OPEN_FILES:
                 self._files.popitem(last=False)
             return file
+
+
+# The index.
+
+
+def is_sharded(path):
+    """Whether a path is a folder of shards: one with an index."""
+    return os.path.isfile(Path(path) / INDEX)
+
+
+def read_index(folder):
+    """Read the index of a folder of shards and check that its files are there, in their size.
+
+    Returns:
+        dict, see docs/shards.md.
+
+    Raises:
+        UserError: naming what is missing, or damaged, or of another version.
+    """
+    path = folder / INDEX
+    index = read_json(path, "the index of shards")
+    if index.get("format") != FORMAT or index.get("version") != VERSION:
+        raise UserError(f'{path}: expected the index of shards, "format": "{FORMAT}" and "version":'
+                        f" {VERSION}, got: {index.get('format')!r:.40}, "
+                        f"{index.get('version')!r:.40}")
+    with reading(path, "the index of shards"):
+        wrong = _what_is_wrong(index)
+    if wrong:
+        raise UserError(f"{path}: expected a whole index, got one with wrong {wrong}")
+    entries = files_of(index)
+    missing = [entry["file"] for entry in entries if not (folder / entry["file"]).is_file()]
+    if missing:
+        raise UserError(f"{folder}: expected the files that {INDEX} names, got a folder without "
+                        f"{listed(missing)}")
+    for entry in entries:
+        size = (folder / entry["file"]).stat().st_size
+        if size != entry["bytes"]:
+            raise UserError(f"{folder / entry['file']}: expected {entry['bytes']} bytes as {INDEX} "
+                            f"says, got: {size}")
+    return index
+
+
+def _what_is_wrong(index):
+    """Return the first key of an index whose value cannot be, or None."""
+    shape, count, shards = index["shape"], index["count"], index["shards"]
+    entries, classes = files_of(index), index["class_names"]
+    names = [entry["file"] for entry in entries]
+    checks = {
+        "shape": lambda: (shape[0] in SIDES and shape[0] == shape[1] and shape[2] in CHANNELS
+                          and len(shape) == 3),
+        "dtype": lambda: index["dtype"] == "uint8",
+        "count": lambda: type(count) is int and LANES <= count < 2**31,
+        "shards": lambda: (all(type(shard["count"]) is int and shard["count"] > 0
+                               and shard["bytes"] > shard["count"] * np.prod(shape)
+                               for shard in shards)
+                           and sum(shard["count"] for shard in shards) == count),
+        "files": lambda: (len(set(names)) == len(names)
+                          and all(FILE.fullmatch(entry["file"]) and type(entry["bytes"]) is int
+                                  and HEX.fullmatch(entry["sha256"]) for entry in entries)),
+        "class_names": lambda: (all(isinstance(name, str) for name in classes)
+                                and bool(classes) == bool(index.get("labels"))),
+        "name": lambda: isinstance(index["name"], str),
+        "source": lambda: isinstance(index.get("source", {}), dict),
+        "fingerprint": lambda: index["fingerprint"] == fingerprint_of_index(index),
+    }
+    return next((name for name, is_right in checks.items() if not is_right()), None)
+
+
+def files_of(index):
+    """Return the entries of all files that an index names: dicts with file, bytes and sha256."""
+    return [*index["shards"], *(index[part] for part in PARTS if index.get(part))]
+
+
+def fingerprint_of_index(index):
+    """Return 16 hexadecimal digits for the images and labels that an index describes.
+
+    The start of the SHA-256 of lines: the shape of all images as a JSON list, the
+    SHA-256 of each shard in its order, and that of the labels if there are any.
+    """
+    lines = [json.dumps([index["count"], *index["shape"]]),
+             *(shard["sha256"] for shard in index["shards"])]
+    if index.get("labels"):
+        lines.append(index["labels"]["sha256"])
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def map_file(folder, entry, shape, dtype):
+    """Map an .npy file of the index into memory.
+
+    Args:
+        folder: of the shards.
+        entry: of the index, or None.
+        shape: that it must have; None in place of a length that may be any.
+        dtype: that it must have.
+
+    Returns:
+        The array, or None without an entry.
+    """
+    if not entry:
+        return None
+    path = folder / entry["file"]
+    array = map_npy(path)
+    fits = len(array.shape) == len(shape) and all(
+        size in (None, own) for size, own in zip(shape, array.shape, strict=True))
+    if not fits or array.dtype != dtype or not array.flags.c_contiguous:
+        raise UserError(f"{path}: expected {np.dtype(dtype)} {list(shape)}, "
+                        f"got: {array.dtype} {list(array.shape)}")
+    return array
+
+
+def map_labels(folder, index):
+    """Map what belongs to the images: dict of labels, test_images, test_labels → array or None."""
+    tests = map_file(folder, index.get("test_images"), (None, *index["shape"]), np.uint8)
+    return {"labels": map_file(folder, index.get("labels"), (index["count"],), np.int32),
+            "test_images": tests,
+            "test_labels": None if tests is None else map_file(
+                folder, index.get("test_labels"), (len(tests),), np.int32)}
+
+
+# Checking.
+
+
+def check_shards(folder):
+    """Read all files of a folder of shards and compare them with its index; returns the index.
+
+    Raises:
+        UserError: naming what is damaged.
+    """
+    index, damaged = read_index(folder), []
+    entries = files_of(index)
+    for entry in tqdm(entries, desc="checking", unit="file", leave=False, disable=None):
+        if entry_of(folder / entry["file"])["sha256"] != entry["sha256"]:
+            damaged.append(f"{entry['file']} (its checksum does not fit)")
+    if damaged:
+        raise UserError(f"{folder}: {len(damaged)} of {len(entries)} files are damaged: "
+                        f"{listed(damaged)}")
+    for shard in index["shards"]:
+        map_file(folder, shard, (shard["count"], *index["shape"]), np.uint8)
+    arrays, classes = map_labels(folder, index), len(index["class_names"])
+    for part in ("labels", "test_labels"):
+        labels = arrays[part]
+        if labels is not None and not 0 <= labels.min() <= labels.max() < classes:
+            raise UserError(f"{folder / index[part]['file']}: expected labels from 0 to "
+                            f"{classes - 1}, got others")
+    if index.get("conditions"):
+        read_conditions(folder / index["conditions"]["file"], index["count"])
+    return index
+
+
+def refuse_unmanaged(target, force):
+    """Refuse to replace anything but a folder of shards, and that without `force`.
+
+    Raises:
+        UserError: naming what lies there.
+    """
+    target = Path(target)
+    if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
+        return
+    try:
+        known = {INDEX, *(entry["file"] for entry in files_of(read_index(target)))}
+        strange = sorted({path.name for path in target.iterdir()} - known)
+    except (UserError, OSError) as error:
+        raise UserError(f"{target}: expected nothing, an empty folder or shards there, got "
+                        "something else; move it, or choose another folder") from error
+    if strange:
+        raise UserError(f"{target / strange[0]}: gan.shards did not write this and would get in "
+                        "its way; move it, or choose another folder")
+    if not force:
+        raise UserError(f"{target} holds shards; expected --force to replace them, or another "
+                        "folder")
+
+
+# Writing.
+
+
+def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="none", clusters=0,
+                 components=0, admit=lambda: None):
+    """Write a data set as shards, in a random order, with its conditions.
+
+    Args:
+        dataset: a `Dataset` of images.
+        target: the folder; it is there when all is written, and not before.
+        shard_bytes: largest size of a shard, its header aside.
+        seed: of the order and of the clusters.
+        condition, clusters, components: see `condition_dataset`.
+        admit: function that raises a `UserError` if `target` may not be replaced,
+            called just before it is.
+
+    Returns:
+        The index, a dict.
+
+    Raises:
+        UserError: for too few images or too little space.
+    """
+    target, images, count = Path(target), dataset.images, len(dataset.images)
+    if count < LANES:
+        raise UserError(f"expected at least {LANES} images, as training reads from {LANES} "
+                        f"places at a time, got: {count}")
+    os.makedirs(target.parent, exist_ok=True)
+    remove_leftovers(target.parent)
+    _check_space(dataset, target)
+    order = np.random.default_rng([seed, WRITTEN_ORDER]).permutation(count)
+    index = {"format": FORMAT, "version": VERSION, "name": dataset.name,
+             "shape": list(map(int, dataset.sample_shape)), "dtype": "uint8", "count": count,
+             "class_names": list(dataset.class_names),
+             "source": {"fingerprint": dataset.original or dataset.fingerprint, "seed": seed,
+                        "version": __version__}}
+    with atomic_folder(target) as folder:
+        index["shards"] = _write_images(folder, images, order, shard_bytes)
+        for part, array in _small_parts(dataset, order).items():
+            index[part] = write_npy(folder / f"{part}.npy", array.shape, array.dtype, [array])
+        if condition != "none":
+            labels = map_labels(folder, index)["labels"] if condition == "labels" else None
+            found = condition_images(ShardedImages(folder, index), labels, clusters, seed,
+                                     components)
+            with open(folder / "conditions.npz", "wb") as file:
+                write_conditions(file, found)
+            index["conditions"] = entry_of(folder / "conditions.npz") | {
+                "kind": condition, "clusters": clusters, "components": components}
+        write_index(folder, index)
+        admit()
+    return index
+
+
+def _write_images(folder, images, order, shard_bytes):
+    """Write images into shards of equal size; returns their entries."""
+    size = int(np.prod(images.shape[1:]))
+    number = -(-len(order) // max(1, int(shard_bytes) // size))
+    bounds = np.arange(number + 1) * len(order) // number
+    entries = []
+    with tqdm(total=len(order), desc="writing shards", unit="img", leave=False,
+              disable=None) as bar:
+        def parts(places):
+            for start in range(0, len(places), max(1, PART_BYTES // size)):
+                chosen = places[start : start + max(1, PART_BYTES // size)]
+                forwards = np.argsort(chosen)  # for images that are read from a disk
+                part = np.empty((len(chosen), *images.shape[1:]), np.uint8)
+                part[forwards] = images[chosen[forwards]]
+                yield part
+                bar.update(len(part))
+
+        for shard, (first, last) in enumerate(itertools.pairwise(bounds.tolist())):
+            entry = write_npy(folder / f"images-{shard:05d}.npy",
+                              (last - first, *images.shape[1:]), np.uint8, parts(order[first:last]))
+            entries.append(entry | {"count": last - first})
+    return entries
+
+
+def _small_parts(dataset, order):
+    """Return the labels and the test images, a random part of these if there are very many."""
+    found = {}
+    if dataset.labels is not None:
+        found["labels"] = dataset.labels[order].astype(np.int32)
+    if dataset.test_images is not None:
+        count = len(dataset.test_images)
+        chosen = np.sort(np.random.default_rng(0).permutation(count)[:MOST_TESTS])
+        found["test_images"] = np.asarray(dataset.test_images[chosen])
+        if dataset.test_labels is not None:
+            found["test_labels"] = np.asarray(dataset.test_labels[chosen], np.int32)
+    return found
+
+
+def write_npy(path, shape, dtype, parts):
+    """Write arrays one after the other as one .npy file; returns its entry for the index."""
+    header, digest = io.BytesIO(), hashlib.sha256()
+    np.lib.format.write_array_header_1_0(header, {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
+        "shape": tuple(map(int, shape))})
+    with open(path, "wb") as file:
+        for data in itertools.chain([header.getvalue()], map(np.ascontiguousarray, parts)):
+            file.write(data)
+            digest.update(data)
+        return {"file": path.name, "bytes": file.tell(), "sha256": digest.hexdigest()}
+
+
+def entry_of(path):
+    """Return what the index says of a file: a dict of its name, its bytes and its SHA-256."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"file": path.name, "bytes": file.tell(), "sha256": digest}
+
+
+def write_index(folder, index):
+    """Write the index of a folder of shards, with its fingerprint."""
+    index["fingerprint"] = fingerprint_of_index(index)
+    (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+def _check_space(dataset, target):
+    need = dataset.images.nbytes + 8 * len(dataset.images) + ROOM
+    if dataset.test_images is not None:
+        need += min(MOST_TESTS, len(dataset.test_images)) * int(np.prod(dataset.sample_shape))
+    free = shutil.disk_usage(target.parent).free
+    if free < need:
+        raise UserError(f"{target}: expected {need / 2**30:.3g} GiB of free space, "
+                        f"got: {free / 2**30:.3g} GiB")

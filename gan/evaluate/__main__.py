@@ -14,10 +14,9 @@ import numpy as np
 from gan.common.command_line import OptionParser, file, folder, one_of, whole_number
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
-from gan.data.datasets import load_dataset
+from gan.data.datasets import DATASETS, load_dataset
 from gan.data.layout import holds_pictures
 from gan.data.messages import one_line
-from gan.data.names import NAMES
 from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata, training_data
 from gan.saved_generator import SavedGenerator
@@ -109,13 +108,13 @@ def load_data(name, metadata, recorded=None):
     recorded = recorded or str(config.get("dataset"))
     if name is None:
         name = recorded
-        if name not in NAMES and not Path(name).exists():
+        if name not in DATASETS and not Path(name).exists():
             raise UserError("--dataset needed: the data that the generator was trained on are not "
                             f"in {name}")
     how = {key: config[key] for key in ("image_size", "channels", "skip_broken", "fit")
            if key in config}
     if name != recorded:
-        pictures = name not in NAMES and holds_pictures(Path(name))
+        pictures = name not in DATASETS and holds_pictures(Path(name))
         how = how | {"image_size": shape[0], "channels": shape[-1]} if pictures else {}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:

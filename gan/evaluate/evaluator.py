@@ -12,7 +12,7 @@ from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import cache_folder, read_json, write_text
 from gan.data.background import background_of
-from gan.data.fingerprint import digest_images
+from gan.data.pixels import digest_images
 from gan.evaluate import metrics
 from gan.evaluate.features import extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of

@@ -1,4 +1,4 @@
-"""Simulated 2-D distributions whose modes are known, so that coverage can be counted."""
+"""Simulated points of the plane whose modes are known, so that coverage can be counted."""
 
 import functools
 import hashlib
@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NAMES = ("ring", "grid", "moons", "swiss_roll", "line")
 COUNT = 102_400  # points to learn from
 TEST_COUNT = 10_000  # and to compare with
 PIECES_OF_CURVE = 10  # a curve has no modes; equal pieces of it stand in for them
-PIECE_POINTS = 100  # that a piece's centre line is written down with
+PIECE_POINTS = 100  # that a piece's center line is written down with
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class PointDataset:
     """Points of the plane, scattered around a known skeleton.
 
     Attributes:
-        name: one of `NAMES`.
+        name: one of `DISTRIBUTIONS`.
         points: float32 [N, 2], to learn from.
         test_points: float32 [M, 2], drawn in the same way, that no part of
             training sees.
@@ -62,25 +61,8 @@ class PointDataset:
 
 
 def simulate(name):
-    """Draw a distribution; the same name gives the same points.
-
-    - "ring": 8 Gaussians on a circle of radius 2, deviation 0.02 (Metz et al.
-      2017, "Unrolled Generative Adversarial Networks");
-    - "grid": 5 x 5 Gaussians, 2 apart, deviation 0.05 (Srivastava et al. 2017,
-      "VEEGAN");
-    - "moons": two half circles that reach into each other, deviation 0.05;
-    - "swiss_roll": a spiral of one and a half turns, deviation 0.05;
-    - "line": a straight line, deviation 0.05.
-
-    Args:
-        name: one of `NAMES`.
-
-    Returns:
-        A `PointDataset`.
-    """
-    skeleton, mode_of, deviation, extent = {
-        "ring": _ring, "grid": _grid, "moons": _moons, "swiss_roll": _swiss_roll, "line": _line,
-    }[name]()
+    """Draw one of the `DISTRIBUTIONS`; the same name gives the same `PointDataset`."""
+    skeleton, mode_of, deviation, extent = DISTRIBUTIONS[name]()
     skeleton = skeleton.astype(np.float32)
     random = np.random.default_rng(0)
     chosen = skeleton[random.integers(len(skeleton), size=COUNT + TEST_COUNT)]
@@ -91,22 +73,26 @@ def simulate(name):
 
 
 def _ring():
+    """8 Gaussians on a circle (Metz et al. 2017, "Unrolled Generative Adversarial Networks")."""
     angles = np.arange(8) * np.pi / 4
     return 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1), np.arange(8), 0.02, 3.0
 
 
 def _grid():
+    """5 x 5 Gaussians (Srivastava et al. 2017, "VEEGAN")."""
     places = 2.0 * np.arange(-2, 3)
     return np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2), np.arange(25), 0.05, 5.5
 
 
 def _moons():
+    """Two half circles that reach into each other."""
     angles = _steps(PIECES_OF_CURVE // 2) * np.pi
     upper = np.stack([np.cos(angles) - 0.5, np.sin(angles) - 0.25], axis=1)
     return 2 * np.concatenate([upper, -upper]), _pieces(PIECES_OF_CURVE), 0.05, 3.75
 
 
 def _swiss_roll():
+    """A spiral of one and a half turns."""
     # Equal steps of the arc, which is nearly t^2 / 2 for a radius of t.
     turns = np.sqrt(1.5**2 + (4.5**2 - 1.5**2) * _steps(PIECES_OF_CURVE)) * np.pi
     roll = np.stack([np.cos(turns), np.sin(turns)], axis=1) * turns[:, None] / (1.5 * np.pi)
@@ -125,3 +111,7 @@ def _steps(pieces):
 
 def _pieces(count):
     return np.repeat(np.arange(count), PIECE_POINTS)
+
+
+DISTRIBUTIONS = {"ring": _ring, "grid": _grid, "moons": _moons, "swiss_roll": _swiss_roll,
+                 "line": _line}
