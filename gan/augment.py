@@ -9,8 +9,6 @@ import math
 
 import tensorflow as tf
 
-from gan.data.changes import cut_out, moved, relit
-
 DRAWS = 19  # random numbers per image
 CHANGES = 9  # the first of them decide which changes are made
 STRETCH = 0.2 * math.log(2)  # standard deviation of the logarithm of a side's length
@@ -44,9 +42,9 @@ def augment(images, draws, p):
     shift = SHIFT * made[:, 2, None] * normal[:, 2:4]
     down = tf.exp(-STRETCH * (scale + stretch))
     across = tf.exp(-STRETCH * (scale - stretch)) * tf.where(mirrored, -1.0, 1.0)
-    images = moved(images, down, across, shift)
+    images = affine(images, down, across, shift)
     images = _recolor(images, made[:, 3:7], normal[:, 4:], draws[:, -3])
-    return cut_out(images, made[:, 7], draws[:, -2:], CUTOUT)
+    return cutout(images, made[:, 7], draws[:, -2:], CUTOUT)
 
 
 def _recolor(images, made, normal, turn):
@@ -59,7 +57,7 @@ def _recolor(images, made, normal, turn):
         turn: float32 [N] in [0, 1), how far the hue turns.
     """
     amount = made[:, :3] * normal
-    images = relit(images, BRIGHTNESS * amount[:, 0], tf.exp(CONTRAST * amount[:, 1]))
+    images = relight(images, BRIGHTNESS * amount[:, 0], tf.exp(CONTRAST * amount[:, 1]))
     if images.shape[-1] != 3:
         return images
     # Colors turn around the gray axis and move away from it (Rodrigues' formula).
@@ -96,3 +94,73 @@ def adapted(p, real_logits, fake_logits, steps_per_epoch, all_reduce_mean):
 def mirrored(images, draws):
     """Mirror about half of the images: float32 [N, H, W, C], draws float32 [N, 1] in [0, 1)."""
     return tf.where(draws[:, :, None, None] < 0.5, images[:, :, ::-1], images)
+
+
+def affine(images, down, across, shift):
+    """Stretch images around their middle, shift and mirror them.
+
+    Pixels between pixels are interpolated linearly; beyond the edge lies the
+    image's reflection.
+
+    Args:
+        images: float32 [N, H, W, C], H = W.
+        down, across: float32 [N], the height and the width of what is seen, of
+            the image's; below 1 enlarges. A negative one mirrors.
+        shift: float32 [N, 2], how far down and across the view moves, of the side.
+
+    Returns:
+        float32 [N, H, W, C].
+    """
+    for factor, place in ((down, shift[:, 0]), (across, shift[:, 1])):
+        _, size, *rest = images.shape
+        # Each side in turn is the first of a matrix: an einsum of both takes thrice as long.
+        rows = tf.reshape(images, [-1, size, math.prod(rest)])
+        resampled = _resampling(size, factor, place) @ rows
+        images = tf.transpose(tf.reshape(resampled, [-1, size, *rest]), [0, 2, 1, 3])
+    return images
+
+
+def _resampling(size, factor, shift):
+    """Return the matrices that stretch and shift one side: float32 [N, size, size].
+
+    Each row holds the weights of the pixels that a pixel is interpolated from.
+    """
+    places = tf.range(size, dtype=tf.float32)
+    middle, last = (size - 1) / 2, float(size - 1)
+    source = middle + factor[:, None] * (places - middle) + size * shift[:, None]
+    source = last - tf.abs(tf.math.floormod(source, 2 * last) - last)
+    return tf.maximum(0.0, 1 - tf.abs(source[:, :, None] - places))
+
+
+def relight(images, brightness, contrast):
+    """Change brightness and contrast; the hue of every pixel stays.
+
+    Args:
+        images: float32 [N, H, W, C] in [-1, 1].
+        brightness: float32 [N], what is added.
+        contrast: float32 [N], above 0, what the distance from medium grey is multiplied by.
+
+    Returns:
+        float32 [N, H, W, C]; values may leave [-1, 1].
+    """
+    return images * contrast[:, None, None, None] + brightness[:, None, None, None]
+
+
+def cutout(images, made, places, fraction):
+    """Blank a square of images.
+
+    Args:
+        images: float32 [N, H, W, C], H = W.
+        made: float32 [N], 1 where there is a square and 0 where not.
+        places: float32 [N, 2] in [0, 1), its middle, down and across.
+        fraction: its side, of the images'.
+
+    Returns:
+        float32 [N, H, W, C]; what is blanked is 0.
+    """
+    size = images.shape[1]
+    offsets = tf.abs(tf.range(size, dtype=tf.float32)[None, :, None] + 0.5
+                     - size * places[:, None])
+    inside = tf.cast(offsets < size * fraction / 2, tf.float32)
+    blanked = inside[:, :, None, 0] * inside[:, None, :, 1] * made[:, None, None]
+    return images * (1 - blanked[..., None])

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gan.augment import affine, cutout, relight
 from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
 from gan.common.files import cache_folder
-from gan.data.changes import cut_out, moved, relit
 from gan.data.datasets import ASSETS
 from gan.evaluate.metrics import parts_of, random_subset, squared_distances, statistics
 
@@ -373,9 +373,9 @@ def views(images, draws):
     scales = smallest + (largest - smallest) * draws[:, 0]
     down = tf.exp(scales + STRETCH * even[:, 1])
     across = tf.exp(scales - STRETCH * even[:, 1]) * tf.where(draws[:, 2] < 0.5, -1.0, 1.0)
-    images = moved(images, down, across, MOVE * even[:, 3:5])
-    images = relit(images, BRIGHTNESS * even[:, 5], tf.exp(CONTRAST * even[:, 6]))
-    return cut_out(images, tf.cast(draws[:, 7] < COVERED, tf.float32), draws[:, 8:], CUTOUT)
+    images = affine(images, down, across, MOVE * even[:, 3:5])
+    images = relight(images, BRIGHTNESS * even[:, 5], tf.exp(CONTRAST * even[:, 6]))
+    return cutout(images, tf.cast(draws[:, 7] < COVERED, tf.float32), draws[:, 8:], CUTOUT)
 
 
 def nt_xent(first, second, temperature):
