@@ -35,7 +35,7 @@ def test_the_background_is_the_most_frequent_colour():
 def test_digits_stand_out_from_black():
     """Known from the data: of all pixels but one in 3,000 are of 70 or more, or touch one."""
     found = find_background(load_dataset("mnist").images)
-    assert found.colour == (0,) and found.plain
+    assert found.color == (0,) and found.plain
     assert 65 < found.contrast < 75
 
 

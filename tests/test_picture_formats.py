@@ -111,7 +111,7 @@ def test_other_files_are_counted_and_named_and_hidden_ones_are_not(folder, capsy
     data = load_dataset(str(folder))
     assert data.class_names == ("x", "y") and len(data.images) == 2
     assert capsys.readouterr().out == (
-        "left out: 4 files that are no pictures: notes.txt, x/list.csv, y/b\\x1b[31m.dat, "
+        "left out: 4 files besides pictures: notes.txt, x/list.csv, y/b\\x1b[31m.dat, "
         "z/only.md\n")
 
 
@@ -120,7 +120,7 @@ def test_many_other_files_are_not_all_named(folder, capsys):
         write(folder / f"{number}.png", RAMP)
         (folder / f"{number}.txt").write_text("")
     load_dataset(str(folder))
-    assert capsys.readouterr().out == ("left out: 8 files that are no pictures: 0.txt, 1.txt, "
+    assert capsys.readouterr().out == ("left out: 8 files besides pictures: 0.txt, 1.txt, "
                                        "2.txt, 3.txt, 4.txt and 3 more\n")
 
 

@@ -45,10 +45,7 @@ class Header(NamedTuple):
 
 
 def require_file(path):
-    """Raise a `UserError` unless a path leads to an ordinary file.
-
-    Opening a FIFO would wait forever for somebody who writes into it.
-    """
+    """Raise a `UserError` unless a path leads to a regular file; opening a FIFO never returns."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as error:
@@ -73,14 +70,10 @@ def check_memory(size, where):
 
 
 def read_npz(path):
-    """Read the arrays of a data set from an .npz file.
+    """Read an .npz file with x_train and, optionally, y_train, x_test and y_test.
 
     Returns:
-        dict of "images" (x_train, always), "labels" (y_train), "test_images" (x_test) and
-        "test_labels" (y_test) → array.
-
-    Raises:
-        UserError: for a missing, damaged or too large file, or one without x_train.
+        dict of "images" (always), "labels", "test_images" and "test_labels" → array.
     """
     found = read_members(path, NPZ_NAMES)
     if "x_train" not in found:
@@ -94,9 +87,6 @@ def read_members(path, names):
     """Read those of the named arrays that an .npz file has: dict of name → array.
 
     Their sizes are compared with the memory before anything is unpacked.
-
-    Raises:
-        UserError: for a missing, damaged or too large file.
     """
     require_file(path)
     with _read_errors(path, "an .npz file"), zipfile.ZipFile(path) as archive:
@@ -124,13 +114,7 @@ def _read_member(archive, info, header):
 
 
 def read_npy(path):
-    """Read an .npy file of images; returns dict of "images" → array.
-
-    A file larger than the memory for data is mapped instead, and read as it is used.
-
-    Raises:
-        UserError: for a missing or damaged file.
-    """
+    """Read an .npy file: dict of "images" → array, mapped if it is larger than the memory."""
     require_file(path)
     with _read_errors(path, "an .npy file"), open(path, "rb") as file:
         header = _read_header(file, os.fstat(file.fileno()).st_size, path)
@@ -141,11 +125,7 @@ def read_npy(path):
 
 
 def map_npy(path):
-    """Map an .npy file into memory, read-only.
-
-    Raises:
-        UserError: for a missing or damaged file.
-    """
+    """Map an .npy file into memory, read-only."""
     require_file(path)
     with _read_errors(path, "an .npy file"), open(path, "rb") as file:
         header = _read_header(file, os.fstat(file.fileno()).st_size, path)
@@ -209,14 +189,7 @@ def _read_bytes(file, size):
 
 
 def read_idx_folder(folder):
-    """Read a folder of IDX files that are named like MNIST's, plain or gzipped.
-
-    Returns:
-        dict of "images" (always), "labels", "test_images", "test_labels" → array.
-
-    Raises:
-        UserError: naming the damaged file, or a folder without any.
-    """
+    """Read a folder of IDX files that are named like MNIST's, plain or gzipped; see `read_npz`."""
     files = {}
     for key, pattern in IDX_FILES.items():
         # The distribution's own names have a dash, unpacked copies often a dot.

@@ -164,16 +164,12 @@ class ShardedDataset(Dataset):
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop"):
-    """Load a data set.
+    """Load a `Dataset` or a `PointDataset`.
 
     Args:
-        name: one of `DATASETS`, or the path of an .npz file with x_train and optionally
-            y_train, x_test and y_test, of an .npy file of images (see `gan.data.pixels`
-            for what is understood), of a folder of IDX files, of shards, or of pictures.
+        name: one of `DATASETS`, or the path of an .npz or .npy file, or of a folder of
+            pictures, of shards, or of IDX files.
         image_size, channels, skip_broken, fit: for a folder of pictures, see `read_pictures`.
-
-    Returns:
-        A checked `Dataset`, or a `PointDataset`.
 
     Raises:
         UserError: naming the file, what was expected and what arrived.

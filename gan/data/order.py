@@ -21,7 +21,7 @@ READERS = 8  # threads, so that the ways to a distant disk overlap
 
 
 class RandomOrder:
-    """The order of samples in memory: any permutation.
+    """The order of `count` samples in memory: any permutation.
 
     Attributes:
         batch_size: samples a batch.
@@ -29,12 +29,6 @@ class RandomOrder:
     """
 
     def __init__(self, count, batch_size, seed):
-        """
-        Args:
-            count: samples in the data.
-            batch_size: samples a batch.
-            seed: of the order.
-        """
         self.batch_size, self.steps = batch_size, count // batch_size
         self._count, self._seed = count, seed
 
@@ -50,24 +44,9 @@ class RandomOrder:
 
 
 class BlockOrder:
-    """The order of samples that are read in blocks, see above.
-
-    Attributes:
-        batch_size: samples a batch.
-        steps: whole batches an epoch.
-    """
+    """The order of samples that are read in blocks of at most `block`; see `RandomOrder`."""
 
     def __init__(self, count, batch_size, seed, block):
-        """
-        Args:
-            count: samples in the data, at least 64.
-            batch_size: samples a batch.
-            seed: of the order.
-            block: samples in a block, at most.
-
-        Raises:
-            UserError: for a batch that is larger than an epoch.
-        """
         self._count, self._seed, length = count, seed, count // LANES
         self.batch_size, self.steps = batch_size, LANES * length // batch_size
         if not self.steps:

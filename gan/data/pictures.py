@@ -89,14 +89,11 @@ def shuffled(part):
 def _name_others(names):
     """Say which files are not used."""
     unread = [name for name in names if os.path.splitext(name)[1].lower() in OTHER_SUFFIXES]
-    others = sorted(set(names) - set(unread))
-    for left, one, many in (
-            (unread, f"picture that is not {FORMATS_IN_WORDS}",
-             f"pictures that are not {FORMATS_IN_WORDS}"),
-            (others, "file that is no picture", "files that are no pictures")):
+    for left, what in ((unread, f"picture of other formats than {FORMATS_IN_WORDS}"),
+                       (sorted(set(names) - set(unread)), "file besides pictures")):
         if left:
-            what = f"{len(left)} {one if len(left) == 1 else many}"
-            print(one_line(f"left out: {what}: {listed(left)}"))
+            number, noun = counted(len(left), what.split()[0]), what.partition(" ")[2]
+            print(one_line(f"left out: {number} {noun}: {listed(left)}"))
 
 
 def _read_part(folder, part, form, skip_broken, name):

@@ -19,8 +19,7 @@ class PointDataset:
     Attributes:
         name: one of `DISTRIBUTIONS`.
         points: float32 [N, 2], to learn from.
-        test_points: float32 [M, 2], drawn in the same way, that no part of
-            training sees.
+        test_points: float32 [M, 2], drawn in the same way, unseen in training.
         skeleton: float32 [S, 2], where points lie without noise: the modes, or a
             curve in small steps.
         mode_of: int32 [S], the mode (the piece of the curve) of each of them.

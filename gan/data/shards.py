@@ -10,8 +10,6 @@ import json
 import os
 import re
 import shutil
-import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +32,6 @@ FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.np[yz]")
 PARTS = ("labels", "test_images", "test_labels", "conditions")  # files that there may be
 SHARD_BYTES = 10**9
 BLOCK_BYTES = 2**19  # read at a time: seconds for the way to a bucket are spent on no less
-OPEN_FILES = 64
 WRITTEN_ORDER = 3  # stream of NumPy's generator; 2 is the order in training
 PART_BYTES = 2**26  # of images gathered at a time
 MOST_TESTS = 65_536  # test images that are kept
@@ -54,11 +51,6 @@ class ShardedImages:
     dtype, ndim = np.dtype(np.uint8), 4
 
     def __init__(self, folder, index):
-        """
-        Args:
-            folder: that the shards lie in.
-            index: dict, as `read_index` returns it.
-        """
         self.shape = (index["count"], *index["shape"])
         self._size = int(np.prod(index["shape"]))  # bytes an image
         self.nbytes = self.shape[0] * self._size
@@ -67,7 +59,6 @@ class ShardedImages:
         self._paths = [folder / shard["file"] for shard in shards]
         self._starts = np.cumsum([0] + [shard["count"] for shard in shards])
         self._headers = [shard["bytes"] - shard["count"] * self._size for shard in shards]
-        self._files, self._lock = OrderedDict(), threading.Lock()
 
     def __len__(self):
         return self.shape[0]
@@ -100,27 +91,17 @@ class ShardedImages:
 
     def _read(self, number, place, view):
         try:
-            file = self._open(number)
-            while len(view):
-                size = os.preadv(file.fileno(), [view], place)
-                if not size:
-                    raise UserError(f"{self._paths[number]}: expected more than {place} bytes, "
-                                    "got a file that was cut off")
-                view, place = view[size:], place + size
+            with open(self._paths[number], "rb", buffering=0) as file:
+                file.seek(place)
+                while len(view):
+                    size = file.readinto(view)
+                    if not size:
+                        raise UserError(f"{self._paths[number]}: expected more than {file.tell()} "
+                                        "bytes, got a file that was cut off")
+                    view = view[size:]
         except OSError as error:
             raise UserError(f"{self._paths[number]}: cannot be read: "
                             f"{describe_os_error(error)}") from error
-
-    def _open(self, number):
-        """Return a shard's file; one that was not used for long is closed when nobody reads it."""
-        with self._lock:
-            if number not in self._files:
-                self._files[number] = open(self._paths[number], "rb", buffering=0)  # noqa: SIM115
-            self._files.move_to_end(number)
-            file = self._files[number]
-            if len(self._files) > OPEN_FILES:
-                self._files.popitem(last=False)
-            return file
 
 
 # The index.
@@ -132,14 +113,7 @@ def is_sharded(path):
 
 
 def read_index(folder):
-    """Read the index of a folder of shards and check that its files are there, in their size.
-
-    Returns:
-        dict, see docs/shards.md.
-
-    Raises:
-        UserError: naming what is missing, or damaged, or of another version.
-    """
+    """Read the index of a folder of shards, a dict, and check that its files have their size."""
     path = folder / INDEX
     index = read_json(path, "the index of shards")
     if index.get("format") != FORMAT or index.get("version") != VERSION:
@@ -208,17 +182,7 @@ def fingerprint_of_index(index):
 
 
 def map_file(folder, entry, shape, dtype):
-    """Map an .npy file of the index into memory.
-
-    Args:
-        folder: of the shards.
-        entry: of the index, or None.
-        shape: that it must have; None in place of a length that may be any.
-        dtype: that it must have.
-
-    Returns:
-        The array, or None without an entry.
-    """
+    """Map an .npy file of a shape and a dtype, None in place of any length; None for no entry."""
     if not entry:
         return None
     path = folder / entry["file"]
@@ -244,11 +208,7 @@ def map_labels(folder, index):
 
 
 def check_shards(folder):
-    """Read all files of a folder of shards and compare them with its index; returns the index.
-
-    Raises:
-        UserError: naming what is damaged.
-    """
+    """Read all files of a folder of shards and compare them with its index; returns the index."""
     index, damaged = read_index(folder), []
     entries = files_of(index)
     for entry in tqdm(entries, desc="checking", unit="file", leave=False, disable=None):
@@ -271,11 +231,7 @@ def check_shards(folder):
 
 
 def refuse_unmanaged(target, force):
-    """Refuse to replace anything but a folder of shards, and that without `force`.
-
-    Raises:
-        UserError: naming what lies there.
-    """
+    """Refuse to replace anything but a folder of shards, and that without `force`."""
     target = Path(target)
     if not os.path.lexists(target) or (target.is_dir() and not any(target.iterdir())):
         return
@@ -311,9 +267,6 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
 
     Returns:
         The index, a dict.
-
-    Raises:
-        UserError: for too few images or too little space.
     """
     target, images, count = Path(target), dataset.images, len(dataset.images)
     if count < LANES:
