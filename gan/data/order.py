@@ -188,9 +188,21 @@ class BlockReader:
         return self._plans[epoch]
 
 
-def order_of(samples, batch_size, seed):
-    """Return the order of samples: in blocks where they are in shards."""
+class ArrayReader:
+    """Reads samples that are mapped, or in memory; see `BlockReader`."""
+
+    def __init__(self, samples):
+        self._samples = samples
+
+    def read(self, samples, epoch):
+        """Return samples by their indices, a copy."""
+        return self._samples[samples]
+
+
+def pipeline_of(samples, batch_size, seed, index=0, count=1):
+    """Return the order of samples and what reads them, in blocks where they are in shards."""
     block = getattr(samples, "block", None)
-    if block:
-        return BlockOrder(len(samples), batch_size, seed, block)
-    return RandomOrder(len(samples), batch_size, seed)
+    if not block:
+        return RandomOrder(len(samples), batch_size, seed), ArrayReader(samples)
+    order = BlockOrder(len(samples), batch_size, seed, block)
+    return order, BlockReader(samples, order, index, count)
