@@ -45,18 +45,13 @@ def parts_of(images, places=None):
 
 
 class ClusterFeatures:
-    """PCA of the edges in images, and of the colors if they have any.
+    """PCA of the edges in images (or those at some places), and of the colors if they have any.
 
     Attributes:
         fitted: float32 [n, D], the features of the images that the axes were fitted to.
     """
 
     def __init__(self, images, places=None):
-        """
-        Args:
-            images: uint8 [N, H, W, C] to fit the axes to, or to those at some places.
-            places: int [n].
-        """
         self._describe = [orientation_histograms, *([thumbnails] * (images.shape[-1] == 3))]
         parts = [[describe(part) for describe in self._describe]
                  for _, part in parts_of(images, places)]
@@ -89,17 +84,11 @@ def thumbnails(images):
 
 
 def orientation_histograms(images):
-    """Describe images by how much edge of which direction lies where.
+    """Describe images by the edges in them: uint8 [N, H, W, C] → float32 [N, cells * cells * 8].
 
     The image is cut into cells of 4 pixels (more for sides above 32). Each pixel's
     gradient is shared between the two nearest directions of its cell, each cell gives
     half of its histogram to its neighbors, and the root makes distances those of Hellinger.
-
-    Args:
-        images: uint8 [N, H, W, C].
-
-    Returns:
-        float32 [N, cells * cells * 8], not negative.
     """
     height, width = images.shape[1:3]
     cell = 4 * -(-max(height, width) // 32)
@@ -140,18 +129,13 @@ def _histograms(images, cell):
 
 
 class PrincipalComponents:
-    """The directions in which arrays vary most.
+    """The `number` directions in which arrays, [N, ...], vary most.
 
     Attributes:
         deviation: the root of the variance along all of them together.
     """
 
     def __init__(self, arrays, number):
-        """
-        Args:
-            arrays: [N, ...] numbers to learn from.
-            number: of components; smaller arrays have fewer.
-        """
         flat = arrays.reshape(len(arrays), -1)
         self._mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
         covariance = np.zeros((flat.shape[1], flat.shape[1]), np.float32)

@@ -55,13 +55,9 @@ class Conditioning:
 
     @classmethod
     def of_clusters(cls, cluster_labels, group_of, labeled, coordinates=None):
-        """Return the conditioning on clusters that belong to groups.
+        """Return the conditioning on clusters, int [N], that belong to groups, int [K].
 
-        Args:
-            cluster_labels: int [N] in [0, K); each occurs.
-            group_of: int [K], each cluster's label, or its cluster of clusters.
-            labeled: whether the groups are labels.
-            coordinates: uint8 [N, D]; None or D = 0 for none.
+        The groups are labels, or else clusters of clusters.
         """
         count = len(group_of)
         occurrences = np.bincount(cluster_labels, minlength=count).astype(np.float32)
@@ -114,11 +110,7 @@ class Conditioning:
 
     @classmethod
     def from_arrays(cls, arrays, samples):
-        """Return the conditioning that `to_arrays` was called on.
-
-        Raises:
-            UserError: when the arrays are not those of the conditioning of so many samples.
-        """
+        """Return the conditioning of so many samples that `to_arrays` was called on."""
         saved = {field: arrays.get(PREFIX + field) for field in FIELDS}
         if not _fits(samples, **saved):
             raise UserError("--resume: expected a checkpoint with the conditions of "
@@ -182,12 +174,7 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
 
 
 def condition_images(images, labels, clusters, seed, components):
-    """Return the `Conditioning` of images on clusters; see `condition_dataset`.
-
-    Args:
-        images: uint8 [N, H, W, C], in memory or in shards.
-        labels: int [N], or None.
-    """
+    """Return the `Conditioning` of images, in memory or in shards, on clusters (and labels)."""
     # Fit clusters and coordinates to a sample.
     sample, labeled = sample_of(images), labels is not None
     whole = len(sample) == len(images)
@@ -247,11 +234,7 @@ def write_conditions(file, conditioning):
 
 
 def read_conditions(path, count):
-    """Read what `write_conditions` wrote for so many images.
-
-    Raises:
-        UserError: when the file is damaged, or of others.
-    """
+    """Read what `write_conditions` wrote for so many images."""
     arrays = {PREFIX + name: array for name, array in read_members(path, FIELDS).items()}
     try:
         return Conditioning.from_arrays(arrays, count)

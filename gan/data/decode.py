@@ -116,12 +116,8 @@ def decode(path, form):
     changes its proportions. It is shrunk by averaging areas, or enlarged with cubics;
     what is transparent becomes white; 16 bits become 8, as do floats in [0, 1].
 
-    Args:
-        path: the file.
-        form: the `PictureFormat` wanted, without None in it.
-
     Returns:
-        uint8 [H, W, C], C-contiguous; or why it cannot be used, in words.
+        uint8 [H, W, C] of a complete `PictureFormat`; or why it cannot be used, in words.
     """
     try:
         if not os.path.isfile(path):

@@ -46,14 +46,8 @@ def holds_pictures(folder):
 def files_below(folder, depth=None):
     """Yield a `File` for each file below a folder, sorted by the names of folders and files.
 
-    Hidden ones are passed over; links are followed, but not in a circle.
-
-    Args:
-        folder: the folder.
-        depth: levels of folders that are looked into; None: all.
-
-    Raises:
-        UserError: for a folder that cannot be read.
+    Hidden ones are passed over; links are followed, but not in a circle. At most `depth`
+    levels of folders are looked into.
     """
     def walk(path, folders, ancestors):
         with os.scandir(path) as entries:
@@ -88,14 +82,7 @@ def _state(entry):
 
 
 def arrange(folder, files):
-    """Sort a folder's pictures, a list of `File`, into parts and classes.
-
-    Returns:
-        `(train, test)`, each a `Part`; test is None where there is none.
-
-    Raises:
-        UserError: when there are none, or some inside and some outside of classes.
-    """
+    """Sort a folder's pictures, a list of `File`: a training `Part`, and a test `Part` or None."""
     if not files:
         raise UserError(f"{folder}: expected pictures ({FORMATS_IN_WORDS}), got none")
     entries = [(file.folders, file) for file in files]
@@ -175,10 +162,7 @@ def _part_of(name):
 
 
 def _classes(folder, entries, fewest=2):
-    """Return the `Part` pictures, with the first level of folders as classes.
-
-    Fewer than `fewest` folders are no classes.
-    """
+    """Return a `Part` with the first level of folders as classes, if there are enough of them."""
     classes = {}
     for folders, file in entries:
         classes.setdefault((*folders, None)[0], []).append(file)

@@ -41,11 +41,8 @@ OWN_SIDES = range(16, 129, 4)  # sides that pictures keep; larger ones take long
 def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop"):
     """Read a folder of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by their content.
 
-    Pictures in one folder have no labels; otherwise folders are classes, see
-    `gan.data.layout`. Hidden files and folders are passed over.
-
     Args:
-        folder: the folder.
+        folder: the folder, see `gan.data.layout` for what is a class.
         image_size: side of the result in pixels; None: the pictures' own if all
             are square and alike, otherwise 64.
         channels: 1 or 3; None: 3 if any picture has color.
@@ -76,11 +73,7 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
 
 
 def shuffled(part):
-    """Return the same pictures in a random order, each time the same.
-
-    Some metrics look at the first thousand test images, which must not be all
-    of one class.
-    """
+    """Return a `Part` in a random order, each time the same, as metrics look at the first ones."""
     order = np.random.default_rng(0).permutation(len(part.files))
     return Part([part.files[place] for place in order],
                 [part.labels[place] for place in order] if part.labels else [])
@@ -119,13 +112,7 @@ def _read_part(folder, part, form, skip_broken, name):
 
 
 def cached_pictures(folder, files, form, part):
-    """Decode pictures, or take them from the cache where no file has changed.
-
-    Args:
-        folder: that they lie in.
-        files: list of `gan.data.layout.File`.
-        form: the `PictureFormat` wanted.
-        part: of the data, "train" or "test".
+    """Decode pictures, a list of `File`, or take them from the cache where none has changed.
 
     Returns:
         `(images, left_out, digest)`: uint8 [N, H, W, C], dict of place in `files` → why
@@ -208,11 +195,7 @@ def _complete(form, files):
 
 
 def _decode_all(files, form, output):
-    """Decode pictures and write their pixels one after the other.
-
-    Returns:
-        dict of place in `files` → why that picture cannot be used.
-    """
+    """Write the pixels of pictures; returns dict of place → why that one cannot be used."""
     left_out, size = {}, max(1, PART_BYTES // math.prod(form.shape))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool, tqdm(
         total=len(files), desc="reading pictures", unit="img", leave=False, disable=None,

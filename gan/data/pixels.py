@@ -100,11 +100,7 @@ def _hint(shape):
 
 
 def find_scale(images, where):
-    """Find which values of images [N, H, W, C] are black and white; returns a `Scale`.
-
-    Raises:
-        UserError: when the values do not say, with a way to convert them.
-    """
+    """Return the `Scale` of images [N, H, W, C], where their values say which it is."""
     kind = images.dtype.kind
     if images.dtype == np.uint8:
         return BYTES
@@ -150,7 +146,7 @@ def parts_of(images):
 
 
 def number_labels(labels, count, where):
-    """Number the classes 0, 1, ... in the order of their labels.
+    """Number the classes 0, 1, ... in the order of their labels, where that needs no guess.
 
     Args:
         labels: [N] or [N, 1] whole numbers from 0 up (of any type) or strings,
@@ -161,9 +157,6 @@ def number_labels(labels, count, where):
     Returns:
         `(numbers, values)`: int32 [N] in [0, K), and the K labels that they
         stand for, sorted, a list of int or of str.
-
-    Raises:
-        UserError: for labels that cannot be understood without guessing.
     """
     values, numbers = np.unique(_values(labels, count, where), return_inverse=True)
     if len(values) > MAX_CLASSES:
@@ -175,18 +168,7 @@ def number_labels(labels, count, where):
 
 
 def number_test_labels(labels, count, where, values):
-    """Number labels as those of the training images are numbered.
-
-    Args:
-        labels, count, where: as for `number_labels`.
-        values: the training images' labels, as `number_labels` returned them.
-
-    Returns:
-        int32 [N] in [0, len(values)).
-
-    Raises:
-        UserError: also for labels that no training image has.
-    """
+    """Number test labels as `number_labels` did those of the training images, with `values`."""
     numbers, own = number_labels(labels, count, where)
     places = {value: place for place, value in enumerate(values)}
     strange = [value for value in own if value not in places]
