@@ -91,6 +91,17 @@ def test_fashion_mnist_as_keras_loads_it(monkeypatch, tensorflow):
     assert dataset.test_images.shape == (2, 16, 16, 1) and dataset.test_labels.tolist() == [1, 0]
 
 
+def test_a_data_set_is_one_entry_of_the_registry(monkeypatch):
+    from gan.config import TrainConfig
+
+    mine = Dataset("mine", np.zeros((64, 16, 16, 1), np.uint8))
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda: mine)
+    assert load_dataset("mine") is mine
+    assert TrainConfig.from_args(["--dataset", "mine"])[0].named
+    with pytest.raises(UserError, match="expected mnist, fashion_mnist, .* mine, an existing"):
+        load_dataset("other")
+
+
 GOOD = np.zeros((4, 16, 16), np.uint8)
 
 

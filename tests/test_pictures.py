@@ -117,7 +117,7 @@ def test_unusable_pictures_are_named(tmp_path):
     broken_folder(tmp_path / "data")
     with pytest.raises(UserError, match="4 of 8 pictures cannot be used") as caught:
         load_dataset(str(tmp_path / "data"), image_size=16)
-    for text in ("half.png (broken:", "text.jpg (broken:", "odd.tiff (mode LAB, expected grey",
+    for text in ("half.png (broken:", "text.jpg (broken:", "odd.tiff (mode LAB, expected grayscale",
                  "tiny.png (5 x 5 pixels, expected sides of at least 8)", "--skip-broken"):
         assert text in str(caught.value), text
 

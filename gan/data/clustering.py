@@ -102,9 +102,9 @@ def orientation_histograms(images):
 def _histograms(images, cell):
     count, height, width = images.shape[:3]
     # The mean over colors: what has one brightness has no edges here.
-    grey = np.pad(images.mean(axis=3, dtype=np.float32) / 255, ((0, 0), (1, 1), (1, 1)))
-    across = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2]
-    down = grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
+    gray = np.pad(images.mean(axis=3, dtype=np.float32) / 255, ((0, 0), (1, 1), (1, 1)))
+    across = gray[:, 1:-1, 2:] - gray[:, 1:-1, :-2]
+    down = gray[:, 2:, 1:-1] - gray[:, :-2, 1:-1]
     edges = np.flatnonzero((across != 0) | (down != 0))
     across, down = across.ravel()[edges], down.ravel()[edges]
     length = np.hypot(across, down)

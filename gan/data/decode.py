@@ -19,9 +19,9 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", "
 OTHER_SUFFIXES = {".heic", ".heif", ".avif", ".svg", ".svgz", ".jp2", ".jxl", ".ico", ".psd",
                   ".tga", ".ppm", ".pgm", ".pnm", ".eps", ".dng", ".cr2", ".nef", ".arw", ".xcf"}
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
-DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16 bits
+DEEP_GRAY = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16 bits
 BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 258, 322, 323  # tags of TIFF files
-GREY = {"1", "L", "LA", "I", "F", *DEEP_GREY}
+GRAY = {"1", "L", "LA", "I", "F", *DEEP_GRAY}
 COLOR = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"}
 ROTATIONS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
              4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
@@ -104,7 +104,7 @@ def read_header(path):
         if not os.path.isfile(path):
             return None
         with Image.open(path, formats=FORMATS) as picture:
-            return *picture.size, picture.mode not in GREY
+            return *picture.size, picture.mode not in GRAY
     except Exception:  # it is named when it is decoded
         return None
 
@@ -157,8 +157,8 @@ def _why_not(picture, form):
         sides = "a side" if pad else "sides"
         return (f"{width} x {height} pixels, expected {sides} of at least "
                 f"{-(-min(form.width, form.height) // 2)}")
-    if picture.mode not in GREY | COLOR:
-        return f"mode {picture.mode}, expected grey or RGB"
+    if picture.mode not in GRAY | COLOR:
+        return f"mode {picture.mode}, expected grayscale or RGB"
     return None
 
 
@@ -175,7 +175,7 @@ def _upright_bytes(picture, channels):
     """Return a picture of 8 bits a value, L or RGB, turned upright; or what is wrong with it."""
     picture.load()
     rotation = ROTATIONS.get(picture.getexif().get(ExifTags.Base.Orientation))
-    mode = "L" if channels == 1 or picture.mode in GREY else "RGB"
+    mode = "L" if channels == 1 or picture.mode in GRAY else "RGB"
     white = _white(picture)
     transparent = not {"A", "a"}.isdisjoint(picture.getbands()) or "transparency" in picture.info
     if white is None and not transparent and picture.mode == mode:
@@ -233,7 +233,7 @@ def _white(picture):
     """Return the value that is white where a picture has more than 8 bits a value, else None."""
     if picture.mode == "F":
         return 1
-    if picture.mode not in ("I", *DEEP_GREY):
+    if picture.mode not in ("I", *DEEP_GRAY):
         return None
     if picture.format == "TIFF":
         return 2 ** picture.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] - 1
