@@ -10,6 +10,7 @@ import numpy as np
 from gan.common.command_line import say
 from gan.common.device import hidden_messages
 from gan.common.errors import UserError, reading
+from gan.common.files import write_json
 from gan.drawing import images
 from gan.drawing.sample_grids import pictures_of
 from gan.evaluate.equilibrium import has_log_odds
@@ -21,13 +22,7 @@ from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoin
 from gan.run.curves import LiveCurves
 from gan.run.history import AUGMENTATION, CHANGED, History, TensorBoard, metrics_in
 from gan.run.progress import Progress, in_calls
-from gan.run.summary import (
-    circumstances,
-    continuation,
-    print_summary,
-    summary_of,
-    write_summary,
-)
+from gan.run.summary import circumstances, continuation, print_summary, summary_of
 from gan.run.verdict import diverged, verdict_of
 from gan.training import GRADIENTS, MEASURES
 
@@ -178,7 +173,7 @@ class Loop:
         add_metadata(folder.export, {"metrics": metrics, "features": self.evaluator.features()})
 
         summary = summary_of(self, metrics, verdict, finished, self.device)
-        write_summary(folder.claim(folder.summary), summary)
+        write_json(folder.claim(folder.summary), summary)
         if best:
             say("exported", f"epoch {best['epoch']}, the best of those that were measured")
         print_summary(summary, summary_lines(metrics, self.evaluator), config, folder)

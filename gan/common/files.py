@@ -187,6 +187,11 @@ def write_text(path, text):
         file.write(text.encode())
 
 
+def write_json(path, content):
+    """Write a dict as JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
 def read_json(path, what):
     """Read a JSON object that this program wrote.
 

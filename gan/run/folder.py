@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
-import json
 import os
 import re
 import secrets
@@ -13,7 +12,14 @@ import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import make_folder, make_folders, open_own, remove_leftovers, write_text
+from gan.common.files import (
+    make_folder,
+    make_folders,
+    open_own,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 from gan.metadata import METADATA, foreign_in_export, run_of
 from gan.run.checkpoint import BEST, list_checkpoints
 
@@ -160,8 +166,7 @@ class RunFolder:
             changes: list of dict, the options that were changed on resuming.
         """
         changed = {"changes": changes} if changes else {}
-        options = json.dumps(dataclasses.asdict(config) | changed, indent=2)
-        write_text(self.claim(self.config), options + "\n")
+        write_json(self.claim(self.config), dataclasses.asdict(config) | changed)
 
     @contextlib.contextmanager
     def locked(self):

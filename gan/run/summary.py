@@ -1,6 +1,5 @@
-"""What came out of a run: printed, and written to summary.json."""
+"""Summary of a run: printed at its end, and written as summary.json."""
 
-import json
 import os
 import platform
 import shlex
@@ -10,12 +9,11 @@ from pathlib import Path
 from gan import __version__
 from gan.common.command_line import say
 from gan.common.errors import printable
-from gan.common.files import write_text
 from gan.data.messages import counted
 
 
 def summary_of(loop, metrics, verdict, finished, device):
-    """Return what a run came to, as a dict for JSON.
+    """Return the results of a run as a dict for JSON.
 
     Args:
         loop: `Loop`, when all is done.
@@ -47,7 +45,7 @@ def summary_of(loop, metrics, verdict, finished, device):
 
 
 def circumstances(device, dataset):
-    """Return what a process learns, what it computes with and how it was started, for JSON.
+    """Return a process's data, device, versions and command line as a dict for JSON.
 
     Args:
         device: `Device` that the run computes with.
@@ -67,13 +65,8 @@ def circumstances(device, dataset):
     }
 
 
-def write_summary(path, summary):
-    """Write a summary as JSON, whole or not at all."""
-    write_text(path, json.dumps(summary, indent=2) + "\n")
-
-
 def print_summary(summary, quality, config, folder):
-    """Print what came out, what was written, and what to do next.
+    """Print the results, the files that were written, and the next commands.
 
     Args:
         summary: dict, see `summary_of`.
