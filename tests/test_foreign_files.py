@@ -325,6 +325,14 @@ def test_a_process_killed_while_it_listed_a_file_leaves_a_usable_manifest(tmp_pa
     assert contents(tmp_path) == {"history.c": b"mine"}
 
 
+def test_a_manifest_that_is_deleted_during_the_run_is_written_again(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.claim(folder.config).write_text("ours")
+    (tmp_path / MANIFEST).unlink()
+    folder.claim(folder.history).write_text("ours")
+    assert RunFolder(tmp_path).own_files() == [folder.config, folder.history]
+
+
 def test_a_checkpoint_that_no_run_listed_is_not_rotated_away(tmp_path):
     from tests.test_faults import checkpoint
 

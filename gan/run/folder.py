@@ -327,8 +327,8 @@ class Manifest:
     def begin(self, run):
         """Write the manifest if there is none yet, for the run of this identifier."""
         if not os.path.lexists(self.path):
-            write_text(self.path, FIRST_LINE.format(run) + "\n")
             self.run = run
+            write_text(self.path, "\n".join([FIRST_LINE.format(run), *self.names]) + "\n")
 
     def add(self, name):
         """List a file that is about to be written, by its name without the folder."""
