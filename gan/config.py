@@ -290,10 +290,19 @@ class TrainConfig:
             "--spectral-norm and --dropout need --arch conv, dcgan or mlp, got: --arch resnet")
         yield {"lr", "lr_g", "lr_d"} <= given, (
             "--lr has no effect beside --lr-g and --lr-d: expected one or both of them, or --lr")
-        for name, values in VALUES_FOR_POINTS.items() if self.simulated else ():
+        values_for_points = VALUES_FOR_POINTS
+        if self.simulated and self.arch != POINTS["arch"]:
+            values_for_points = {"arch": self._architectures_for_points(), **VALUES_FOR_POINTS}
+        for name, values in values_for_points.items() if self.simulated else ():
             yield getattr(self, name) not in values, (
                 f"{flag(name)}: expected for simulated points: {values[0] or 'leave it out'}, "
                 f"got: {getattr(self, name)}")
+
+    def _architectures_for_points(self):
+        import_tensorflow(self.verbose)
+        from gan.models import ARCHITECTURES
+
+        return [name for name, entry in ARCHITECTURES.items() if "points" in entry.samples]
 
     def _smoothed_losses(self):
         import_tensorflow(self.verbose)
@@ -399,8 +408,8 @@ class TrainConfig:
 
 POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(TrainConfig)
           if field.metadata["points"] is not None}
-VALUES_FOR_POINTS = {"arch": ["mlp"], "output": ["auto"], "condition": ["none"],
-                     "augment": ["none", "auto"], "mirror": [False]}
+VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none"], "augment": ["none", "auto"],
+                     "mirror": [False]}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 # What may differ between the processes of a run: each one's own matter, or only the chief's.
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",

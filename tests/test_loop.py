@@ -67,3 +67,36 @@ def test_data_that_are_gone_are_asked_for(tiny_run, tmp_path):
     moved = run_script("train_gan.py", "--resume", "--dataset", "nowhere.npz", cwd=tmp_path)
     assert moved.returncode == 2
     assert "give their new place with --dataset" in moved.stderr
+
+
+def test_a_loss_and_an_architecture_of_ones_own_are_one_entry_each(
+        tiny_npz, tensorflow, tmp_path, monkeypatch):
+    from keras import layers
+
+    from gan.losses import LOSSES, Loss
+    from gan.models import ARCHITECTURES, Architecture
+
+    def generator(config, shape):
+        yield layers.Dense(int(np.prod(shape)))
+        yield layers.Reshape(shape)
+
+    def discriminator(config, shape):
+        yield layers.Flatten()
+        yield layers.Dense(config.base_channels, activation="relu")
+
+    def softened(real, fake):
+        return tensorflow.reduce_mean(tensorflow.nn.softplus(1 - real)
+                                      + tensorflow.nn.softplus(1 + fake))
+
+    monkeypatch.setitem(ARCHITECTURES, "mine", Architecture(generator, discriminator))
+    monkeypatch.setitem(LOSSES, "mine", Loss(softened, lambda real, fake: -softened(fake, real)))
+    monkeypatch.chdir(tmp_path)
+    assert train_gan.main(["--dataset", str(tiny_npz), *TINY, "--epochs", "1", "--clusters", "1",
+                           "--loss", "mine", "--arch", "mine"]) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert {"frechet", "recall"} <= summary["metrics"]["generated"].keys()
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["loss"], config["arch"]) == ("mine", "mine")
+    model = tensorflow.saved_model.load(tmp_path / "exported_model")
+    drawn = model.signatures["sample"](seeds=tensorflow.constant([1, 2], tensorflow.int64))
+    assert drawn["images"].shape == (2, 16, 16, 1)
