@@ -203,18 +203,18 @@ def test_what_is_chosen_changes_the_picture(tiny_page, page):
     assert (picture(page, "document.querySelector('#reset').click()") == first).all()
     assert (moved("#truncation", 0.3) != first).any()
     assert (moved("#truncation", 1) == first).all()
-    assert (moved("#style", 0, "change") != moved("#style", 3, "change")).any()
-    assert (moved("#style", -1, "change") == first).all()
+    assert (moved("#cluster", 0, "change") != moved("#cluster", 3, "change")).any()
+    assert (moved("#cluster", -1, "change") == first).all()
     other = picture(page, "document.querySelector('#next').click()")
     assert (other != first).any() and page.evaluate("document.querySelector('#seed').value") == "1"
-    tile = picture(page, "document.querySelectorAll('#sheet button')[2].click()")
+    tile = picture(page, "document.querySelectorAll('#grid button')[2].click()")
     assert page.evaluate("document.querySelector('#seed').value") == "3"
     assert (moved("#seed", 3) == tile).all()
     assert (moved("#seed", "'3x'") == tile).all()
     assert page.evaluate("document.querySelector('#seed').getAttribute('aria-invalid')") == "true"
-    assert page.evaluate("document.querySelectorAll('#sheet button').length") == 64
+    assert page.evaluate("document.querySelectorAll('#grid button').length") == 64
     moved("#rows", "'classes'", "change")
-    assert page.evaluate("document.querySelectorAll('#sheet button').length") == 2 * 8
+    assert page.evaluate("document.querySelectorAll('#grid button').length") == 2 * 8
     assert page.errors == []
 
 
@@ -317,7 +317,7 @@ def test_points_are_a_scatter_over_the_plane(tensorflow, tmp_path, page):
                      "resolve(Array.from(cloud.chosen)), 500))")
     np.testing.assert_allclose(
         place, SavedGenerator(tmp_path / "exported_model").sample([70000])[0], atol=1e-4)
-    assert page.evaluate("document.querySelector('#sheet-card').hidden")
+    assert page.evaluate("document.querySelector('#grid-card').hidden")
     assert page.errors == []
 
 

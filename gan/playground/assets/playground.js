@@ -10,7 +10,7 @@ const LARGEST_SEED = 2n ** 62n;  // as of generate.py
 const CHUNK = points ? 250 : height > 40 ? 1 : 8;  // samples drawn in one go
 const PERIOD = 1600;  // milliseconds from one seed to the next
 
-const state = { seed: 0n, label: -1, style: -1, truncation: 1, offsets: about.directions.map(() => 0) };
+const state = { seed: 0n, label: -1, cluster: -1, truncation: 1, offsets: about.directions.map(() => 0) };
 const artist = new Artist(JSON.parse($("network").textContent), weightsOfPage(), showProgress);
 
 function weightsOfPage() {
@@ -30,9 +30,9 @@ function chosenLatent(seed) {
   return latent;
 }
 
-/** Return the condition of a seed: the chosen style, or one drawn of the class. */
+/** Return the condition of a seed: the chosen cluster, or one drawn of the class. */
 function chosenCondition(seed, label) {
-  if (state.style >= 0) return state.style;
+  if (state.cluster >= 0) return state.cluster;
   return conditionOf(seed, label < 0 ? probabilities
     : probabilities.map((one, condition) => (classOf[condition] === label ? one : 0)));
 }
@@ -75,16 +75,16 @@ function paint(canvas, numbers) {
 
 const className = (label) => about.class_names[label] ?? `${label}`;
 
-/** The styles of the chosen class, or all: numbers of conditions. */
-const styles = () => probabilities.map((_, condition) => condition)
+/** The clusters of the chosen class, or all: numbers of conditions. */
+const clusters = () => probabilities.map((_, condition) => condition)
   .filter((condition) => state.label < 0 || classOf[condition] === state.label);
 
 function inWords(condition) {
   if (probabilities.length === 1) return "";
-  if (!classOf) return `style ${condition + 1}`;
+  if (!classOf) return `cluster ${condition + 1}`;
   const label = classOf[condition];
   const own = probabilities.map((_, one) => one).filter((one) => classOf[one] === label);
-  return `class ${className(label)}${own.length > 1 ? ` · style ${own.indexOf(condition) + 1} of ${own.length}` : ""}`;
+  return `class ${className(label)}${own.length > 1 ? ` · cluster ${own.indexOf(condition) + 1} of ${own.length}` : ""}`;
 }
 
 function showCaption(note) {
@@ -93,14 +93,7 @@ function showCaption(note) {
   title.textContent = `Seed ${state.seed}${words ? ` · ${words}` : ""}`;
   detail.textContent = note;
   $("caption").replaceChildren(title, detail);
-  if (!note) showTime();
   $("picture").setAttribute("aria-label", `What the generator draws of ${title.textContent}`);
-}
-
-/** Say how long a sample took lately; the first ones take longer, until the code is compiled. */
-function showTime() {
-  const digits = artist.milliseconds < 1 ? 2 : artist.milliseconds < 10 ? 1 : 0;
-  $("caption").lastChild.textContent = `drawn in ${artist.milliseconds.toFixed(digits)} ms`;
 }
 
 /** Quote a word for a POSIX shell, where it needs it. */
@@ -110,7 +103,7 @@ const labelWords = (name) => (name.startsWith("-") ? [`--label=${name}`] : ["--l
 
 /** Show what to type to draw the same with generate.py: the seed, or the interpolation. */
 function showCommand() {
-  const own = state.style >= 0 || state.offsets.some((offset) => offset) || (points && interpolating);
+  const own = state.cluster >= 0 || state.offsets.some((offset) => offset) || (points && interpolating);
   const command = document.createElement("code");
   const words = ["python", "generate.py", "--model", about.model,
                  ...(interpolating ? ["--interpolate", `${state.seed},${state.seed + 1n}`] : ["--seeds", `${state.seed}`]),
@@ -125,7 +118,6 @@ function showProgress(done, all) {
   $("progress").max = Math.max(all, 1);
   $("progress").value = done;
   if (done === all || !all) {
-    if (!interpolating) showTime();
     clearTimeout(progressTimer);
     progressTimer = 0;
     $("progress").hidden = true;
@@ -158,7 +150,7 @@ function drawMany(group, samples, whenDrawn) {
   }
 }
 
-const sheet = {
+const grid = {
   tiles: [],  // {seed, label, button, canvas}
 
   /** Make the buttons anew. */
@@ -166,7 +158,7 @@ const sheet = {
     const columns = height > 64 ? 4 : height > 40 ? 6 : 8;
     const byClass = $("rows").value === "classes";
     const rows = byClass ? occurring() : Array(columns).fill(state.label);
-    $("sheet").style.setProperty("--columns", columns);
+    $("grid").style.setProperty("--columns", columns);
     this.tiles = rows.flatMap((label, row) => Array.from({ length: columns }, (_, column) => {
       const button = document.createElement("button"), canvas = document.createElement("canvas");
       const seed = state.seed + BigInt(byClass ? column : row * columns + column);
@@ -179,7 +171,7 @@ const sheet = {
       });
       return { seed, label, button, canvas };
     }));
-    $("sheet").replaceChildren(...this.tiles.map((tile) => tile.button));
+    $("grid").replaceChildren(...this.tiles.map((tile) => tile.button));
     this.mark(byClass ? null : this.tiles[0].button);
     this.draw();
   },
@@ -191,7 +183,7 @@ const sheet = {
   draw() {
     const labelOf = (tile) => ($("rows").value === "classes" ? tile.label : state.label);
     const samples = this.tiles.map((tile) => sampleOf(tile.seed, labelOf(tile)));
-    drawMany("sheet", samples, (i, numbers) => paint(this.tiles[i].canvas, numbers));
+    drawMany("grid", samples, (i, numbers) => paint(this.tiles[i].canvas, numbers));
   },
 };
 
@@ -231,8 +223,7 @@ const cloud = {
     context.strokeStyle = color.getPropertyValue("--line");
     context.fillStyle = color.getPropertyValue("--quiet");
     context.font = "11px system-ui, sans-serif";
-    const step = about.extent > 4 ? 2 : about.extent > 1.5 ? 1 : 0.5;
-    for (let tick = -Math.floor(about.extent / step) * step; tick <= about.extent; tick += step) {
+    for (let tick = -Math.floor(about.extent); tick <= about.extent; tick++) {
       line([[tick, -about.extent], [tick, about.extent]]);
       line([[-about.extent, tick], [about.extent, tick]]);
       context.fillText(`${tick}`, at([tick, 0])[0] + 3, side - 4);
@@ -264,7 +255,7 @@ const cloud = {
   },
 };
 
-const drawAround = () => (points ? cloud.draw() : sheet.draw());
+const drawAround = () => (points ? cloud.draw() : grid.draw());
 
 // ---- choosing
 
@@ -274,17 +265,16 @@ function choose(changes, rebuild = true) {
   const label = state.label;
   Object.assign(state, changes);
   if (state.label !== label) {
-    state.style = -1;
-    fillStyles();
+    state.cluster = -1;
+    fillClusters();
   }
   $("seed").value = state.seed;
   $("seed").setAttribute("aria-invalid", false);
   $("class").value = state.label;
-  for (const one of $("classes").querySelectorAll("input")) one.checked = +one.value === state.label;
   $("reset").disabled = !state.offsets.some((offset) => offset);
   showCommand();
   drawPicture();
-  if (rebuild && !points && "seed" in changes) sheet.build();
+  if (rebuild && !points && "seed" in changes) grid.build();
   else if (rebuild && !(points && "seed" in changes)) drawAround();
 }
 
@@ -295,30 +285,20 @@ function fillClasses() {
   const labels = occurring();
   if (labels.length < 2) return;
   const names = [[-1, "any"], ...labels.map((label) => [label, className(label)])];
-  const few = names.length <= 13 && names.every(([, name]) => name.length <= 12);
-  $(few ? "classes" : "class-field").hidden = false;
+  $("class-field").hidden = false;
   $("rows").hidden = points;
   $("class").replaceChildren(...names.map(([label, name]) => new Option(name, label)));
-  for (const [label, name] of few ? names : []) {
-    const field = document.createElement("label"), input = document.createElement("input");
-    const text = document.createElement("span");
-    Object.assign(input, { type: "radio", name: "class", value: label, checked: label < 0 });
-    input.addEventListener("change", () => choose({ label }));
-    text.textContent = name;
-    field.append(input, text);
-    $("classes").append(field);
-  }
 }
 
-function fillStyles() {
-  const own = styles(), total = own.reduce((sum, one) => sum + probabilities[one], 0);
-  $("style-field").hidden = own.length < 2;
-  $("style").replaceChildren(new Option("by seed", -1), ...own.map((condition, n) => {
+function fillClusters() {
+  const own = clusters(), total = own.reduce((sum, one) => sum + probabilities[one], 0);
+  $("cluster-field").hidden = own.length < 2;
+  $("cluster").replaceChildren(new Option("by seed", -1), ...own.map((condition, n) => {
     const share = (100 * probabilities[condition] / total).toFixed(1);
-    const name = classOf && state.label < 0 ? inWords(condition) : `style ${n + 1}`;
+    const name = classOf && state.label < 0 ? inWords(condition) : `cluster ${n + 1}`;
     return new Option(`${name} · ${share} %`, condition);
   }));
-  $("style").value = state.style;
+  $("cluster").value = state.cluster;
 }
 
 function fillDirections() {
@@ -394,19 +374,19 @@ function start() {
     !Number.isFinite(about.frechet) ? "" : `Fréchet distance ${about.frechet.toFixed(2)}`,
   ].filter(Boolean).join(" · ");
   if (!points) [$("picture").width, $("picture").height] = [width, height];
-  $("sheet-card").hidden = points;
+  $("grid-card").hidden = points;
   $("count-field").hidden = !points;
   fillClasses();
-  fillStyles();
+  fillClusters();
   fillDirections();
   $("class").addEventListener("change", () => choose({ label: +$("class").value }));
-  $("style").addEventListener("change", () => choose({ style: +$("style").value }));
+  $("cluster").addEventListener("change", () => choose({ cluster: +$("cluster").value }));
   $("seed").addEventListener("input", readSeed);
   $("previous").addEventListener("click", () => choose({ seed: state.seed > 0n ? state.seed - 1n : 0n }));
   $("next").addEventListener("click", () => choose({ seed: state.seed + 1n }));
   $("new").addEventListener("click", () => choose({ seed: BigInt(Math.floor(Math.random() * 1e6)) }));
   $("interpolate").addEventListener("click", () => (interpolating ? choose({ seed: state.seed }) : startInterpolation()));
-  $("rows").addEventListener("change", () => sheet.build());
+  $("rows").addEventListener("change", () => grid.build());
   $("reset").addEventListener("click", () => {
     for (const input of $("directions").querySelectorAll("input")) {
       input.value = 0;
