@@ -108,7 +108,7 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     page = (folder / "report.html").read_text()
     text, data = text_of(page), data_of(page)
     summary = json.loads((folder / "summary.json").read_text())
-    assert "finished, 2 epochs" in text and data["reload"] == 0
+    assert "finished, 2 epochs" in text and not data["running"]
     assert summary["verdict"]["finding"][1:] in text
     assert ["steps", f"{summary['steps']:,}", ""] in data["tiles"]
     for name in ("recall", "precision"):
@@ -179,7 +179,7 @@ def test_making_the_report_again_changes_little(tiny_run, tmp_path):
 
 @pytest.mark.parametrize("state", ["running", "finished", "diverged"])
 def test_only_a_run_that_goes_on_reloads(state):
-    assert (data_of(page_with(state=state))["reload"] > 0) == (
+    assert (data_of(page_with(state=state))["running"]) == (
         state == "running")
 
 

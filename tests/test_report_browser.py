@@ -126,12 +126,12 @@ def test_a_page_follows_its_run_and_keeps_its_place(page_file):
         assert page.evaluate(FRAME) == "epoch 1"
         page.evaluate("scrollTo(0, 150)")
         page_file(2, state="running", config=config("--epochs", "3"))
-        page.wait_for(f"data.reload && {FRAME} === 'epoch 2'")  # the newest, as before
+        page.wait_for(f"data.running && {FRAME} === 'epoch 2'")  # the newest, as before
         assert page.evaluate("Math.abs(scrollY - 150)") <= 1
         page.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('input')) })"
                       "(document.getElementById('slider'))")
         page_file(3, state="finished", config=config("--epochs", "3"))
-        page.wait_for("data.reload === 0")
+        page.wait_for("!data.running")
         assert page.evaluate(FRAME) == "epoch 1"  # the one that was looked at
         assert "finished" in page.evaluate("document.getElementById('state').textContent")
         quiet(page, path)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from gan.common.errors import UserError, reading
 from gan.common.files import finite, is_alive, read_json, write_text
-from gan.config import TrainConfig, check_saved
+from gan.config import check_saved
+from gan.data.names import SIMULATED
 from gan.evaluate.registry import METRICS
 from gan.report.curves import NETWORKS, SCORES
 from gan.report.page import page_of
@@ -28,7 +29,7 @@ class RunContent:
 
     name: str
     folder: str  # as in commands to type
-    config: dict  # see `TrainConfig`
+    config: dict  # see `gan.config.TrainConfig`
     changes: list = field(default_factory=list)  # dict, the options changed on resuming
     rows: list = field(default_factory=list)  # the history, one dict per epoch
     step: int = 0  # those of an unfinished epoch included
@@ -48,8 +49,7 @@ class RunContent:
     @property
     def samples(self):
         """What the samples are called."""
-        simulated = TrainConfig(dataset=str(self.config["dataset"])).simulated
-        return "points" if simulated else "images"
+        return "points" if self.config["dataset"] in SIMULATED else "images"
 
     @property
     def measured(self):

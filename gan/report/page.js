@@ -364,15 +364,18 @@ function addPicture(host, alt) {
 // ---- following a run
 
 function follow() {
-  if (!data.reload) return;
+  if (!data.running) return;
+  const { epoch, minutes } = data.runs[0].axes;
+  const seconds = epoch.length ? 60 * minutes.at(-1) / epoch.at(-1) : 30;  // of an epoch
+  const wait = Math.min(Math.max(seconds / 2, 5), 60);
   const age = () => Math.round((Date.now() - data.written) / 1000);
   let waited = 0, pressed = false;
   addEventListener("pointerdown", () => { pressed = true; });
   for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => { pressed = false; });
   function tick() {
-    const old = age() > Math.max(300, 10 * data.reload);
+    const old = age() > Math.max(300, 10 * wait);
     byId("age").textContent = `written ${age()} s ago${old ? "; the run may have ended without a word" : ""}`;
-    if (waited++ >= data.reload && !playing() && !pressed && !all("svg.pointed").length) {
+    if (waited++ >= wait && !playing() && !pressed && !all("svg.pointed").length) {
       remember({ scroll: scrollY });
       location.reload();
     }

@@ -11,7 +11,6 @@ from gan.evaluate.registry import METRICS
 from gan.report.curves import BETTER, axes_of, compared_panels, panels_of, thin
 from gan.report.pictures import films_of
 
-LEAST_WAIT, MOST_WAIT = 5, 60  # seconds between two reloads while a run goes on
 MOST_CLASSES = 40  # names that are shown
 MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "outside": "bad",
          "worse": "bad"}
@@ -28,20 +27,12 @@ def page_of(runs):
     shown = _single(runs[0]) if one else _comparison(runs)
     panels = panels_of(runs[0], kept[0]) if one else compared_panels(runs, kept)
     data = {**shown, "panels": panels, "written": round(time.time() * 1000),
-            "reload": _reload_seconds(runs[0]) if one else 0,
+            "running": one and runs[0].state == "running",
             "runs": [{"name": printable(run.name), "axes": axes_of(rows), **film}
                      for run, rows, film in zip(runs, kept, films_of(runs), strict=True)]}
     folder = Path(__file__).parent
     return html_page(folder / "page.html", folder / "page.css", [folder / "page.js"],
                      data["title"], {"data": data})
-
-
-def _reload_seconds(run):
-    """Return how long the page waits before it reloads itself; 0: never."""
-    if run.state != "running":
-        return 0
-    epoch = run.rows[-1]["seconds"] / run.epochs if run.rows else MOST_WAIT / 4
-    return round(min(max(epoch / 2, LEAST_WAIT), MOST_WAIT))
 
 
 # One run.

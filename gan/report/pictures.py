@@ -24,26 +24,18 @@ def films_of(runs):
         runs: list of `RunContent`.
 
     Returns:
-        list of dict: "frames" (each a "label", "at" in epochs and a "src"), and "real".
+        list of dict: "frames" (each a "label", a "src" and "at": the epoch, or
+        between two in their order), and "real".
     """
     most = max(LEAST_FRAMES, MOST_FRAMES // len(runs))
     films = []
     for run in runs:
         frames = [{"label": f"step {step:,}" if step else f"epoch {epoch:,}",
-                   "at": _position(run, epoch, step), "src": data_uri(path)}
+                   "at": epoch + (step and 1 - 1 / (1 + step)), "src": data_uri(path)}
                   for epoch, step, path in choose(run.pictures, most)]
         films.append({"frames": [frame for frame in frames if frame["src"]],
                       "real": run.real and data_uri(run.real)})
     return films
-
-
-def _position(run, epoch, step):
-    """When a picture was drawn, in epochs."""
-    if not step:
-        return epoch
-    if run.rows:
-        return step * run.rows[-1]["epoch"] / run.rows[-1]["step"]
-    return epoch + 1 - 1 / (1 + step)  # the first epoch is not done yet: in order, no more
 
 
 def choose(pictures, most=MOST_FRAMES):
