@@ -82,7 +82,6 @@ def layers(tf):
 @needs_chromium
 def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path):
     from gan.playground.graph import read_signature
-    from gan.playground.network import Network, pack
     from gan.playground.page import ASSETS
     blank = tmp_path / "blank.html"
     blank.write_text("<!doctype html>")
@@ -92,13 +91,49 @@ def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path)
     for name, layer in layers(tensorflow).items():
         output, _ = read_signature(lambda latents, layer=layer: {"y": layer(latents)},
                                    {"latents": image})
-        description, weights = pack(Network(output), half=False)
-        weights = base64.b64encode(weights).decode()
-        numbers = page.evaluate(f"""Array.from(makeNetwork({json.dumps(description)},
-            Uint8Array.from(atob("{weights}"), (letter) => letter.charCodeAt(0)).buffer
-            )({{ latents: Float32Array.from({image.ravel().tolist()}) }}))""")
-        np.testing.assert_allclose(numbers, output.value.ravel(), rtol=2e-4, atol=2e-5,
-                                   err_msg=name)
+        np.testing.assert_allclose(in_browser(page, output, latents=image), output.value.ravel(),
+                                   rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def in_browser(page, output, **given):
+    """What the page's interpreter computes of a network's inputs."""
+    from gan.playground.network import Network, pack
+    description, weights = pack(Network(output), half=False)
+    weights = base64.b64encode(weights).decode()
+    inputs = ", ".join(f"{name}: Float32Array.from({array.ravel().tolist()})"
+                       for name, array in given.items())
+    return page.evaluate(f"""Array.from(makeNetwork({json.dumps(description)},
+        Uint8Array.from(atob("{weights}"), (letter) => letter.charCodeAt(0)).buffer
+        )({{ {inputs} }}))""")
+
+
+@needs_chromium
+@pytest.mark.parametrize("options", [{"output": "smooth", "upsampling": "filtered"},
+                                     {"output": "bright", "upsampling": "plain"}])
+def test_the_page_knows_every_operation_of_our_generators(tensorflow, page, tmp_path, options):
+    from gan.config import TrainConfig
+    from gan.data.background import Background
+    from gan.models import ARCHITECTURES, build_generator, generator_inputs
+    from gan.playground.graph import read_signature
+    from gan.playground.page import ASSETS
+    blank = tmp_path / "blank.html"
+    blank.write_text("<!doctype html>")
+    page.open(blank)
+    page.evaluate((ASSETS / "engine.js").read_text().replace("const ", "var "))
+    random = np.random.default_rng(0)
+    given = {"latents": random.normal(size=(1, 4)).astype(np.float32),
+             "codes": np.float32([[0, 1, 1]])}
+    for arch in ARCHITECTURES:
+        config = TrainConfig(arch=arch, latent_dim=4, base_channels=4, **options)
+        background = Background((0, 0, 255), 40) if options["output"] == "smooth" else None
+        generator = build_generator(config, (26, 26, 3), 3, background=background)
+        for variable in generator.trainable_variables:  # away from zeros and ones
+            variable.assign_add(0.1 * random.normal(size=variable.shape))
+        output, _ = read_signature(
+            lambda latents, codes, generator=generator: {
+                "y": generator(generator_inputs(latents, codes))}, given)
+        np.testing.assert_allclose(in_browser(page, output, **given), output.value.ravel(),
+                                   rtol=2e-3, atol=2e-4, err_msg=arch)
 
 
 @pytest.mark.parametrize(("layer", "expected"), [
