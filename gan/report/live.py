@@ -12,7 +12,7 @@ from pathlib import Path
 from gan.common.errors import UserError, reading
 from gan.common.files import finite, is_alive, read_json, write_text
 from gan.config import check_saved
-from gan.data.names import SIMULATED
+from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
 from gan.report.curves import NETWORKS, SCORES
 from gan.report.page import page_of
@@ -49,7 +49,7 @@ class RunContent:
     @property
     def samples(self):
         """What the samples are called."""
-        return "points" if self.config["dataset"] in SIMULATED else "images"
+        return "points" if self.config["dataset"] in DISTRIBUTIONS else "images"
 
     @property
     def measured(self):
