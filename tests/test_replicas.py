@@ -392,6 +392,21 @@ def test_strangers_are_not_let_in_and_hold_up_nobody(quick, attack):
     assert time.monotonic() - began < 5
 
 
+def test_a_stranger_that_drips_is_cut_off(quick):
+    def attack(address, stack):
+        connection = connected(address, stack)
+        connection.settimeout(0.2)
+        with contextlib.suppress(ConnectionError):  # it is closed to both sides
+            for byte in b"\0\0\0\x40" + 20 * b"x":  # a message of 64 bytes, one at a time
+                connection.sendall(bytes([byte]))
+                with contextlib.suppress(TimeoutError):
+                    if connection.recv(64) == b"":
+                        return
+            raise AssertionError("the chief still listens to it")
+
+    assert_met(meet([0, 1], 2, attack=attack))
+
+
 @pytest.mark.parametrize("rank", [b"", b"1", b"\0\0\0\0", b"\0\0\0\x63", b"\xff" * 4, b"[" * 99])
 def test_a_holder_of_the_key_with_an_odd_rank_is_left_out(quick, rank):
     def attack(address, stack):
