@@ -13,7 +13,7 @@ CLOSE = 0.9  # of real samples' precision, recall or good points, likewise
 NARROW = 0.3  # of real samples' recall, below which the generator has collapsed, …
 FAITHFUL = 0.3  # … provided that it has this share of their precision
 MOSTLY_GOOD = 0.6  # of real samples' good points, likewise
-OUTSIDE = 0.05  # of real samples' precision, below which nothing lies in the data
+OUTSIDE = 0.1  # of their precision or good points, below which almost nothing is of the data
 EXPLODED = 1e4  # a loss beyond this has diverged, as has a discriminator's loss of
 WORSE_THAN_GUESSING = 10  # times that at equilibrium, which equal logits would reach
 BETTER = 0.9  # times the earlier distance: still improving
@@ -113,8 +113,10 @@ def _diagnoses(rows, real, config):
     earlier = [row for row in measured if row["step"] <= EARLIER * last["step"]]
     if earlier and distance_of(last) < BETTER * distance_of(earlier[-1]):
         yield "improving", "still improving when it ended"
-    if last.get("modes") == 0 or shares.get("precision", 1) < OUTSIDE:
-        yield "outside", f"nothing generated lies in the data: {shortcomings}"
+    inside = shares.get("good", shares.get("precision", 1))
+    if last.get("modes") == 0 or inside < OUTSIDE:
+        share = "almost nothing" if inside else "nothing"
+        yield "outside", f"{share} generated lies in the data: {shortcomings}"
     if len(measured) < LEAST_MEASURED:
         count = "1 measurement" if len(measured) == 1 else f"{len(measured)} measurements"
         yield "behind", f"{short} (too early for a trend: {count} of {LEAST_MEASURED})"
