@@ -600,14 +600,13 @@ def make_parser():
 
 
 def default_words(field, examples):
-    """Return an option's default in words, such as "64; points: 256"; "" for a switch."""
+    """Return an option's default in words: "default: 64; points: 256"; "" for a switch."""
     if field.default is False or field.name in UNSHOWN:
         return ""
     values = {name: getattr(config, field.name) for name, config in examples.items()}
     values = {name: f"{value:.3g}" if isinstance(value, float) else str(value)
               for name, value in values.items()}
     first = values.pop("mnist")
-    if field.default == "auto":
-        first = f"auto: {first}"
-    return "; ".join([first, *(f"{name}: {value}" for name, value in values.items()
-                               if value != first.removeprefix("auto: "))])
+    others = [f"{name}: {value}" for name, value in values.items() if value != first]
+    named = "auto" if field.default == "auto" else "default"
+    return "; ".join([f"{named}: {first}", *others])

@@ -222,10 +222,10 @@ def add_option(parser, field, default=""):
     Args:
         parser: `OptionParser` or a group of one.
         field: of a dataclass, see `option`.
-        default: its default in words.
+        default: its default in words, such as "default: 64".
     """
     about = field.metadata
-    words = about["help"] + (f" (default: {default})" if default else "")
+    words = about["help"] + (f" ({default})" if default else "")
     given = {"dest": field.name, "default": argparse.SUPPRESS, "help": words.replace("%", "%%")}
     if about["parse"] is bool:
         given |= {"action": "store_true"}
