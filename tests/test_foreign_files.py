@@ -252,13 +252,16 @@ def test_a_forged_manifest_deletes_nothing_outside(copied, name):
 
 @pytest.mark.parametrize("name", ["generated_images", "checkpoints", "tensorboard",
                                   "exported_model"])
-@pytest.mark.parametrize("content", ["files", "nothing", "another run"])
+@pytest.mark.parametrize("content", ["files", "nothing", "another run", "a copy", "its folder"])
 def test_a_link_to_a_folder_of_others_is_refused(copied, tiny_run, name, content):
     run, elsewhere = copied
     shutil.rmtree(run / name)
     if content == "nothing":
         elsewhere = run.with_name("empty")
         elsewhere.mkdir()
+    elif content in ("a copy", "its folder"):  # with the same identifier
+        shutil.copytree(tiny_run[0], run.with_name("copy"))
+        elsewhere = run.with_name("copy") / ("" if content == "its folder" else name)
     elif content == "another run":
         elsewhere = run.with_name("other")
         shutil.copytree(tiny_run[0], elsewhere)
@@ -271,7 +274,7 @@ def test_a_link_to_a_folder_of_others_is_refused(copied, tiny_run, name, content
     (run / name).symlink_to(elsewhere)
     before = contents(elsewhere)
     folder = RunFolder(run)
-    with pytest.raises(UserError, match=f"{name}.*: train_gan.py did not write this"):
+    with pytest.raises(UserError, match=f"({name}|saved_model).*: train_gan.py did not write"):
         folder.check()
     with contextlib.suppress(UserError):
         folder.claim(run / name / "step_000000009.npz")

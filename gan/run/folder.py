@@ -246,8 +246,11 @@ class RunFolder:
         if folder == self.path or not folder.is_symlink():
             return True
         if folder not in self._own_links:
+            target = folder.resolve()
             run = run_of(folder) if folder == self.export else self._manifest(folder).run
-            if not run or run != self._manifest(self.path).run:
+            # A copy of a run has its identifier, and must not reach into the original.
+            if not run or run != self._manifest(self.path).run or any(
+                    (place / self.config.name).exists() for place in (target, target.parent)):
                 return False
             self._own_links.add(folder)
         return True
