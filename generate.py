@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Draw images, or points, from an exported generator.
 
-    python generate.py --grid 8x8                      # one sheet of 64 images
-    python generate.py --num-images 100                # 100 separate PNG files
-    python generate.py --label each --grid 10x10       # one class a row
-    python generate.py --interpolate 0,1,2,3           # a walk as a looping GIF
-    python generate.py --csv --num-images 5000         # points, of simulated data
+    python generate.py                                          # PNG files in generated/
+    python generate.py --output grid.png                        # a grid of 64 images
+    python generate.py --output grid.png --label each --grid 10x10   # one class a row
+    python generate.py --output arrays.npz --num-images 5000
+    python generate.py --output path.gif --interpolate 0,1,2,3  # a looping animation
 """
 
 if __name__ == "__main__":
@@ -14,43 +14,82 @@ if __name__ == "__main__":
     exit_on_interrupt("generate.py")
 
 import argparse
-import functools
 import re
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
-from gan.common.command_line import OptionParser, folder, real_number, whole_number
-from gan.common.errors import UserError, run_script
-from gan.kinds import KINDS, Points, kind_of
-from gan.request import MOST_SEEDS, Request, choose_classes, parse_seeds
+import numpy as np
+from tqdm import tqdm
 
-MOST_IN_GRID = 10**4  # images of one sheet
-MOST_IN_PICTURE = 10**6  # points
-MOST_FRAMES = 10**4  # of one GIF, seven minutes
+from gan.common.archive import write_npz_streamed
+from gan.common.command_line import (
+    OptionParser,
+    file,
+    folder,
+    real_number,
+    seed_list,
+    whole_number,
+)
+from gan.common.device import import_tensorflow
+from gan.common.errors import UserError, printable, run_script
+from gan.common.files import atomic_file, make_folder, refuse_existing, remove_leftovers
+from gan.drawing import animations
+from gan.drawing.images import enlarge, image_grid, write_png
+from gan.generator import SavedGenerator, interpolate
+from gan.kinds import Points, kind_of
+from gan.metadata import find_export, read_metadata
+
+MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
 IMAGES, POINTS, FRAMES = 64, 2000, 24  # drawn when no number is given
+FRAMES_PER_SECOND = 24
+FRAME_SIDE = 256  # pixels that small images are enlarged towards
+MAX_NAME = 40  # characters of a class in a file's name
+
+
+class Request(NamedTuple):
+    """What to draw.
+
+    Attributes:
+        seeds: sequence of int.
+        classes: numbers of the classes, each drawn equally often; None: as in the data.
+        truncation: factor of the latent vectors.
+        batch_size: samples drawn at a time.
+    """
+
+    seeds: range | list
+    classes: list | None = None
+    truncation: float = 1.0
+    batch_size: int = 500
+
+    def labels(self, start, stop):
+        """Return the class numbers at positions from start to stop: equal blocks, or None."""
+        if self.classes is None:
+            return None
+        count = len(self.seeds)
+        return [self.classes[position * len(self.classes) // count]
+                for position in range(start, stop)]
 
 
 def main():
     """Run from the command line; returns the exit code."""
     options = parse()
-
-    from gan.common.device import import_tensorflow
-    from gan.common.files import make_folder, refuse_existing, remove_leftovers
-    from gan.metadata import find_export, read_metadata
-    from gan.saved_generator import SavedGenerator
-
-    model, outdir = find_export(options.model), Path(options.outdir)
+    model = find_export(options.model)
     metadata = read_metadata(model)
-    kind = kind_of(metadata["sample_shape"])
-    refuse_form(options, kind)
-    points = kind is Points
-    request = make_request(options, metadata, points)
-    write, paths = choose_form(options, outdir, request, points)
-    for path in paths:
-        refuse_existing(path, options.force, "--outdir")
-    make_folder(outdir, "--outdir")
+    write = choose_form(options, kind_of(metadata["sample_shape"]) is Points)
+    request = make_request(options, metadata, write)
+    target, option = Path(options.output or options.outdir), "--output"
+    outdir, paths = target.parent, [target]
+    if write is write_files:
+        outdir, option = target, "--outdir"
+        paths = file_paths(target, request, metadata["class_names"], range(len(request.seeds)))
+    for path in paths:  # one by one, as there may be a million of them
+        refuse_existing(path, options.force, option)
+    make_folder(outdir, option)
     remove_leftovers(outdir)
     import_tensorflow(verbose=False)
-    write(SavedGenerator(model), request)
+    what = write(target, SavedGenerator(model), request, options)
+    print(f"{printable(target)}: {what}, seeds {request.seeds[0]} to {request.seeds[-1]}")
     return 0
 
 
@@ -63,35 +102,25 @@ def make_parser():
     )
     add = parser.add_argument
     add("--model", type=folder, default="exported_model", metavar="FOLDER",
-        help="the exported SavedModel, or the folder of the run that wrote it "
-        "(default: exported_model)")
+        help="the export, or the run that wrote it (default: exported_model)")
+    add("--output", type=file, metavar="FILE",
+        help=".png for a grid or plot, .npz, .csv, or an animation")
     add("--outdir", type=folder, default="generated", metavar="FOLDER",
-        help="where the files go (default: generated)")
-    what = parser.add_argument_group("which images")
-    what.add_argument("--num-images", type=whole_number(1, MOST_SEEDS), metavar="N",
-                      help="how many (default: 64, or as many as the grid has places; 2000 points)")
-    what.add_argument("--seed", type=whole_number(0, 2**62), metavar="N",
-                      help="seed of the first image, the next ones count on (default: 0)")
-    what.add_argument("--seeds", type=parse_seeds, metavar="LIST",
-                      help="these seeds instead, such as 0,3,8-15")
-    what.add_argument("--label", metavar="CLASS",
-                      help="only this class, by name or number, or 'each': class after class")
-    what.add_argument("--truncation", type=real_number(0, 10), default=1.0, metavar="X",
-                      help="scale of the latent vectors: below 1 more typical and less varied "
-                      "images (default: 1)")
-    form = parser.add_argument_group("in which form (default: one PNG an image, or a picture "
-                                     "of all points)")
-    form.add_argument("--grid", type=parse_grid, metavar="RxC",
-                      help="one sheet with so many rows and columns")
-    form.add_argument("--npz", action="store_true",
-                      help="one .npz file: images uint8 [N,H,W,C] or points float32 [N,2], seeds, "
-                      "labels if asked for")
-    form.add_argument("--csv", action="store_true", help="points as one .csv file: seed, x, y")
-    form.add_argument("--interpolate", type=parse_seeds, metavar="SEEDS",
-                      help="a looping GIF that walks from seed to seed on great circles, and from "
-                      "class to class")
-    form.add_argument("--frames", type=whole_number(2, MOST_FRAMES), metavar="N",
-                      help="frames from one seed to the next (default: 24)")
+        help="where PNG files go without --output (default: generated)")
+    add("--num-images", type=whole_number(1, MAX_SEEDS), metavar="N",
+        help="how many (default: 64, or as the grid; 2000 points)")
+    add("--seed", type=whole_number(0, 2**62), metavar="N",
+        help="seed of the first image, the next ones count on (default: 0)")
+    add("--seeds", type=seed_list, metavar="LIST", help="these seeds instead, such as 0,3,8-15")
+    add("--label", metavar="CLASS",
+        help="only this class, by name or number, or 'each': class after class")
+    add("--truncation", type=real_number(0, 10), default=1.0, metavar="X",
+        help="scale of the latents: below 1 more typical, less varied (default: 1)")
+    add("--grid", type=parse_grid, metavar="RxC", help="rows and columns of a grid")
+    add("--interpolate", type=seed_list, metavar="SEEDS",
+        help="an animation from seed to seed, and from class to class")
+    add("--frames", type=whole_number(2, MAX_FRAMES), metavar="N",
+        help=f"frames from one seed to the next (default: {FRAMES})")
     add("--batch-size", type=whole_number(1, 65536), default=500, metavar="N",
         help="images drawn at a time (default: 500)")
     add("--force", action="store_true", help="overwrite files that exist")
@@ -101,109 +130,225 @@ def make_parser():
 def parse():
     """Parse the command line and refuse options that contradict each other."""
     options = make_parser().parse_args()
-    forms = [name for name in ("grid", "npz", "csv", "interpolate") if getattr(options, name)]
-    if len(forms) > 1:
-        raise UserError(f"--{forms[1]}: expected one form of output, got also: --{forms[0]}")
+    path, seeds = options.interpolate, options.seeds
     counted = [name for name in ("seed", "num_images") if getattr(options, name) is not None]
-    if counted and (options.seeds or options.interpolate):
-        chosen = "seeds" if options.seeds else "interpolate"
-        raise UserError(f"--{chosen}: expected either a list of seeds or a count, "
-                        f"got also: --{counted[0].replace('_', '-')}")
-    if options.seeds and options.interpolate:
-        raise UserError("--interpolate: expected its own list of seeds, got also: --seeds")
-    if isinstance(options.seeds, list) and len(set(options.seeds)) < len(options.seeds):
+    if counted and (seeds or path):
+        raise UserError(f"--{'seeds' if seeds else 'interpolate'}: expected either a list of "
+                        f"seeds or a count, got also: --{counted[0].replace('_', '-')}")
+    if isinstance(seeds, list) and len(set(seeds)) < len(seeds):
         raise UserError("--seeds: expected each seed once, as a seed names one image, got one "
                         "more often")
-    if options.frames and not options.interpolate:
+    if options.frames and not path:
         raise UserError("--frames needs --interpolate")
     options.frames = options.frames or FRAMES
-    if options.interpolate:
-        check_walk(len(options.interpolate), options.frames)
+    if path:
+        for other in ("grid", "seeds"):
+            if getattr(options, other):
+                raise UserError(f"--interpolate: expected no --{other} beside it, got both")
+        if len(path) < 2:
+            raise UserError("--interpolate: expected at least two seeds, got: one")
+        if len(path) * options.frames > MAX_FRAMES:
+            raise UserError(f"--interpolate: expected at most {MAX_FRAMES:,} frames in all, got: "
+                            f"{len(path) * options.frames:,} ({len(path):,} seeds, --frames "
+                            f"{options.frames})")
     return options
-
-
-def check_walk(seeds, frames):
-    """Refuse a walk through too few or too many seeds."""
-    if seeds < 2:
-        raise UserError("--interpolate: expected at least two seeds, got: one")
-    if seeds * frames > MOST_FRAMES:
-        raise UserError(f"--interpolate: expected at most {MOST_FRAMES:,} frames in all, got: "
-                        f"{seeds * frames:,} ({seeds:,} seeds, --frames {frames})")
 
 
 def parse_grid(text):
     """Argparse type: `8x8` → (rows, columns)."""
     match = re.fullmatch(r"([1-9]\d{0,3})[xX]([1-9]\d{0,3})", text)
-    if not match or int(match[1]) * int(match[2]) > MOST_IN_GRID:
+    if not match or int(match[1]) * int(match[2]) > MAX_IN_GRID:
         raise argparse.ArgumentTypeError(f"expected rows x columns such as 8x8, at most "
-                                         f"{MOST_IN_GRID:,} images, got: {text}")
+                                         f"{MAX_IN_GRID:,} images, got: {text}")
     return int(match[1]), int(match[2])
 
 
-def refuse_form(options, kind):
-    """Refuse a form that samples of a kind are not drawn in."""
-    for name in ("grid", "interpolate", "csv"):
-        if getattr(options, name) and name not in kind.forms:
-            drawn = next(other.name for other in KINDS if name in other.forms)
-            raise UserError(f"--{name}: expected a generator of {drawn}, "
-                            f"got one of {kind.name}: {options.model}")
+def choose_form(options, points):
+    """Return the function that writes what is asked for, by the suffix of `--output`.
+
+    Args:
+        options: the parsed command line.
+        points: whether the generator draws points rather than images.
+    """
+    got = f"got: {options.output or 'none'}"
+    for name in ("grid", "interpolate"):
+        if points and getattr(options, name):
+            raise UserError(f"--{name}: expected a generator of images, got one of points: "
+                            f"{options.model}")
+    if options.interpolate:
+        if not options.output:
+            raise UserError(f"--interpolate: expected --output FILE for the animation, {got}")
+        animations.check_format(options.output)
+        return write_animation
+    suffix = Path(options.output).suffix.lower() if options.output else ""
+    if options.grid and suffix != ".png":
+        raise UserError(f"--grid: expected --output FILE.png for the grid, {got}")
+    if points:
+        forms = {".png": write_plot, ".npz": write_npz, ".csv": write_csv}
+    else:
+        forms = {".png": write_grid, ".npz": write_npz}
+    if suffix not in forms and (options.output or points):
+        raise UserError(f"--output: expected a file that ends in {', '.join(forms)}"
+                        f"{'' if points else ' (with --interpolate, an animation)'}, {got}")
+    return forms.get(suffix, write_files)
 
 
-def make_request(options, metadata, points):
+def make_request(options, metadata, write):
     """Return the `Request`: seeds and classes, from what was given and the defaults."""
     classes = choose_classes(options.label, metadata)
     seeds = options.interpolate or options.seeds
-    places = options.grid[0] * options.grid[1] if options.grid else POINTS if points else IMAGES
+    places = IMAGES if len(metadata["sample_shape"]) > 1 else POINTS
+    if options.grid:
+        places = options.grid[0] * options.grid[1]
     if seeds is None:
         first = options.seed or 0
         seeds = range(first, first + (options.num_images or places))
     if options.grid and len(seeds) > places:
         raise UserError(f"--grid: expected at least {len(seeds):,} places, one for each image, "
                         f"got: {options.grid[0]}x{options.grid[1]}")
-    if points and not (options.csv or options.npz) and len(seeds) > MOST_IN_PICTURE:
-        raise UserError(f"--num-images: expected at most {MOST_IN_PICTURE:,} points in a picture "
-                        f"(--csv and --npz take more), got: {len(seeds):,}")
-    if classes and len(classes.numbers) > len(seeds):
-        print(f"note: {len(seeds)} images for {len(classes.numbers)} classes; only the first "
+    most = {write_grid: MAX_IN_GRID, write_plot: MAX_IN_PLOT}.get(write, MAX_SEEDS)
+    if len(seeds) > most:
+        raise UserError(f"--num-images: expected at most {most:,} in a picture (.npz takes more), "
+                        f"got: {len(seeds):,}")
+    if classes and len(classes) > len(seeds):
+        print(f"note: {len(seeds)} images for {len(classes)} classes; only the first "
               f"{len(seeds)} classes are drawn")
-        classes = classes.first(len(seeds))
+        classes = classes[: len(seeds)]
     return Request(seeds, classes, options.truncation, options.batch_size)
 
 
-def choose_form(options, outdir, request, points):
-    """Choose what is written.
+def choose_classes(text, metadata):
+    """Return the numbers of the classes that `--label` names, or None.
 
     Args:
-        options: the parsed command line.
-        outdir: the folder that is written to.
-        request: the `Request`.
-        points: whether the generator draws points rather than images.
-
-    Returns:
-        `(write, paths)`: a function of a generator and the request, and the files
-        that it writes, an iterable of paths.
+        text: a class name, its number, "each", or None.
+        metadata: dict, see `read_metadata`.
     """
-    from gan import forms
+    names, known = metadata["class_names"], metadata["classes"]
+    if text is None:
+        return None
+    if not known:
+        raise UserError("--label: needs a generator that was trained " + (
+            f"with --condition labels, this one was trained with --condition "
+            f"{metadata['config'].get('condition')}" if names else "on data with labels"))
+    if text == "each":
+        return known
+    folded, number = [name.casefold() for name in names], None
+    if text.casefold() in folded:
+        number = folded.index(text.casefold())
+    elif text.isdecimal() and not any(name.isdecimal() for name in names):
+        number = int(text[:9])  # where names are numbers, a number is a name
+    if number not in known:
+        unknown = number is None or number >= len(names)
+        raise UserError(f"--label: expected each or a class of the generator "
+                        f"({', '.join(names[one] for one in known)}), got: {text}, "
+                        + ("which it does not know" if unknown else "of which it saw no image"))
+    return [number]
 
-    def one_file(form, ending, write, *settings):
-        path = outdir / request.file_name(form, ending)
-        return functools.partial(write, path, *settings), [path]
 
-    if options.interpolate:
-        path = outdir / request.file_name("interpolation", ".gif", default_seeds=False)
-        return functools.partial(forms.write_walk, path, options.frames), [path]
-    if options.grid:
-        rows, columns = options.grid
-        return one_file(f"grid_{rows}x{columns}", ".png", forms.write_sheet, columns)
-    if options.csv:
-        return one_file("points", ".csv", forms.write_csv)
-    if options.npz:
-        return one_file("points" if points else "images", ".npz", forms.write_npz)
-    if points:
-        return one_file("points", ".png", forms.write_scatter)
-    # One by one, as there may be a million of them.
-    names = map(request.image_name, range(len(request.seeds)))
-    return functools.partial(forms.write_pngs, outdir), (outdir / name for name in names)
+def file_paths(outdir, request, class_names, positions):
+    """Yield the path of each image: seed_000003.png, with its class where one was asked for."""
+    for position in positions:
+        name = f"seed_{request.seeds[position]:06d}"
+        for label in request.labels(position, position + 1) or ():
+            class_name = re.sub(r"[^\w.-]+", "_", class_names[label]).strip("._-")
+            name += f"_class_{class_name[:MAX_NAME] or label}"
+        yield outdir / f"{name}.png"
+
+
+# Forms of output: each draws what a `Request` asks for, writes it and says what it is.
+
+
+def write_files(outdir, generator, request, options):
+    """Write each image to a file of its own."""
+    for start, images in draw(generator, request):
+        positions = range(start, start + len(images))
+        paths = file_paths(outdir, request, generator.class_names, positions)
+        for path, image in zip(paths, images, strict=True):
+            write_png(path, image)
+    return f"{len(request.seeds)} images"
+
+
+def write_grid(path, generator, request, options):
+    """Write a grid of all images."""
+    images = np.concatenate([part for _, part in draw(generator, request)])
+    write_png(path, image_grid(images, options.grid and options.grid[1]))
+    return f"{len(images)} images"
+
+
+def write_plot(path, generator, request, options):
+    """Write a scatter plot of all points, on the axes of the training pictures."""
+    from gan.drawing.plots import scatter_plot  # here, as matplotlib is slow to import
+
+    points = np.concatenate([part for _, part in draw(generator, request)])
+    write_png(path, scatter_plot(generator.metadata["extent"], generated=points))
+    return f"{len(points)} points"
+
+
+def write_npz(path, generator, request, options):
+    """Stream all samples to one file: images or points, seeds, and labels if asked for."""
+    kind, count = kind_of(generator.sample_shape), len(request.seeds)
+    columns = {kind.name: (kind.dtype, (count, *generator.sample_shape)),
+               "seeds": (np.int64, (count,))}
+    if request.classes:
+        columns["labels"] = (np.int32, (count,))
+
+    def rows():
+        for start, samples in draw(generator, request):
+            stop = start + len(samples)
+            values = samples, request.seeds[start:stop], request.labels(start, stop)
+            yield dict(zip(columns, values, strict=False))
+
+    write_npz_streamed(path, columns, rows())
+    return f"{count} {kind.name}"
+
+
+def write_csv(path, generator, request, options):
+    """Stream all points to one file, a line each."""
+    with atomic_file(path) as file:
+        file.write(b"seed,x,y\n")
+        for start, points in draw(generator, request):
+            seeds = request.seeds[start : start + len(points)]
+            lines = (f"{seed},{x:.9g},{y:.9g}\n"
+                     for seed, (x, y) in zip(seeds, points, strict=True))
+            file.write("".join(lines).encode())
+    return f"{len(request.seeds)} points"
+
+
+def write_animation(path, generator, request, options):
+    """Write an animation that goes from seed to seed and back to the first."""
+    count = len(request.seeds) * options.frames
+    images = interpolate(generator, list(request.seeds), request.labels(0, len(request.seeds)),
+                         request.truncation, options.frames, request.batch_size)
+    factor = max(1, FRAME_SIDE // generator.sample_shape[0])
+    with progress_bar(count, "frame") as bar:
+        def enlarged():
+            for image in images:
+                yield enlarge(image if image.shape[-1] == 3 else image[..., 0], factor)
+                bar.update()
+
+        animations.write_animation(path, enlarged(), [1 / FRAMES_PER_SECOND] * count)
+    return f"{count} frames"
+
+
+def draw(generator, request):
+    """Draw a batch at a time; yields the position of its first sample, and the samples."""
+    count = len(request.seeds)
+    with progress_bar(count, kind_of(generator.sample_shape).unit) as bar:
+        for start in range(0, count, request.batch_size):
+            stop = min(start + request.batch_size, count)
+            seeds = np.array(request.seeds[start:stop], np.int64)
+            labels = request.labels(start, stop)
+            if request.truncation == 1:
+                yield start, generator.sample(seeds, labels)
+            else:
+                latents, conditions = generator.latents(seeds, labels)
+                yield start, generator.images(request.truncation * latents, conditions)
+            bar.update(len(seeds))
+
+
+def progress_bar(count, unit):
+    return tqdm(total=count, unit=unit, disable=not sys.stderr.isatty(), leave=False)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,8 @@ def damaged_run(folder, chance, made):
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     script, arguments, part = chance.choice((
         ("train_gan", ["--resume"], "checkpoints"), ("train_gan", ["--resume"], "."),
-        ("generate", ["--grid", "2x2"], "exported_model"), ("gan.report.__main__", ["."], "."),
+        ("generate", ["--output", "grid.png"], "exported_model"),
+        ("gan.report.__main__", ["."], "."),
         ("gan.playground.__main__", [], "exported_model"), ("make_gif", [], "generated_images")))
     files = [path for path in files if part in (".", path.relative_to(folder).parts[0])]
     for path in chance.sample(files, chance.choice((1, 1, 2))):
@@ -126,7 +127,7 @@ def command_line(folder, chance, made):
 
     script = chance.choice(("train_gan", "generate", "make_gif"))
     options = {"generate": ["--model", "--outdir", "--num-images", "--seed", "--seeds", "--label",
-                            "--truncation", "--grid", "--npz", "--interpolate", "--frames"],
+                            "--truncation", "--grid", "--output", "--interpolate", "--frames"],
                "make_gif": ["--images", "--output", "--fps", "--every", "--hold", "--scale"],
                "train_gan": ["--" + name.replace("_", "-")
                              for name in TrainConfig.__dataclass_fields__]}[script]
@@ -143,7 +144,7 @@ def any_command(chance, made):
     return chance.choice((
         ("train_gan", data), ("train_gan", [*data, "--overwrite"]), ("train_gan", ["--resume"]),
         ("generate", ["--model", model, "--num-images", "2"]),
-        ("generate", ["--model", model, "--npz", "--num-images", "2"]),
+        ("generate", ["--model", model, "--output", "a.npz", "--num-images", "2"]),
         ("make_gif", ["--images", images])))
 
 

@@ -19,32 +19,30 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.common.command_line import OptionParser, file, folder, one_of, whole_number
+from gan.common.command_line import OptionParser, file, folder, one_of, seed_list, whole_number
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
 from gan.kinds import Images, kind_of
 from gan.metadata import find_export, read_metadata
-from gan.request import parse_seeds
 
 SIGNATURE = "serving_default"
-COMPARED = 64  # latents, those of the seeds from 0 on
 GREY_LEVEL = 1 / 255  # what a conversion may move a pixel, or a point in shares of the plane
 OPSET = 17  # of ONNX; what runtimes since 2022 read
-MOST_SEEDS = 10**6  # in the file beside the model
+MAX_SEEDS = 10**6  # in the file beside the model
 
 
 class Format(NamedTuple):
     """A format that a generator can be converted to.
 
     Attributes:
-        ending: of the file.
-        precisions: of the weights, that it can have.
+        suffix: of the file.
+        precisions: that the weights can have.
         packages: that it needs beside the run-time packages.
         convert: function of the `SavedGenerator` and the precision → bytes.
         load: function of those bytes → a function of a dict of arrays → the images.
     """
 
-    ending: str
+    suffix: str
     precisions: tuple
     packages: tuple
     convert: Callable
@@ -54,44 +52,38 @@ class Format(NamedTuple):
 def main():
     """Convert from the command line; returns the exit code."""
     options = make_parser().parse_args()
-    chosen, model = FORMATS[options.to], find_export(options.model)
-    output = Path(options.output or f"generator{chosen.ending}")
+    form, model = FORMATS[options.to], find_export(options.model)
+    output = Path(options.output or f"generator{form.suffix}")
     beside = output.with_name(f"{output.stem}_seeds.npz")
-    _refuse(options, chosen)
+    _check(options, form)
     refuse_existing(output, options.force, "--output")
-    metadata = read_metadata(model)
+    read_metadata(model)  # before TensorFlow is imported
 
     from gan.common.device import import_tensorflow
 
     import_tensorflow(verbose=False)
 
+    from gan.generator import SavedGenerator
     from gan.run.folder import claimed
-    from gan.saved_generator import SavedGenerator
 
     generator = SavedGenerator(model)
-    seeds = _seeds_file(generator, options.seeds)
+    latents, conditions = generator.latents(options.seeds)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, seeds=np.asarray(options.seeds, np.int64), latents=latents,
+                        conditions=conditions)
     # Of another format of the same generator it is the same file.
-    if not (beside.is_file() and beside.read_bytes() == seeds):
+    if not (beside.is_file() and beside.read_bytes() == buffer.getvalue()):
         refuse_existing(beside, options.force, "--output")
-    converted, difference = _convert(chosen, options, generator)
-    for path, content in ((output, converted), (beside, seeds)):
+    converted, difference = _convert(form, options, generator)
+    for path, content in ((output, converted), (beside, buffer.getvalue())):
         with claimed(path), atomic_file(path) as target:
             target.write(content)
-    images = kind_of(metadata["sample_shape"]) is Images
-    differs = f"{difference / GREY_LEVEL:.2g} grey levels" if images else f"{difference:.2g}"
+    differs = (f"{difference / GREY_LEVEL:.2g} grey levels"
+               if kind_of(generator.sample_shape) is Images else f"{difference:.2g}")
     print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "
           f"{differs} on {options.compare:,} latents")
     print(f"{beside}: latents and conditions of {len(options.seeds):,} seeds")
     return 0
-
-
-def _seeds_file(generator, seeds):
-    """Return the bytes of an .npz file with the latents and conditions of seeds."""
-    latents, conditions = generator.latents(seeds)
-    held = io.BytesIO()
-    np.savez_compressed(held, seeds=np.asarray(seeds, np.int64), latents=latents,
-                        conditions=conditions)
-    return held.getvalue()
 
 
 def make_parser():
@@ -101,53 +93,47 @@ def make_parser():
                           "SavedModel before it is written.")
     add = parser.add_argument
     add("--to", type=one_of(tuple(FORMATS)), required=True, metavar="{" + ",".join(FORMATS) + "}",
-        help="the format; onnx needs pip install -r requirements-export.txt")
+        help="onnx needs pip install -r requirements-export.txt")
     add("--model", type=folder, default="exported_model", metavar="FOLDER",
-        help="the exported SavedModel, or the folder of the run that wrote it "
-        "(default: exported_model)")
+        help="the export, or the run that wrote it (default: exported_model)")
     add("--output", type=file, metavar="FILE",
-        help="the converted model (default: generator.tflite or generator.onnx); latents and "
-        "conditions are written beside it, with the ending _seeds.npz")
+        help="default: generator.tflite or generator.onnx, and FILE_seeds.npz beside it")
     add("--precision", type=one_of(("float32", "float16")), default="float32",
         metavar="{float32,float16}",
-        help="of the weights; float16 is half the size, for litert (default: float32)")
-    add("--seeds", type=parse_seeds, default=range(1000), metavar="LIST",
-        help="whose latents and conditions are written, such as 0,3,8-15 (default: 0-999)")
-    add("--compare", type=whole_number(1, MOST_SEEDS), default=COMPARED, metavar="N",
+        help="of the weights; float16 for litert alone (default: float32)")
+    add("--seeds", type=seed_list, default=range(1000), metavar="LIST",
+        help="whose latents and conditions are written (default: 0-999)")
+    add("--compare", type=whole_number(1, MAX_SEEDS), default=64, metavar="N",
         help="latents on which it is compared with the SavedModel (default: 64)")
     add("--force", action="store_true", help="overwrite files that exist")
     return parser
 
 
-def _refuse(options, chosen):
+def _check(options, form):
     """Refuse what a format cannot be, before anything slow is loaded."""
-    if options.precision not in chosen.precisions:
-        raise UserError(f"--precision: expected {' or '.join(chosen.precisions)} with --to "
+    if options.precision not in form.precisions:
+        raise UserError(f"--precision: expected {' or '.join(form.precisions)} with --to "
                         f"{options.to}, got: {options.precision}")
-    if len(options.seeds) > MOST_SEEDS:
-        raise UserError(f"--seeds: expected at most {MOST_SEEDS:,}, got: {len(options.seeds):,}")
-    missing = [name for name in chosen.packages if importlib.util.find_spec(name) is None]
+    if len(options.seeds) > MAX_SEEDS:
+        raise UserError(f"--seeds: expected at most {MAX_SEEDS:,}, got: {len(options.seeds):,}")
+    missing = [name for name in form.packages if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"--to {options.to} needs {', '.join(missing)}; expected: "
                         "pip install -r requirements-export.txt")
 
 
-def _convert(chosen, options, generator):
-    """Return the converted generator as bytes, and how far it is from the SavedModel.
-
-    Raises:
-        UserError: when it cannot be converted or loaded, or draws something else.
-    """
+def _convert(form, options, generator):
+    """Return the converted generator as bytes, and how far it is from the SavedModel."""
     failure = None
     with _quiet():
         try:
-            converted = chosen.convert(generator, options.precision)
-            difference = compare(chosen.load(converted), generator, range(options.compare))
+            converted = form.convert(generator, options.precision)
+            difference = compare(form.load(converted), generator, range(options.compare))
         except Exception as error:  # the converters and runtimes have dozens of their own
             failure = error
     if failure:
         raise UserError(f"--to {options.to}: expected a generator that can be converted and "
-                        f"loaded, got {type(failure).__name__}: {str(failure)[:300]}")
+                        f"loaded, got {type(failure).__name__}: {failure!s:.300}")
     if not difference <= GREY_LEVEL * generator.metadata.get("extent", 1):  # nor is NaN
         raise UserError(f"--to {options.to}: expected what the SavedModel draws within a grey "
                         f"level, got up to {difference / GREY_LEVEL:.2g}; nothing is written")
@@ -167,15 +153,12 @@ def compare(draw, generator, seeds):
     """
     import tensorflow as tf
 
-    latents, conditions = generator.latents(seeds)
     signature = generator.signatures[SIGNATURE]
-    named = {"latents": latents, "conditions": conditions}
+    named = dict(zip(("latents", "conditions"), generator.latents(seeds), strict=True))
     given = {name: named[name] for name in signature.structured_input_signature[1]}
     (expected,) = signature(**{name: tf.constant(array) for name, array in given.items()}).values()
     found = np.asarray(draw(given))
-    if found.shape != expected.shape:
-        return np.inf
-    return float(np.abs(found - expected.numpy()).max())
+    return float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
 
 
 def _to_litert(generator, precision):

@@ -7,12 +7,12 @@ Signatures, all from N rows to N rows:
 - `sample_labels` (labelled data): seeds, labels → images uint8;
 - `latents`, `latents_labels`: the same seeds → the latents and conditions that
   the two above would draw, to be changed and given to `serving_default`;
-- `codes`: conditions → the codes that the generator is told them by, and
-  `images_from_codes`: latents, codes → images, for codes between two conditions'.
+- `condition_vectors`: conditions → the vectors that the generator is conditioned on, and
+  `images_from_vectors`: latents, vectors → images, for vectors between two conditions'.
 
 For simulated data the signatures give points, float32 [N, 2], and there are no
-conditions. A seed names one image, whatever the batch. The weights are the averaged
-generator's, float32 whatever it was trained in.
+conditions. A seed names one image, whatever the batch. The weights are those of the
+EMA generator, float32 whatever it was trained in.
 """
 
 import json
@@ -35,25 +35,28 @@ def export_generator(folder, generator, sampler, metadata):
         folder: where to; an export that lies there is replaced.
         generator: Sequential in float32, see `models.build_generator`.
         sampler: the `Sampler` of it.
-        metadata: dict for `assets.extra/gan.json`, with "latent_dim",
-            "sample_shape" and "class_names" among others.
+        metadata: dict for `assets.extra/gan.json`, with "latent_dim", "sample_shape",
+            "class_names" and "config" among others.
     """
     archive = keras.export.ExportArchive()
-    endpoints = _endpoints(sampler, metadata["latent_dim"])
-    for name, (function, signature) in endpoints.items():
+    for name, (function, signature) in _endpoints(sampler, metadata["latent_dim"]).items():
         archive.add_endpoint(name, function, input_signature=signature)
     with atomic_folder(folder) as temporary:
         try:
             archive.write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:  # TensorFlow's own file system layer
             raise UserError(f"cannot write {folder}: {error.message}") from error
+        class_of = sampler.conditioning.class_of
         conditions = {"probabilities": sampler.conditioning.probabilities.tolist()}
-        if sampler.conditioning.class_of is not None:  # those that there are images of
-            conditions["class_of"] = sampler.conditioning.class_of.tolist()
-            metadata = metadata | {"classes": sorted(set(conditions["class_of"]))}
-        metadata = metadata | {"conditions": conditions, "config": _portable(metadata["config"])}
-        text = json.dumps({"version": __version__, "endpoints": list(endpoints), **metadata,
-                           "sha256": checksums(temporary)}, indent=2)
+        if class_of is not None:
+            conditions["class_of"] = class_of.tolist()
+        # The path of the data and of the run are no one else's business.
+        config = {name: value for name, value in metadata["config"].items() if name != "outdir"}
+        config["dataset"] = os.path.basename(os.path.abspath(config["dataset"]))
+        text = json.dumps({
+            "version": __version__, **metadata, "config": config, "conditions": conditions,
+            "classes": sorted(set(conditions.get("class_of", []))),  # that there are images of
+            "sha256": checksums(temporary)}, indent=2)
         write_text(temporary / METADATA, text + "\n")
 
 
@@ -68,22 +71,6 @@ def add_metadata(folder, metadata):
     write_text(folder / METADATA, json.dumps({**known, **metadata}, indent=2) + "\n")
 
 
-def _portable(config):
-    """Return a configuration without what only the machine of the run has: its paths."""
-    name = os.path.basename(os.path.abspath(config["dataset"]))
-    return {option: value for option, value in config.items() if option != "outdir"} | {
-        "dataset": name}
-
-
-def _with_known_classes(class_of, labels):
-    """Pass on labels, int32 [N], in a graph; it stops with the classes that there are."""
-    classes = tf.constant(np.unique(class_of), tf.int32)
-    known = tf.reduce_any(labels[:, None] == classes, axis=1)
-    expected = ["labels: expected classes of the training data,", classes, "got:", labels]
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(known), expected)]):
-        return tf.identity(labels)
-
-
 def _endpoints(sampler, latent_dim):
     """Return dict of name → (function, its input signature)."""
     kind, conditioning = sampler.kind, sampler.conditioning
@@ -94,24 +81,19 @@ def _endpoints(sampler, latent_dim):
     def serve_unconditional(latents):
         return serve(latents, tf.zeros([tf.shape(latents)[0]], tf.int32))
 
-    def codes_of(conditions):
-        return {"codes": sampler.vectors_of(conditions)}
+    def condition_vectors(conditions):
+        return {"vectors": sampler.vectors_of(conditions)}
 
-    def images_from_codes(latents, codes):
-        return {kind.name: kind.to_served(sampler.generate_from_vectors(latents, codes))}
-
-    def latents_and_conditions(seeds, labels):
-        if labels is not None:
-            labels = _with_known_classes(conditioning.class_of, labels)
-        return sampler.latents(seeds, labels)
-
-    def sample(seeds, labels=None):
-        return {kind.name: kind.to_stored(
-            sampler.generate(*latents_and_conditions(seeds, labels)))}
+    def images_from_vectors(latents, vectors):
+        return {kind.name: kind.to_served(sampler.generate_from_vectors(latents, vectors))}
 
     def latents(seeds, labels=None):
-        return dict(zip(("latents", "conditions"), latents_and_conditions(seeds, labels),
-                        strict=True))
+        if labels is not None:
+            labels = _with_known_classes(conditioning.class_of, labels)
+        return dict(zip(("latents", "conditions"), sampler.latents(seeds, labels), strict=True))
+
+    def sample(seeds, labels=None):
+        return {kind.name: kind.to_stored(sampler.generate(**latents(seeds, labels)))}
 
     a_latent = tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
     a_condition = tf.TensorSpec([None], tf.int32, name="conditions")
@@ -124,10 +106,20 @@ def _endpoints(sampler, latent_dim):
         "sample": (sample, [a_seed]),
     }
     if conditioning.count > 1:
-        a_code = tf.TensorSpec([None, conditioning.vectors.shape[1]], tf.float32, name="codes")
-        endpoints["codes"] = (codes_of, [a_condition])
-        endpoints["images_from_codes"] = (images_from_codes, [a_latent, a_code])
+        a_vector = tf.TensorSpec([None, conditioning.vectors.shape[1]], tf.float32,
+                                 name="vectors")
+        endpoints["condition_vectors"] = (condition_vectors, [a_condition])
+        endpoints["images_from_vectors"] = (images_from_vectors, [a_latent, a_vector])
     if conditioning.class_of is not None:
         endpoints["latents_labels"] = (latents, [a_seed, a_label])
         endpoints["sample_labels"] = (sample, [a_seed, a_label])
     return endpoints
+
+
+def _with_known_classes(class_of, labels):
+    """Pass on labels, int32 [N], in a graph that stops at classes without images."""
+    classes = tf.constant(np.unique(class_of), tf.int32)
+    known = tf.reduce_any(labels[:, None] == classes, axis=1)
+    expected = ["labels: expected classes of the training data,", classes, "got:", labels]
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(known), expected)]):
+        return tf.identity(labels)

@@ -21,7 +21,7 @@ PAGE = ROOT / "docs" / "export.md"
 
 @pytest.fixture(scope="module")
 def saved(tiny_run, tensorflow):
-    from gan.saved_generator import SavedGenerator
+    from gan.generator import SavedGenerator
     return SavedGenerator(tiny_run[0] / "exported_model")
 
 

@@ -208,8 +208,8 @@ def test_an_error_that_nobody_can_read_keeps_its_exit_code(tmp_path, arguments):
 def test_an_output_that_fills_while_it_is_printed_to_is_one_line(tiny_run, tmp_path):
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, str(ROOT / "generate.py"), "--model",
-                               str(tiny_run[0]), "--grid", "2x2"], stdout=full,
+                               str(tiny_run[0]), "--output", "a.png"], stdout=full,
                               stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert done.returncode == 2 and done.stderr == (
         "generate.py: error: cannot write to standard output: No space left on device\n")
-    assert (tmp_path / "generated/grid_2x2.png").exists()
+    assert (tmp_path / "a.png").exists()

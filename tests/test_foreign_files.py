@@ -49,16 +49,16 @@ def test_a_foreign_file_in_the_way_is_named(tmp_path, name):
 
 
 def test_every_script_leaves_a_folder_full_of_foreign_files_as_it_is(tiny_npz, tiny_run, tmp_path):
-    for name in [*FOREIGN, *UNTOUCHED, "generated/grid_2x2.png",
-                 "generated/interpolation_seeds_0-1.gif"]:
+    for name in [*FOREIGN, *UNTOUCHED, "generated/seed_000000.png", "grid.png", "a.gif"]:
         write(tmp_path, name)
     before = contents(tmp_path)
     model = ["--model", tiny_run[0] / "exported_model"]
     for script, *arguments in (
         ["train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1],
         ["train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1, "--overwrite"],
-        ["train_gan.py", "--resume"], ["generate.py", *model, "--grid", "2x2"],
-        ["generate.py", *model, "--interpolate", "0,1"], ["make_gif.py"],
+        ["train_gan.py", "--resume"], ["generate.py", *model],
+        ["generate.py", *model, "--output", "grid.png"],
+        ["generate.py", *model, "--output", "a.gif", "--interpolate", "0,1"], ["make_gif.py"],
         ["make_gif.py", "--output", "generated_images/epoch_0001.png"],
     ):
         done = run_script(script, *arguments, cwd=tmp_path)

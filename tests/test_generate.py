@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import generate as script
+from gan.common.command_line import seed_list
 from gan.common.errors import UserError, run_script
+from gan.generator import slerp
 from gan.metadata import METADATA, find_export, read_metadata
-from gan.request import Request, choose_classes, parse_seeds, seeds_in_words
-from gan.walk import slerp
+from generate import Request, choose_classes
 from tests.conftest import ROOT
 from tests.conftest import run_script as run_process
 
@@ -33,59 +35,61 @@ def test_generate_draws_the_same_image_in_every_form(tiny_run, tmp_path):
     generate(tiny_run, tmp_path, "--seeds", "0,3,8-10", "--batch-size", 2)
     names = sorted(path.name for path in (tmp_path / "generated").iterdir())
     assert names == [f"seed_{seed:06d}.png" for seed in (0, 3, 8, 9, 10)]
-    generate(tiny_run, tmp_path, "--npz", "--num-images", 11, "--batch-size", 4)
-    with np.load(tmp_path / "generated/images.npz", allow_pickle=False) as arrays:
+    generate(tiny_run, tmp_path, "--output", "a.npz", "--num-images", 11, "--batch-size", 4)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
         images, seeds = arrays["images"], arrays["seeds"]
     assert images.shape == (11, 16, 16, 1) and seeds.tolist() == list(range(11))
     for seed in (0, 3, 8, 9, 10):
         picture = np.asarray(Image.open(tmp_path / f"generated/seed_{seed:06d}.png"))
         np.testing.assert_array_equal(picture, images[seed, ..., 0])
-    generate(tiny_run, tmp_path, "--grid", "2x3", "--outdir", "sheet")
-    sheet = np.asarray(Image.open(tmp_path / "sheet/grid_2x3.png"))
-    factor = sheet.shape[1] // (3 * 18 + 2)
-    np.testing.assert_array_equal(sheet[::factor, ::factor][2:18, 20:36], images[1, ..., 0])
+    generate(tiny_run, tmp_path, "--grid", "2x3", "--output", "grid.png")
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    factor = grid.shape[1] // (3 * 18 + 2)
+    np.testing.assert_array_equal(grid[::factor, ::factor][2:18, 20:36], images[1, ..., 0])
 
 
-def test_generate_walks_on_a_loop(tiny_run, tmp_path):
-    generate(tiny_run, tmp_path, "--interpolate", "1,5", "--frames", 4)
-    generate(tiny_run, tmp_path, "--npz", "--num-images", 6)
-    with np.load(tmp_path / "generated/images.npz") as arrays:
-        ends = arrays["images"][[1, 5], ..., 0]
-    gif = Image.open(tmp_path / "generated/interpolation_seeds_1_5.gif")
-    assert gif.n_frames == 8
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_generate_interpolates_on_a_loop(two_of_ten, generated, tmp_path, suffix):
+    from gan.generator import SavedGenerator
+    code, output, errors = generated("--model", two_of_ten, "--output", f"path{suffix}",
+                                     "--interpolate", "1,5", "--frames", 4)
+    assert code == 0 and output == f"path{suffix}: 8 frames, seeds 1 to 5\n", errors
+    ends = SavedGenerator(two_of_ten).sample([1, 5])[..., 0]
+    animation = Image.open(tmp_path / f"path{suffix}")
+    assert animation.n_frames == 8
     for frame, end in ((0, ends[0]), (4, ends[1])):
-        gif.seek(frame)
-        np.testing.assert_array_equal(np.asarray(gif.convert("L"))[::16, ::16], end)
+        animation.seek(frame)
+        found = np.asarray(animation.convert("L"))[::16, ::16].astype(int)
+        assert np.abs(found - end).max() <= (60 if suffix == ".webp" else 0)
 
 
 def test_generate_by_label_and_truncation(tiny_run, tmp_path):
-    generate(tiny_run, tmp_path, "--npz", "--label", "each", "--num-images", 10)
-    with np.load(tmp_path / "generated/images_each.npz") as arrays:
-        assert arrays["labels"].tolist() == [0] * 5 + [1] * 5
-        full = arrays["images"]
-    generate(tiny_run, tmp_path, "--npz", "--label", "each", "--num-images", 10,
-             "--truncation", 0, "--outdir", "typical")
-    with np.load(tmp_path / "typical/images_each_truncation_0.npz") as arrays:
-        typical = arrays["images"]
+    def drawn(*options):
+        generate(tiny_run, tmp_path, "--output", "a.npz", "--label", "each", "--num-images", 10,
+                 "--force", *options)
+        with np.load(tmp_path / "a.npz") as arrays:
+            assert arrays["labels"].tolist() == [0] * 5 + [1] * 5
+            return arrays["images"].reshape(10, -1)
+
+    assert len(np.unique(drawn(), axis=0)) == 10
     # Without a latent only the condition is left: a cluster has one image.
-    assert len(np.unique(typical.reshape(10, -1), axis=0)) <= 4
-    assert len(np.unique(full.reshape(10, -1), axis=0)) == 10
+    assert len(np.unique(drawn("--truncation", 0), axis=0)) <= 4
 
 
-def test_generate_overwrites_only_when_told(tiny_run, tmp_path):
-    folder, _ = tiny_run
-    arguments = ["--model", folder / "exported_model", "--grid", "1x1"]
-    generate(tiny_run, tmp_path, "--grid", "1x1")
-    again = run_process("generate.py", *arguments, cwd=tmp_path)
-    assert again.returncode == 2 and "expected --force" in again.stderr
-    assert run_process("generate.py", *arguments, "--force", cwd=tmp_path).returncode == 0
+def test_generate_overwrites_only_when_asked(two_of_ten, generated):
+    arguments = ["--model", two_of_ten, "--output", "grid.png"]
+    assert generated(*arguments)[0] == 0
+    assert "grid.png exists; expected --force to overwrite it, or another --output" in refusal(
+        generated(*arguments))
+    assert generated(*arguments, "--force")[0] == 0
 
 
-TEN = {"class_names": [str(digit) for digit in range(10)], "config": {"condition": "labels"}}
+TEN = {"class_names": [str(digit) for digit in range(10)], "classes": list(range(10)),
+       "config": {"condition": "labels"}}
 
 
 def labels_of(count, text="each", metadata=TEN):
-    classes = choose_classes(text, metadata).first(count)
+    classes = choose_classes(text, metadata)[:count]
     return Request(range(count), classes).labels(0, count)
 
 
@@ -114,34 +118,30 @@ def test_classes_are_those_that_occur():
     assert labels_of(2, "7", renumbered) == [1, 1]
     with pytest.raises(UserError, match="got: 1, which it does not know"):
         choose_classes("1", renumbered)  # a name, and none of these
-    assert labels_of(1, "1", {"class_names": ["cat", "dog"]}) == [1]
-    assert labels_of(1, "DOG", {"class_names": ["cat", "dog"]}) == [1]
+    animals = {"class_names": ["cat", "dog"], "classes": [0, 1]}
+    assert labels_of(1, "1", animals) == labels_of(1, "DOG", animals) == [1]
+    with pytest.raises(UserError, match="got: 7, which it does not know"):
+        choose_classes("7", animals)
 
 
-def test_files_are_named_by_what_they_hold():
-    def name(text=None, seeds=range(12), truncation=1.0, names=("a/b: c", "..", "\x1b[2J")):
-        classes = choose_classes(text, {"class_names": list(names)})
-        request = Request(seeds, classes, truncation)
-        return request.file_name("grid_3x4", ".png"), request.image_name(3)
+def test_single_files_are_named_by_seed_and_class():
+    def name(classes=None, names=("a/b: c", "..", "\x1b[2J", "\u4e00" * 300)):
+        request = Request(range(12), classes)
+        (path,) = script.file_paths(Path("x"), request, names, [3])
+        return path.name
 
-    assert name() == ("grid_3x4.png", "seed_000003.png")
-    assert name("each") == ("grid_3x4_each.png", "seed_000003_class_a_b_c.png")
-    assert name("1") == ("grid_3x4_class_1.png", "seed_000003_class_1.png")
-    assert name("2")[1] == "seed_000003_class_2J.png"
-    assert name(seeds=range(5, 17))[0] == "grid_3x4_seeds_5-16.png"
-    assert name(seeds=[0, 9, 2, 3])[0] == "grid_3x4_seeds_0_9_2-3.png"
-    assert name(truncation=0.5) == ("grid_3x4_truncation_0.5.png",
-                                    "seed_000003_truncation_0.5.png")
-    long = name("0", names=["\u4e00" * 300])[1]
-    assert len(long.encode()) < 255
+    assert name() == "seed_000003.png"
+    assert name([0]) == "seed_000003_class_a_b_c.png"
+    assert name([1]) == "seed_000003_class_1.png"
+    assert name([2]) == "seed_000003_class_2J.png"
+    assert len(name([3]).encode()) < 255
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("0,1,2,3", "0-3"), ("0-3", "0-3"), ("5", "5"), ("0,3,8-15", "0_3_8-15"),
-    (",".join(map(str, range(0, 100, 2))), "0_to_98"), ("0-999999999", "0-999999999"),
+@pytest.mark.parametrize(("text", "seeds"), [
+    ("0,1, 2", [0, 1, 2]), ("0-3", range(4)), ("5", range(5, 6)), ("0,3,8-10", [0, 3, 8, 9, 10]),
 ])
-def test_seeds_in_words(text, words):
-    assert seeds_in_words(parse_seeds(text)) == words
+def test_lists_of_seeds_are_understood(text, seeds):
+    assert seed_list(text) == seeds
 
 
 def test_slerp_stays_on_the_sphere_and_keeps_its_pace():
@@ -192,26 +192,15 @@ def edit(folder, **changes):
 
 def test_classes_that_were_never_seen_are_not_drawn(two_of_ten, generated, tmp_path):
     assert read_metadata(two_of_ten)["classes"] == [3, 7]
-    assert "(3, 7), got: 0, of which it saw no image" in refusal(
-        generated("--model", two_of_ten, "--label", "0", "--grid", "2x2"))
-    assert generated("--model", two_of_ten, "--label", "each", "--npz", "--num-images", 4)[0] == 0
-    with np.load(tmp_path / "generated/images_each.npz") as arrays:
+    arguments = ["--model", two_of_ten, "--output", "a.npz", "--num-images", 4, "--label"]
+    assert "(3, 7), got: 0, of which it saw no image" in refusal(generated(*arguments, "0"))
+    assert generated(*arguments, "each")[0] == 0
+    with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["labels"].tolist() == [3, 3, 7, 7]
 
 
-@pytest.mark.parametrize("form", [["--grid", "2x5"], ["--truncation", "0.5"],
-                                  ["--interpolate", "0-9"]])
-def test_an_export_of_version_1_0_says_that_a_class_is_missing(two_of_ten, generated, tmp_path,
-                                                               form):
-    shutil.copytree(two_of_ten, tmp_path / "old")
-    edit(tmp_path / "old", classes=None, extent=None)
-    assert "--label: needs classes that occur in the training data" in refusal(
-        generated("--model", "old", "--label", "each", *form))
-    assert generated("--model", "old", "--label", "7", "--grid", "1x2")[0] == 0
-
-
 def test_labels_that_do_not_exist_are_told(two_of_ten, tensorflow):
-    from gan.saved_generator import SavedGenerator
+    from gan.generator import SavedGenerator
     saved = SavedGenerator(two_of_ten)
     with pytest.raises(UserError, match=r"labels: expected classes .*\(3, 7\), got: 9"):
         saved.sample([0, 1], [3, 9])
@@ -237,12 +226,10 @@ def test_metadata_names_no_path(tiny_run):
 
 def test_a_generator_without_labels_says_how_it_was_trained(make_export, generated, tmp_path):
     export = make_export(None, class_names=["0", "1"])
-    wanted = "--label: needs a generator that was trained with --condition labels, this one was " \
-             "trained with --condition none"
-    assert wanted in refusal(generated("--model", export, "--label", "1", "--grid", "2x2"))
-    edit(export, endpoints=None)  # as if it were older: then the signatures tell
-    assert wanted in refusal(generated("--model", export, "--label", "1", "--grid", "2x2"))
-    assert not list((tmp_path / "generated").glob("*"))
+    line = refusal(generated("--model", export, "--label", "1"))
+    assert "--label: needs a generator that was trained with --condition labels, this one was " \
+           "trained with --condition none" in line
+    assert not list(tmp_path.iterdir())
 
 
 def steps_of(path, frames):
@@ -256,26 +243,21 @@ def steps_of(path, frames):
                      for before, now in zip([shown[-1], *shown[:-1]], shown, strict=True)])
 
 
-def test_a_walk_from_class_to_class_does_not_jump(two_of_ten, generated, tmp_path, monkeypatch):
-    walk = ["--model", two_of_ten, "--label", "each", "--interpolate", "0,1"]
-    assert generated(*walk)[0] == 0
-    steps = steps_of(tmp_path / "generated/interpolation_each_seeds_0-1.gif", 48)
+def test_an_interpolation_from_class_to_class_does_not_jump(two_of_ten, generated, tmp_path):
+    assert generated("--model", two_of_ten, "--output", "a.gif", "--label", "each",
+                     "--interpolate", "0,1")[0] == 0
+    steps = steps_of(tmp_path / "a.gif", 48)
     assert np.median(steps) > 0.5 and steps.max() < 2 * np.median(steps)
-    # Without the codes, as with exports of version 1.0, the condition changes half way.
-    monkeypatch.setattr("gan.saved_generator.SavedGenerator.codes", lambda *_: None)
-    assert generated(*walk, "--outdir", "old")[0] == 0
-    steps = steps_of(tmp_path / "old/interpolation_each_seeds_0-1.gif", 48)
-    assert np.argsort(steps)[-2:].tolist() in ([12, 36], [36, 12])
-    assert steps.max() > 4 * np.median(steps)
 
 
-def test_images_from_codes_are_those_of_the_conditions(two_of_ten, tensorflow):
+def test_images_from_vectors_are_those_of_the_conditions(two_of_ten, tensorflow):
     model = tensorflow.saved_model.load(str(two_of_ten))
     drawn = model.signatures["latents"](seeds=tensorflow.range(9, dtype=tensorflow.int64))
-    codes = model.signatures["codes"](conditions=drawn["conditions"])["codes"]
-    assert codes.shape == (9, 5) and codes.numpy().sum(axis=1).tolist() == [2] * 9
+    vectors = model.signatures["condition_vectors"](conditions=drawn["conditions"])["vectors"]
+    assert vectors.shape == (9, 5) and vectors.numpy().sum(axis=1).tolist() == [2] * 9
     np.testing.assert_array_equal(
-        model.signatures["images_from_codes"](latents=drawn["latents"], codes=codes)["images"],
+        model.signatures["images_from_vectors"](latents=drawn["latents"],
+                                                vectors=vectors)["images"],
         model.signatures["serving_default"](**drawn)["images"])
 
 
@@ -287,7 +269,8 @@ def test_png_names_carry_the_class(two_of_ten, generated, tmp_path):
 
 def test_fewer_places_than_classes_are_noted(make_export, generated):
     export = make_export(list(range(5)), class_names=list("abcde"))
-    code, output, _ = generated("--model", export, "--label", "each", "--grid", "1x3")
+    code, output, _ = generated("--model", export, "--output", "a.png", "--label", "each",
+                                "--grid", "1x3")
     assert code == 0
     assert output.splitlines()[0] == \
         "note: 3 images for 5 classes; only the first 3 classes are drawn"
@@ -297,39 +280,43 @@ def test_fewer_places_than_classes_are_noted(make_export, generated):
     {"sample_shape": [2]}, {"sample_shape": [16, 16]}, {"sample_shape": [16, 16, 3]},
     {"sample_shape": [32, 32, 1]}, {"sample_shape": [16, 12, 1]}, {"sample_shape": "x"},
     {"config": {}}, {"config": {"dataset": 3}}, {"config": None}, {"classes": [10]},
-    {"classes": [-1]}, {"extent": 0}, {"extent": "wide"}, {"endpoints": 4}, {"sha256": {}},
+    {"classes": [-1]}, {"extent": 0}, {"extent": "wide"}, {"sha256": {}},
+    {"sha256": None}, {"conditions": 3}, {"classes": None}, {"class_names": [3]},
+    {"latent_dim": "8"},
 ])
 def test_wrong_metadata_is_one_line(two_of_ten, generated, tmp_path, changes):
     shutil.copytree(two_of_ten, tmp_path / "export")
     edit(tmp_path / "export", **changes)
-    line = refusal(generated("--model", "export", "--num-images", 2))
+    line = refusal(generated("--model", "export", "--output", "a.npz", "--num-images", 2))
     assert "export/assets.extra/gan.json: expected " in line
-    assert not list(tmp_path.rglob("*.png"))
+    assert not (tmp_path / "a.npz").exists()
 
 
 def test_metadata_that_is_no_file_does_not_hang(two_of_ten, generated, tmp_path):
     shutil.copytree(two_of_ten, tmp_path / "export")
     (tmp_path / "export" / METADATA).unlink()
     os.mkfifo(tmp_path / "export" / METADATA)
-    assert "got no file" in refusal(generated("--model", "export"))
+    assert "not a regular file" in refusal(generated("--model", "export"))
 
 
 def test_a_run_is_named_by_its_folder(two_of_ten, generated, tmp_path, monkeypatch):
     assert find_export(two_of_ten.parent) == two_of_ten == find_export(two_of_ten)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    run = os.path.relpath(two_of_ten.parent)
-    assert generated("--model", run, "--grid", "1x1", "--outdir=~/x")[0] == 0
-    assert [path.name for path in (tmp_path / "home/x").iterdir()] == ["grid_1x1.png"]
-    assert generated("--model", run, "--grid", "1x1", "--outdir=-dash")[0] == 0
-    assert (tmp_path / "-dash/grid_1x1.png").is_file()
-    for option in ("--outdir", "--model"):
-        assert refusal(generated(f"{option}=")) == \
-            f"generate.py: error: {option}: expected the name of a folder, got: ''"
+    run = ["--model", os.path.relpath(two_of_ten.parent), "--num-images", 1]
+    for place, found in (("--outdir=~/x", "home/x/seed_000000.png"), ("--output=~/a.png",
+                         "home/a.png"), ("--output=-dash.png", "-dash.png")):
+        assert generated(*run, place)[0] == 0
+        assert (tmp_path / found).is_file()
+    assert refusal(generated("--outdir=")) == \
+        "generate.py: error: --outdir: expected the name of a folder, got: ''"
+    assert refusal(generated("--output=")) == \
+        "generate.py: error: --output: expected the name of a file, got: ''"
     assert "no such home folder" in refusal(generated("--outdir=~nobody-of-that-name/x"))
 
 
-FORMS = {"grid_1x2.png": ["--grid", "1x2"], "images_seeds_5.npz": ["--npz", "--seeds", "5"],
-         "interpolation_seeds_0-1.gif": ["--interpolate", "0,1"],
+FORMS = {"grid.png": ["--output", "generated/grid.png"],
+         "a.npz": ["--output", "generated/a.npz"],
+         "a.gif": ["--output", "generated/a.gif", "--interpolate", "0,1"],
          "seed_000005.png": ["--seeds", "5"]}
 
 
@@ -358,8 +345,14 @@ def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, generated, tmp_path,
     (["--seeds", "0-10,5-15"], "--seeds: expected each seed once"),
     (["--interpolate", "0-1000000"], "at most 10,000 frames in all, got: 24,000,024 "
      "(1,000,001 seeds, --frames 24)"),
-    (["--interpolate", "a"], "--interpolate: expected numbers and ranges such as 0,3,8-15, got: a"),
-    (["--grid", "2x2", "--seeds", "0-4"], "--grid: expected at least 5 places, one for each"),
+    (["--interpolate", "a"], "--interpolate: expected numbers and ranges such as 0,3,8-15"),
+    (["--output", "a.png", "--grid", "2x2", "--seeds", "0-4"], "--grid: expected at least 5"),
+    (["--grid", "2x2"], "--grid: expected --output FILE.png for the grid, got: none"),
+    (["--grid", "2x2", "--output", "a.npz"], "expected --output FILE.png"),
+    (["--interpolate", "0,1"], "--interpolate: expected --output FILE for the animation"),
+    (["--interpolate", "0,1", "--output", "a.npz"], "expected a name that ends in .gif, .webp"),
+    (["--output", "a.csv"], "--output: expected a file that ends in .png, .npz (with --inter"),
+    (["--output", "a.png", "--num-images", "10001"], "--num-images: expected at most 10,000"),
     (["--label", "\x1b[31mred\n"], r"got: \x1b[31mred"),
 ])
 def test_more_that_is_refused(two_of_ten, generated, arguments, expected):
@@ -368,46 +361,16 @@ def test_more_that_is_refused(two_of_ten, generated, arguments, expected):
 
 
 def test_names_are_printed_without_their_escape_sequences(two_of_ten, generated, tmp_path):
-    folder = "a\x1b]0;title\x07\u202eb\udcff"
-    code, output, _ = generated("--model", two_of_ten, "--grid", "1x1", "--outdir", folder)
-    assert code == 0 and (tmp_path / folder / "grid_1x1.png").is_file()
-    assert output == r"a\x1b]0;title\x07\u202eb\udcff/grid_1x1.png: 1 images, seeds 0 to 0" "\n"
-
-
-def test_points_have_the_axes_of_the_training_pictures(tmp_path, monkeypatch):
-    from gan import forms
-    from gan.drawing import plots
-    extents = []
-    monkeypatch.setattr(plots, "scatter_plot", lambda extent, generated: extents.append(extent)
-                        or np.zeros((4, 4, 3), np.uint8))
-    request = Request(range(3))
-
-    class Points:
-        sample_shape, metadata = (2,), {"extent": 3.0}
-        sample = staticmethod(lambda seeds, labels: np.full((len(seeds), 2), 10, np.float32))
-
-    forms.write_scatter(tmp_path / "a.png", Points, request)
-    Points.metadata = {}
-    forms.write_scatter(tmp_path / "b.png", Points, request)
-    assert extents == [3.0, pytest.approx(11)]
-
-
-def test_the_readmes_sequence_runs(two_of_ten, generated, tmp_path):
-    for arguments in (["--grid", "8x8"], ["--label", "each", "--grid", "10x10"],
-                      ["--label", "3", "--grid", "8x8"], ["--grid", "8x8", "--seed", 64],
-                      ["--interpolate", "0,1,2,3"], ["--interpolate", "0,1"], []):
-        code, _, errors = generated("--model", two_of_ten, *arguments)
-        assert code == 0, errors
-    assert {path.name for path in (tmp_path / "generated").iterdir()
-            if not path.name.startswith("seed")} == {
-        "grid_8x8.png", "grid_10x10_each.png", "grid_8x8_class_3.png",
-        "grid_8x8_seeds_64-127.png", "interpolation_seeds_0-3.gif",
-        "interpolation_seeds_0-1.gif"}
+    name = "a\x1b]0;title\x07\u202eb\udcff.png"
+    code, output, _ = generated("--model", two_of_ten, "--num-images", 1, "--output", name)
+    assert code == 0 and (tmp_path / name).is_file()
+    assert output == r"a\x1b]0;title\x07\u202eb\udcff.png: 1 images, seeds 0 to 0" "\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_what_a_killed_process_left_is_removed(two_of_ten, tmp_path, number):
-    command = [sys.executable, str(ROOT / "generate.py"), "--model", str(two_of_ten), "--npz"]
+    command = [sys.executable, str(ROOT / "generate.py"), "--model", str(two_of_ten),
+               "--output", "generated/a.npz"]
     process = subprocess.Popen([*command, "--num-images", str(10**8)], cwd=tmp_path,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 100
@@ -423,4 +386,4 @@ def test_what_a_killed_process_left_is_removed(two_of_ten, tmp_path, number):
     (tmp_path / "generated/.gan-partial-thesis12").write_text("not ours")
     assert subprocess.run([*command, "--num-images", "2"], cwd=tmp_path).returncode == 0
     assert sorted(path.name for path in (tmp_path / "generated").iterdir()) == [
-        ".gan-partial-thesis12", "images.npz"]
+        ".gan-partial-thesis12", "a.npz"]

@@ -84,7 +84,7 @@ def two_class_export(make_export):
 @pytest.mark.parametrize("name", ["WriteFile", "WriteFile in a loop", "ReadFile", "SaveV2",
                                   "RestoreV2", "PrintV2", "EagerPyFunc"])
 def test_models_that_do_more_than_compute_are_refused(evil, tmp_path, name):
-    from gan.saved_generator import SavedGenerator
+    from gan.generator import SavedGenerator
 
     victim = tmp_path / "victim"
     folder = evil(name, victim)
@@ -95,7 +95,7 @@ def test_models_that_do_more_than_compute_are_refused(evil, tmp_path, name):
 
 
 def test_a_model_that_only_computes_is_loaded(evil, tmp_path):
-    from gan.saved_generator import SavedGenerator
+    from gan.generator import SavedGenerator
 
     assert SavedGenerator(evil("", tmp_path / "victim")).sample([0, 1]).shape == (2, 16, 16, 1)
 
@@ -170,6 +170,14 @@ def test_a_changed_file_is_refused(two_class_export, tmp_path, change, expected)
 @pytest.mark.parametrize("class_of", [None, [0, 0, 1]])
 def test_every_export_is_allowed(make_export, arch, shape, options, class_of):
     refuse_other_operations(make_export(class_of, arch, shape, options))
+
+
+def test_every_architecture_is_among_them():
+    from gan.models import ARCHITECTURES
+
+    (marked,) = [mark for mark in test_every_export_is_allowed.pytestmark
+                 if mark.args[0][0] == "arch"]
+    assert {values[0] for values in marked.args[1]} == ARCHITECTURES.keys()
 
 
 def test_operations_of_layers_that_a_reader_adds_are_allowed(tensorflow):

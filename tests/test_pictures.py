@@ -281,9 +281,9 @@ def test_a_colour_folder_is_trained_exported_and_drawn(tmp_path):
     assert "read from the disk while training" in again.stdout
     for name in ("generated_images/epoch_0002.png", "generated_images/real_samples.png"):
         assert (tmp_path / name).read_bytes() == (tmp_path / "streamed" / name).read_bytes(), name
-    drawn = run_script("generate.py", "--grid", "2x2", cwd=tmp_path)
+    drawn = run_script("generate.py", "--output", "a.png", "--grid", "2x2", cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
-    sheet = np.asarray(Image.open(tmp_path / "generated/grid_2x2.png"))
+    sheet = np.asarray(Image.open(tmp_path / "a.png"))
     assert sheet.ndim == 3 and (sheet[..., 0] != sheet[..., 2]).any()
     gif = run_script("make_gif.py", cwd=tmp_path)
     assert gif.returncode == 0, gif.stderr

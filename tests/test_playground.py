@@ -183,7 +183,7 @@ def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
 
 @needs_chromium
 def test_the_page_draws_what_generate_draws(tiny_run, tiny_page, page):
-    from gan.saved_generator import SavedGenerator
+    from gan.generator import SavedGenerator
     page.open(tiny_page)
     page.wait_for(DRAWN)
     saved = SavedGenerator(tiny_run[0] / "exported_model")
@@ -214,7 +214,7 @@ def picture(page, action=""):
 
 @needs_chromium
 def test_conditions_are_drawn_as_in_the_export(tiny_run, tiny_page, page):
-    from gan.saved_generator import SavedGenerator
+    from gan.generator import SavedGenerator
     page.open(tiny_page)
     saved, seeds = SavedGenerator(tiny_run[0] / "exported_model"), list(range(200))
     for label in (None, 0, 1):
@@ -341,7 +341,7 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
 
 @needs_chromium
 def test_points_are_a_scatter_over_the_plane(tensorflow, tmp_path, page):
-    from gan.saved_generator import SavedGenerator
+    from gan.generator import SavedGenerator
     page.open(write_playground(export_points(tensorflow, tmp_path), tmp_path / "page.html"))
     page.wait_for(DRAWN)
     expected = SavedGenerator(tmp_path / "exported_model").sample(range(2000))

@@ -67,7 +67,7 @@ def test_every_command_that_is_shown_is_understood(path):
 
 def test_commands_are_found():
     found = list(commands(ROOT / "README.md"))
-    assert ("generate", ["--grid", "8x8"]) in found and ("gan.config", []) in found
+    assert ("generate", ["--output", "digits.png"]) in found and ("gan.config", []) in found
 
 
 def headings(path):

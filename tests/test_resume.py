@@ -91,13 +91,13 @@ def test_the_best_epoch_is_exported(tmp_path):
     assert best < 5 and f"exported    epoch {best}, the best" in done.stdout
     about = json.loads((tmp_path / "exported_model/assets.extra/gan.json").read_text())
     assert about["epochs"] == best and about["metrics"]["good"] == max(good)
-    drawn = run_script("generate.py", "--npz", "--num-images", 10000, cwd=tmp_path)
+    drawn = run_script("generate.py", "--output", "a.npz", "--num-images", 10000, cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     from gan.data.points import simulate
     from gan.evaluate.metrics import mode_metrics
 
     ring = simulate("ring")
-    points = np.load(tmp_path / "generated/points.npz")["points"]
+    points = np.load(tmp_path / "a.npz")["points"]
     found = mode_metrics(points, ring.skeleton, ring.mode_of, ring.deviation)
     assert found["good"] == max(good)
 

@@ -85,7 +85,7 @@ def test_what_a_run_prints(tiny_run):
                   "losses ", "next:"):
         assert any(line.startswith(start) for line in lines), start
     # The commands work where this one was typed.
-    assert lines[-2:] == [f"  python {ROOT / 'generate.py'} --grid 8x8",
+    assert lines[-2:] == [f"  python {ROOT / 'generate.py'} --output samples.png",
                           f"  python {ROOT / 'make_gif.py'}"]
     assert len(lines) < 40
 
@@ -111,7 +111,7 @@ import sys
 import tensorflow as tf
 model = tf.saved_model.load({str(folder / "exported_model")!r})
 assert set(model.signatures) == {{"serving_default", "sample", "sample_labels", "latents",
-                                  "latents_labels", "codes", "images_from_codes"}}
+                                  "latents_labels", "condition_vectors", "images_from_vectors"}}
 sample = model.signatures["sample"]
 images = sample(seeds=tf.range(64, dtype=tf.int64))["images"]
 assert images.shape == (64, 16, 16, 1) and images.dtype == tf.uint8, images
@@ -327,10 +327,11 @@ def test_a_single_condition_needs_none_to_be_given(tiny_npz, tmp_path, tensorflo
     assert set(model.signatures) == {"serving_default", "sample", "latents"}
     served = model.signatures["serving_default"](latents=tensorflow.zeros([3, 8]))["images"]
     assert served.shape == (3, 16, 16, 1)
-    for form in (["--interpolate", "0,1", "--frames", 3], ["--grid", "2x2", "--truncation", 0.7]):
-        drawn = run_script("generate.py", *form, cwd=tmp_path)
+    for form in (["a.gif", "--interpolate", "0,1", "--frames", 3],
+                 ["a.png", "--grid", "2x2", "--truncation", 0.7]):
+        drawn = run_script("generate.py", "--output", *form, cwd=tmp_path)
         assert drawn.returncode == 0, drawn.stderr
-    assert Image.open(tmp_path / "generated/interpolation_seeds_0-1.gif").n_frames == 6
+    assert Image.open(tmp_path / "a.gif").n_frames == 6
 
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -342,8 +343,8 @@ def test_fashion_mnist_of_debian_is_trained_and_drawn_by_name(tmp_path):
                       256, "--epochs", 1, "--clusters", 2, "--num-samples", 20, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "fashion-mnist: 60,000 images of 28 x 28 x 1, 10 classes" in done.stdout
-    drawn = run_script("generate.py", "--label", "sneaker", "--grid", "2x2", cwd=tmp_path)
+    drawn = run_script("generate.py", "--label", "sneaker", "--output", "a.png", cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
-    refused = run_script("generate.py", "--label", "hat", "--grid", "2x2", "--force", cwd=tmp_path)
+    refused = run_script("generate.py", "--label", "hat", "--output", "b.png", cwd=tmp_path)
     assert "a class of the generator (T-shirt, Trouser" in refused.stderr
     assert refused.returncode == 2

@@ -74,19 +74,22 @@ def test_a_run_on_points_leaves_the_same_files(point_run):
 
 def test_points_are_drawn_from_the_export(point_run, tmp_path):
     model = point_run[0] / "exported_model"
-    for form in ("--csv", "--npz", "--seed=0"):
-        done = run_script("generate.py", "--model", model, form, "--num-images", 7, cwd=tmp_path)
+    for name in ("points.csv", "points.npz", "points.png"):
+        done = run_script("generate.py", "--model", model, "--output", name, "--num-images", 7,
+                          cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    lines = (tmp_path / "generated/points.csv").read_text().splitlines()
-    saved = np.load(tmp_path / "generated/points.npz")
+    lines = (tmp_path / "points.csv").read_text().splitlines()
+    saved = np.load(tmp_path / "points.npz")
     assert lines[0] == "seed,x,y" and saved["points"].dtype == np.float32
     table = np.array([line.split(",") for line in lines[1:]], np.float64)
     np.testing.assert_array_equal(table[:, 0], saved["seeds"])
     np.testing.assert_array_equal(table[:, 1:].astype(np.float32), saved["points"])
-    assert (tmp_path / "generated/points.png").stat().st_size > 1000
+    assert (tmp_path / "points.png").stat().st_size > 1000
     for form, text in (("--grid=2x2", "--grid: expected a generator of images, got one of points"),
-                       ("--label=1", "--label: needs a generator that was trained on data with")):
-        done = run_script("generate.py", "--model", model, form, "--force", cwd=tmp_path)
+                       ("--interpolate=0,1", "--interpolate: expected a generator of images"),
+                       ("--seed=1", "--output: expected a file that ends in .png, .npz, .csv"),
+                       ("--output=a.png --label=1", "--label: needs a generator that was")):
+        done = run_script("generate.py", "--model", model, *form.split(), "--force", cwd=tmp_path)
         assert done.returncode == 2 and text in done.stderr
 
 

@@ -17,6 +17,7 @@ from gan.common.errors import UserError
 
 SIDES = range(16, 257)  # pixels, of images that networks can be built for
 SHOWN = 60  # characters of a wrong value that its message repeats
+MAX_RANGE, MAX_LISTED = 10**9, 10**7  # seeds
 COLUMNS, INDENT = 80, 12  # of what a run prints
 
 
@@ -174,6 +175,22 @@ def registered(module, table):
 
 def _first(key):
     return key[0] if isinstance(key, tuple) else key
+
+
+def seed_list(text):
+    """Argparse type: "0,3,8-15" → the list of numbers; one range stays a `range`."""
+    parts = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first or last - first >= MAX_RANGE:
+            raise _wrong("numbers and ranges such as 0,3,8-15", text)
+        parts.append(range(first, last + 1))
+    if len(parts) == 1:
+        return parts[0]
+    if sum(map(len, parts)) > MAX_LISTED:
+        raise argparse.ArgumentTypeError(f"expected at most {MAX_LISTED:,} seeds in a list")
+    return [seed for part in parts for seed in part]
 
 
 def device_name(text):

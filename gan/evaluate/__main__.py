@@ -17,9 +17,9 @@ from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, load_dataset
 from gan.data.layout import holds_pictures
 from gan.data.messages import one_line
+from gan.generator import SavedGenerator
 from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata, training_data
-from gan.saved_generator import SavedGenerator
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
 

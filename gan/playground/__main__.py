@@ -30,8 +30,8 @@ def main():
 
     import_tensorflow(verbose=False)
 
+    from gan.generator import SavedGenerator
     from gan.run.folder import claimed
-    from gan.saved_generator import SavedGenerator
 
     half = images and options.precision == "float16"  # a few kilobytes for points
     generator, moved = _read(SavedGenerator(model), half)

@@ -36,8 +36,9 @@ class WebGenerator:
         if "conditions" not in saved.metadata:
             raise UserError("--model: expected an export with the frequency of its conditions, "
                             "got one without; train_gan.py --resume writes it again")
-        self.codes = saved.codes(np.arange(len(saved.metadata["conditions"]["probabilities"])))
-        name = "serving_default" if self.codes is None else "images_from_codes"
+        self.codes = saved.condition_vectors(
+            np.arange(len(saved.metadata["conditions"]["probabilities"])))
+        name = "serving_default" if self.codes is None else "images_from_vectors"
         self._signature = saved.signatures[name]
         self._output, self._frozen = read_signature(self._signature, self._inputs([0]))
         self.network = Network(self._output)
@@ -56,7 +57,7 @@ class WebGenerator:
 
     def _inputs(self, seeds):
         latents, conditions = self._saved.latents(seeds)
-        codes = {} if self.codes is None else {"codes": self.codes[conditions]}
+        codes = {} if self.codes is None else {"vectors": self.codes[conditions]}
         return {"latents": latents} | codes
 
     def page(self, model, half):

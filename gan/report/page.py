@@ -160,7 +160,6 @@ def _first_command(run):
 def _commands(run):
     """Commands that repeat and resume the run and use what it made."""
     where = [] if run.folder == "." else [run.folder]
-    grid = [] if run.samples == "points" else ["--grid", "8x8"]
     more = ["--epochs", str(2 * run.config["epochs"])] if run.state in (
         "finished", "diverged") else []
 
@@ -171,7 +170,7 @@ def _commands(run):
     commands = {
         **({"repeat": ["train_gan.py", *typed]} if typed else {}),
         "resume": script("train_gan.py", "--outdir", "--resume", *more),
-        "generate": script("generate.py", "--model", *grid),
+        "generate": script("generate.py", "--model", "--output", "samples.png"),
         "animate": script("make_gif.py", "--images", "--output", f"{run.folder}/training.webp"),
         "evaluate": ["-m", "gan.evaluate", "--model", run.folder],
         "this page": ["-m", "gan.report", run.folder],

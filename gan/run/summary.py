@@ -93,8 +93,7 @@ def print_summary(summary, quality, config, folder):
         if path.exists():
             say(name, printable(path))
     print("\nnext:")
-    grid = "" if config.simulated else " --grid 8x8"
-    print(f"  {command('generate.py', folder, '--model')}{grid}")
+    print(f"  {command('generate.py', folder, '--model')} --output samples.png")
     print(f"  {command('make_gif.py', folder, '--images')}")
     if not summary["finished"]:
         print(f"  {continuation(folder, config.devices)}")

@@ -44,7 +44,7 @@ function codeOf(condition) {
 }
 
 function sampleOf(seed, label = state.label) {
-  return { latents: chosenLatent(seed), codes: codeOf(chosenCondition(seed, label)) };
+  return { latents: chosenLatent(seed), vectors: codeOf(chosenCondition(seed, label)) };
 }
 
 /** Return the sample on the great circle between those of a seed and the next (Shoemake 1985). */
@@ -56,7 +56,7 @@ function sampleBetween(seed, t) {
   const angle = Math.acos(Math.min(1, Math.max(-1, cosine))), sine = Math.sin(angle);
   const [p, q] = sine < 1e-4 ? [1 - t, t] : [Math.sin((1 - t) * angle) / sine, Math.sin(t * angle) / sine];
   return { latents: start.latents.map((one, i) => p * one + q * end.latents[i]),
-           codes: start.codes.map((one, i) => (1 - t) * one + t * end.codes[i]) };
+           vectors: start.vectors.map((one, i) => (1 - t) * one + t * end.vectors[i]) };
 }
 
 // ---- showing
@@ -106,7 +106,8 @@ function showCommand() {
   const own = state.cluster >= 0 || state.offsets.some((offset) => offset) || (points && interpolating);
   const command = document.createElement("code");
   const words = ["python", "generate.py", "--model", about.model,
-                 ...(interpolating ? ["--interpolate", `${state.seed},${state.seed + 1n}`] : ["--seeds", `${state.seed}`]),
+                 ...(interpolating ? ["--output", "path.gif", "--interpolate", `${state.seed},${state.seed + 1n}`]
+                                   : ["--seeds", `${state.seed}`]),
                  ...(state.label >= 0 ? labelWords(className(state.label)) : []),
                  ...(state.truncation === 1 ? [] : ["--truncation", `${state.truncation}`])];
   command.textContent = words.map(quoted).join(" ");
