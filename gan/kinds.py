@@ -40,18 +40,6 @@ class Images:
         """Scale what `to_served` gave, as an array: float32 in [0, 1] → uint8."""
         return np.rint(samples * 255).astype(np.uint8)
 
-    @staticmethod
-    def evaluator(dataset, wanted="auto", why="as asked for"):
-        """Return what measures generated images; nothing is computed yet.
-
-        Args:
-            dataset: `Dataset`.
-            wanted, why: what images are compared in, see `extractor_for`.
-        """
-        from gan.evaluate.evaluator import Evaluator
-
-        return Evaluator(dataset, wanted, why)
-
 
 class Points:
     """Points of the plane, stored as float32 [N, 2]."""
@@ -68,13 +56,6 @@ class Points:
         return samples
 
     to_stored = to_served = served_to_stored = to_floats
-
-    @staticmethod
-    def evaluator(dataset, wanted="auto", why=""):
-        """Return what measures generated points; there is one way only."""
-        from gan.evaluate.evaluator import Evaluator
-
-        return Evaluator(dataset)
 
 
 KINDS = (Images, Points)

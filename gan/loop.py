@@ -13,8 +13,7 @@ from gan.common.errors import UserError, reading
 from gan.common.files import write_json
 from gan.drawing import images
 from gan.drawing.sample_grids import pictures_of
-from gan.evaluate.equilibrium import has_log_odds
-from gan.evaluate.evaluator import Drawn
+from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.registry import distance_of, summary_lines
 from gan.export import add_metadata, export_generator
 from gan.report.live import LiveReport
@@ -61,14 +60,13 @@ class Loop:
         self.history.note_changes(int(self.state.step), changes or {})
         folder.write_config(config, self.history.changes)
         self.pictures = pictures_of(dataset, sampler, self.state.discriminator,
-                                    config.num_samples, has_log_odds(config.loss))
+                                    config.num_samples, self.state.log_odds)
         images.write_png(folder.claim(folder.real_samples), self.pictures.real())
 
-        self.evaluator = sampler.kind.evaluator(
-            dataset, "trained" if config.metrics_interval else "auto")
+        self.evaluator = Evaluator(dataset, "trained" if config.metrics_interval else "auto")
         self.progress = Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
                                  int(self.state.step), unit=sampler.kind.unit,
-                                 log_odds=has_log_odds(config.loss))
+                                 log_odds=self.state.log_odds)
         self.tensorboard = TensorBoard(folder if config.tensorboard else None)
         self.curves = LiveCurves(folder, self.history, config, timers)
         self.report = LiveReport(folder, config, self.history, timers,

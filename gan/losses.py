@@ -101,6 +101,7 @@ LOSSES = {
 }
 
 
+@functools.cache
 def is_log_odds(loss):
     """Whether the optimal logits are log(p_real / p_fake), so that their sigmoid is P(real).
 

@@ -224,6 +224,7 @@ def test_mixed_bfloat16_trains_in_bfloat16_and_keeps_float32(tiny_npz, tensorflo
 def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
     trainer = build(tiny_npz, "--gradient-penalty", "r1", precision="float16")
     batches = trainer.feed.epoch_batches(1)
+    assert not trainer.state.one_backward_pass  # small slopes are lost, and so their ratio
     assert np.isfinite(trainer.train(batches[:2]).numpy()).all()
     optimizer = trainer.state.generator_optimizer
     assert float(optimizer.dynamic_scale) == optimizer.initial_scale
