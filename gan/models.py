@@ -31,7 +31,7 @@ from gan.layers import (
 )
 
 SMALLEST_SIDE, LARGEST_SIDE = 8, 12  # pixels of the coarsest feature map
-MOST_WIDENING = 8  # channels of the widest layer, as a multiple of the base channels
+MOST_CHANNELS = 8  # of the widest layer, as a multiple of the base channels
 OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}  # and tanh
 
 
@@ -231,11 +231,10 @@ def resnet_discriminator(config, shape):
         yield layers.AveragePooling2D(2)
         yield resize_channels(filters)
         yield residual_block(filters, 2, 1 + len(others))
-    # A product of matrices: a depthwise convolution that large is slow.
-    sums = layers.EinsumDense("nhwc,hwcm->ncm", ([first, *others][-1], 2),
-                              kernel_initializer=RandomNormal(0, 1 / math.sqrt(height * width)))
     yield layers.LeakyReLU(0.2)
-    yield sums
+    # A product of matrices: a depthwise convolution that large is slow.
+    yield layers.EinsumDense("nhwc,hwcm->ncm", ([first, *others][-1], 2),
+                             kernel_initializer=RandomNormal(0, 1 / math.sqrt(height * width)))
 
 
 def residual_block(filters, widening, blocks):
@@ -244,15 +243,14 @@ def residual_block(filters, widening, blocks):
     # L^(-1 / 4), and the last one at zero, so that a block begins as the identity.
     scale = math.sqrt(2) / blocks**0.25
 
-    def spread(inputs):  # of a weighted sum of so many values
-        return RandomNormal(0, scale / math.sqrt(inputs))
-
     return Residual([
-        Pointwise(widening * filters, padding="same", kernel_initializer=spread(filters)),
+        Pointwise(widening * filters,
+                  kernel_initializer=RandomNormal(0, scale / math.sqrt(filters))),
         layers.LeakyReLU(0.2),
-        layers.DepthwiseConv2D(3, padding="same", depthwise_initializer=spread(9)),
+        layers.DepthwiseConv2D(3, padding="same",
+                               depthwise_initializer=RandomNormal(0, scale / math.sqrt(9))),
         layers.LeakyReLU(0.2),
-        Pointwise(filters, padding="same", kernel_initializer="zeros"),
+        Pointwise(filters, kernel_initializer="zeros"),
     ])
 
 
@@ -349,7 +347,7 @@ def coarsest(shape):
 
 def channels(config, shape):
     """Channels from the image inward: 32, 64, 128, …"""
-    return [config.base_channels * min(2**level, MOST_WIDENING)
+    return [config.base_channels * min(2**level, MOST_CHANNELS)
             for level in range(coarsest(shape)[2])]
 
 

@@ -1,14 +1,9 @@
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from gan.config import TrainConfig
-from tests.conftest import ROOT, TINY, run_script
 
 CONFIG = TrainConfig(latent_dim=5, base_channels=2)
 
@@ -151,43 +146,6 @@ def test_mixed_precision_ends_in_float32(models, policy):
     assert images.dtype == "float32" and discriminator(images).dtype == "float32"
     assert {variable.dtype for variable in generator.variables} == {"float32"}
     assert generator.layers[0].compute_dtype == policy.removeprefix("mixed_")
-
-
-REGISTERED = """
-import sys
-from keras import layers
-from gan import losses, models
-import tensorflow as tf
-import train_gan
-
-def generator(config, shape):
-    yield layers.Dense(64, activation="relu")
-    yield layers.Dense(256)
-    yield layers.Reshape(shape)
-
-def discriminator(config, shape):
-    yield layers.Flatten()
-    yield layers.Dense(64, activation="relu")
-
-models.ARCHITECTURES["mine"] = models.Architecture(generator, discriminator)
-losses.LOSSES["squared"] = losses.Loss(
-    lambda real, fake: tf.reduce_mean((real - 2) ** 2) + tf.reduce_mean((fake + 2) ** 2),
-    lambda real, fake: tf.reduce_mean((fake - 2) ** 2))
-sys.exit(train_gan.main(sys.argv[1:]))
-"""
-
-
-def test_a_loss_and_an_architecture_that_a_reader_adds_train_measure_and_export(
-        tiny_npz, tmp_path):
-    (tmp_path / "mine.py").write_text(REGISTERED)
-    done = subprocess.run(
-        [sys.executable, "mine.py", "--dataset", str(tiny_npz), *TINY, "--arch", "mine", "--loss",
-         "squared", "--epochs", "2", "--metrics-interval", "1", "--clusters", "2"], cwd=tmp_path,
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stderr
-    assert "frechet" in json.loads((tmp_path / "summary.json").read_text())["metrics"]["generated"]
-    done = run_script("generate.py", "--num-images", 4, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
 
 
 def test_seeds_name_latents_whatever_the_batch(tensorflow):
