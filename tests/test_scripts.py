@@ -58,7 +58,8 @@ def test_a_run_leaves_what_the_readme_says(tiny_run):
     folder, done = tiny_run
     left = {path.name for path in folder.iterdir()}
     assert left == {"generated_images", "history.csv", "loss_curves.png", "config.json",
-                    "checkpoints", "exported_model", "tensorboard", "summary.json", "report.html"}
+                    "checkpoints", "exported_model", "tensorboard", "summary.json", "report.html",
+                    "manifest.txt"}
     within = {f"epoch_0000_step_{step:09d}.png" for step in (4, 6, 8, 11, 16)}
     assert set(pictures(folder)) == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png",
                                      "real_samples.png", *within}
