@@ -96,7 +96,7 @@ def test_tensorboard_events_hold_scalars_and_pictures(tiny_run, tensorflow):
 
     folder, _ = tiny_run
     found = {}
-    for path in (folder / "tensorboard").iterdir():
+    for path in (folder / "tensorboard").glob("*.gan"):
         for record in tensorflow.data.TFRecordDataset(str(path)):
             event = event_pb2.Event.FromString(record.numpy())
             for value in event.summary.value:
