@@ -118,7 +118,7 @@ def differences(first, second):
     if rows[0] != rows[1]:
         found.append("history")
     pictures = [{path.name: path.read_bytes()
-                 for path in (Path(folder) / "generated_images").iterdir()}
+                 for path in (Path(folder) / "generated_images").glob("*.png")}
                 for folder in (first, second)]
     found += [name for name in pictures[0].keys() | pictures[1].keys()
               if pictures[0].get(name) != pictures[1].get(name)]
