@@ -74,6 +74,8 @@ def main():
                 wrong.append((runs, found))
             print(f"run {runs}: killed {kills} times, {killed} in all; "
                   f"{found or 'identical, nothing left over'}", flush=True)
+            if failed:  # and would again
+                break
     report(f"{killed} kills of {runs} runs of {EPOCHS} epochs (seed {options.seed}): "
            f"{runs - len(wrong)} of {runs} runs identical to the uninterrupted one",
            ["killed while", "times"], sorted(phases.items()), options)
