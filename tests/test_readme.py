@@ -11,6 +11,7 @@ from importlib import import_module
 import pytest
 
 from gan.config import TrainConfig
+from gan.evaluate.registry import METRICS
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -131,3 +132,10 @@ exec {sys.executable} -c "import sys; sys.version_info = (3, 10, 0); $2"
                           cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and not (tmp_path / ".venv").exists()
     assert "needs Python 3.11 to 3.13, got 3.10" in done.stderr
+
+
+def test_the_page_explains_every_metric_of_images():
+    text = (ROOT / "docs" / "training.md").read_text()
+    for metric in METRICS.values():
+        if metric.samples != "points":
+            assert f"| `{metric.name}` | {metric.explanation} |" in text, metric.name

@@ -108,7 +108,7 @@ class ShardedDataset(Dataset):
     Attributes:
         images: `ShardedImages`, which were written in a random order.
         folder: the `Path` of the shards.
-        index: dict, what describes them, see docs/shards.md.
+        index: dict, what describes them, see docs/data.md.
     """
 
     folder: Path | None = None

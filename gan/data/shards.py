@@ -1,6 +1,6 @@
 """Data sets in shards: .npy files of equal kind with an index, read from the disk while training.
 
-docs/shards.md has the format, so that other programs can write it.
+docs/data.md has the format, so that other programs can write it.
 """
 
 import hashlib
