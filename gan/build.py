@@ -6,7 +6,7 @@ from pathlib import Path
 from gan.common.command_line import say
 from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
 from gan.common.errors import UserError, printable
-from gan.data.datasets import load_dataset
+from gan.data.datasets import is_picture_folder, load_dataset
 from gan.data.messages import counted
 
 
@@ -37,7 +37,7 @@ def load_data(config, checkpoint=None):
     if not config.named and source.is_dir() and source in (outdir, *outdir.parents):
         raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
                         f"the next run would take its pictures for data, got: {config.outdir}")
-    resizable = checkpoint is None or source.is_dir()
+    resizable = checkpoint is None or is_picture_folder(config.dataset)
     size = (config.image_size, config.channels) if resizable else (None, None)
     dataset = load_dataset(config.dataset, *size, config.skip_broken, config.fit)
 

@@ -278,7 +278,7 @@ class TrainConfig:
         yield self.devices != 1 and ":" in self.device, (
             f"--devices needs --device auto, cpu or gpu, got: --device {self.device}")
         yield self._is_unshared(), (
-            f"--batch-size: expected a multiple of {self.devices}, the number of processes, "
+            f"--batch-size: expected a multiple of {self.devices}, the number of devices, "
             f"got: {self.batch_size}")
         yield self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm, (
             "--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing else bounds its "
@@ -333,7 +333,7 @@ class TrainConfig:
         """Yield (whether it is so, message) for options that do not suit the data."""
         count = facts.shape[0]
         yield self._is_unshared(), (
-            f"--batch-size: expected a multiple of {self.devices}, the number of processes, "
+            f"--batch-size: expected a multiple of {self.devices}, the number of devices, "
             f"got: {self.batch_size}")
         yield self.batch_size > count, (
             f"--batch-size: expected at most {count}, the number of training samples, "

@@ -254,7 +254,7 @@ def test_the_line_of_an_epoch_reads_the_table():
 def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, tmp_path):
     folder, done = tiny_run
     compared = "principal components of the pixels (no classifier of these data comes with the"
-    assert f"compared    in {compared}" in done.stdout
+    assert f"compared in {compared}" in " ".join(done.stdout.split())
     metadata = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
     assert metadata["features"]["kind"] == "pixels" and metadata["features"]["accuracy"] is None
     # The folder of the run stands for the export in it.

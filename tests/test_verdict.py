@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import re
 
 import pytest
@@ -157,7 +158,11 @@ def test_a_run_that_was_cut_short_is_told_to_resume(kind):
 
 
 def printed_verdict(done):
-    return next(line for line in done.stdout.splitlines() if line.startswith("verdict"))
+    """The verdict in one line, however it was wrapped."""
+    lines = done.stdout.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("verdict"))
+    rest = itertools.takewhile(lambda line: line.startswith(" "), lines[start + 1 :])
+    return " ".join(" ".join([lines[start], *rest]).split())
 
 
 def test_twenty_steps_are_too_early_to_judge(tiny_npz, tmp_path):

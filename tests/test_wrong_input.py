@@ -187,7 +187,7 @@ def test_resume_refuses_damaged_checkpoints_only_when_none_is_whole(refused, fin
     (["--grid", "8"], "--grid: expected rows x columns such as 8x8"),
     (["--grid", "0x4"], "--grid: expected"),
     (["--grid", "999x999"], "at most 10,000 images"),
-    (["--seeds", "4-2"], "--seeds: expected numbers and ranges such as 0,3,8-15, got: 4-2"),
+    (["--seeds", "4-2"], "--seeds: expected numbers and ranges such as 0,3,8-15, got: '4-2'"),
     (["--seeds", "a"], "--seeds: expected"),
     (["--seeds", "1", "--seed", "2"], "--seeds: expected either a list of seeds or a count"),
     (["--seeds", "1", "--num-images", "2"], "got also: --num-images"),

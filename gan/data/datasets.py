@@ -163,6 +163,15 @@ class ShardedDataset(Dataset):
             self.test_images, self.test_labels, original=self.original if whole else None)
 
 
+def is_picture_folder(name):
+    """Whether `--dataset` names a folder of pictures, for which there are options of their own."""
+    if name in DATASETS or not os.path.isdir(name) or is_sharded(Path(name)):
+        return False
+    from gan.data.layout import holds_pictures  # Pillow is not needed before
+
+    return holds_pictures(Path(name))
+
+
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop"):
     """Load a `Dataset` or a `PointDataset`.
 
@@ -176,11 +185,7 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
     """
     options = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken,
                "fit": None if fit == "crop" else fit}
-    path, pictures = Path(name), False
-    if name not in DATASETS and os.path.isdir(path) and not is_sharded(path):
-        from gan.data.layout import holds_pictures  # Pillow is not needed before
-
-        pictures = holds_pictures(path)
+    path, pictures = Path(name), is_picture_folder(name)
     given = [option for option, value in options.items() if value]
     if given and not pictures and (name in DATASETS or os.path.lexists(path)):
         raise UserError(f"--{given[0]}: expected a --dataset folder of pictures with it, "

@@ -14,8 +14,7 @@ import numpy as np
 from gan.common.command_line import OptionParser, file, folder, one_of, whole_number
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
-from gan.data.datasets import DATASETS, load_dataset
-from gan.data.layout import holds_pictures
+from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
 from gan.data.messages import one_line
 from gan.generator import SavedGenerator
 from gan.kinds import Points, kind_of
@@ -111,11 +110,10 @@ def load_data(name, metadata, recorded=None):
         if name not in DATASETS and not Path(name).exists():
             raise UserError("--dataset needed: the data that the generator was trained on are not "
                             f"in {name}")
-    how = {key: config[key] for key in ("image_size", "channels", "skip_broken", "fit")
-           if key in config}
-    if name != recorded:
-        pictures = name not in DATASETS and holds_pictures(Path(name))
-        how = how | {"image_size": shape[0], "channels": shape[-1]} if pictures else {}
+    how = {}
+    if is_picture_folder(name):
+        how = {key: config[key] for key in ("skip_broken", "fit") if key in config}
+        how |= {"image_size": shape[0], "channels": shape[-1]}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
         raise UserError(f"--dataset: expected samples of {shape}, "
