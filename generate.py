@@ -34,10 +34,10 @@ from gan.common.command_line import (
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable, run_script
 from gan.common.files import atomic_file, make_folder, refuse_existing, remove_leftovers
+from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import animations
 from gan.drawing.images import enlarge, image_grid, write_png
 from gan.generator import SavedGenerator, interpolate
-from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata
 
 MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
@@ -76,7 +76,7 @@ def main():
     options = parse()
     model = find_export(options.model)
     metadata = read_metadata(model)
-    write = choose_form(options, kind_of(metadata["sample_shape"]) is Points)
+    write = choose_form(options, sample_type_of(metadata["sample_shape"]) is Points)
     request = make_request(options, metadata, write)
     target, option = Path(options.output or options.outdir), "--output"
     outdir, paths = target.parent, [target]
@@ -287,7 +287,7 @@ def write_plot(path, generator, request, options):
 
 def write_npz(path, generator, request, options):
     """Stream all samples to one file: images or points, seeds, and labels if asked for."""
-    kind, count = kind_of(generator.sample_shape), len(request.seeds)
+    kind, count = sample_type_of(generator.sample_shape), len(request.seeds)
     columns = {kind.name: (kind.dtype, (count, *generator.sample_shape)),
                "seeds": (np.int64, (count,))}
     if request.classes:
@@ -334,7 +334,7 @@ def write_animation(path, generator, request, options):
 def draw(generator, request):
     """Draw a batch at a time; yields the position of its first sample, and the samples."""
     count = len(request.seeds)
-    with progress_bar(count, kind_of(generator.sample_shape).unit) as bar:
+    with progress_bar(count, sample_type_of(generator.sample_shape).unit) as bar:
         for start in range(0, count, request.batch_size):
             stop = min(start + request.batch_size, count)
             seeds = np.array(request.seeds[start:stop], np.int64)

@@ -22,7 +22,7 @@ import numpy as np
 from gan.common.command_line import OptionParser, file, folder, one_of, seed_list, whole_number
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
-from gan.kinds import Images, kind_of
+from gan.data.sample_types import Images, sample_type_of
 from gan.metadata import find_export, read_metadata
 
 SIGNATURE = "serving_default"
@@ -79,7 +79,7 @@ def main():
         with claimed(path), atomic_file(path) as target:
             target.write(content)
     differs = (f"{difference / GREY_LEVEL:.2g} grey levels"
-               if kind_of(generator.sample_shape) is Images else f"{difference:.2g}")
+               if sample_type_of(generator.sample_shape) is Images else f"{difference:.2g}")
     print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "
           f"{differs} on {options.compare:,} latents")
     print(f"{beside}: latents and conditions of {len(options.seeds):,} seeds")

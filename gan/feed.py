@@ -6,8 +6,8 @@ import tensorflow as tf
 from gan.common.errors import UserError
 from gan.data.coordinates import normal_quantiles
 from gan.data.order import pipeline_of
+from gan.data.sample_types import sample_type_of
 from gan.distributed.replica import SINGLE
-from gan.kinds import kind_of
 
 READ_AHEAD = 4  # batches
 
@@ -40,7 +40,7 @@ class Feed:
         self._order, self._reader = pipeline_of(
             samples, batch_size, seed, replica.rank, replica.world_size)
         self._replica, self._shape = replica, [batch_size // replica.world_size, *samples.shape[1:]]
-        self._dtype, self._kind = samples.dtype, kind_of(samples.shape[1:])
+        self._dtype, self._kind = samples.dtype, sample_type_of(samples.shape[1:])
         self._epoch, self.failure = 1, None
         self.batch_size, self.steps_per_epoch = batch_size, self._order.steps
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError, reading
-from gan.kinds import Images, kind_of
+from gan.data.sample_types import Images, sample_type_of
 from gan.metadata import METADATA, read_metadata, verify
 from gan.operations import refuse_other_operations
 
@@ -79,7 +79,7 @@ class SavedGenerator:
         serve = self.signatures["serving_default"]
         if "conditions" in serve.structured_input_signature[1]:
             arguments["conditions"] = self._tf.constant(conditions, self._tf.int32)
-        kind = kind_of(self.sample_shape)
+        kind = sample_type_of(self.sample_shape)
         return kind.served_to_stored(serve(**arguments)[kind.name].numpy())
 
     def condition_vectors(self, conditions):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
-from gan.kinds import kind_of
+from gan.data.sample_types import sample_type_of
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
 WHAT = "the metadata of an export"
@@ -57,7 +57,7 @@ def read_metadata(path):
 def _check(metadata):
     """Raise for entries whose wrong values or types would be found too late."""
     names, extent = metadata["class_names"], metadata.get("extent", 1)
-    kind_of(metadata["sample_shape"])
+    sample_type_of(metadata["sample_shape"])
     if not all(type(value) is int for value in (metadata["latent_dim"], *metadata["sample_shape"])):
         raise TypeError("sample_shape and latent_dim are whole numbers")
     if not all(isinstance(name, str) for name in (metadata["config"]["dataset"], *names)):

@@ -16,8 +16,8 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import RandomNormal
 
+from gan.data.sample_types import sample_type_of
 from gan.distributed.replica import current_replica
-from gan.kinds import kind_of
 from gan.layers import (
     Blur,
     BrightTanh,
@@ -309,7 +309,7 @@ def architecture(name, shape):
     Raises:
         ValueError: when there is none for samples of that shape, naming those that there are.
     """
-    samples = kind_of(shape).name
+    samples = sample_type_of(shape).name
     known = [key for key, entry in ARCHITECTURES.items() if samples in entry.samples]
     if name not in known:
         raise ValueError(f"expected an architecture for {samples} ({', '.join(known)}), "

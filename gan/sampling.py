@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.data.datasets import class_rows
-from gan.kinds import kind_of
+from gan.data.sample_types import sample_type_of
 from gan.models import generator_inputs
 
 ALGORITHM = "philox"
@@ -55,7 +55,7 @@ class Sampler:
 
     Attributes:
         conditioning: `Conditioning` of the training samples.
-        kind: type of the samples, see `gan.kinds`.
+        kind: type of the samples, see `gan.data.sample_types`.
     """
 
     def __init__(self, generator, conditioning, latent_dim):
@@ -65,7 +65,7 @@ class Sampler:
             conditioning: the `Conditioning` it was trained with.
             latent_dim: length of a latent vector.
         """
-        self.conditioning, self.kind = conditioning, kind_of(generator.output_shape[1:])
+        self.conditioning, self.kind = conditioning, sample_type_of(generator.output_shape[1:])
         self._vectors = tf.constant(conditioning.vectors)
         # Traced once for all that draw through them, the export's signatures among them.
         self._network = tf.function(

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from gan.config import TrainConfig
+from gan.data.sample_types import Images, Points
 from gan.drawing.sample_grids import surface_shade
-from gan.kinds import Images, Points
 from gan.run import curves
 from gan.run.clock import Timers
 from gan.run.progress import Progress

@@ -16,8 +16,8 @@ from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
 from gan.data.messages import one_line
+from gan.data.sample_types import Points, sample_type_of
 from gan.generator import SavedGenerator
-from gan.kinds import Points, kind_of
 from gan.metadata import find_export, read_metadata, training_data
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
@@ -32,7 +32,7 @@ def main():
     options.model = find_export(options.model)
     metadata = read_metadata(options.model)
     dataset, same = load_data(options.dataset, metadata, training_data(options.model, metadata))
-    if options.neighbours and kind_of(dataset.sample_shape) is Points:
+    if options.neighbours and sample_type_of(dataset.sample_shape) is Points:
         raise UserError("--neighbours needs a generator of images, got one of points")
     wanted, why = wanted_features(options.features, metadata, dataset)
 
@@ -128,7 +128,7 @@ def load_data(name, metadata, recorded=None):
 def wanted_features(option, metadata, dataset):
     """Return what to compare images in, and why: arguments of `extractor_for`."""
     if option != "auto":
-        if kind_of(dataset.sample_shape) is Points:
+        if sample_type_of(dataset.sample_shape) is Points:
             raise UserError(f"--features needs a generator of images, got {option} for one of "
                             "points")
         if option == "classifier" and dataset.labels is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from gan.common.command_line import OptionParser, file, folder, one_of
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
-from gan.kinds import Images, kind_of
+from gan.data.sample_types import Images, sample_type_of
 from gan.metadata import find_export, read_metadata
 
 COMPARED = range(64)  # seeds
@@ -24,7 +24,7 @@ def main():
     options = make_parser().parse_args()
     output, model = Path(options.output), find_export(options.model)
     refuse_existing(output, options.force, "--output")
-    images = kind_of(read_metadata(model)["sample_shape"]) is Images
+    images = sample_type_of(read_metadata(model)["sample_shape"]) is Images
 
     from gan.common.device import import_tensorflow
 

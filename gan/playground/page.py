@@ -6,7 +6,7 @@ import numpy as np
 
 from gan.common.errors import UserError
 from gan.common.html import html_page
-from gan.kinds import kind_of
+from gan.data.sample_types import sample_type_of
 from gan.playground.graph import read_signature, with_constants
 from gan.playground.network import Network, pack, rounded
 
@@ -75,7 +75,7 @@ class WebGenerator:
         config, metrics = metadata["config"], metadata.get("metrics") or {}
         return {
             "model": f"./{model}" if str(model).startswith("-") else str(model),
-            "kind": kind_of(self._saved.sample_shape).name,
+            "kind": sample_type_of(self._saved.sample_shape).name,
             "sample_shape": list(self._saved.sample_shape),
             "latent_dim": metadata["latent_dim"], "extent": metadata.get("extent", 1.0),
             "dataset": str(metadata.get("dataset", "")), "arch": str(config.get("arch", "")),

@@ -1,0 +1,57 @@
+"""Sample types, images and points: how each is stored, scaled for the networks, and served."""
+
+import numpy as np
+
+
+class Images:
+    """Square images: uint8 [N, H, W, C], C 1 or 3."""
+
+    name = "images"
+    unit = "img"
+    dtype = np.uint8  # as stored
+
+    @staticmethod
+    def to_floats(samples):
+        """Scale for the networks, in a graph: uint8 → float32 in [-1, 1]."""
+        import tensorflow as tf
+
+        return tf.cast(samples, tf.float32) / 127.5 - 1
+
+    @staticmethod
+    def to_stored(samples):
+        """Scale back, in a graph: float32 in [-1, 1] → uint8."""
+        import tensorflow as tf
+
+        return tf.cast(tf.round(Images.to_served(samples) * 255), tf.uint8)
+
+    @staticmethod
+    def to_served(samples):
+        """Scale for other programs: float32 in [-1, 1] → float32 in [0, 1]."""
+        return samples * 0.5 + 0.5
+
+    @staticmethod
+    def served_to_stored(samples):
+        """Scale an array that `to_served` returned: float32 in [0, 1] → uint8."""
+        return np.rint(samples * 255).astype(np.uint8)
+
+
+class Points:
+    """Points of the plane: float32 [N, 2], which need no scaling."""
+
+    name = unit = "points"
+    dtype = np.float32
+
+    @staticmethod
+    def to_floats(samples):
+        """Return the points as they are."""
+        return samples
+
+    to_stored = to_served = served_to_stored = to_floats
+
+
+def sample_type_of(shape):
+    """Return the type of samples of a shape, (H, W, C) or (2,); ValueError for any other."""
+    types = {3: Images, 1: Points}
+    if len(shape) not in types:
+        raise ValueError(f"expected the shape of an image or a point, got: {tuple(shape)}")
+    return types[len(shape)]
