@@ -16,7 +16,7 @@ import io
 import os
 
 from gan.common.command_line import say
-from gan.common.errors import UserError, printable, reading, run_script
+from gan.common.errors import UserError, printable, reading, run_script, warn
 from gan.config import TrainConfig
 from gan.run.clock import Timers
 
@@ -110,7 +110,6 @@ def train(config, given, folder, timers, cluster=None):
 
 def resume(config, given, folder):
     """Return `(config, checkpoint, changes)` of the run in the folder, see `train`."""
-    from gan.data.messages import warn
     from gan.run.checkpoint import load_newest
 
     checkpoint = load_newest(folder.checkpoints, warn)

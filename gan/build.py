@@ -5,9 +5,8 @@ from pathlib import Path
 
 from gan.common.command_line import say
 from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
-from gan.common.errors import UserError, printable
+from gan.common.errors import UserError, counted, printable
 from gan.data.datasets import is_picture_folder, load_dataset
-from gan.data.messages import counted
 
 
 def count_devices(config, cluster):

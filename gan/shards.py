@@ -10,9 +10,8 @@ import os
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, add_option, folder, real_number, whole_number
-from gan.common.errors import UserError, printable, run_script
+from gan.common.errors import UserError, one_line, printable, run_script
 from gan.config import TrainConfig
-from gan.data.messages import one_line
 
 MEGABYTE = 10**6
 # Of train_gan.py's options those that say what is written.

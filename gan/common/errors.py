@@ -191,3 +191,32 @@ def _discard_output():
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+# Lines that are printed.
+
+
+def note(text):
+    """Print one line of information to standard output."""
+    print(f"note: {one_line(text)}")
+
+
+def warn(text):
+    """Print one line of warning to standard error."""
+    print(f"warning: {one_line(text)}", file=sys.stderr)
+
+
+def one_line(text):
+    """Return `text` on one line, with control characters escaped."""
+    return printable(" ".join(str(text).split()))
+
+
+def listed(names, separator=", ", most=5):
+    """Return the first names of a list: "a, b, c, d, e and 3 more"."""
+    shown, more = separator.join(map(str, names[:most])), len(names) - most
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def counted(number, noun):
+    """Return a number with its noun, such as "1 cluster" and "2 clusters"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

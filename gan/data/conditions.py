@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
-from gan.common.errors import UserError
+from gan.common.errors import UserError, counted, note
 from gan.data.arrays import read_members
 from gan.data.clustering import (
     IMAGES_PER_CLUSTER,
@@ -23,7 +23,6 @@ from gan.data.clustering import (
     sample_of,
 )
 from gan.data.coordinates import Coordinates, means_of
-from gan.data.messages import counted, note
 
 GROUPS_OF_CLUSTERS = 10  # where there are no labels
 CLUSTERING = 1  # stream of NumPy's generator

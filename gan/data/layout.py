@@ -9,9 +9,8 @@ import os
 import re
 from typing import NamedTuple
 
-from gan.common.errors import UserError, describe_os_error
+from gan.common.errors import UserError, describe_os_error, listed, note, one_line, warn
 from gan.data.decode import FORMATS_IN_WORDS, is_picture
-from gan.data.messages import listed, note, one_line, warn
 
 # Folder names such as Train, training, train2017, test_images, Testing, val, Validation-Set.
 SPLITS = {name: re.compile(rf"({words})[ _-]?(set|split|data|images|imgs)?[ _-]?(\d{{4}})?", re.I)

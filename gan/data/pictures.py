@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gan.common.errors import UserError
+from gan.common.errors import UserError, counted, listed, one_line, warn
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
 from gan.data.decode import (
@@ -27,7 +27,6 @@ from gan.data.decode import (
     read_header,
 )
 from gan.data.layout import Part, arrange, files_below
-from gan.data.messages import counted, listed, one_line, warn
 from gan.data.pixels import digest_images
 
 VERSION = 4  # of what is done to pictures; another one makes caches anew

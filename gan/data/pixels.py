@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.command_line import SIDES
-from gan.common.errors import UserError
+from gan.common.errors import UserError, note, warn
 from gan.data.arrays import check_memory
-from gan.data.messages import note, warn
 
 PART_VALUES = 2**24  # converted at a time
 HASHED = 4096  # images at a time

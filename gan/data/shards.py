@@ -17,11 +17,10 @@ from tqdm import tqdm
 
 from gan import __version__
 from gan.common.command_line import SIDES
-from gan.common.errors import UserError, describe_os_error, reading
+from gan.common.errors import UserError, describe_os_error, listed, reading
 from gan.common.files import atomic_folder, read_json, remove_leftovers
 from gan.data.arrays import map_npy
 from gan.data.conditions import condition_images, read_conditions, write_conditions
-from gan.data.messages import listed
 from gan.data.order import LANES
 
 INDEX = "shards.json"

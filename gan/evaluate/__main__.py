@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.command_line import OptionParser, file, folder, one_of, whole_number
-from gan.common.errors import UserError, run_script
+from gan.common.errors import UserError, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
-from gan.data.messages import one_line
 from gan.data.sample_types import Points, sample_type_of
 from gan.generator import SavedGenerator
 from gan.metadata import find_export, read_metadata, training_data

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from gan import __version__
 from gan.common.command_line import say
-from gan.common.errors import printable
-from gan.data.messages import counted
+from gan.common.errors import counted, printable
 
 
 def summary_of(loop, metrics, verdict, finished, device):
