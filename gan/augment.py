@@ -48,14 +48,7 @@ def augment(images, draws, p):
 
 
 def _recolor(images, made, normal, turn):
-    """Change brightness, contrast and, of colors, saturation and hue.
-
-    Args:
-        images: float32 [N, H, W, C].
-        made: float32 [N, 4], 1 where brightness, contrast, saturation and hue change.
-        normal: float32 [N, 3], how much, for the first three.
-        turn: float32 [N] in [0, 1), how far the hue turns.
-    """
+    """Change brightness, contrast and, of colors, saturation and hue, where `made` is 1."""
     amount = made[:, :3] * normal
     images = relight(images, BRIGHTNESS * amount[:, 0], tf.exp(CONTRAST * amount[:, 1]))
     if images.shape[-1] != 3:
@@ -71,20 +64,11 @@ def _recolor(images, made, normal, turn):
 
 
 def adapted(p, real_logits, fake_logits, steps_per_epoch, all_reduce_mean):
-    """Return p for the next step: more if the discriminator is too sure, else less.
+    """Return p for the next step, in [0, MAX_P]: more if the discriminator is too sure.
 
     How sure it is: the fraction of real images on the real side of the midpoint between real
     and generated logits, less the fraction on the other side. The paper takes 0 for the
     midpoint, which has no meaning for a Wasserstein or a relativistic loss.
-
-    Args:
-        p: float32 scalar.
-        real_logits, fake_logits: float32 [N].
-        steps_per_epoch: steps of a pass over the data.
-        all_reduce_mean: function of a list of tensors, their means over all replicas.
-
-    Returns:
-        float32 scalar in [0, MAX_P].
     """
     midpoint, = all_reduce_mean([(tf.reduce_mean(real_logits) + tf.reduce_mean(fake_logits)) / 2])
     sure, = all_reduce_mean([tf.reduce_mean(tf.sign(real_logits - midpoint))])
@@ -97,19 +81,15 @@ def mirrored(images, draws):
 
 
 def affine(images, down, across, shift):
-    """Stretch images around their middle, shift and mirror them.
+    """Stretch images around their middle, shift and mirror them, interpolating linearly.
 
-    Pixels between pixels are interpolated linearly; beyond the edge lies the
-    image's reflection.
+    Beyond the edge lies the image's reflection.
 
     Args:
-        images: float32 [N, H, W, C], H = W.
-        down, across: float32 [N], the height and the width of what is seen, of
-            the image's; below 1 enlarges. A negative one mirrors.
+        images: float32 [N, H, W, C].
+        down, across: float32 [N], the height and the width of what is seen, of the image's;
+            below 1 enlarges, a negative one mirrors.
         shift: float32 [N, 2], how far down and across the view moves, of the side.
-
-    Returns:
-        float32 [N, H, W, C].
     """
     for factor, place in ((down, shift[:, 0]), (across, shift[:, 1])):
         _, size, *rest = images.shape
@@ -121,10 +101,7 @@ def affine(images, down, across, shift):
 
 
 def _resampling(size, factor, shift):
-    """Return the matrices that stretch and shift one side: float32 [N, size, size].
-
-    Each row holds the weights of the pixels that a pixel is interpolated from.
-    """
+    """Matrices of the weights that each pixel is interpolated with, float32 [N, size, size]."""
     places = tf.range(size, dtype=tf.float32)
     middle, last = (size - 1) / 2, float(size - 1)
     source = middle + factor[:, None] * (places - middle) + size * shift[:, None]
@@ -133,30 +110,18 @@ def _resampling(size, factor, shift):
 
 
 def relight(images, brightness, contrast):
-    """Change brightness and contrast; the hue of every pixel stays.
-
-    Args:
-        images: float32 [N, H, W, C] in [-1, 1].
-        brightness: float32 [N], what is added.
-        contrast: float32 [N], above 0, what the distance from medium grey is multiplied by.
-
-    Returns:
-        float32 [N, H, W, C]; values may leave [-1, 1].
-    """
+    """Multiply images by a contrast above 0 and add a brightness, both float32 [N]."""
     return images * contrast[:, None, None, None] + brightness[:, None, None, None]
 
 
 def cutout(images, made, places, fraction):
-    """Blank a square of images.
+    """Set a square of images to 0.
 
     Args:
         images: float32 [N, H, W, C], H = W.
         made: float32 [N], 1 where there is a square and 0 where not.
         places: float32 [N, 2] in [0, 1), its middle, down and across.
         fraction: its side, of the images'.
-
-    Returns:
-        float32 [N, H, W, C]; what is blanked is 0.
     """
     size = images.shape[1]
     offsets = tf.abs(tf.range(size, dtype=tf.float32)[None, :, None] + 0.5

@@ -20,14 +20,10 @@ def count_devices(config, cluster):
 
 
 def load_data(config, checkpoint=None):
-    """Load the data set; after a checkpoint it must be the one of the run.
-
-    Args:
-        config: `TrainConfig`.
-        checkpoint: `Checkpoint` that is resumed, or None.
+    """Load the data set of a `TrainConfig`.
 
     Raises:
-        UserError: naming the option.
+        UserError: when it cannot be read, or is not the one of the `Checkpoint` that is resumed.
     """
     source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
     if checkpoint and not config.named and not os.path.lexists(source):
@@ -54,12 +50,7 @@ def load_data(config, checkpoint=None):
 
 
 def start_device(config, checkpoint=None, cluster=None):
-    """Start TensorFlow; returns the `Device` that the networks run on.
-
-    Args:
-        config, checkpoint: as for `load_data`.
-        cluster: `Cluster` of the processes that train the run, or None.
-    """
+    """Start TensorFlow; returns the `Device` that the networks run on."""
     import_tensorflow(config.verbose)
     device = find_device(config.mixed_precision, config.device,
                          1 if cluster else config.devices, cluster.local_rank if cluster else 0)
@@ -77,7 +68,8 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
         config: a complete `TrainConfig`.
         dataset: `Dataset` or `PointDataset`.
         device: `Device`.
-        checkpoint, cluster: as for `start_device`.
+        checkpoint: `Checkpoint` to resume, or None.
+        cluster: `Cluster` of the processes that train the run, or None.
 
     Returns:
         `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.

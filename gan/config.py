@@ -5,7 +5,6 @@ Nothing heavy is imported here, so that `--help` and a mistyped option answer at
 
 import dataclasses
 import functools
-import itertools
 import math
 import os
 from dataclasses import dataclass
@@ -29,7 +28,6 @@ from gan.common.command_line import (
     registered,
     whole_number,
 )
-from gan.common.device import import_tensorflow
 from gan.common.errors import UserError
 from gan.data.background import Background
 from gan.data.clustering import IMAGES_PER_CLUSTER
@@ -189,14 +187,10 @@ class TrainConfig:
 
     @classmethod
     def from_options(cls, **given):
-        """Return the configuration with these options, checked; names as the fields'.
-
-        Raises:
-            UserError: for options that exclude each other.
-        """
+        """Return the configuration with these options; `UserError` if they contradict."""
         points = POINTS if given.get("dataset") in DISTRIBUTIONS else {}
         config = cls(**{**points, **given})
-        config.check(given)
+        config.check(set(given))
         # The run may be resumed from another folder.
         path = config.dataset if config.named else os.path.abspath(
             os.path.expanduser(config.dataset))
@@ -227,18 +221,15 @@ class TrainConfig:
         for name, rule in RULES.items():
             if getattr(config, name) in (None, "auto"):
                 config = dataclasses.replace(config, **{name: rule(config, facts)})
-        for wrong, message in config._unsuitable(facts):
-            if wrong:
-                raise UserError(message)
+        for message in config._unsuitable(facts):
+            raise UserError(message)
         return config
 
     def on_devices(self, count, given):
-        """Return the configuration of a run on so many devices, checked as by `check`."""
-        config = dataclasses.replace(self, devices=count)
-        config.check(given)
+        """Return the configuration of a run on so many devices."""
         if count == 1 and "reduce_precision" in given and self.reduce_precision != "float32":
             raise UserError("--reduce-precision needs several devices, got: 1")
-        return config
+        return dataclasses.replace(self, devices=count)
 
     @property
     def simulated(self):
@@ -255,104 +246,68 @@ class TrainConfig:
         """The Keras dtype policy of the two networks."""
         return "float32" if self.mixed_precision == "off" else f"mixed_{self.mixed_precision}"
 
-    def check(self, given):
-        """Refuse options that contradict each other or have no effect.
-
-        Args:
-            given: names of the options that were given.
-
-        Raises:
-            UserError: naming the options.
-        """
-        mistakes = [self._contradictions(set(given))]
-        if not self.resume:  # what options need may be in force in the run to resume
-            mistakes.append(self._without_effect(set(given)))
-        for wrong, message in itertools.chain(*mistakes):
-            if wrong:
-                raise UserError(message)
-
-    def _contradictions(self, given):
-        """Yield (whether it is so, message) for options that exclude each other."""
-        yield self.resume and self.overwrite, (
-            "--resume and --overwrite contradict each other: expected one of them")
-        yield self.devices != 1 and ":" in self.device, (
-            f"--devices needs --device auto, cpu or gpu, got: --device {self.device}")
-        yield self._is_unshared(), (
-            f"--batch-size: expected a multiple of {self.devices}, the number of devices, "
-            f"got: {self.batch_size}")
-        yield self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm, (
-            "--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing else bounds its "
-            "discriminator, got: neither")
-        smoothed = self._smoothed_losses() if self.label_smoothing else [self.loss]
-        yield self.loss not in smoothed, (
-            f"--label-smoothing needs --loss {' or '.join(smoothed)}, got: --loss {self.loss}")
-        yield self.arch == "resnet" and self.bounded, (
-            "--spectral-norm and --dropout need --arch conv, dcgan or mlp, got: --arch resnet")
-        yield {"lr", "lr_g", "lr_d"} <= given, (
-            "--lr has no effect beside --lr-g and --lr-d: expected one or both of them, or --lr")
-        values_for_points = VALUES_FOR_POINTS
-        if self.simulated and self.arch != POINTS["arch"]:
-            values_for_points = {"arch": self._architectures_for_points(), **VALUES_FOR_POINTS}
-        for name, values in values_for_points.items() if self.simulated else ():
-            yield getattr(self, name) not in values, (
-                f"{flag(name)}: expected for simulated points: {values[0] or 'leave it out'}, "
-                f"got: {getattr(self, name)}")
-
-    def _architectures_for_points(self):
-        import_tensorflow(self.verbose)
-        from gan.models import ARCHITECTURES
-
-        return [name for name, entry in ARCHITECTURES.items() if "points" in entry.samples]
-
-    def _smoothed_losses(self):
-        import_tensorflow(self.verbose)
-        from gan.losses import LOSSES
-
-        return [name for name, loss in LOSSES.items() if loss.takes_smoothing]
-
-    def _without_effect(self, given):
-        """Yield (whether it is so, message) for options that have no effect without others."""
-        for name in {"clusters", "components"} & given:
-            yield self.condition == "none" and getattr(self, name), (
-                f"{flag(name)} needs --condition labels or clusters, got: --condition none")
-        yield "components" in given and 2 * self.components > self.latent_dim, (
-            f"--components: expected at most half of --latent-dim, which is {self.latent_dim}, "
-            f"got: {self.components}")
-        for name in {"gp_weight", "gp_interval"} & given:
-            yield self.gradient_penalty == "none", (
-                f"{flag(name)} needs a --gradient-penalty, got: --gradient-penalty none")
-        yield "memory_share" in given and self.simulated, (
-            "--memory-share: expected for simulated points: leave it out")
-        yield self.keep_best and not self.metrics_interval, (
-            "--keep-best needs --metrics-interval, got: --metrics-interval 0")
-        yield ("upsampling" in given and self.upsampling != "auto"
-               and self.arch not in UPSAMPLED), (
-            f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, got: --arch {self.arch}")
-
-    def _unsuitable(self, facts):
-        """Yield (whether it is so, message) for options that do not suit the data."""
-        count = facts.shape[0]
-        yield self._is_unshared(), (
-            f"--batch-size: expected a multiple of {self.devices}, the number of devices, "
-            f"got: {self.batch_size}")
-        yield self.batch_size > count, (
-            f"--batch-size: expected at most {count}, the number of training samples, "
-            f"got: {self.batch_size}")
-        for name, most, each in (("clusters", facts.most_clusters(self), IMAGES_PER_CLUSTER),
-                                 ("components", facts.most_components, IMAGES_PER_COORDINATE)):
-            yield self.condition != "none" and getattr(self, name) > most, (
-                f"{flag(name)}: expected at most {most}, one for each {each} images, "
-                f"got: {getattr(self, name)}")
-
-    def _is_unshared(self):
-        """Whether the devices cannot get an equal share of a batch."""
-        return bool(self.devices != "auto" and self.batch_size
-                    and self.batch_size % self.devices)
-
     @property
     def bounded(self):
         """Whether the discriminator has layers that residual blocks are not made of."""
         return self.spectral_norm or self.dropout > 0
+
+    def check(self, given):
+        """Raise `UserError` for options that exclude each other, or were given in vain."""
+        for message in self._contradictions(given):
+            raise UserError(message)
+        if not self.resume:  # what an option needs may be in force in the run to resume
+            for message in self._without_effect(given):
+                raise UserError(message)
+
+    def _contradictions(self, given):
+        if self.resume and self.overwrite:
+            yield "--resume and --overwrite contradict each other: expected one of them"
+        if self.devices != 1 and ":" in self.device:
+            yield (f"--devices needs --device auto, cpu or gpu, got: --device {self.device}")
+        if self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm:
+            yield ("--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing else "
+                   "bounds its discriminator, got: neither")
+        if self.arch == "resnet" and self.bounded:
+            yield ("--spectral-norm and --dropout need --arch conv, dcgan or mlp, got: "
+                   "--arch resnet")
+        if {"lr", "lr_g", "lr_d"} <= given:
+            yield ("--lr has no effect beside --lr-g and --lr-d: expected one or both of them, "
+                   "or --lr")
+        for name, values in VALUES_FOR_POINTS.items() if self.simulated else ():
+            if getattr(self, name) not in values:
+                yield (f"{flag(name)}: expected for simulated points: "
+                       f"{values[0] or 'leave it out'}, got: {getattr(self, name)}")
+
+    def _without_effect(self, given):
+        for name in sorted({"clusters", "components"} & given):
+            if self.condition == "none" and getattr(self, name):
+                yield f"{flag(name)} needs --condition labels or clusters, got: --condition none"
+        if "components" in given and 2 * self.components > self.latent_dim:
+            yield ("--components: expected at most half of --latent-dim, which is "
+                   f"{self.latent_dim}, got: {self.components}")
+        for name in sorted({"gp_weight", "gp_interval"} & given):
+            if self.gradient_penalty == "none":
+                yield f"{flag(name)} needs a --gradient-penalty, got: --gradient-penalty none"
+        if "memory_share" in given and self.simulated:
+            yield "--memory-share: expected for simulated points: leave it out"
+        if self.keep_best and not self.metrics_interval:
+            yield "--keep-best needs --metrics-interval, got: --metrics-interval 0"
+        if "upsampling" in given and self.upsampling != "auto" and self.arch not in UPSAMPLED:
+            yield f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, got: --arch {self.arch}"
+
+    def _unsuitable(self, facts):
+        count = facts.shape[0]
+        if self.devices != "auto" and self.batch_size % self.devices:
+            yield (f"--batch-size: expected a multiple of {self.devices}, the number of devices, "
+                   f"got: {self.batch_size}")
+        if self.batch_size > count:
+            yield (f"--batch-size: expected at most {count}, the number of training samples, "
+                   f"got: {self.batch_size}")
+        for name, most, each in (("clusters", facts.most_clusters(self), IMAGES_PER_CLUSTER),
+                                 ("components", facts.most_components, IMAGES_PER_COORDINATE)):
+            if self.condition != "none" and getattr(self, name) > most:
+                yield (f"{flag(name)}: expected at most {most}, one for each {each} images, "
+                       f"got: {getattr(self, name)}")
 
     def resumed(self, saved, given):
         """Return the configuration of a resumed run, and what it changes.
@@ -369,40 +324,33 @@ class TrainConfig:
         Raises:
             UserError: naming the first option that the run cannot be resumed with.
         """
-        saved = check_saved(saved)
-        now = {name: getattr(self, name) for name in set(given) | {"outdir"}}
+        saved, fields = check_saved(saved), dataclasses.fields(self)
+        now = {name: getattr(self, name) for name in given}
         if "lr" in given:
-            now |= {name: self.lr for name in ("lr_g", "lr_d") if name not in given}
-        for field in dataclasses.fields(self):
+            now = {"lr_g": self.lr, "lr_d": self.lr, **now}
+        for field in fields:
             name, before = field.name, saved[field.name]
-            if field.metadata["fixed"] and name in given and now[name] not in (before, "auto"):
-                raise UserError(f"{flag(name)}: the run to resume has {before}, got: {now[name]}")
-            if field.metadata["fixed"]:
-                now.pop(name, None)
+            if field.metadata["fixed"] and now.pop(name, before) not in (before, "auto"):
+                raise UserError(f"{flag(name)}: the run to resume has {before}, "
+                                f"got: {getattr(self, name)}")
         if now.get("epochs", saved["epochs"]) < saved["epochs"]:
             raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
                             f"resume has, got: {now['epochs']}")
-        anew = {field.name: field.default for field in dataclasses.fields(self)
-                if field.name in FOR_ONCE}
+        anew = {field.name: field.default for field in fields if field.name in FOR_ONCE}
         if saved["device"].startswith("gpu"):
             anew["device"] = "auto"  # this machine may have none
-        result = dataclasses.replace(self, **{**saved, **anew, **now, "resume": False})
+        own = {"resume": False, "outdir": self.outdir}
+        result = dataclasses.replace(self, **{**saved, **anew, **now, **own})
         result.check(given)
-        changes = {field.name: (saved[field.name], now[field.name])
-                   for field in dataclasses.fields(self)
+        changes = {field.name: (saved[field.name], now[field.name]) for field in fields
                    if field.metadata["group"] in ("objective", "training")
                    and field.name in now.keys() - {*FOR_ONCE, "resume", "device"}
                    and now[field.name] != saved[field.name]}
         return result, changes
 
     def following(self, leading, given):
-        """Return the chief's configuration with what is this process' own matter.
-
-        Args:
-            leading: dict, the chief's configuration.
-            given: names of the options that were given to this process.
-        """
-        own = {name: getattr(self, name) for name in OWN & set(given) | {"device"}}
+        """Return the chief's configuration, a dict, with what is this process' own matter."""
+        own = {name: getattr(self, name) for name in OWN & given | {"device"}}
         return dataclasses.replace(self, **{**leading, **own})
 
 

@@ -28,14 +28,13 @@ class Feed:
     def __init__(self, samples, conditioning, batch_size, seed, streamed=False, replica=SINGLE):
         """
         Args:
-            samples: uint8 [N, H, W, C] or float32 [N, 2], or `ShardedImages`; at
-                least one batch.
-            conditioning: the `Conditioning` of the samples.
-            batch_size: samples a batch.
+            samples: uint8 [N, H, W, C] or float32 [N, 2], or `ShardedImages`.
+            conditioning: `Conditioning` of the samples.
+            batch_size: samples a batch, at most N.
             seed: of the order.
-            streamed: read the samples of each step when it comes, rather than
-                hold them all in TensorFlow's memory; the results are the same.
-            replica: this device among those that train together, see `gan.distributed.replica`.
+            streamed: whether to read the samples of each step when it comes, rather than
+                hold them all in memory; the results are the same.
+            replica: this device, see `gan.distributed.replica`.
         """
         self._order, self._reader = pipeline_of(
             samples, batch_size, seed, replica.rank, replica.world_size)

@@ -16,13 +16,9 @@ class FusedBatchNorm(keras.layers.Layer):
     EPSILON = 1e-3
 
     def __init__(self, momentum=0.9, **settings):
-        """
-        Args:
-            momentum: decay of the moving statistics per step. 0.9 rather than Keras' 0.99, as
-                they follow a moving generator.
-            **settings: of `keras.layers.Layer`.
-        """
         super().__init__(**settings)
+        # The decay of the moving statistics: less than Keras' 0.99, as they follow a generator
+        # that moves.
         self.momentum = momentum
 
     def build(self, input_shape):
@@ -86,14 +82,9 @@ class Pointwise(keras.layers.Conv2D):
 
 
 class Residual(keras.layers.Layer):
-    """Inputs plus the outputs of a branch of layers (He et al. 2016)."""
+    """Inputs plus the outputs of a branch, a list of layers (He et al. 2016)."""
 
     def __init__(self, branch, **settings):
-        """
-        Args:
-            branch: list of layers whose output has the shape of their input.
-            **settings: of `keras.layers.Layer`.
-        """
         super().__init__(**settings)
         self.branch = list(branch)
 
@@ -240,15 +231,11 @@ class CleanBackground(keras.layers.Layer):
 
     A pixel stays where it or one of its eight neighbors differs from the background by
     `contrast`, as everything in the training images does; it is gone where none differs by half
-    of that. It is the hysteresis thresholding of Canny 1986, without a jump.
+    of that. It is the hysteresis thresholding of Canny 1986, without a jump. Color and
+    contrast are in gray levels, see `gan.data.background.Background`.
     """
 
     def __init__(self, color, contrast, **settings):
-        """
-        Args:
-            color, contrast: in gray levels, see `gan.data.background.Background`.
-            **settings: of `keras.layers.Layer`.
-        """
         super().__init__(**settings)
         self.color, self.contrast = list(color), contrast
 

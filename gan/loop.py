@@ -41,8 +41,7 @@ class Loop:
                  changes=None):
         """
         Args:
-            trainer: `Trainer`.
-            sampler: `Sampler` of the EMA generator.
+            trainer, sampler: as `build_networks` returns them.
             dataset: `Dataset` or `PointDataset` that is learned.
             device: `Device` that computes.
             folder: `RunFolder`, locked.
@@ -75,13 +74,7 @@ class Loop:
             self.save()  # so that what was changed is in force when this process is killed
 
     def run(self, stop):
-        """Train until the last epoch is done or `stop` is requested.
-
-        Args:
-            stop: a `StopRequest`, read after every call of the train step.
-
-        Returns:
-            True when the last epoch is done.
+        """Train until the last epoch is done, which returns True, or `stop` is requested.
 
         Raises:
             DivergedError: when a loss, score or gradient is not finite; the last checkpoint
@@ -146,11 +139,7 @@ class Loop:
         return True
 
     def finish(self, finished):
-        """Export the generator, measure it, judge the run and say what came out.
-
-        Args:
-            finished: whether the last epoch is done.
-        """
+        """Export the generator, measure it, judge the run and print what came out."""
         config, folder, rows = self.config, self.folder, self.history.rows
 
         # Export first: measuring takes longer, and may be interrupted.
@@ -266,11 +255,10 @@ class Loop:
             self.checkpoint().write(self.folder.claim(self.folder.best))
 
     def _restore_best(self):
-        """Set the EMA generator to the best measured epoch's, with `--keep-best`.
+        """Set the EMA generator to the best measured epoch's.
 
         Returns:
-            That epoch's row of the history; None if it is as it is now, or if the best one
-            was not kept.
+            That epoch's row of the history; None if it is the last one, or was not kept.
         """
         row = best_row(self.history.rows)
         if not self.config.keep_best or row is None or row["step"] == int(self.state.step):
@@ -290,15 +278,17 @@ class Loop:
 
 
 def checked(measures, step, loss_scale=None):
-    """Return the measures of some steps, with those that a skipped step lacks as 0.
+    """Return the measures of some steps, float32 [steps, len(MEASURES)].
+
+    Gradients of steps that an overflow of float16 skipped are 0.
 
     Args:
-        measures: float32 [steps, len(MEASURES)].
-        step: int, the last of these steps.
+        measures: of the same shape.
+        step: the last of these steps.
         loss_scale: of float16, or None.
 
     Raises:
-        DivergedError: for what is not a number, or a loss scale without end.
+        DivergedError: for what is not finite, or a loss scale that keeps falling.
     """
     wrong = ~np.isfinite(measures)
     if loss_scale is not None:

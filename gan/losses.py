@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from gan.common.errors import UserError
+
 
 class Loss(NamedTuple):
     """What each network minimizes: functions of (real_logits, fake_logits)."""
@@ -20,17 +22,24 @@ class Loss(NamedTuple):
     discriminator: Callable
     generator: Callable
 
+    def smoothed(self, smoothing):
+        """Return the loss with one-sided label smoothing in [0, 0.5].
+
+        Raises:
+            UserError: for a discriminator's loss without a parameter `smoothing`.
+        """
+        if not smoothing:
+            return self
+        if not self.takes_smoothing:
+            names = [name for name, loss in LOSSES.items() if loss.takes_smoothing]
+            raise UserError(f"--label-smoothing needs --loss {' or '.join(names)}")
+        return self._replace(
+            discriminator=functools.partial(self.discriminator, smoothing=smoothing))
+
     @property
     def takes_smoothing(self):
         """Whether the discriminator's loss has one-sided label smoothing."""
         return "smoothing" in inspect.signature(self.discriminator).parameters
-
-    def smoothed(self, smoothing):
-        """The same loss with one-sided label smoothing in [0, 0.5]."""
-        if not smoothing:
-            return self
-        discriminator = functools.partial(self.discriminator, smoothing=smoothing)
-        return self._replace(discriminator=discriminator)
 
 
 def cross_entropy_discriminator(real, fake, smoothing=0.0):

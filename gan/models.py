@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras import layers
 from keras.initializers import RandomNormal
 
+from gan.common.errors import UserError
 from gan.data.sample_types import sample_type_of
 from gan.distributed.replica import current_replica
 from gan.layers import (
@@ -30,7 +31,8 @@ from gan.layers import (
     SpectralDense,
 )
 
-SMALLEST_SIDE, LARGEST_SIDE = 8, 12  # pixels of the coarsest feature map
+PLACES = (5, 6, 7, 8, 9, 11)  # along a side of the coarsest feature map
+MOST_DOUBLINGS = 6
 MOST_CHANNELS = 8  # of the widest layer, as a multiple of the base channels
 OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}  # and tanh
 
@@ -50,7 +52,7 @@ def build_generator(config, shape, vector_size, extent=1.0, policy="float32", ba
         Sequential: float32 [N, latent_dim + vector_size] → float32 samples, images in [-1, 1].
 
     Raises:
-        ValueError: for an architecture that does not exist for such samples.
+        UserError: for an architecture that does not exist for such samples.
     """
     inputs = config.latent_dim + (vector_size if vector_size > 1 else 0)
     with dtype_policy(policy):
@@ -78,7 +80,7 @@ def build_discriminator(config, shape, outputs, extent=1.0, policy="float32"):
         Sequential: float32 samples → float32 [N, outputs].
 
     Raises:
-        ValueError: for an architecture that does not exist for such samples.
+        UserError: for an architecture that does not exist for such samples.
     """
     body = [layers.Rescaling(1 / extent, dtype="float32", name="unit")] if len(shape) == 1 else []
     with dtype_policy(policy):
@@ -304,43 +306,24 @@ ARCHITECTURES = {
 
 
 def architecture(name, shape):
-    """Return an `Architecture` by its name.
-
-    Raises:
-        ValueError: when there is none for samples of that shape, naming those that there are.
-    """
+    """Return an `Architecture` by its name; `UserError` if there is none for such samples."""
     samples = sample_type_of(shape).name
     known = [key for key, entry in ARCHITECTURES.items() if samples in entry.samples]
     if name not in known:
-        raise ValueError(f"expected an architecture for {samples} ({', '.join(known)}), "
-                         f"got: {name}")
+        raise UserError(f"--arch: expected for {samples}: {' or '.join(known)}, got: {name}")
     return ARCHITECTURES[name]
 
 
 # Sizes.
 
 
-def halvings(side):
-    """How often a side is halved, at least once, to 8 pixels or an odd number: 28 → 7 is 2."""
-    count, side = 1, side // 2
-    while side > SMALLEST_SIDE and side % 2 == 0:
-        count, side = count + 1, side // 2
-    return count
-
-
-def padded(side):
-    """The next side that halves to at most 12 pixels: 28 → 28, 100 → 112.
-
-    A dense layer of 25 x 25 places would hold most of the network's weights.
-    """
-    while side % 2 or side >> halvings(side) > LARGEST_SIDE:
-        side += 1
-    return side
-
-
 def coarsest(shape):
     """Return (height, width, doublings): the coarsest feature map, and how often it doubles."""
-    doublings = min(halvings(padded(side)) for side in shape[:2])
+    def padded(side):
+        return min((places << doublings, doublings) for places in PLACES
+                   for doublings in range(1, MOST_DOUBLINGS + 1) if places << doublings >= side)
+
+    doublings = min(padded(side)[1] for side in shape[:2])
     height, width = (math.ceil(side / 2**doublings) for side in shape[:2])
     return height, width, doublings
 
@@ -353,8 +336,8 @@ def channels(config, shape):
 
 def margins(shape):
     """Pixels that the feature maps are larger than the image, ((top, bottom), (left, right))."""
-    *sides, doublings = coarsest(shape)
-    extra = [(side << doublings) - own for side, own in zip(sides, shape, strict=False)]
+    *places, doublings = coarsest(shape)
+    extra = [(place << doublings) - side for place, side in zip(places, shape[:2], strict=True)]
     return tuple((pixels // 2, pixels - pixels // 2) for pixels in extra)
 
 

@@ -24,14 +24,9 @@ def latents_from_seeds(seeds, latent_dim):
 
 
 def conditions_from_seeds(seeds, probabilities):
-    """Draw one cluster label per seed.
+    """Draw one cluster label per seed: int64 [N] → int32 [N] in [0, K).
 
-    Args:
-        seeds: int64 [N].
-        probabilities: [K] or [N, K], not negative; they need not sum to 1.
-
-    Returns:
-        int32 [N] in [0, K).
+    The probabilities, [K] or [N, K], are not negative; they need not sum to 1.
     """
     def draw(seed):
         return tf.random.stateless_uniform(
@@ -59,12 +54,6 @@ class Sampler:
     """
 
     def __init__(self, generator, conditioning, latent_dim):
-        """
-        Args:
-            generator: Sequential in float32, see `models.build_generator`.
-            conditioning: the `Conditioning` it was trained with.
-            latent_dim: length of a latent vector.
-        """
         self.conditioning, self.kind = conditioning, sample_type_of(generator.output_shape[1:])
         self._vectors = tf.constant(conditioning.vectors)
         # Traced once for all that draw through them, the export's signatures among them.
@@ -80,16 +69,16 @@ class Sampler:
         self.draw = tf.function(self._draw, autograph=False, reduce_retracing=True)
 
     def generate(self, latents, conditions):
+        """Generate samples of cluster labels, int32 [N]; see `generate_from_vectors`."""
+        return self.generate_from_vectors(latents, self.vectors_of(conditions))
+
+    def generate_from_vectors(self, latents, vectors):
         """Generate samples in a graph: float32 [N, H, W, C] in [-1, 1] or [N, 2].
 
         Args:
             latents: float32 [N, latent_dim].
-            conditions: int32 [N], cluster labels.
+            vectors: float32 [N, W], condition vectors.
         """
-        return self.generate_from_vectors(latents, self.vectors_of(conditions))
-
-    def generate_from_vectors(self, latents, vectors):
-        """Generate samples from any condition vectors, float32 [N, W]."""
         return self._network(generator_inputs(latents, vectors))
 
     def vectors_of(self, conditions):

@@ -49,19 +49,13 @@ class TrainState:
         step: int64 variable, steps taken.
         augmentation: float32 variable, the augmentation probability p, or None.
         background: `Background` that the EMA generator cleans, or None.
+        loss: `Loss`, with label smoothing.
         log_odds: whether the sigmoid of the logits is a probability, see `losses.is_log_odds`.
         one_backward_pass: whether one backward pass through the discriminator may serve both
             networks, see `train_step`.
     """
 
     def __init__(self, config, dataset, conditioning, steps_per_epoch):
-        """
-        Args:
-            config: a complete `TrainConfig`.
-            dataset: `Dataset` or `PointDataset`.
-            conditioning: `Conditioning` of its samples.
-            steps_per_epoch: steps of a pass over the data.
-        """
         self.half = config.policy == "mixed_float16"
         self.steps_per_epoch = steps_per_epoch
         background = dataset.background
@@ -77,26 +71,25 @@ class TrainState:
         self.discriminator = build_discriminator(
             config, shape, vector_size + conditioning.coordinate_count, extent, config.policy)
 
+        self.loss = LOSSES[config.loss].smoothed(config.label_smoothing)
         self.log_odds = is_log_odds(LOSSES[config.loss])
         # float16 loses small slopes, and so their ratio.
         self.one_backward_pass = not self.half and samples_are_independent(self.discriminator)
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
-        self.augmentation = None
-        if config.augment == "adaptive":
-            self.augmentation = tf.Variable(0.0, name="augmentation")
-        steps = config.epochs * steps_per_epoch
-        self.generator_optimizer = self._optimizer(
-            config, config.lr_g, steps // config.n_critic, self.generator)
-        self.discriminator_optimizer = self._optimizer(
-            config, config.lr_d, steps, self.discriminator)
+        self.augmentation = tf.Variable(0.0) if config.augment == "adaptive" else None
 
-    def _optimizer(self, config, learning_rate, steps, network):
-        optimizer = FusedAdam(LinearDecay(learning_rate, steps, config.lr_decay),
-                              beta_1=config.beta1, beta_2=config.beta2)
-        if self.half:  # float16 loses small gradients without a scale on the loss
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        optimizer.build(network.trainable_variables)
-        return optimizer
+        def optimizer(network, learning_rate, steps):
+            adam = FusedAdam(LinearDecay(learning_rate, steps, config.lr_decay),
+                             beta_1=config.beta1, beta_2=config.beta2)
+            # float16 loses small gradients without a scale on the loss.
+            adam = keras.optimizers.LossScaleOptimizer(adam) if self.half else adam
+            adam.build(network.trainable_variables)
+            return adam
+
+        steps = config.epochs * steps_per_epoch
+        self.generator_optimizer = optimizer(
+            self.generator, config.lr_g, steps // config.n_critic)
+        self.discriminator_optimizer = optimizer(self.discriminator, config.lr_d, steps)
 
     def loss_scale(self):
         """Return the smaller loss scale of the two optimizers, or None without float16."""
@@ -106,11 +99,7 @@ class TrainState:
                    for optimizer in (self.generator_optimizer, self.discriminator_optimizer))
 
     def update_ema(self, fraction):
-        """Move the EMA towards the generator, moving statistics included, in a graph.
-
-        Args:
-            fraction: of the steps so far that the average spans; 0: the generator itself.
-        """
+        """Move the EMA towards the generator; it spans a fraction of the steps so far."""
         # An average of decay d spans 1 / (1 - d) steps, here 1 + fraction * step.
         step = tf.cast(self.step + 1, tf.float32)
         decay = step / (step + 1 / fraction) if fraction else 0.0
@@ -147,7 +136,6 @@ def train_step(config, state, replica, real, vectors, coordinates):
         float32 [len(MEASURES)], of the whole batch.
     """
     generator, discriminator = state.generator, state.discriminator
-    loss = LOSSES[config.loss].smoothed(config.label_smoothing)
     draw = functools.partial(random_shard, config, state, replica)
 
     # Latents, and what the discriminator is conditioned on.
@@ -173,8 +161,8 @@ def train_step(config, state, replica, real, vectors, coordinates):
         fake = augmented(fake, FAKE)
         real_logits = select_logits(discriminator(real, training=True), condition)
         fake_logits = select_logits(discriminator(fake, training=True), condition)
-        discriminator_loss = loss.discriminator(real_logits, fake_logits)
-        generator_loss = loss.generator(real_logits, fake_logits)
+        discriminator_loss = state.loss.discriminator(real_logits, fake_logits)
+        generator_loss = state.loss.generator(real_logits, fake_logits)
         # Without float16 the two scales are 1.
         scaled_discriminator_loss = state.discriminator_optimizer.scale_loss(discriminator_loss)
         scaled_generator_loss = state.generator_optimizer.scale_loss(generator_loss)
@@ -241,9 +229,6 @@ def add_penalty(config, state, draw, gradients, real, fake, condition):
         draw: see `random_shard`.
         gradients: list of tensors, of the scaled loss with respect to the discriminator.
         real, fake: float32 [N, ...], what the discriminator saw.
-
-    Returns:
-        list of tensors like `gradients`.
     """
     kind, optimizer = config.gradient_penalty, state.discriminator_optimizer
     if kind == "none":
@@ -275,13 +260,13 @@ def add_penalty(config, state, draw, gradients, real, fake, condition):
 
 
 def random_shard(config, state, replica, distribution, shape, stream):
-    """Return this device's shard of random numbers of (seed, step, stream).
+    """Return this device's shard of random numbers, a function of (seed, step, stream).
 
     Args:
         config, state, replica: as in `train_step`.
         distribution: `tf.random.stateless_uniform` or `stateless_normal`.
         shape: list, of what one sample takes.
-        stream: number of the stream within the step.
+        stream: int, one for each use within the step.
     """
     seed = tf.stack([state.step, tf.constant(config.seed + (stream << 32), tf.int64)])
     return replica.shard(distribution([config.batch_size, *shape], seed, alg=ALGORITHM))

@@ -60,7 +60,7 @@ def refused(monkeypatch, capsys, tmp_path):
     (["--condition", "none", "--clusters", "4"], "--clusters needs --condition labels"),
     (["--loss", "hinge", "--label-smoothing", "0.1"], "--label-smoothing needs --loss"),
     (["--loss", "wgan", "--gradient-penalty", "none"], "--loss wgan needs a --gradient"),
-    (["--dataset", "ring", "--arch", "dcgan"], "--arch: expected for simulated points: mlp"),
+    (["--dataset", "ring", "--arch", "dcgan"], "--arch: expected for points: mlp"),
     (["--dataset", "grid", "--augment", "adaptive"],
      "--augment: expected for simulated points: none, got: adaptive"),
     (["--dataset", "grid", "--mirror"], "--mirror: expected for simulated points: leave it out"),
