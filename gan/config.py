@@ -30,8 +30,7 @@ from gan.common.command_line import (
 )
 from gan.common.errors import UserError
 from gan.data.background import Background
-from gan.data.clustering import IMAGES_PER_CLUSTER
-from gan.data.coordinates import IMAGES_PER_COORDINATE
+from gan.data.clustering import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
 from gan.data.datasets import DATASETS, are_pictures
 from gan.data.points import DISTRIBUTIONS
 

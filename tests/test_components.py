@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from gan.config import TrainConfig
+from gan.data.clustering import LEVELS, Coordinates, normal_quantiles
 from gan.data.conditions import condition_dataset
-from gan.data.coordinates import LEVELS, Coordinates, normal_quantiles
 from gan.data.datasets import Dataset, load_dataset
 from tests.conftest import TINY
 
@@ -79,7 +79,7 @@ def test_components_survive_a_checkpoint():
     small = Dataset("small", mnist.images[:1000], mnist.labels[:1000], mnist.class_names)
     before = condition_dataset(small, "labels", 2, 0, 8)
     assert before.coordinate_count == 4
-    assert before.describe().endswith("within the labels, 4 principal components each")
+    assert before.describe().endswith("within the labels, 4 PCA coordinates each")
     after = type(before).from_arrays(before.to_arrays(), 1000)
     np.testing.assert_array_equal(before.coordinates, after.coordinates)
     assert condition_dataset(small, "none", None, 0, 8).coordinate_count == 0

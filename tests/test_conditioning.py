@@ -58,8 +58,8 @@ def test_conditions_survive_a_checkpoint(mnist):
 
 def test_the_description_has_singular_and_plural():
     whole = condition_dataset(Dataset("a", np.zeros((4, 16, 16, 1), np.uint8)), "clusters", 1, 0)
-    for count, words in ((0, "images"), (1, "images, 1 principal component each"),
-                         (2, "images, 2 principal components each")):
+    for count, words in ((0, "images"), (1, "images, 1 PCA coordinate each"),
+                         (2, "images, 2 PCA coordinates each")):
         coordinates = np.zeros((4, count), np.uint8) if count else None
         described = dataclasses.replace(whole, coordinates=coordinates).describe()
         assert described == f"1 cluster of all {words}"

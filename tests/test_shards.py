@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError, run_script
-from gan.data.clustering import sample_of
+from gan.data.clustering import normal_quantiles, sample_of
 from gan.data.conditions import condition_dataset, condition_images
-from gan.data.coordinates import normal_quantiles
 from gan.data.datasets import Dataset, load_dataset
 from gan.data.order import BlockOrder, BlockReader
 from gan.data.shards import check_shards, write_index, write_npy, write_shards
@@ -288,7 +287,7 @@ def test_a_sample_is_of_neighbors_from_everywhere(small_sample):
 @pytest.mark.parametrize("kind", ["labels", "clusters"])
 def test_conditions_in_memory_and_in_shards_are_the_same(tmp_path, small_sample, tiny_npz, kind,
                                                          monkeypatch):
-    monkeypatch.setattr("gan.data.coordinates.IMAGES_PER_COORDINATE", 20)
+    monkeypatch.setattr("gan.data.clustering.IMAGES_PER_COORDINATE", 20)
     shapes = load_dataset(str(tiny_npz))
     found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
     in_memory = condition_dataset(shapes, kind, 4, 0, 3)
@@ -323,7 +322,7 @@ def test_images_outside_of_the_sample_go_to_the_nearest_cluster(small_sample):
 
 
 def test_images_outside_of_the_sample_have_coordinates(small_sample, tiny_npz, monkeypatch):
-    monkeypatch.setattr("gan.data.coordinates.IMAGES_PER_COORDINATE", 20)
+    monkeypatch.setattr("gan.data.clustering.IMAGES_PER_COORDINATE", 20)
     shapes = load_dataset(str(tiny_npz))
     conditions = condition_images(shapes.images, shapes.labels, 1, 0, 3)
     assert conditions.coordinates.shape == (320, 3)

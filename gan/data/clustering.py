@@ -1,26 +1,38 @@
-"""Image features for clustering: PCA of edge directions and colors, and k-means.
+"""Clusters of images and PCA coordinates within them.
 
-Clusters of raw pixels mix what overlaps: a slanted 4 lies nearer to a slanted 9 than to an
-upright 4. Histograms of oriented gradients (Dalal & Triggs 2005) compare strokes instead and
-forgive small shifts.
+Images are clustered by PCA of edge directions and colors. Raw pixels would mix what overlaps: a
+slanted 4 lies nearer to a slanted 9 than to an upright 4. Histograms of oriented gradients
+(Dalal & Triggs 2005) compare strokes instead and tolerate small shifts.
+
+The coordinates make generator and discriminator agree on what the first latent entries stand for,
+which speeds up training. Within each cluster the features are centered and whitened, on the axes
+that vary most within all clusters together. Then they are rotated and mapped to the normal
+distribution several times, as coordinates that are normal one by one need not be so together
+(Laparra et al. 2011, "Iterative Gaussianization"). So latents that are drawn at random are
+distributed like those of training.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from statistics import NormalDist
 
 import numpy as np
 
-MOST_IMAGES = 65_536  # that components and clusters are fitted to
+MOST_IMAGES = 65_536  # that clusters and coordinates are fitted to
 SAMPLE_BLOCK = 64  # neighbors in the sample, so that a disk is read in fewer places
 DIMENSIONS = 50  # of the features, for edges and for colors
 PART, PART_BYTES = 8192, 2**26  # images, and bytes of them, described at a time
 LEAST_DEVIATION = 1e-3  # of colors, below which they are the same everywhere
-GRID = 4  # cells each way, of whose colors there is a mean
-THREADS = 4  # parts described at a time
+GRID = 4  # cells each way, whose mean colors are taken
+THREADS = 4
 BINS = 8  # directions, 45 degrees apart
 PART_PIXELS = 4096 * 28 * 28  # described by a thread at a time
 ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
-IMAGES_PER_CLUSTER = 16  # at least, or what is drawn for one is too much alike
+IMAGES_PER_CLUSTER = 16  # at least, or what is generated for one is too much alike
+LEVELS = 256  # of a quantized coordinate
+IMAGES_PER_COORDINATE = 250  # at least
+ROTATIONS = 10
+LEAST_VARIANCE = 1e-6  # of an axis, below which images are the same
 
 
 def sample_of(images):
@@ -32,11 +44,7 @@ def sample_of(images):
 
 
 def parts_of(images, places=None):
-    """Yield images in order, or those at some places, a part of bounded size at a time.
-
-    Yields:
-        `(slice, array)`, the slice of `places`.
-    """
+    """Yield `(slice, images)` of bounded size, of all images or of those at some places."""
     count = len(images) if places is None else len(places)
     size = max(1, min(PART, PART_BYTES // (images.nbytes // len(images))))
     for start in range(0, count, size):
@@ -84,11 +92,11 @@ def thumbnails(images):
 
 
 def orientation_histograms(images):
-    """Describe images by the edges in them: uint8 [N, H, W, C] → float32 [N, cells * cells * 8].
+    """Describe the edges of images: uint8 [N, H, W, C] → float32 [N, cells * cells * 8].
 
-    The image is cut into cells of 4 pixels (more for sides above 32). Each pixel's
-    gradient is shared between the two nearest directions of its cell, each cell gives
-    half of its histogram to its neighbors, and the root makes distances those of Hellinger.
+    Cells have 4 pixels a side (more for sides above 32). Each gradient is shared between
+    the two nearest directions of its cell, each cell gives half of its histogram to its
+    neighbors, and the root makes distances those of Hellinger.
     """
     height, width = images.shape[1:3]
     cell = 4 * -(-max(height, width) // 32)
@@ -156,18 +164,10 @@ class PrincipalComponents:
 
 
 def k_means(points, number, random):
-    """Divide points into clusters around their means (Lloyd's algorithm).
+    """Cluster points, float32 [N, D], by Lloyd's algorithm: int [N] in [0, number).
 
-    The starts are spread by k-means++ (Arthur & Vassilvitskii 2007): each next one is a
-    point drawn with the square of its distance to the nearest so far.
-
-    Args:
-        points: float32 [N, D].
-        number: of clusters, at most N.
-        random: a `numpy.random.Generator`.
-
-    Returns:
-        int [N] in [0, number); a cluster may come out empty.
+    The starts are those of k-means++ (Arthur & Vassilvitskii 2007). A cluster may come out
+    empty. `random` is a `numpy.random.Generator`.
     """
     # Starts among a sample: as good as among all, and faster by their ratio.
     sample = points[random.permutation(len(points))[: SAMPLES_PER_START * number]]
@@ -188,5 +188,122 @@ def k_means(points, number, random):
 
 
 def distances(points, centers):
-    """Return |p - c|^2 without its |p|^2, which is the same for every center: [N, K]."""
+    """Return |p - c|² without |p|², which is the same for every center: [N, K]."""
     return np.square(centers).sum(axis=1) - 2 * points @ centers.T
+
+
+def normal_quantiles():
+    """Return the number that each level stands for: float32 [256], quantiles of the normal."""
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((level + 0.5) / LEVELS) for level in range(LEVELS)],
+                    np.float32)
+
+
+class Coordinates:
+    """PCA coordinates of features within clusters, quantized to levels of a normal distribution.
+
+    The mapping to the normal is fitted to each cluster with at least one row per level, and
+    to each group for the rows of smaller clusters.
+
+    Attributes:
+        fitted: uint8 [N, D], the levels of the rows that it was fitted to.
+    """
+
+    def __init__(self, features, clusters, group_of, number):
+        """
+        Args:
+            features: float32 [N, F].
+            clusters: int [N] in [0, K), the cluster of each row; each occurs.
+            group_of: int [K], the group of each cluster.
+            number: D; there are fewer for few rows, or where fewer axes vary.
+        """
+        number = min(number, len(features) // IMAGES_PER_COORDINATE)
+        self._centers = means_of(features, clusters)
+        large, own = np.bincount(clusters) >= LEVELS, np.arange(len(group_of))
+        joined = np.where(large, own, len(own) + group_of)
+        self._group_of = np.unique(joined, return_inverse=True)[1]  # without gaps
+        rest = features - self._centers[clusters]
+        variances, axes = np.linalg.eigh(rest.T @ rest / len(rest))
+        number = int(min(number, (variances > LEAST_VARIANCE).sum()))
+        self._axes = np.ascontiguousarray(axes[:, ::-1][:, :number])
+        self._whitening = _whitening(rest @ self._axes, clusters)
+        self._rounds = []
+        self.fitted = self._levels(features, clusters, _rotations(number))
+
+    def of(self, features, clusters):
+        """Return the levels of other rows, uint8 [N, D]; an unknown cluster counts as the last."""
+        return self._levels(features, np.minimum(clusters, len(self._centers) - 1))
+
+    def _levels(self, features, clusters, rotations=()):
+        """Map rows to levels; fit a round for each of the rotations, if there are any."""
+        values, groups = (features - self._centers[clusters]) @ self._axes, self._group_of[clusters]
+        for cluster, rows in _rows_of(clusters):
+            values[rows] = values[rows] @ self._whitening[cluster]
+        for rotation, bounds in [(rotation, None) for rotation in rotations] or self._rounds:
+            rotated = values @ rotation
+            if bounds is None:
+                bounds = _bounds(rotated, groups)
+                self._rounds.append((rotation, bounds))
+            levels = _quantized(rotated, groups, bounds)
+            values = normal_quantiles()[levels] @ rotation.T
+        return levels
+
+
+def means_of(values, clusters):
+    """Return the mean of the values of each cluster, float32 [K, F]; each cluster occurs."""
+    sums = np.stack([np.bincount(clusters, column) for column in values.T], axis=1)
+    return (sums / np.bincount(clusters)[:, None]).astype(np.float32)
+
+
+def _rows_of(numbers):
+    """Yield each number that occurs with the places where it does: int [N] → (int, int [n])."""
+    order = np.argsort(numbers, kind="stable")
+    present, starts = np.unique(numbers[order], return_index=True)
+    yield from zip(present, np.split(order, starts[1:]), strict=True)
+
+
+def _rotations(number):
+    """Return the rotation of each round, float32 [D, D]; the last one is the identity."""
+    random = np.random.default_rng(0)
+    rotations = [np.linalg.qr(random.standard_normal((number, number)))[0]
+                 for _ in range(ROTATIONS)]
+    return [rotation.astype(np.float32) for rotation in (*rotations, np.eye(number))]
+
+
+def _bounds(values, groups):
+    """Return where in each group one level of a column ends: float32 [G, D, LEVELS - 1]."""
+    found = np.zeros((groups.max() + 1, values.shape[1], LEVELS - 1), np.float32)
+    for group, rows in _rows_of(groups):
+        ranked = np.sort(values[rows], axis=0)
+        found[group] = ranked[np.arange(1, LEVELS) * len(rows) // LEVELS].T
+    return found
+
+
+def _quantized(values, groups, bounds):
+    """Return the level of each value in its group: uint8 [N, D]."""
+    found = np.zeros(values.shape, np.uint8)
+    for group, rows in _rows_of(groups):
+        for column in range(values.shape[1]):
+            own, ends = values[rows, column], bounds[group, column]
+            level = np.searchsorted(ends, own)
+            # The middle, where several levels begin and end at the same value.
+            tied = ends[np.minimum(level, LEVELS - 2)] == own
+            level[tied] = (level[tied] + np.searchsorted(ends, own[tied], "right")) // 2
+            found[rows, column] = level
+    return found
+
+
+def _whitening(values, clusters):
+    """Return the inverse root of each cluster's covariance, float32 [K, D, D].
+
+    The symmetric root, so that an axis means the same in all clusters. Small clusters
+    borrow from the covariance of all.
+    """
+    number = values.shape[1]
+    pooled = values.T @ values / len(values)
+    found = np.zeros((clusters.max() + 1, number, number), np.float32)
+    for cluster, rows in _rows_of(clusters):
+        own, weight = values[rows], len(rows) / (len(rows) + number)
+        variances, axes = np.linalg.eigh(weight * own.T @ own / len(own) + (1 - weight) * pooled)
+        found[cluster] = (axes / np.sqrt(np.maximum(variances, 1e-12))) @ axes.T
+    return found

@@ -1,10 +1,9 @@
-"""What each training image is conditioned on: its label, its cluster and its PCA coordinates.
+"""Conditioning: the label, k-means cluster and PCA coordinates of each training image.
 
-A generator that is told which of many small clusters to draw from has an easier task, and a
-discriminator that is told it a stricter one. Clusters within each label serve best; without
-labels, clusters of all images serve (Liu et al. 2020, "Diverse Image Generation via
-Self-Conditioned GANs"). Everything is fitted to a sample of fixed size; the images
-outside of it get the nearest cluster.
+Knowing which of many small clusters to draw from makes the generator's task easier and the
+discriminator stricter. Clusters within each label serve best; without labels, clusters of all
+images (Liu et al. 2020, "Diverse Image Generation via Self-Conditioned GANs"). All is fitted to a
+sample of fixed size; other images get the nearest cluster.
 """
 
 from dataclasses import dataclass, replace
@@ -17,12 +16,13 @@ from gan.data.arrays import read_members
 from gan.data.clustering import (
     IMAGES_PER_CLUSTER,
     ClusterFeatures,
+    Coordinates,
     distances,
     k_means,
+    means_of,
     parts_of,
     sample_of,
 )
-from gan.data.coordinates import Coordinates, means_of
 
 GROUPS_OF_CLUSTERS = 10  # where there are no labels
 CLUSTERING = 1  # stream of NumPy's generator
@@ -42,7 +42,7 @@ class Conditioning:
         kind: "labels", "clusters" or "none".
         class_of: int32 [K], the label of each cluster, or None without labels.
         coordinates: uint8 [N, D], which the first D latent entries stand for, see
-            `gan.data.coordinates`; None for none.
+            `gan.data.clustering`; None for none.
     """
 
     cluster_labels: np.ndarray
@@ -94,12 +94,12 @@ class Conditioning:
 
     def describe(self):
         """The conditioning in words."""
-        clusters, number = counted(self.count, "cluster"), self.coordinate_count
-        return {
-            "none": "none",
-            "labels": f"{clusters} within the labels",
-            "clusters": f"{clusters} of all images",
-        }[self.kind] + (f", {counted(number, 'principal component')} each" if number else "")
+        if self.kind == "none":
+            return "none"
+        number, where = self.coordinate_count, {
+            "labels": "within the labels", "clusters": "of all images"}[self.kind]
+        each = f", {counted(number, 'PCA coordinate')} each" if number else ""
+        return f"{counted(self.count, 'cluster')} {where}{each}"
 
     def to_arrays(self):
         """Return dict of name → array, for a checkpoint."""
@@ -114,10 +114,7 @@ class Conditioning:
         if not _fits(samples, **saved):
             raise UserError("--resume: expected a checkpoint with the conditions of "
                             f"{samples} samples, got another")
-        whole = {name: None if array is None else array.astype(np.int32)
-                 for name, array in saved.items() if name not in ("kind", "coordinates")}
-        whole["probabilities"] = saved["probabilities"].astype(np.float32)
-        return cls(**whole, kind=str(saved["kind"]), coordinates=saved["coordinates"])
+        return cls(**saved | {"kind": str(saved["kind"])})
 
 
 def _fits(samples, cluster_labels, probabilities, vector_indices, kind, class_of, coordinates):
@@ -125,19 +122,21 @@ def _fits(samples, cluster_labels, probabilities, vector_indices, kind, class_of
     try:
         count = len(probabilities)
         return bool(
-            cluster_labels.shape == (samples,) and cluster_labels.min() >= 0
-            and cluster_labels.max() < count
-            and probabilities.shape == (count,) and probabilities.min() >= 0
-            and np.isclose(probabilities.sum(), 1)
-            and vector_indices.ndim == 2 and len(vector_indices) == count
-            and vector_indices.min() >= 0 and vector_indices.max() < MOST_INDICES
-            and (class_of is None or class_of.shape == (count,) and class_of.min() >= 0)
-            and (coordinates is None or (coordinates.dtype == np.uint8 and coordinates.ndim == 2
-                                         and len(coordinates) == samples
-                                         and coordinates.shape[1] <= MOST_COORDINATES))
+            len(cluster_labels) == samples and _are_below(count, cluster_labels)
+            and probabilities.min() >= 0 and np.isclose(probabilities.sum(), 1)
+            and vector_indices.shape == (count, vector_indices.shape[1])
+            and _are_below(MOST_INDICES, vector_indices)
+            and (class_of is None
+                 or len(class_of) == count and _are_below(MOST_INDICES, class_of))
+            and (coordinates is None or coordinates.dtype == np.uint8
+                 and len(coordinates) == samples and coordinates.shape[1] <= MOST_COORDINATES)
             and str(kind) in ("labels", "clusters", "none"))
-    except (TypeError, AttributeError, ValueError):
+    except (TypeError, AttributeError, ValueError, IndexError):
         return False
+
+
+def _are_below(end, numbers):
+    return numbers.dtype == np.int32 and numbers.min() >= 0 and numbers.max() < end
 
 
 def condition_dataset(dataset, kind, clusters, seed, components=0):

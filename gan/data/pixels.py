@@ -1,4 +1,4 @@
-"""Conversion of images and labels of any usual kind to uint8 [N, H, W, C] and class numbers."""
+"""Conversion of images and labels of any usual type to uint8 [N, H, W, C] and class numbers."""
 
 import hashlib
 import math
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.command_line import SIDES
-from gan.common.errors import UserError, note, warn
+from gan.common.errors import UserError, listed, note, warn
 from gan.data.arrays import check_memory
 
 PART_VALUES = 2**24  # converted at a time
@@ -15,7 +15,6 @@ HASHED = 4096  # images at a time
 TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
 SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
 MAX_CLASSES = 1000
-LISTED = 5  # labels that a message names
 
 
 class Scale(NamedTuple):
@@ -33,17 +32,17 @@ def to_pixels(images, where, trained=None):
 
     Args:
         images: [N, H, W], [N, H, W, C] or [N, C, H, W], C 1 or 3, H = W; bool,
-            whole numbers in 0..255, or floats in [0, 1] or [-1, 1].
+            integers from 0 to 255, or floats in [0, 1] or [-1, 1].
         where: the array's place, for messages.
-        trained: for test images: (dtype, `Scale`) of the training images; the scale
-            counts where the type is the same.
+        trained: for test images: (dtype, `Scale`) of the training images, whose scale
+            is used for the same kind of numbers.
 
     Returns:
         `(pixels, scale)`: uint8 [N, H, W, C], the array itself where it has that form
         already, and the `Scale` that it had.
     """
     dtype = images.dtype
-    images = _arranged(images, where)
+    images = _channels_last(images, where)
     if trained and trained[0].kind == dtype.kind:
         scale = trained[1]
         low, high = images.min(), images.max()
@@ -55,47 +54,35 @@ def to_pixels(images, where, trained=None):
     if dtype != np.uint8:
         note(f"{where}: {dtype} from {scale.low} to {scale.high} became uint8 from 0 to 255")
     if dtype != np.uint8 or not images.flags.c_contiguous:
-        images = _converted(images, scale, where)
-    if scale == BYTES and not trained and not any(part.max() > 1 for part in parts_of(images)):
+        check_memory(images.size, where)
+        pixels = np.empty(images.shape, np.uint8)
+        for part in _parts(images):
+            pixels[part] = images[part] if dtype == np.uint8 else _scaled(images[part], scale)
+        images = pixels
+    if scale == BYTES and not trained and all(images[part].max() <= 1 for part in _parts(images)):
         warn(f"{where}: no value is above 1, where 255 is white, so all of them are black")
     return images, scale
 
 
-def _arranged(images, where):
+def _channels_last(images, where):
     """Return a view [N, H, W, C] with sizes that can be trained on."""
     if images.ndim == 3:
         images = images[..., None]
     shape = images.shape
-    if (images.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3)
-            and shape[2] == shape[3]):
+    if images.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3) and shape[2] == shape[3]:
         note(f"{where}: [N, C, H, W] {list(shape)} became [N, H, W, C]")
         images = images.transpose(0, 2, 3, 1)
         shape = images.shape
     if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in (1, 3):
-        raise UserError(
-            f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1 or 3 "
-            f"and N at least 2, got: {list(shape)}{_hint(shape)}"
-        )
+        hint = ""
+        if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
+            hint = f"; unfold with x.reshape(-1, {side}, {side})"
+        raise UserError(f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1 or 3 "
+                        f"and N at least 2, got: {list(shape)}{hint}")
     if shape[1] not in SIDES:
         raise UserError(f"{where}: expected a side of {SIDES[0]} to {SIDES[-1]} pixels, "
                         f"got: {shape[1]}")
     return images
-
-
-def _hint(shape):
-    """Return what may turn a wrong shape into a right one, or nothing."""
-    hint = ""
-    if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
-        hint = f"unfold with x.reshape(-1, {side}, {side})"
-    elif len(shape) == 4 and shape[3] == 4 and shape[1] == shape[2]:
-        hint = "leave the transparency out with x[..., :3]"
-    elif len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
-        hint = "transpose with x.transpose(0, 2, 3, 1) and make them square"
-    elif len(shape) == 4 and shape[0] == shape[1] and shape[2] in (1, 3):
-        hint = "transpose with x.transpose(3, 0, 1, 2)"
-    elif len(shape) == 4 and shape[3] == 1 and shape[0] == shape[1] != shape[2]:
-        hint = "if N comes last, transpose with x.transpose(2, 0, 1)"  # [H, W, N] until now
-    return f"; {hint}" if hint else ""
 
 
 def find_scale(images, where):
@@ -108,48 +95,36 @@ def find_scale(images, where):
     if kind not in "uif":
         raise UserError(f"{where}: expected numbers (uint8), got: {images.dtype}")
     low, high = float(images.min()), float(images.max())
-    got = f"got: {images.dtype} from {low:g} to {high:g}"
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise UserError(f"{where}: expected finite numbers, {got}")
-    whole = kind in "ui" or all((part == np.rint(part)).all() for part in parts_of(images))
+    whole = kind in "ui" or all(
+        (images[part] == np.rint(images[part])).all() for part in _parts(images))
     if whole and low >= 0 and high <= 255 and (high > 1 or kind in "ui"):
         return BYTES
     if kind == "f" and low >= 0 and high <= 1 + TOLERANCE:
         return UNIT
     if kind == "f" and -1 - TOLERANCE <= low < SIGNED_BELOW and high <= 1 + TOLERANCE:
         return SIGNED
-    hint = ("x.round().astype('uint8')" if low >= 0 and high <= 255 else
-            "(x // 257).astype('uint8')" if whole and low >= 0 and 255 < high <= 65535 else
-            "((x - x.min()) / (x.max() - x.min()) * 255).astype('uint8')")
-    raise UserError(f"{where}: expected uint8, whole numbers from 0 to 255 or floats in [0, 1] or "
-                    f"[-1, 1], {got}; convert with {hint}")
+    raise UserError(f"{where}: expected uint8, integers from 0 to 255 or floats in [0, 1] or "
+                    f"[-1, 1], got: {images.dtype} from {low:g} to {high:g}; convert with "
+                    "((x - x.min()) / (x.max() - x.min()) * 255).astype('uint8')")
 
 
-def _converted(images, scale, where):
-    """Return uint8, rounded and C-contiguous."""
-    check_memory(images.size, where)
-    pixels = np.empty(images.shape, np.uint8)
-    factor, start = 255 / (scale.high - scale.low), 0
-    for part in parts_of(images):
-        if images.dtype != np.uint8:
-            part = np.clip(np.rint((part.astype(np.float32) - scale.low) * factor), 0, 255)
-        pixels[start : start + len(part)] = part
-        start += len(part)
-    return pixels
+def _scaled(values, scale):
+    factor = 255 / (scale.high - scale.low)
+    return np.clip(np.rint((values.astype(np.float32) - scale.low) * factor), 0, 255)
 
 
-def parts_of(images):
-    """Yield images a part at a time, each of about as many values."""
+def _parts(images):
+    """Yield slices of about as many values each."""
     size = max(1, PART_VALUES // max(1, images[0].size))
-    return (images[start : start + size] for start in range(0, len(images), size))
+    return (slice(start, start + size) for start in range(0, len(images), size))
 
 
 def number_labels(labels, count, where):
     """Number the classes 0, 1, ... in the order of their labels, where that needs no guess.
 
     Args:
-        labels: [N] or [N, 1] whole numbers from 0 up (of any type) or strings,
-            or one-hot rows [N, K].
+        labels: [N] or [N, 1] integers from 0 up (of any type) or strings, or one-hot
+            rows [N, K].
         count: N, how many there must be.
         where: the array's place, for messages.
 
@@ -157,63 +132,45 @@ def number_labels(labels, count, where):
         `(numbers, values)`: int32 [N] in [0, K), and the K labels that they
         stand for, sorted, a list of int or of str.
     """
-    values, numbers = np.unique(_values(labels, count, where), return_inverse=True)
+    values, numbers = np.unique(_one_dimensional(labels, count, where), return_inverse=True)
     if len(values) > MAX_CLASSES:
         raise UserError(f"{where}: expected at most {MAX_CLASSES} classes, "
                         f"got: {len(values)} different labels")
     if values.dtype.kind == "S":
-        values, numbers = _decoded(values, numbers)
+        values = np.char.decode(values, "utf-8", "replace")
     return numbers.reshape(-1).astype(np.int32), values.tolist()
 
 
 def number_test_labels(labels, count, where, values):
     """Number test labels as `number_labels` did those of the training images, with `values`."""
     numbers, own = number_labels(labels, count, where)
-    places = {value: place for place, value in enumerate(values)}
-    strange = [value for value in own if value not in places]
+    strange = [value for value in own if value not in values]
     if strange:
-        more = ", ..." if len(strange) > LISTED else ""
         raise UserError(f"{where}: expected labels that occur among the training labels, "
-                        f"got: {', '.join(map(str, strange[:LISTED]))}{more}")
-    return np.array([places[value] for value in own], np.int32)[numbers]
+                        f"got: {listed(strange)}")
+    return np.array([values.index(value) for value in own], np.int32)[numbers]
 
 
-def _values(labels, count, where):
-    """Return [N] whole numbers from 0 up, or strings."""
+def _one_dimensional(labels, count, where):
+    """Return [N] integers from 0 up, or strings."""
+    if labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1:
+        if (labels.dtype.kind in "US" or not np.isin(labels, (0, 1)).all()
+                or (np.count_nonzero(labels, axis=1) != 1).any()):
+            raise UserError(f"{where}: expected one label an image or one-hot rows, got: "
+                            f"{labels.dtype} {list(labels.shape)}; probabilities become labels "
+                            "with y.argmax(axis=1)")
+        return labels.argmax(axis=1)
     if labels.shape not in ((count,), (count, 1)):
-        return _from_one_hot(labels, count, where)
+        raise UserError(f"{where}: expected one for each of {count} images, "
+                        f"got: {list(labels.shape)}")
     labels = labels.reshape(-1)
     if labels.dtype.kind in "US":
         return labels
-    low, high = labels.min(), labels.max()
-    if labels.dtype.kind == "f":
-        low, high = float(low), float(high)  # float16 has no 2**53
-        if not (-(2**53) < low <= high < 2**53 and (labels == np.rint(labels)).all()):
-            raise UserError(f"{where}: expected whole numbers, strings or one-hot rows, got: "
-                            f"{labels.dtype} from {low:g} to {high:g} with fractions")
-        labels = labels.astype(np.int64)
-    if low < 0:
-        raise UserError(f"{where}: expected numbers from 0 up, got: {low:g} to {high:g}; add 1 "
-                        "if they are classes, leave the images out if they have none")
-    return labels.astype(np.int64) if labels.dtype.kind == "b" else labels
-
-
-def _from_one_hot(labels, count, where):
-    if labels.ndim != 2 or len(labels) != count:
-        raise UserError(f"{where}: expected one for each of {count} images, "
-                        f"got: {list(labels.shape)}")
-    if (labels.dtype.kind in "US" or not np.isin(labels, (0, 1)).all()
-            or (np.count_nonzero(labels, axis=1) != 1).any()):
-        raise UserError(f"{where}: expected one label an image or one-hot rows (a single 1 in "
-                        f"each), got: {labels.dtype} {list(labels.shape)}; probabilities become "
-                        "labels with y.argmax(axis=1)")
-    return labels.argmax(axis=1)
-
-
-def _decoded(values, numbers):
-    """Decode the names of classes, as decoding all labels would take four times their memory."""
-    names, place = np.unique(np.char.decode(values, "utf-8", "replace"), return_inverse=True)
-    return names, place[numbers]
+    low, high = float(labels.min()), float(labels.max())
+    if not (0 <= low <= high < 2**53 and (labels == np.rint(labels)).all()):
+        raise UserError(f"{where}: expected integers from 0 up, strings or one-hot rows, got: "
+                        f"{labels.dtype} from {low:g} to {high:g}")
+    return labels.astype(np.int64)
 
 
 def digest_images(images):
