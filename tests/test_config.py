@@ -11,147 +11,90 @@ from gan.data.background import Background
 from tests.conftest import ROOT, complete
 
 
-@pytest.mark.parametrize(("arguments", "shape", "weight"), [
-    ([], (28, 28, 1), 0.1), ([], (16, 16, 1), 0.1), ([], (64, 64, 3), 0.4 * 64 * 64 * 3 / 784),
-    (["--arch", "conv"], (64, 64, 3), 0.1 * 64 * 64 * 3 / 784),
-    (["--dataset", "ring"], (2,), 0.1), (["--gradient-penalty", "wgan-gp"], (28, 28, 1), 10),
-    (["--gp-weight", "0.5"], (64, 64, 3), 0.5),
-])
-def test_the_penalty_weighs_more_for_larger_images(arguments, shape, weight):
-    config, _ = TrainConfig.from_args(arguments)
-    assert complete(config, (60_000, *shape)).gp_weight == pytest.approx(weight)
+MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
+FEW_PHOTOS = (618, 64, 64, 3)
 
 
-@pytest.mark.parametrize(("arguments", "shape", "augment"), [
-    ([], (19_999, 28, 28, 1), "adaptive"), ([], (20_000, 28, 28, 1), "none"),
-    (["--augment", "none"], (500, 64, 64, 3), "none"),
-    (["--augment", "adaptive"], (60_000, 64, 64, 3), "adaptive"),
-    (["--dataset", "ring"], (500, 2), "none"),
-])
-def test_few_images_are_augmented(arguments, shape, augment):
-    config, _ = TrainConfig.from_args(arguments)
-    assert complete(config, shape).augment == augment
-
-
-def test_points_have_defaults_of_their_own_that_give_way():
-    config, given = TrainConfig.from_args(["--dataset", "ring", "--epochs", "3"])
-    assert config.arch == "mlp" and config.epochs == 3 and given == {"dataset", "epochs"}
-    assert TrainConfig.from_args([])[0].arch == "auto"
-
-
-@pytest.mark.parametrize(("shape", "arch", "upsampling"), [
-    ((28, 28, 1), "conv", "plain"), ((32, 32, 1), "conv", "plain"),
-    ((33, 33, 1), "resnet", "plain"), ((28, 28, 3), "resnet", "plain"),
-    ((256, 256, 3), "resnet", "plain")])
-def test_pictures_have_residual_networks(shape, arch, upsampling):
-    config = complete(TrainConfig.from_args([])[0], (60_000, *shape))
-    assert (config.arch, config.upsampling) == (arch, upsampling)
-
-
-@pytest.mark.parametrize(("images", "size", "expected"), [
-    (60_000, 28, 64), (1_000, 28, 64), (50, 28, 50),
-    (60_000, 64, 16), (2_000, 64, 16), (1_999, 64, 32), (20, 64, 20)])
-def test_batches_depend_on_networks_and_data(images, size, expected):
-    config = TrainConfig.from_args([])[0]
-    channels = 1 if size == 28 else 3
-    shape = (images, size, size, channels)
-    assert complete(config, shape).batch_size == expected
-
-
-def test_a_bounded_discriminator_has_no_residual_blocks():
-    for arguments in (["--spectral-norm"], ["--dropout", "0.2"]):
-        config, _ = TrainConfig.from_args(arguments)
-        assert complete(config, (60_000, 64, 64, 3)).arch == "conv"
-
-
-@pytest.mark.parametrize(("arguments", "shape", "upsampling"), [
-    ([], (64, 64, 3), "filtered"), ([], (28, 28, 1), "plain"),
-    (["--upsampling", "filtered"], (28, 28, 1), "filtered"),
-    (["--upsampling", "plain"], (64, 64, 3), "plain")])
-def test_doublings_are_filtered_where_a_checkerboard_would_show(arguments, shape, upsampling):
-    for arch in ("conv", "dcgan"):
-        config, _ = TrainConfig.from_args(["--arch", arch, *arguments])
-        assert complete(config, (60_000, *shape)).upsampling == upsampling
-
-
-@pytest.mark.parametrize(("images", "arguments", "epochs"), [
-    (60_000, [], 3), (33_334, [], 3), (33_333, [], 4), (621, [], 162), (621, ["--epochs", "3"], 3)])
-def test_few_images_are_shown_more_often(images, arguments, epochs):
-    config, _ = TrainConfig.from_args(arguments)
-    assert complete(config, (images, 64, 64, 3)).epochs == epochs
-
-
-@pytest.mark.parametrize(("arguments", "shape", "output"), [
-    ([], (28, 28, 1), "tanh"), ([], (64, 64, 3), "clip"),
-    (["--output", "tanh"], (28, 28, 1), "tanh"),
-    (["--arch", "dcgan"], (28, 28, 1), "tanh"), (["--arch", "mlp"], (28, 28, 1), "tanh"),
-    (["--dataset", "ring"], (2,), "auto")])
-def test_the_output_follows_the_architecture(arguments, shape, output):
-    config, _ = TrainConfig.from_args(arguments)
-    assert complete(config, (60_000, *shape)).output == output
-
-
-@pytest.mark.parametrize(("arguments", "shape", "contrast", "output"), [
-    ([], (28, 28, 1), 70, "smooth"), ([], (28, 28, 1), 2, "bright"),
-    ([], (64, 64, 3), 70, "smooth"), ([], (64, 64, 3), 2, "smooth"),
-    (["--arch", "dcgan"], (28, 28, 1), 70, "tanh"),
-    (["--output", "clip"], (28, 28, 1), 70, "clip")])
-def test_an_even_background_is_drawn_smoothly(arguments, shape, contrast, output):
-    config, _ = TrainConfig.from_args(arguments)
-    background = Background((0,) * shape[2], contrast)
-    assert complete(config, (60_000, *shape), background).output == output
-
-
-@pytest.mark.parametrize(("arguments", "images", "shape", "channels"), [
-    ([], 60_000, (28, 28, 1), 32), ([], 2_000, (64, 64, 3), 24), ([], 1_999, (64, 64, 3), 32),
-    ([], 2_000, (32, 32, 3), 48), ([], 2_000, (33, 33, 3), 24), ([], 1_999, (32, 32, 3), 32),
-    (["--arch", "resnet"], 60_000, (28, 28, 1), 48),
-    (["--arch", "conv"], 2_000, (64, 64, 3), 32), (["--base-channels", "8"], 2_000, (64, 64, 3), 8),
-    (["--dataset", "ring"], 2_000, (2,), 16)])
-def test_residual_networks_are_as_wide_as_there_is_time_for(arguments, images, shape, channels):
-    config, _ = TrainConfig.from_args(arguments)
-    assert complete(config, (images, *shape)).base_channels == channels
+def size(base_channels, batch_size, epochs):
+    return {"base_channels": base_channels, "batch_size": batch_size, "epochs": epochs}
 
 
 @pytest.mark.parametrize(("arguments", "shape", "expected"), [
-    ([], (3_840, 64, 64, 3), (32, 32, 53)), ([], (618, 64, 64, 3), (32, 32, 324)),
-    ([], (3_840, 32, 32, 3), (64, 32, 53)), ([], (618, 32, 32, 3), (32, 32, 324)),
-    (["--epochs", "9", "--batch-size", "8", "--base-channels", "16"], (3_840, 64, 64, 3),
-     (16, 8, 9)),
-    ([], (60_000, 28, 28, 1), (32, 64, 3))])
-def test_residual_networks_on_a_gpu_are_wider_and_trained_longer(arguments, shape, expected):
-    config, _ = TrainConfig.from_args(arguments)
-    config = complete(config, shape, gpu=True)
-    assert (config.base_channels, config.batch_size, config.epochs) == expected
+    # Images in color or of more than 32 pixels have residual networks.
+    ("", MNIST, {"arch": "conv", "upsampling": "plain", "output": "tanh", "augment": "none"}),
+    ("", (60_000, 32, 32, 1), {"arch": "conv"}), ("", (60_000, 33, 33, 1), {"arch": "resnet"}),
+    ("", (60_000, 28, 28, 3), {"arch": "resnet"}),
+    ("", PHOTOS, {"arch": "resnet", "upsampling": "plain", "output": "clip"}),
+    ("--spectral-norm", PHOTOS, {"arch": "conv"}), ("--dropout 0.2", PHOTOS, {"arch": "conv"}),
+    # A checkerboard would show in them.
+    ("--arch conv", PHOTOS, {"upsampling": "filtered"}),
+    ("--arch dcgan", PHOTOS, {"upsampling": "filtered"}),
+    ("--arch dcgan --upsampling plain", PHOTOS, {"upsampling": "plain"}),
+    ("--arch conv --upsampling filtered", MNIST, {"upsampling": "filtered"}),
+    ("--arch dcgan", MNIST, {"output": "tanh"}), ("--arch mlp", MNIST, {"output": "tanh"}),
+    ("--output tanh", PHOTOS, {"output": "tanh"}),
+    # Networks are as wide, and trained as long, as there is time for.
+    ("", MNIST, size(32, 64, 3)), ("", (1_000, 28, 28, 1), size(32, 64, 100)),
+    ("", (50, 28, 28, 1), {"batch_size": 50}), ("--arch resnet", MNIST, size(48, 16, 3)),
+    ("", (2_000, 64, 64, 3), size(24, 16, 50)), ("", (1_999, 64, 64, 3), size(32, 32, 51)),
+    ("", (2_000, 32, 32, 3), size(48, 16, 50)), ("", (1_999, 32, 32, 3), size(32, 32, 51)),
+    ("", (2_000, 33, 33, 3), {"base_channels": 24}), ("", (20, 64, 64, 3), {"batch_size": 20}),
+    ("--arch conv", PHOTOS, size(32, 64, 20)), ("--base-channels 8", PHOTOS, size(8, 16, 20)),
+    ("", (33_334, 64, 64, 3), {"epochs": 3}), ("", (33_333, 64, 64, 3), {"epochs": 4}),
+    ("--epochs 3", (621, 64, 64, 3), {"epochs": 3}),
+    # The penalty weighs more for larger images.
+    ("", MNIST, {"gp_weight": 0.1}), ("", (60_000, 16, 16, 1), {"gp_weight": 0.1}),
+    ("", PHOTOS, {"gp_weight": 0.4 * 64 * 64 * 3 / 784}),
+    ("--arch conv", PHOTOS, {"gp_weight": 0.1 * 64 * 64 * 3 / 784}),
+    ("--gradient-penalty wgan-gp", MNIST, {"gp_weight": 10}),
+    ("--gp-weight 0.5", PHOTOS, {"gp_weight": 0.5}),
+    # Few images are augmented.
+    ("", (19_999, 28, 28, 1), {"augment": "adaptive"}),
+    ("", (20_000, 28, 28, 1), {"augment": "none"}),
+    ("--augment none", PHOTOS, {"augment": "none"}),
+    ("--augment adaptive", MNIST, {"augment": "adaptive"}),
+    # Half of the latents are coordinates at most.
+    ("", MNIST, {"components": 8}), ("", PHOTOS, {"components": 16}),
+    ("--latent-dim 30", PHOTOS, {"components": 15}),
+    ("--latent-dim 1", MNIST, {"components": 0}), ("--components 32", MNIST, {"components": 32}),
+    ("--components 0", MNIST, {"components": 0}), ("--condition none", MNIST, {"components": 0}),
+    # Many epochs have a checkpoint every few.
+    ("--epochs 40", MNIST, {"checkpoint_interval": 1, "sample_interval": 1}),
+    ("--epochs 41", MNIST, {"checkpoint_interval": 2, "sample_interval": 2}),
+    ("--epochs 162", MNIST, {"checkpoint_interval": 5}),
+    ("--epochs 99 --checkpoint-interval 7", MNIST, {"checkpoint_interval": 7}),
+    # Points have defaults of their own, which give way.
+    ("--dataset ring", (2_000, 2), {
+        "arch": "mlp", "gp_weight": 0.1, "augment": "none", "output": "auto", "components": 0,
+        **size(16, 256, 30)}),
+    ("--dataset ring --epochs 3", (2_000, 2), {"epochs": 3}),
+])
+def test_defaults_follow_the_data(arguments, shape, expected):
+    config = complete(TrainConfig.from_args(arguments.split())[0], shape)
+    assert {name: getattr(config, name) for name in expected} == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("grey", "output"), [(0, "bright"), (127, "bright"), (255, "tanh")])
-def test_white_is_brought_within_reach_on_dark_ground_only(grey, output):
-    config, _ = TrainConfig.from_args([])
-    background = Background((grey,), 2)
-    assert complete(config, (60_000, 28, 28, 1), background).output == output
+@pytest.mark.parametrize(("shape", "expected"), [
+    (PHOTOS, size(32, 32, 40)), (FEW_PHOTOS, size(32, 32, 324)),
+    (SMALL_COLOR, size(64, 32, 40)), (MNIST, size(32, 64, 3))])
+def test_residual_networks_on_a_gpu_are_wider_and_trained_longer(shape, expected):
+    config = complete(TrainConfig(), shape, gpu=True)
+    assert size(config.base_channels, config.batch_size, config.epochs) == expected
 
 
-@pytest.mark.parametrize(("arguments", "shape", "components"), [
-    ([], (28, 28, 1), 8), ([], (64, 64, 3), 16), (["--latent-dim", "30"], (64, 64, 3), 15),
-    (["--latent-dim", "6"], (28, 28, 1), 3), (["--latent-dim", "1"], (28, 28, 1), 0),
-    (["--components", "32"], (28, 28, 1), 32), (["--components", "0"], (28, 28, 1), 0),
-    (["--condition", "none"], (28, 28, 1), 0), (["--dataset", "ring"], (2,), 0)])
-def test_half_of_the_latents_are_components_at_most(arguments, shape, components):
-    assert complete(TrainConfig.from_args(arguments)[0], (60_000, *shape)).components == components
+@pytest.mark.parametrize(("options", "shape", "gray", "contrast", "output"), [
+    ({}, MNIST, 0, 70, "smooth"), ({}, PHOTOS, 0, 70, "smooth"), ({}, PHOTOS, 0, 2, "smooth"),
+    ({"arch": "dcgan"}, MNIST, 0, 70, "tanh"), ({"output": "clip"}, MNIST, 0, 70, "clip"),
+    # White is brought within reach on dark ground only.
+    ({}, MNIST, 0, 2, "bright"), ({}, MNIST, 127, 2, "bright"), ({}, MNIST, 255, 2, "tanh")])
+def test_the_output_follows_the_background(options, shape, gray, contrast, output):
+    background = Background((gray,) * shape[-1], contrast)
+    assert complete(TrainConfig(**options), shape, background).output == output
 
 
-def test_more_components_than_that_are_refused():
+def test_more_components_than_half_of_the_latents_are_refused():
     with pytest.raises(UserError, match="at most half of --latent-dim, which is 64, got: 33"):
         TrainConfig.from_args(["--components", "33"])
-
-
-@pytest.mark.parametrize(("epochs", "interval"), [(5, 1), (40, 1), (41, 2), (162, 5)])
-def test_many_epochs_have_a_checkpoint_every_few(epochs, interval):
-    config, _ = TrainConfig.from_args(["--epochs", str(epochs)])
-    assert complete(config, (60_000, 28, 28, 1)).checkpoint_interval == interval
-    config, _ = TrainConfig.from_args(["--epochs", "99", "--checkpoint-interval", "7"])
-    assert complete(config, (60_000, 28, 28, 1)).checkpoint_interval == 7
 
 
 def help_of(monkeypatch, columns=80):

@@ -57,6 +57,30 @@ def test_imports_run_one_way():
     assert cycle_in({room: imports - {room} for room, imports in ROOMS.items()}) == []
 
 
+# Lowest first: a module imports from its own level and from those above it in this list.
+LEVELS = (
+    ("gan", "gan.common", "gan.layers", "gan.losses", "gan.augment", "gan.optimizer"),
+    ("gan.data", "gan.drawing", "gan.distributed"),
+    ("gan.config", "gan.models", "gan.feed", "gan.sampling", "gan.generator",
+     "gan.metadata", "gan.operations"),
+    ("gan.training", "gan.export", "gan.evaluate", "gan.report", "gan.run"),
+    ("gan.build", "gan.loop", "gan.playground"),
+)
+
+
+def level_of(room):
+    """The number of a module's level; a command is above all others."""
+    if room in COMMANDS:
+        return len(LEVELS)
+    wing = ".".join(room.split(".")[:2])
+    return next(number for number, wings in enumerate(LEVELS) if wing in wings)
+
+
+def test_imports_lead_to_lower_levels():
+    for room, imports in ROOMS.items():
+        assert all(level_of(other) <= level_of(room) for other in imports), room
+
+
 def test_nothing_imports_a_command():
     for room, imports in ROOMS.items():
         assert not imports & COMMANDS, room
