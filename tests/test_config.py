@@ -10,7 +10,6 @@ from gan.config import EXAMPLES, RULES, Facts, TrainConfig, check_saved, make_pa
 from gan.data.background import Background
 from tests.conftest import ROOT, complete
 
-
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
 FEW_PHOTOS = (618, 64, 64, 3)
 

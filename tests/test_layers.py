@@ -2,14 +2,18 @@ import numpy as np
 import pytest
 
 
-def test_fused_batch_norm_is_batch_norm(tensorflow):
-    import keras
+@pytest.fixture(scope="module")
+def layers(tensorflow):
+    from gan import layers
+    return layers
 
-    from gan.layers import FusedBatchNorm
+
+def test_fused_batch_norm_is_batch_norm(layers, tensorflow):
+    import keras
 
     random = np.random.default_rng(0)
     inputs = random.normal(2, 3, (8, 5, 5, 4)).astype(np.float32)
-    layer = FusedBatchNorm(momentum=0.9)
+    layer = layers.FusedBatchNorm(momentum=0.9)
     found = layer(inputs, training=True).numpy()
     mean, variance = inputs.mean((0, 1, 2)), inputs.var((0, 1, 2))
     np.testing.assert_allclose(found, (inputs - mean) / np.sqrt(variance + 1e-3), atol=1e-4)
@@ -27,19 +31,15 @@ def test_fused_batch_norm_is_batch_norm(tensorflow):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_statistics_stay_float32_under_mixed_precision(tensorflow, policy):
-    from gan.layers import FusedBatchNorm
-
-    layer = FusedBatchNorm(dtype=policy)
+def test_statistics_stay_float32_under_mixed_precision(layers, tensorflow, policy):
+    layer = layers.FusedBatchNorm(dtype=policy)
     outputs = layer(np.ones((2, 4, 4, 3), np.float32), training=True)
     assert outputs.dtype == policy.removeprefix("mixed_")
     assert {variable.dtype for variable in layer.variables} == {"float32"}
 
 
-def spectral_dense(matrix, policy="float32"):
-    from gan.layers import SpectralDense
-
-    layer = SpectralDense(matrix.shape[1], dtype=policy)
+def spectral_dense(layers, matrix, policy="float32"):
+    layer = layers.SpectralDense(matrix.shape[1], dtype=policy)
     layer.build((None, matrix.shape[0]))
     layer.kernel.assign(matrix)
     for _ in range(50):
@@ -49,9 +49,9 @@ def spectral_dense(matrix, policy="float32"):
 
 @pytest.mark.parametrize(("policy", "tolerance"), [
     ("float32", 1e-5), ("mixed_bfloat16", 1e-2), ("mixed_float16", 2e-3)])
-def test_spectral_norm_of_known_matrices(tensorflow, policy, tolerance):
+def test_spectral_norm_of_known_matrices(layers, tensorflow, policy, tolerance):
     for matrix, norm in ((np.ones((3, 12)), 6.0), (np.diag([5.0, -7.0, 1.0]), 7.0)):
-        layer = spectral_dense(matrix.astype(np.float32), policy)
+        layer = spectral_dense(layers, matrix.astype(np.float32), policy)
         found = layer(np.eye(len(matrix), dtype=np.float32))
         assert found.dtype == layer.compute_dtype
         np.testing.assert_allclose(tensorflow.cast(found, "float32"), matrix / norm,
@@ -60,11 +60,11 @@ def test_spectral_norm_of_known_matrices(tensorflow, policy, tolerance):
         assert {variable.dtype for variable in layer.variables} == {"float32"}
 
 
-def test_gradient_flows_through_the_singular_value(tensorflow):
+def test_gradient_flows_through_the_singular_value(layers, tensorflow):
     random = np.random.default_rng(0)
     matrix = random.normal(size=(4, 3)).astype(np.float32)
     weights = random.normal(size=(4, 3)).astype(np.float32)
-    layer = spectral_dense(matrix)
+    layer = spectral_dense(layers, matrix)
     with tensorflow.GradientTape() as tape:
         loss = tensorflow.reduce_sum(weights * layer.normalized_kernel())
     found = tape.gradient(loss, layer.kernel.value).numpy()
@@ -77,10 +77,8 @@ def test_gradient_flows_through_the_singular_value(tensorflow):
     assert (found * matrix).sum() == pytest.approx(0, abs=1e-4)
 
 
-def test_spectral_convolution_is_a_convolution_divided(tensorflow):
-    from gan.layers import SpectralConv2D
-
-    layer = SpectralConv2D(5)
+def test_spectral_convolution_is_a_convolution_divided(layers, tensorflow):
+    layer = layers.SpectralConv2D(5)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     found = layer(images)
     for _ in range(100):
@@ -93,120 +91,94 @@ def test_spectral_convolution_is_a_convolution_divided(tensorflow):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_spectral_layers_within_layers_are_found(tensorflow):
+def test_spectral_layers_within_layers_are_found(layers, tensorflow):
     import keras
 
-    from gan.layers import SpectralDense, iterate_spectral
-
-    inner = SpectralDense(3)
+    inner = layers.SpectralDense(3)
     block = keras.Sequential([keras.layers.Dense(4), inner])
     network = keras.Sequential([keras.Input((5,)), keras.Sequential([block])])
     before, matrix = inner.v.numpy(), inner.kernel.numpy()
-    iterate_spectral(network)
+    layers.iterate_spectral(network)
     u = matrix @ before / np.linalg.norm(matrix @ before)
     np.testing.assert_allclose(inner.u.numpy(), u, rtol=1e-4, atol=1e-6)
 
 
-def test_clip_passes_the_gradient_only_where_it_leads_back_inside(tensorflow):
-    from gan.layers import Clip
-    tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -1.02, -0.5, 0.5, 1.02, 3.0, 3.0])
-    upstream = tf.constant([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0])
-    with tf.GradientTape() as tape:
-        tape.watch(values)
-        clipped = Clip()(values, training=True)
-    gradient = tape.gradient(clipped, values, upstream)
-    assert clipped.numpy().tolist() == [-1, -1, -1, -0.5, 0.5, 1, 1, 1]
-    # Descent moves against the gradient: -3 may rise but not fall, 3 may fall but not rise,
-    # and what is only just outside may do both.
-    assert gradient.numpy().tolist() == [-1, 0, 1, 1, -1, -1, 0, 1]
+TANH = np.tanh([-9.0, -1.0, 0.0, 0.5, 2.0, 2.0])
+TANH_SLOPE = 1 - TANH**2
 
 
-def test_smooth_clip_is_flat_at_both_ends_and_passes_a_gradient_all_the_same(tensorflow):
-    from gan.layers import SmoothClip
-    tf, values = tensorflow, tensorflow.constant([-3.0, -3.0, -1.1, -0.9, 0.0, 0.5, 1.1, 3.0])
-    upstream = tf.constant([-1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0])
-    with tf.GradientTape() as tape:
-        tape.watch(values)
-        curved = SmoothClip()(values, training=True)
-    expected = [-1, -1, -1, -0.9855, 0, 0.6875, 1, 1]  # (3 v - v^3) / 2
-    np.testing.assert_allclose(curved, expected, atol=1e-6)
-    np.testing.assert_allclose(SmoothClip()(values), expected, atol=1e-6)
-    # The slope 3 (1 - v^2) / 2, or 0.3; beyond the margin only what leads back inside.
-    np.testing.assert_allclose(tape.gradient(curved, values, upstream),
-                               [-0.3, 0, 0.3, 0.3, 1.5, -1.125, -0.3, 0], atol=1e-6)
+@pytest.mark.parametrize(("name", "values", "upstream", "outputs", "slopes"), [
+    # Descent moves against the gradient: -3 may rise but not fall, 3 may fall but not rise, and
+    # what is only just outside may do both.
+    ("Clip", [-3, -3, -1.02, -0.5, 0.5, 1.02, 3, 3], [-1, 1, 1, 1, -1, -1, -1, 1],
+     [-1, -1, -1, -0.5, 0.5, 1, 1, 1], [-1, 0, 1, 1, -1, -1, 0, 1]),
+    # (3 v - v^3) / 2, with its slope 3 (1 - v^2) / 2 or 0.3.
+    ("SmoothClip", [-3, -3, -1.1, -0.9, 0, 0.5, 1.1, 3], [-1, 1, 1, 1, 1, -1, -1, -1],
+     [-1, -1, -1, -0.9855, 0, 0.6875, 1, 1], [-0.3, 0, 0.3, 0.3, 1.5, -1.125, -0.3, 0]),
+    # tanh below the middle and 1.2 times that above; beyond white only what leads back.
+    ("BrightTanh", [-9, -1, 0, 0.5, 2, 2], [1, 1, -1, 1, -1, 1],
+     [*TANH[:3], 1.2 * TANH[3], 1, 1],
+     [*TANH_SLOPE[:2], -1, 1.2 * TANH_SLOPE[3], 0, 1.2 * TANH_SLOPE[5]])])
+def test_output_layers_reach_their_ends_and_pass_a_gradient_that_leads_back_inside(
+        layers, tensorflow, name, values, upstream, outputs, slopes):
+    layer, inputs = getattr(layers, name)(), tensorflow.constant(values, "float32")
+    with tensorflow.GradientTape() as tape:
+        tape.watch(inputs)
+        trained = layer(inputs, training=True)
+    np.testing.assert_allclose(trained, outputs, atol=1e-6)
+    np.testing.assert_allclose(layer(inputs), outputs, atol=1e-6)
+    gradient = tape.gradient(trained, inputs, tensorflow.constant(upstream, "float32"))
+    np.testing.assert_allclose(gradient, slopes, atol=1e-6)
 
 
-def test_bright_tanh_reaches_white_and_is_tanh_below_the_middle(tensorflow):
-    from gan.layers import BrightTanh
-    tf, values = tensorflow, tensorflow.constant([-9.0, -1.0, 0.0, 0.5, 2.0, 2.0])
-    upstream = tf.constant([1.0, 1.0, -1.0, 1.0, -1.0, 1.0])
-    with tf.GradientTape() as tape:
-        tape.watch(values)
-        bright = BrightTanh()(values, training=True)
-    tanh = np.tanh(values.numpy())
-    expected = [tanh[0], tanh[1], 0, 1.2 * tanh[3], 1, 1]
-    np.testing.assert_allclose(bright, expected, atol=1e-6)
-    np.testing.assert_allclose(BrightTanh()(values), expected, atol=1e-6)
-    slope = 1 - tanh**2
-    # Below the middle the slope of tanh, above it 1.2 times that; beyond white only inwards.
-    np.testing.assert_allclose(tape.gradient(bright, values, upstream),
-                               [slope[0], slope[1], -1, 1.2 * slope[3], 0, 1.2 * slope[5]],
-                               atol=1e-6)
-
-
-def test_clip_is_a_plain_clip_when_nothing_is_trained(tensorflow):
-    from gan.layers import Clip
-    tf = tensorflow
-    traced = tf.function(lambda values: Clip()(values, training=False)).get_concrete_function(
+def test_clip_is_a_plain_clip_when_nothing_is_trained(layers, tensorflow):
+    tf, clip = tensorflow, layers.Clip()
+    traced = tf.function(lambda values: clip(values, training=False)).get_concrete_function(
         tf.TensorSpec([3], tf.float32))
     assert "IdentityN" not in {operation.type for operation in traced.graph.get_operations()}
     assert traced(tf.constant([-2.0, 0.0, 2.0])).numpy().tolist() == [-1, 0, 1]
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_blur_leaves_what_is_even_and_nothing_of_a_checkerboard(tensorflow, policy):
-    from gan.layers import Blur
-
+def test_blur_leaves_what_is_even_and_nothing_of_a_checkerboard(layers, tensorflow, policy):
     rows, columns = np.indices((8, 8))
     patterns = np.stack([np.ones((8, 8)), rows % 2, (rows + columns) % 2], axis=-1)
-    found = Blur(dtype=policy)(patterns[None].astype(np.float32))
+    found = layers.Blur(dtype=policy)(patterns[None].astype(np.float32))
     assert found.dtype == policy.removeprefix("mixed_")
     inside = tensorflow.cast(found, "float32").numpy()[0, 1:-1, 1:-1]
     np.testing.assert_array_equal(inside, np.broadcast_to([1, 0.5, 0.5], (6, 6, 3)))
 
 
-def test_blur_spreads_a_pixel_binomially(tensorflow):
-    from gan.layers import Blur
-
+def test_blur_spreads_a_pixel_binomially(layers, tensorflow):
     image = np.zeros((1, 5, 5, 1), np.float32)
     image[0, 2, 2] = 16
-    np.testing.assert_array_equal(Blur()(image)[0, 1:4, 1:4, 0], [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    found = layers.Blur()(image)[0, 1:4, 1:4, 0]
+    np.testing.assert_array_equal(found, [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
 
 
-def test_residual_adds_its_branch_to_what_comes_in(tensorflow):
+def test_residual_adds_its_branch_to_what_comes_in(layers, tensorflow):
     import keras
 
-    from gan.layers import Residual
-
-    layer = Residual([keras.layers.Conv2D(3, 1, kernel_initializer="ones"), keras.layers.ReLU()])
+    layer = layers.Residual([
+        keras.layers.Conv2D(3, 1, kernel_initializer="ones"), keras.layers.ReLU()])
     inputs = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
     sums = np.maximum(inputs.sum(axis=-1, keepdims=True), 0)
     np.testing.assert_allclose(layer(inputs), inputs + sums, rtol=1e-5)
 
 
 @pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
-def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(tensorflow, policy, tolerance):
+def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(
+        layers, tensorflow, policy, tolerance):
     import keras
 
-    from gan.layers import Pointwise
     tf = tensorflow
     random = np.random.default_rng(0)
     inputs = tf.constant(random.normal(size=(2, 4, 4, 3)).astype(np.float32))
-    layer = Pointwise(5, dtype=policy)
-    layers = [layer, keras.layers.Conv2D(5, 1, dtype=policy)]
+    layer = layers.Pointwise(5, dtype=policy)
+    both = [layer, keras.layers.Conv2D(5, 1, dtype=policy)]
     weights = [random.normal(size=(1, 1, 3, 5)), random.normal(size=5)]
     found = []
-    for one in layers:
+    for one in both:
         one.build(inputs.shape)
         one.set_weights(weights)
         with tf.GradientTape() as outer:

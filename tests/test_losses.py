@@ -14,23 +14,25 @@ def sigmoid(values):
     return 1 / (1 + np.exp(-np.asarray(values, np.float64)))
 
 
-def test_an_undecided_discriminator_loses_two_bits_and_the_generator_one(losses, tensorflow):
-    zeros = tensorflow.zeros([5])
-    assert float(losses.cross_entropy_discriminator(zeros, zeros)) == pytest.approx(2 * LN2)
-    assert float(losses.nonsaturating_generator(zeros, zeros)) == pytest.approx(LN2)
-    assert float(losses.minimax_generator(zeros, zeros)) == pytest.approx(-LN2)
-
-
-def test_the_losses_are_the_papers_logarithms(losses, tensorflow):
+def test_the_losses_are_those_of_the_papers(losses):
     random = np.random.default_rng(0)
     real, fake = (random.normal(0, 3, 50).astype(np.float32) for _ in range(2))
     d_real, d_fake = sigmoid(real), sigmoid(fake)
-    assert float(losses.cross_entropy_discriminator(real, fake)) == pytest.approx(
-        -np.log(d_real).mean() - np.log(1 - d_fake).mean(), rel=1e-5)
-    assert float(losses.nonsaturating_generator(real, fake)) == pytest.approx(
-        -np.log(d_fake).mean(), rel=1e-5)
-    assert float(losses.minimax_generator(real, fake)) == pytest.approx(
-        np.log(1 - d_fake).mean(), rel=1e-5)
+    cross_entropy = -np.log(d_real).mean() - np.log(1 - d_fake).mean()
+    expected = {
+        "nonsaturating": (cross_entropy, -np.log(d_fake).mean()),
+        "minimax": (cross_entropy, np.log(1 - d_fake).mean()),
+        "lsgan": (np.square(real - 1).mean() / 2 + np.square(fake).mean() / 2,
+                  np.square(fake - 1).mean() / 2),
+        "hinge": (np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean(), -fake.mean()),
+        "wgan": (fake.mean() - real.mean(), -fake.mean()),
+        "relativistic": (-np.log(sigmoid(real - fake)).mean(),
+                         -np.log(sigmoid(fake - real)).mean()),
+    }
+    assert losses.LOSSES.keys() == expected.keys()
+    for name, loss in losses.LOSSES.items():
+        found = loss.discriminator(real, fake), loss.generator(real, fake)
+        np.testing.assert_allclose(found, expected[name], rtol=1e-5, err_msg=name)
 
 
 def test_smoothing_moves_the_target_of_real_images_only(losses, tensorflow):
@@ -63,31 +65,6 @@ def test_extreme_logits_stay_finite(losses, tensorflow):
     assert float(losses.cross_entropy_discriminator(huge, huge)) == pytest.approx(1e4)
 
 
-def test_the_other_games_in_numpy(losses, tensorflow):
-    random = np.random.default_rng(1)
-    real, fake = (random.normal(0, 2, 40).astype(np.float32) for _ in range(2))
-    expected = {
-        "lsgan": (np.square(real - 1).mean() / 2 + np.square(fake).mean() / 2,
-                  np.square(fake - 1).mean() / 2),
-        "hinge": (np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean(), -fake.mean()),
-        "wgan": (fake.mean() - real.mean(), -fake.mean()),
-        "relativistic": (-np.log(sigmoid(real - fake)).mean(),
-                         -np.log(sigmoid(fake - real)).mean()),
-    }
-    for name, (discriminator, generator) in expected.items():
-        game = losses.LOSSES[name]
-        assert float(game.discriminator(real, fake)) == pytest.approx(discriminator, rel=1e-5)
-        assert float(game.generator(real, fake)) == pytest.approx(generator, rel=1e-5)
-
-
-@pytest.mark.parametrize(("name", "real", "fake"), [
-    ("lsgan", 1.0, 0.0), ("hinge", 1.0, -1.0), ("hinge", 5.0, -5.0)])
-def test_a_perfect_discriminator_has_nothing_to_lose(losses, tensorflow, name, real, fake):
-    game = losses.LOSSES[name]
-    found = game.discriminator(tensorflow.fill([3], real), tensorflow.fill([3], fake))
-    assert float(found) == 0
-
-
 def linear_gradient(tensorflow, weights):
     """The gradient of a linear critic at some points: its weights, at each."""
     points = tensorflow.random.normal([7, len(weights)])
@@ -111,33 +88,6 @@ def test_one_centered_penalty_has_a_gradient_at_zero(losses, tensorflow):
         tape.watch(weights)
         penalty = losses.one_centered_penalty(weights)
     assert np.isfinite(tape.gradient(penalty, weights).numpy()).all()
-
-
-@pytest.mark.parametrize(("policy", "tolerance"), [
-    ("float32", 1e-6), ("mixed_bfloat16", 1e-2), ("mixed_float16", 2e-3)])
-def test_formulas_hold_under_every_policy(losses, tensorflow, policy, tolerance):
-    import keras
-
-    critic = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, dtype=policy),
-                               keras.layers.Activation("linear", dtype="float32")])
-    critic.set_weights([np.array([[3.0], [4.0]]), np.array([0.5])])
-    points = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]], np.float32)
-    real = points @ [3.0, 4.0] + 0.5  # exact in 8 bits
-    with tensorflow.GradientTape() as tape:
-        inputs = tensorflow.constant(points)
-        tape.watch(inputs)
-        logits = critic(inputs)[:, 0]
-    assert logits.dtype == "float32"
-    np.testing.assert_allclose(logits, real, rtol=tolerance)
-    gradient = tape.gradient(logits, inputs)
-    assert float(losses.zero_centered_penalty(gradient)) == pytest.approx(12.5, rel=tolerance)
-    assert float(losses.one_centered_penalty(gradient)) == pytest.approx(16, rel=tolerance)
-    for name, game in losses.LOSSES.items():
-        found = game.discriminator(logits, -logits), game.generator(logits, -logits)
-        assert all(value.dtype == "float32" for value in found)
-        exact = game.discriminator(*np.float32([real, -real])), game.generator(
-            *np.float32([real, -real]))
-        np.testing.assert_allclose(found, exact, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("name", ["nonsaturating", "minimax", "lsgan", "hinge", "wgan",
