@@ -24,15 +24,12 @@ PASSES = 50  # over the data, in which p rises by how much too sure the discrimi
 
 
 def augment(images, draws, p):
-    """Mirror, stretch, shift, recolor and partly blank images.
+    """Mirror, stretch, shift, recolor and partly blank images; values may leave [-1, 1].
 
     Args:
         images: float32 [N, H, W, C] in [-1, 1]; only with three channels are colors turned.
         draws: float32 [N, DRAWS] in [0, 1), which decide all.
         p: float32 scalar in [0, 1], the probability of each change, half of it for mirroring.
-
-    Returns:
-        float32 [N, H, W, C]; values may leave [-1, 1]. What is blanked is 0.
     """
     mirrored = draws[:, 0] < p / 2
     made = tf.cast(draws[:, 1:CHANGES] < p, tf.float32)

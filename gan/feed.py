@@ -19,7 +19,6 @@ class Feed:
     uninterrupted one would have seen.
 
     Attributes:
-        batch_size: samples a batch, of which each replica takes its shard.
         steps_per_epoch: whole batches in the data.
         signature: of the arguments that `arguments` returns, for `tf.function`.
         failure: the `UserError` that ended the reading of samples, if one did.
@@ -67,15 +66,11 @@ class Feed:
         return batches, iter(self._stream(batches))
 
     def batch(self, indices, stream=None):
-        """Return a batch, in a graph.
+        """Return `(samples, vectors, coordinates)` as `train_step` takes them, in a graph.
 
         Args:
             indices: int32 [shard], of samples.
             stream: the iterator that `arguments` returned, if it did.
-
-        Returns:
-            `(samples, vectors, coordinates)`: float32 [shard, H, W, C] in [-1, 1] or
-            [shard, 2], float32 [shard, W] and float32 [shard, D].
         """
         stored = tf.gather(self._in_memory, indices) if stream is None else stream.get_next()
         vectors = tf.gather(self._vectors, tf.gather(self._cluster_labels, indices))

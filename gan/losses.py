@@ -132,10 +132,6 @@ def equilibrium(loss, smoothing=0.0):
 
     Every sample then has the same logit, the one at which the discriminator's loss is least.
 
-    Args:
-        loss: `Loss`.
-        smoothing: one-sided label smoothing.
-
     Returns:
         dict of "discriminator_loss" and "generator_loss" → float. A loss without such a
         value is left out: a critic's logit may be any that all samples share.
@@ -164,20 +160,13 @@ def equilibrium(loss, smoothing=0.0):
 def zero_centered_penalty(gradient):
     """|gradient|^2 / 2, Mescheder et al. 2018, equation 9: R1 at real samples, R2 at generated.
 
-    Args:
-        gradient: [N, ...], of each sample's logit with respect to that sample.
-
-    Returns:
-        float32 scalar, the mean over the batch.
+    The gradient [N, ...] is that of each sample's logit with respect to that sample.
     """
     return 0.5 * tf.reduce_mean(_squared_norm(gradient))
 
 
 def one_centered_penalty(gradient):
-    """(|gradient| - 1)^2, Gulrajani et al. 2017, equation 3: WGAN-GP, at random mixtures.
-
-    Args, Returns: as for `zero_centered_penalty`.
-    """
+    """(|gradient| - 1)^2, Gulrajani et al. 2017, equation 3: WGAN-GP, at random mixtures."""
     # The root's gradient is infinite at 0.
     norm = tf.sqrt(_squared_norm(gradient) + 1e-12)
     return tf.reduce_mean(tf.square(norm - 1))

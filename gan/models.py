@@ -38,7 +38,7 @@ OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}  # and tanh
 
 
 def build_generator(config, shape, vector_size, extent=1.0, policy="float32", background=None):
-    """Build the generator.
+    """Build the generator: float32 [N, latent_dim + vector_size] → samples, images in [-1, 1].
 
     Args:
         config: a complete `TrainConfig`.
@@ -47,12 +47,6 @@ def build_generator(config, shape, vector_size, extent=1.0, policy="float32", ba
         extent: scale of points.
         policy: Keras dtype policy.
         background: `Background` that is cleaned of faint traces, or None.
-
-    Returns:
-        Sequential: float32 [N, latent_dim + vector_size] → float32 samples, images in [-1, 1].
-
-    Raises:
-        UserError: for an architecture that does not exist for such samples.
     """
     inputs = config.latent_dim + (vector_size if vector_size > 1 else 0)
     with dtype_policy(policy):
@@ -70,18 +64,7 @@ def build_generator(config, shape, vector_size, extent=1.0, policy="float32", ba
 
 
 def build_discriminator(config, shape, outputs, extent=1.0, policy="float32"):
-    """Build the discriminator.
-
-    Args:
-        config, shape, extent, policy: as for `build_generator`.
-        outputs: number of outputs, see `select_logits`.
-
-    Returns:
-        Sequential: float32 samples → float32 [N, outputs].
-
-    Raises:
-        UserError: for an architecture that does not exist for such samples.
-    """
+    """Build the discriminator: samples → float32 [N, outputs], see `select_logits`."""
     body = [layers.Rescaling(1 / extent, dtype="float32", name="unit")] if len(shape) == 1 else []
     with dtype_policy(policy):
         body += architecture(config.arch, shape).discriminator(config, shape)
@@ -98,17 +81,10 @@ def generator_inputs(latents, vectors):
 
 
 def select_logits(outputs, condition):
-    """Return each sample's logit under its condition.
+    """Return each sample's logit under its condition vector and PCA coordinates.
 
     With an entry that all samples share this is the projection discriminator (Miyato & Koyama
     2018) on the last hidden layer: a shared logit plus the condition's.
-
-    Args:
-        outputs: float32 [N, W + D], the discriminator's.
-        condition: float32 [N, W + D], the condition vector and the PCA coordinates.
-
-    Returns:
-        float32 [N].
     """
     return tf.reduce_sum(outputs * condition, axis=1)
 
@@ -124,14 +100,12 @@ def dcgan_generator(config, shape):
 
 
 def conv_generator(config, shape):
-    """DCGAN with one more convolution, at full size.
-
-    A transposed convolution draws each pixel without regard to its neighbors and leaves stray
-    ones; the convolution after it sees what is around.
-    """
+    """DCGAN with one more convolution, at full size."""
     yield from grow(config, shape)
     yield from upsample(config, max(1, config.base_channels // 2), use_bias=False)
     yield from norm_relu()
+    # A transposed convolution draws each pixel without regard to its neighbors, and leaves
+    # stray ones; this one sees what is around.
     yield layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal())
     yield from crop(shape)
 
@@ -286,10 +260,9 @@ def mlp_discriminator(config, shape):
 
 
 class Architecture(NamedTuple):
-    """The layers of a generator and of a discriminator, without input and output layers.
+    """Functions of (config, shape) that return or yield the layers of the two networks.
 
-    Both functions take a `TrainConfig` and the shape of a sample, and return or yield layers:
-    the generator's up to the output activation, the discriminator's up to the last hidden layer.
+    The generator's lead up to the output activation, the discriminator's to the last hidden layer.
     """
 
     generator: Callable

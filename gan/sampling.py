@@ -86,11 +86,10 @@ class Sampler:
         return tf.gather(self._vectors, conditions)
 
     def latents(self, seeds, labels=None):
-        """Return `(latents, conditions)` of seeds, in a graph.
+        """Return `(latents, conditions)` of seeds, int64 [N], in a graph.
 
-        Args:
-            seeds: int64 [N].
-            labels: int32 [N], the class of each; None: as frequent as in the data.
+        Labels, int32 [N], are the class of each; without them, classes are as frequent as in
+        the data.
         """
         probabilities = tf.constant(self.conditioning.probabilities)
         if labels is not None:

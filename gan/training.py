@@ -121,19 +121,15 @@ class TrainState:
 
 
 def train_step(config, state, replica, real, vectors, coordinates):
-    """Update the discriminator, then the generator and its EMA.
+    """Update the discriminator, then the generator and its EMA; returns the `MEASURES`.
 
     Args:
-        config: a complete `TrainConfig`.
-        state: `TrainState`; its variables are changed.
+        config, state: a complete `TrainConfig`, and the `TrainState` to change.
         replica: this device among those that take the step, see `gan.distributed.replica`.
         real: float32 [N, H, W, C] in [-1, 1] or [N, 2], this device's shard of the samples.
         vectors: float32 [N, W], their condition vectors. The generated samples share them,
             so that each occurs as often as in the data.
         coordinates: float32 [N, D], their PCA coordinates, which the latents begin with.
-
-    Returns:
-        float32 [len(MEASURES)], of the whole batch.
     """
     generator, discriminator = state.generator, state.discriminator
     draw = functools.partial(random_shard, config, state, replica)
@@ -222,14 +218,7 @@ def train_step(config, state, replica, real, vectors, coordinates):
 
 
 def add_penalty(config, state, draw, gradients, real, fake, condition):
-    """Add the gradients of the gradient penalty, every `gp_interval` steps.
-
-    Args:
-        config, state, condition: as in `train_step`.
-        draw: see `random_shard`.
-        gradients: list of tensors, of the scaled loss with respect to the discriminator.
-        real, fake: float32 [N, ...], what the discriminator saw.
-    """
+    """Add the gradients of the penalty to the discriminator's, every `gp_interval` steps."""
     kind, optimizer = config.gradient_penalty, state.discriminator_optimizer
     if kind == "none":
         return gradients
@@ -262,11 +251,8 @@ def add_penalty(config, state, draw, gradients, real, fake, condition):
 def random_shard(config, state, replica, distribution, shape, stream):
     """Return this device's shard of random numbers, a function of (seed, step, stream).
 
-    Args:
-        config, state, replica: as in `train_step`.
-        distribution: `tf.random.stateless_uniform` or `stateless_normal`.
-        shape: list, of what one sample takes.
-        stream: int, one for each use within the step.
+    The distribution is `tf.random.stateless_uniform` or `stateless_normal`, the shape that of
+    one sample's numbers.
     """
     seed = tf.stack([state.step, tf.constant(config.seed + (stream << 32), tf.int64)])
     return replica.shard(distribution([config.batch_size, *shape], seed, alg=ALGORITHM))
@@ -278,12 +264,7 @@ def gradient_norm(gradients, optimizer):
 
 
 class Trainer:
-    """Takes many train steps in one call of a traced function.
-
-    Attributes:
-        config, state, feed: what the steps read and change.
-        replica: the device that takes them, see `gan.distributed.replica`.
-    """
+    """Takes many train steps in one call of a traced function."""
 
     def __init__(self, config, state, feed, replica=SINGLE):
         self.config, self.state, self.feed, self.replica = config, state, feed, replica
@@ -291,13 +272,7 @@ class Trainer:
         self._run = tf.function(self._steps, input_signature=feed.signature, autograph=False)
 
     def train(self, batches):
-        """Take a step for each batch.
-
-        Args:
-            batches: int32 [steps, batch], indices of training samples.
-
-        Returns:
-            float32 [steps, len(MEASURES)].
+        """Take a step for each batch: int32 [steps, batch] → float32 [steps, len(MEASURES)].
 
         Raises:
             UserError: when samples cannot be read from disk any more.
@@ -332,14 +307,7 @@ class Trainer:
 
 
 def build_trainer(config, dataset, conditioning, streamed=False, replicas=(SINGLE,)):
-    """Build the networks of a run and what feeds them.
-
-    Args:
-        config: a complete `TrainConfig`.
-        dataset: `Dataset` or `PointDataset`, at least one batch.
-        conditioning: the `Conditioning` of its samples.
-        streamed: see `Feed`.
-        replicas: the devices of this process that train together, see `gan.distributed.replica`.
+    """Build the networks of a run and what feeds them, on each replica of this process.
 
     Returns:
         `(trainer, sampler)`: `Trainer` or `ReplicaGroup`, and `Sampler` of the EMA generator.
