@@ -16,7 +16,7 @@ import io
 import os
 
 from gan.common.command_line import say
-from gan.common.errors import UserError, printable, reading, run_script, warn
+from gan.common.errors import UserError, printable, run_script
 from gan.config import TrainConfig
 from gan.run.clock import Timers
 
@@ -56,6 +56,7 @@ def train(config, given, folder, timers, cluster=None):
         cluster: `Cluster` whose chief this process is, or None.
     """
     from gan.build import build_networks, load_data, start_device
+    from gan.run.resume import resume
 
     # Begin a run, or continue the one in the folder.
     if not config.dry_run:
@@ -108,21 +109,6 @@ def train(config, given, folder, timers, cluster=None):
     return 0
 
 
-def resume(config, given, folder):
-    """Return `(config, checkpoint, changes)` of the run in the folder, see `train`."""
-    from gan.run.checkpoint import load_newest
-
-    checkpoint = load_newest(folder.checkpoints, warn)
-    with reading(folder.checkpoints, "a checkpoint of this version"):
-        config, changes = config.resumed(checkpoint.config, given)
-    for name, (before, now) in changes.items():
-        say("changed", f"{name} from {before} to {now}, from step {checkpoint.step:,} on")
-    if "epochs" in changes and config.lr_decay > 0:
-        say("note", f"the learning rates now fall towards epoch {config.epochs}, not "
-            f"{changes['epochs'][0]}")
-    return config, checkpoint, changes
-
-
 def work(config, given, timers, cluster):
     """Train in the state and at the orders of the chief.
 
@@ -136,12 +122,13 @@ def work(config, given, timers, cluster):
     from gan.distributed.cluster import follow
     from gan.run.checkpoint import load_checkpoint
     from gan.run.clock import StopRequest
+    from gan.run.resume import following
 
     content, = cluster.receive(forever=True)
     if not content:  # a dry run
         return
     checkpoint = load_checkpoint(io.BytesIO(content))
-    config = config.following(checkpoint.config, given)
+    config = following(config, given, checkpoint.config)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         dataset = load_data(config, checkpoint)
         device = start_device(config, checkpoint, cluster)

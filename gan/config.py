@@ -17,7 +17,6 @@ from gan.common.command_line import (
     OptionParser,
     add_option,
     choice,
-    could_be_given,
     device_count,
     device_name,
     flag,
@@ -308,73 +307,12 @@ class TrainConfig:
                 yield (f"{flag(name)}: expected at most {most}, one for each {each} images, "
                        f"got: {getattr(self, name)}")
 
-    def resumed(self, saved, given):
-        """Return the configuration of a resumed run, and what it changes.
-
-        Args:
-            saved: dict, the interrupted run's configuration.
-            given: names of the options that were given to this process, whose values are
-                this configuration's.
-
-        Returns:
-            `(config, changes)`: the saved options with those given now, where they may
-            change; and dict of name → (before, now), for those that change what is learned.
-
-        Raises:
-            UserError: naming the first option that the run cannot be resumed with.
-        """
-        saved, fields = check_saved(saved), dataclasses.fields(self)
-        now = {name: getattr(self, name) for name in given}
-        if "lr" in given:
-            now = {"lr_g": self.lr, "lr_d": self.lr, **now}
-        for field in fields:
-            name, before = field.name, saved[field.name]
-            if field.metadata["fixed"] and now.pop(name, before) not in (before, "auto"):
-                raise UserError(f"{flag(name)}: the run to resume has {before}, "
-                                f"got: {getattr(self, name)}")
-        if now.get("epochs", saved["epochs"]) < saved["epochs"]:
-            raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
-                            f"resume has, got: {now['epochs']}")
-        anew = {field.name: field.default for field in fields if field.name in FOR_ONCE}
-        if saved["device"].startswith("gpu"):
-            anew["device"] = "auto"  # this machine may have none
-        own = {"resume": False, "outdir": self.outdir}
-        result = dataclasses.replace(self, **{**saved, **anew, **now, **own})
-        result.check(given)
-        changes = {field.name: (saved[field.name], now[field.name]) for field in fields
-                   if field.metadata["group"] in ("objective", "training")
-                   and field.name in now.keys() - {*FOR_ONCE, "resume", "device"}
-                   and now[field.name] != saved[field.name]}
-        return result, changes
-
-    def following(self, leading, given):
-        """Return the chief's configuration, a dict, with what is this process' own matter."""
-        own = {name: getattr(self, name) for name in OWN & given | {"device"}}
-        return dataclasses.replace(self, **{**leading, **own})
-
 
 POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(TrainConfig)
           if field.metadata["points"] is not None}
 VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none"], "augment": ["none", "auto"],
                      "mirror": [False]}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
-# What may differ between the processes of a run: each one's own matter, or only the chief's.
-OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
-       "verbose"}
-# What was asked of an interrupted process is not asked of the one that continues.
-FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
-
-
-def check_saved(saved):
-    """Return the options out of a checkpoint, all of them, checked like those of a command line."""
-    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
-    for name, value in sorted(saved.items()):
-        if name not in fields:
-            raise UserError(f"--resume: the checkpoint has an unknown option {name:.60}")
-        missing = value is None and name in ("image_size", "channels")  # points have none
-        if not missing and not could_be_given(fields[name], value):
-            raise UserError(f"--resume: the checkpoint has no usable {name}, got: {value!r:.60}")
-    return {name: saved.get(name, field.default) for name, field in fields.items()}
 
 
 # The defaults that depend on the data, the device or other options.

@@ -6,8 +6,9 @@ import pytest
 
 from gan.common.command_line import flag
 from gan.common.errors import UserError
-from gan.config import EXAMPLES, RULES, Facts, TrainConfig, check_saved, make_parser
+from gan.config import EXAMPLES, RULES, Facts, TrainConfig, make_parser
 from gan.data.background import Background
+from gan.run.resume import check_saved, resumed
 from tests.conftest import ROOT, complete
 
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
@@ -188,14 +189,14 @@ def test_what_a_run_keeps_for_life_is_refused_when_it_is_resumed(name):
     other = {str: "other", bool: True, int: 7, float: 0.125}[type(saved[name])]
     config = TrainConfig(**{name: other, "resume": True})
     with pytest.raises(UserError, match=f"{flag(name)}: the run to resume has"):
-        config.resumed(saved, {name, "resume"})
+        resumed(config, {name, "resume"}, saved)
 
 
 def test_another_seed_is_refused_when_a_run_is_resumed():
     saved = dataclasses.asdict(complete(TrainConfig(), (60_000, 28, 28, 1)))
     config, given = TrainConfig.from_args(["--resume", "--seed", "1"])
     with pytest.raises(UserError, match="--seed: the run to resume has 0, got: 1"):
-        config.resumed(saved, given)
+        resumed(config, given, saved)
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "-" + "9" * 400, "1e999", "nan", "0x10", "", "٣٣"])

@@ -29,6 +29,7 @@ from gan.run.checkpoint import (
     load_newest,
 )
 from gan.run.folder import LOCK, RunFolder
+from gan.run.resume import resumed
 from tests.conftest import ROOT, TINY, complete, run_script
 
 
@@ -291,24 +292,24 @@ def begun(config):
 def test_saved_options_are_checked_like_given_ones(name, value):
     config, given = TrainConfig.from_args([])
     config, saved = begun(config)
-    assert config.resumed(saved, given) == (config, {})
+    assert resumed(config, given, saved) == (config, {})
     with pytest.raises(UserError, match=f"no usable {name}, got: "):
-        config.resumed(saved | {name: value}, given)
+        resumed(config, given, saved | {name: value})
     with pytest.raises(UserError, match="unknown option other"):
-        config.resumed(saved | {"other": 1}, given)
+        resumed(config, given, saved | {"other": 1})
 
 
 def test_options_of_a_later_version_are_at_their_default_in_an_older_checkpoint():
     config, given = TrainConfig.from_args([])
     saved = begun(config)[1]
     del saved["memory_share"]
-    assert config.resumed(saved, given)[0].memory_share == 0.5
+    assert resumed(config, given, saved)[0].memory_share == 0.5
 
 
 def test_what_is_changed_on_resuming_is_told():
     before, _ = TrainConfig.from_args(["--lr-d", "0.001"])
     now, given = TrainConfig.from_args(["--resume", "--lr", "0.01", "--ema", "0.9"])
-    config, changes = now.resumed(begun(before)[1], given)
+    config, changes = resumed(now, given, begun(before)[1])
     assert (config.lr, config.lr_g, config.lr_d, config.ema) == (0.01, 0.01, 0.01, 0.9)
     assert changes == {"lr": (0.0015, 0.01), "lr_g": (0.0015, 0.01), "lr_d": (0.001, 0.01),
                        "ema": (0.1, 0.9)}

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from gan.common.errors import UserError, reading
 from gan.common.files import finite, is_alive, read_json, write_text
-from gan.config import check_saved
 from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
 from gan.report.curves import NETWORKS, SCORES
 from gan.report.page import page_of
 from gan.run.folder import EPOCH_PICTURE, RunFolder
+from gan.run.resume import check_saved
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
 COLUMNS = {"epoch", "step", "seconds", "images_per_second", *NETWORKS, *SCORES}
