@@ -16,13 +16,13 @@ if __name__ == "__main__":
 import argparse
 import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from gan.common.archive import write_npz_streamed
 from gan.common.command_line import (
     OptionParser,
     file,
@@ -288,18 +288,19 @@ def write_plot(path, generator, request, options):
 def write_npz(path, generator, request, options):
     """Stream all samples to one file: images or points, seeds, and labels if asked for."""
     kind, count = sample_type_of(generator.sample_shape), len(request.seeds)
-    columns = {kind.name: (kind.dtype, (count, *generator.sample_shape)),
-               "seeds": (np.int64, (count,))}
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind.dtype)),
+              "fortran_order": False, "shape": (count, *generator.sample_shape)}
+    others = {"seeds": np.array(request.seeds, np.int64)}
     if request.classes:
-        columns["labels"] = (np.int32, (count,))
-
-    def rows():
-        for start, samples in draw(generator, request):
-            stop = start + len(samples)
-            values = samples, request.seeds[start:stop], request.labels(start, stop)
-            yield dict(zip(columns, values, strict=False))
-
-    write_npz_streamed(path, columns, rows())
+        others["labels"] = np.array(request.labels(0, count), np.int32)
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+        with archive.open(f"{kind.name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, header)
+            for _, samples in draw(generator, request):
+                member.write(samples.tobytes())
+        for name, array in others.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return f"{count} {kind.name}"
 
 

@@ -28,7 +28,7 @@ from gan.common.files import atomic_folder, write_text
 from gan.metadata import METADATA, checksums
 
 
-def export_generator(folder, generator, sampler, metadata):
+def export_generator(folder, generator, sampler, metadata, claim=lambda path: path):
     """Write the SavedModel, whole or not at all.
 
     Args:
@@ -37,6 +37,7 @@ def export_generator(folder, generator, sampler, metadata):
         sampler: the `Sampler` of it.
         metadata: dict for `assets.extra/gan.json`, with "latent_dim", "sample_shape",
             "class_names" and "config" among others.
+        claim: function of the path of each file, called before it is there.
     """
     archive = keras.export.ExportArchive()
     for name, (function, signature) in _endpoints(sampler, metadata["latent_dim"]).items():
@@ -58,6 +59,9 @@ def export_generator(folder, generator, sampler, metadata):
             "classes": sorted(set(conditions.get("class_of", []))),  # that there are images of
             "sha256": checksums(temporary)}, indent=2)
         write_text(temporary / METADATA, text + "\n")
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                claim(folder / path.relative_to(temporary))
 
 
 def add_metadata(folder, metadata):

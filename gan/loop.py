@@ -236,7 +236,6 @@ class Loop:
         with self.timers("export"):
             self.folder.check()
             export_generator(self.folder.export, self.state.ema, self.sampler, {
-                "run": self.folder.run,
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint,
                 "sample_shape": list(dataset.sample_shape),
@@ -247,7 +246,7 @@ class Loop:
                 "steps": row["step"] if row else int(self.state.step),
                 "metrics": {},
                 "config": dataclasses.asdict(self.config),
-            })
+            }, self.folder.claim)
 
     def _keep_best(self):
         rows = self.history.rows

@@ -105,27 +105,3 @@ def verify(folder, metadata):
         if found.get(name) != checksum:
             what = "a damaged one" if name in found else "none"
             raise UserError(f"{folder / name}: expected the file as it was exported, got {what}")
-
-
-def run_of(folder):
-    """Return the identifier of the run that wrote an export; "" where it has none."""
-    with contextlib.suppress(UserError):
-        return str(read_json(folder / METADATA, WHAT).get("run", ""))
-    return ""
-
-
-def foreign_in_export(folder):
-    """Return the first file in an export's folder that is not as exported, or None.
-
-    Args:
-        folder: an existing folder.
-    """
-    metadata = folder / METADATA
-    known = {}
-    if os.path.lexists(metadata):
-        try:
-            known = dict(read_json(metadata, WHAT)["sha256"])
-        except (UserError, KeyError, TypeError, ValueError):
-            return metadata
-    return next((folder / name for name, checksum in checksums(folder).items()
-                 if known.get(name) != checksum), None)

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 
 from gan.common import files
-from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError, reading
-from gan.common.files import read_json
+from gan.common.files import read_archive, read_json, write_archive
 from gan.config import TrainConfig
 from gan.metadata import read_metadata, verify
 from gan.run.checkpoint import (

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.common.archive import read_archive
+from gan.common.files import read_archive
 from gan.run.checkpoint import list_checkpoints
 from gan.run.history import TIMED
 from tests.conftest import ROOT, TINY, heed_signals, run_script

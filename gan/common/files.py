@@ -1,38 +1,34 @@
 """Files and folders written whole or not at all; our own files read with care."""
 
 import contextlib
-import ctypes
 import errno
-import functools
+import fcntl
+import io
 import json
 import math
 import os
-import platform
 import re
 import secrets
 import shutil
 import stat
 import tempfile
-import time
-import zlib
+import zipfile
 from pathlib import Path
+
+import numpy as np
 
 from gan.common.errors import UserError, describe_os_error, reading
 
-BINARY = getattr(os, "O_BINARY", 0)  # on Windows
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
-MAX_OWN_BYTES = 2**26  # of a file that is read at once
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2): the current folder, swap
-# Temporary files are named after the machine, the process and a random part.
-PREFIX = ".gan-partial-"
-TEMPORARY = re.compile(r"\.gan-partial-([0-9a-f]{8})-([1-9][0-9]{0,9})-[a-z0-9_]{8}")
-DAY = 86_400  # seconds
+MAX_OWN_BYTES = 2**26  # of a text file that is read at once
+NO_WAIT = os.O_NOFOLLOW | os.O_NONBLOCK  # opening a FIFO would wait for its other end
+PREFIX = ".gan-partial-"  # of temporary files
+TEMPORARY = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}")
+ABOUT = "about.json"  # within an archive
 
 
 @contextlib.contextmanager
 def atomic_file(path):
-    """Open a temporary neighbour of `path` and rename it to `path` on success.
+    """Open a temporary neighbor of `path` and rename it to `path` on success.
 
     A reader sees the old file or the new one, never a part of one; on an error
     the old file stays and the temporary one is removed. In the cache folder the
@@ -54,13 +50,14 @@ def atomic_file(path):
         make_folders(path.parent)
         if private:
             _make_private(path.parent)
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY,
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL,
                          0o600 if private else 0o666)
         with os.fdopen(handle, "w+b") as file:
+            _try_lock(handle)  # until it is closed, see `remove_leftovers`
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.fsync(handle)
+            os.replace(temporary, path)
         sync(path.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
@@ -80,26 +77,65 @@ def atomic_folder(path):
         UserError: when the folder cannot be written, with the system's reason.
     """
     path = Path(os.path.realpath(path))  # a link stays one
-    temporary = _temporary_beside(path)
+    temporary, old = _temporary_beside(path), _temporary_beside(path)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        try:
+            make_folders(path.parent)
+            temporary.mkdir()
+            handle = os.open(temporary, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            _try_lock(handle)
+            yield temporary
+            for inside in (*temporary.rglob("*"), temporary):
+                sync(inside)
+            if path.exists():
+                os.rename(path, old)
+            os.rename(temporary, path)
+            sync(path.parent)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _temporary_beside(path):
+    # Named before it exists, so that no interrupt can come between the two.
+    return path.with_name(PREFIX + secrets.token_hex(8))
+
+
+def remove_leftovers(folder):
+    """Remove what `atomic_file` and `atomic_folder` of killed processes left in a folder.
+
+    Living processes hold a lock on theirs.
+    """
+    for path in Path(folder).glob(f"{PREFIX}*"):
+        if TEMPORARY.fullmatch(path.name) is None:
+            continue
+        with contextlib.suppress(OSError):  # removed meanwhile, or another user's
+            handle = os.open(path, os.O_RDONLY | NO_WAIT)
+            try:
+                if not _try_lock(handle):
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            finally:
+                os.close(handle)
+
+
+def _try_lock(handle):
+    """Lock an open file or folder until it is closed; False if another process has, or can't."""
     try:
-        make_folders(path.parent)
-        temporary.mkdir()
-        yield temporary
-        for inside in (*temporary.rglob("*"), temporary):
-            sync(inside)
-        _replace_folder(temporary, path)
-        sync(path.parent)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def sync(path):
-    """Flush a file or the entries of a folder to the disk, where the system can."""
-    if os.name == "nt" and os.path.isdir(path):
-        return
-    handle = os.open(path, os.O_RDONLY | BINARY)
+    """Flush a file or the entries of a folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -114,35 +150,49 @@ def make_folders(path):
         sync(folder.parent)
 
 
-def _temporary_beside(path):
-    # Named before it exists, so that no interrupt can come between the two.
-    return path.with_name(own_prefix() + secrets.token_hex(4))
+def make_folder(path, option):
+    """Create a folder and check that files can be made in it.
 
+    Args:
+        path: the folder.
+        option: what asked for it, named in the message, such as "--outdir".
 
-def _replace_folder(new, path):
-    """Rename `new` to `path` and remove the folder that was there.
-
-    Linux exchanges the two in one operation. Elsewhere the old one is moved away first.
+    Raises:
+        UserError: when it cannot be created or written.
     """
-    if not path.exists():
-        os.rename(new, path)
-        return
-    if not _exchange(new, path):
-        old = _temporary_beside(path)
-        os.rename(path, old)
-        os.rename(new, path)
-        new = old
-    shutil.rmtree(new, ignore_errors=True)
-
-
-def _exchange(first, second):
-    """Exchange two folders in one operation; False where the system cannot."""
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        names = os.fsencode(first), os.fsencode(second)
-        return libc.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0
-    except (OSError, AttributeError, TypeError):  # no such library, no such function
-        return False
+        make_folders(Path(path))
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise UserError(f"{option}: expected a folder that can be written, got: {path} "
+                        f"({describe_os_error(error)})") from error
+
+
+def refuse_existing(path, force, option):
+    """Refuse to write where something lies that may not be replaced.
+
+    Args:
+        path: the file to write.
+        force: whether an existing file may be replaced; a folder, a broken link or a FIFO
+            never is.
+        option: what to choose another place with, such as "--outdir".
+
+    Raises:
+        UserError: saying what lies there.
+    """
+    if not os.path.lexists(path):
+        return
+    if not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else (
+            "a broken link" if os.path.islink(path) else "no file")
+        raise UserError(f"{path}: expected a file or nothing, got {kind}; move it, or choose "
+                        f"another {option}")
+    if not force:
+        raise UserError(f"{path} exists; expected --force to overwrite it, or another {option}")
+
+
+# The cache.
 
 
 def cache_folder():
@@ -156,7 +206,7 @@ def cache_folder():
 def _make_private(folder):
     """Take a folder away from everybody else; a link, or somebody else's folder, is refused."""
     state = os.lstat(folder)
-    if not stat.S_ISDIR(state.st_mode) or not _is_own(state):
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "it is a link, or belongs to another user")
     if state.st_mode & 0o077:
         os.chmod(folder, 0o700)
@@ -168,17 +218,15 @@ def open_cached(path):
     Raises:
         OSError: saying why it is not opened.
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | BINARY | NO_FOLLOW | NO_WAIT), "rb")
+    file = os.fdopen(os.open(path, os.O_RDONLY | NO_WAIT), "rb")
     state = os.fstat(file.fileno())
-    if not stat.S_ISREG(state.st_mode) or not _is_own(state) or (
-            os.name == "posix" and state.st_mode & 0o022):
+    if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o022:
         file.close()
         raise PermissionError(errno.EPERM, "it is no file of this user alone", str(path))
     return file
 
 
-def _is_own(state):
-    return not hasattr(os, "geteuid") or state.st_uid == os.geteuid()
+# Text and JSON.
 
 
 def write_text(path, text):
@@ -190,6 +238,28 @@ def write_text(path, text):
 def write_json(path, content):
     """Write a dict as JSON, whole or not at all."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def open_own(path, flags=os.O_RDONLY, follow=False):
+    """Open a text file of this program, without waiting for a FIFO.
+
+    Args:
+        path: the file.
+        flags: of `os.open`.
+        follow: whether to follow a link, which may lead to somebody else's file.
+
+    Returns:
+        A file descriptor.
+
+    Raises:
+        OSError: for a link, and for all but files of at most 64 MiB.
+    """
+    file = os.open(path, flags | (os.O_NONBLOCK if follow else NO_WAIT), 0o666)
+    state = os.fstat(file)
+    if stat.S_ISREG(state.st_mode) and state.st_size <= MAX_OWN_BYTES:
+        return file
+    os.close(file)
+    raise OSError(errno.EINVAL, "not a regular file of at most 64 MiB")
 
 
 def read_json(path, what):
@@ -209,31 +279,9 @@ def read_json(path, what):
         return parse_json(file.read())
 
 
-def open_own(path, flags=os.O_RDONLY, follow=False):
-    """Open a small file of this program, without waiting for a FIFO.
-
-    Args:
-        path: the file.
-        flags: of `os.open`.
-        follow: whether to follow a link, which may lead to somebody else's file.
-
-    Returns:
-        A file descriptor.
-
-    Raises:
-        OSError: for a link, and for all but files of at most 64 MiB.
-    """
-    file = os.open(path, flags | BINARY | NO_WAIT | (0 if follow else NO_FOLLOW), 0o666)
-    state = os.fstat(file)
-    if stat.S_ISREG(state.st_mode) and state.st_size <= MAX_OWN_BYTES:
-        return file
-    os.close(file)
-    raise OSError(errno.EINVAL, "not a regular file of at most 64 MiB")
-
-
 def parse_json(text):
     """Return the dict of a JSON object; ValueError for anything else, NaN included."""
-    content = json.loads(text, parse_constant=_no_number, parse_float=finite, parse_int=_whole)
+    content = json.loads(text, parse_constant=finite, parse_float=finite, parse_int=_whole)
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content
@@ -241,112 +289,56 @@ def parse_json(text):
 
 def finite(text):
     """Return the number in a text; ValueError for NaN and infinities."""
-    return float(text) if math.isfinite(float(text)) else _no_number(text)
+    if not math.isfinite(float(text)):
+        raise ValueError(f"expected finite numbers, got: {text:.20}")
+    return float(text)
 
 
 def _whole(text):
-    return int(text) if len(text) < 20 and abs(int(text)) < 2**63 else _no_number(text)
+    if len(text) > 20 or not -2**63 <= int(text) < 2**63:
+        raise ValueError(f"expected integers of 64 bits, got: {text:.20}")
+    return int(text)
 
 
-def _no_number(text):
-    raise ValueError(f"expected numbers, got: {text:.20}")
+# Archives: arrays and a description in one .npz file, with a CRC-32 of each. Nothing is
+# ever unpickled.
 
 
-def make_folder(path, option):
-    """Create the folder `path` and check that files can be made in it.
+def write_archive(path, arrays, about):
+    """Write arrays and a description; an earlier file stays until the new one is whole.
 
     Args:
-        path: the folder.
-        option: what asked for it, named in the message, such as "--outdir".
+        path: the file, or one that is open.
+        arrays: dict of name → NumPy array.
+        about: dict for JSON.
 
     Raises:
-        UserError: when it cannot be created or written.
+        UserError: when it cannot be written.
     """
-    path = Path(path)
-    try:
-        make_folders(path)
-        with tempfile.TemporaryFile(dir=path, prefix=own_prefix()):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{option}: expected a folder that can be written, "
-            f"got: {path} ({describe_os_error(error)})"
-        ) from error
-    return path
+    with contextlib.nullcontext(path) if isinstance(path, io.IOBase) else atomic_file(path) as file:
+        np.savez(file, **arrays)
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.writestr(ABOUT, json.dumps(about))
 
 
-def refuse_existing(path, force, option):
-    """Refuse to write where something lies that may not be replaced.
+def read_archive(path, what):
+    """Read what `write_archive` wrote.
 
     Args:
-        path: the file to write.
-        force: whether an existing file may be replaced.
-        option: what to choose another place with, such as "--outdir".
+        path: the file, or one that is open.
+        what: it should be, such as "a checkpoint".
+
+    Returns:
+        `(arrays, about)`.
 
     Raises:
-        UserError: for an existing file unless `force` is given; always for what
-            is no file, such as a folder, a broken link or a FIFO.
+        UserError: when it is damaged, compressed, pickled or of another format.
     """
-    if not os.path.lexists(path):
-        return
-    if not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else (
-            "a broken link" if os.path.islink(path) else "no file")
-        raise UserError(f"{path}: expected a file or nothing, got {kind}; move it, or choose "
-                        f"another {option}")
-    if not force:
-        raise UserError(f"{path} exists; expected --force to overwrite it, or another {option}")
-
-
-def remove_leftovers(folder):
-    """Remove the temporary files and folders of processes that were killed.
-
-    Args:
-        folder: where `atomic_file` and `atomic_folder` wrote; other processes may be
-            writing there, this one not yet.
-    """
-    for path in Path(folder).glob(f"{PREFIX}*"):
-        match = TEMPORARY.fullmatch(path.name)
-        if match is None or not _is_abandoned(path, match[1], int(match[2])):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def own_prefix():
-    """Return how the names of this process's temporary files begin."""
-    return f"{PREFIX}{_machine()}-{os.getpid()}-"
-
-
-@functools.cache
-def _machine():
-    # Process numbers mean nothing on another machine or in another container.
-    return f"{zlib.crc32(platform.node().encode()):08x}"
-
-
-def _is_abandoned(path, machine, process):
-    """Whether the process that wrote a temporary file has ended, or the file is a day old."""
-    if machine == _machine() and not is_alive(process):
-        return True
-    try:
-        return path.lstat().st_mtime < time.time() - DAY
-    except OSError:  # removed meanwhile
-        return False
-
-
-def is_alive(process):
-    """Return whether a process of this number runs, and is not this one."""
-    if process == os.getpid():  # the number was another's before, as 1 is in every container
-        return False
-    if os.name == "nt":  # where signal 0 would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # another user's
-        pass
-    return True
+    where = "what arrived" if isinstance(path, io.IOBase) else path
+    with reading(where, what), np.load(path, allow_pickle=False) as content:
+        if any(part.compress_type for part in content.zip.infolist()):  # it may unpack to more
+            raise ValueError("it has compressed parts")
+        if damaged := content.zip.testzip():
+            raise ValueError(f"the checksum of {damaged} does not fit")
+        arrays = {name: content[name] for name in content.files}
+        return arrays, parse_json(arrays.pop(ABOUT))

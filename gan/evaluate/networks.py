@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from gan.augment import affine, cutout, relight
-from gan.common.archive import read_archive, write_archive
 from gan.common.errors import UserError
-from gan.common.files import cache_folder
+from gan.common.files import cache_folder, read_archive, write_archive
 from gan.data.datasets import ASSETS
 from gan.evaluate.metrics import parts_of, random_subset, squared_distances, statistics
 

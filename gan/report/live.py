@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan.common.errors import UserError, reading
-from gan.common.files import finite, is_alive, read_json, write_text
+from gan.common.files import finite, read_json, write_text
 from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
 from gan.report.curves import NETWORKS, SCORES
@@ -186,8 +186,7 @@ def _numbers(row):
 
 
 def _state(folder, summary, done, epochs):
-    process = folder.training_process()
-    if process and is_alive(process):
+    if folder.in_training():
         return "running"
     if not summary or summary.get("finished") != (done == epochs):  # more epochs were begun
         return "unfinished"

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from gan import __version__
-from gan.common.archive import put_archive, read_archive, write_archive
 from gan.common.device import cores
 from gan.common.errors import UserError
+from gan.common.files import read_archive, write_archive
 
 BEST = "best.npz"  # the checkpoint of the best epoch, with --keep-best
 KEEP = 2  # checkpoints, so that there is one before the last if that is damaged
@@ -67,7 +67,7 @@ class Checkpoint:
     def to_bytes(self):
         """Return the content of the file, which `load_checkpoint` reads from a `BytesIO`."""
         file = io.BytesIO()
-        put_archive(file, *self._content())
+        write_archive(file, *self._content())
         return file.getvalue()
 
     def _content(self):

@@ -1,38 +1,29 @@
-"""Folder of a run: its paths, its lock, and the manifests of the files that it wrote."""
+"""Folder of a run: its paths, its lock, and the manifest of the files that it wrote."""
 
 import contextlib
 import dataclasses
-import errno
+import fcntl
+import functools
 import hashlib
 import os
 import re
-import secrets
-import shutil
 import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import (
-    make_folder,
-    make_folders,
-    open_own,
-    remove_leftovers,
-    write_json,
-    write_text,
-)
-from gan.metadata import METADATA, foreign_in_export, run_of
-from gan.run.checkpoint import BEST, list_checkpoints
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; two runs in one folder go unnoticed there
-    fcntl = None
+from gan.common.files import make_folder, open_own, remove_leftovers, write_json, write_text
+from gan.run.checkpoint import BEST
 
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
-FIRST_LINE = "# Run {} wrote these files, and replaces or deletes no others."
-LINE = re.compile(r"(?:([0-9a-f]{64})  )?(.*)", re.DOTALL)  # as `sha256sum` writes it
-EVENTS = ".gan"  # how the names of event files end
+HEADER = "# train_gan.py wrote these files, and replaces or deletes no others.\n"
+LINE = re.compile(r"^(?:([0-9a-f]{64})  )?([^\n\0]+)\n", re.MULTILINE)  # as `sha256sum` writes it
 EPOCH_PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
+IN_SUBFOLDERS = re.compile(
+    rf"generated_images/({EPOCH_PICTURE.pattern}|real_samples\.png)"
+    r"|checkpoints/(step_\d{9,}|best)\.npz|tensorboard/[^/]+\.gan|exported_model/.+")
+# What is written before the first step, and can be written again.
+BEGUN = re.compile(r"config\.json|report\.html|generated_images/(real_samples|epoch_0000.*)\.png"
+                   r"|checkpoints/step_0+\.npz|tensorboard/.+")
 
 
 class RunFolder:
@@ -54,28 +45,36 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.checkpoints / BEST
         self.export = self.path / "exported_model"
-        self.gif = self.path / "training.gif"
         self.tensorboard = self.path / "tensorboard"
-        self._subfolders = self.images, self.checkpoints, self.tensorboard
-        self._manifests = {}  # by folder
-        self._own_links = set()  # links to folders that this run wrote to
+        self._subfolders = self.images, self.checkpoints, self.tensorboard, self.export
 
-    @property
-    def run(self):
-        """Random identifier of the run, which its manifests and its export hold."""
-        root = self._manifest(self.path)
-        root.run = root.run or secrets.token_hex(16)
-        return root.run
+    @functools.cached_property
+    def manifest(self):
+        """The `Manifest`, read when it is first needed."""
+        return Manifest(self.path)
+
+    @functools.cached_property
+    def _foreign_links(self):
+        """Subfolders that are links, unless all that lies behind them is of this run alone."""
+        found = []
+        for folder in filter(Path.is_symlink, self._subfolders):
+            target = folder.resolve()
+            files = (path for path in folder.rglob("[!.]*") if not path.is_dir())
+            if any((place / MANIFEST).exists() for place in (target, target.parent)) or not all(
+                    map(self.manifest.lists, files)):
+                found.append(folder)
+        return found
 
     def lists(self, path):
-        """Return whether a file of the run is in its manifest."""
-        return self._manifest(path.parent).lists(path)
+        """Return whether a file of the run is in its manifest, and unchanged."""
+        return self.manifest.lists(path) and not any(
+            folder in path.parents for folder in self._foreign_links)
 
     def claim(self, path):
         """List a file of the run that is about to be written.
 
         Args:
-            path: in the run's folder, or in that of its pictures, checkpoints or events.
+            path: in the run's folder or one of its subfolders.
 
         Returns:
             The path.
@@ -83,36 +82,23 @@ class RunFolder:
         Raises:
             UserError: when a file lies there that the run did not write.
         """
-        folder, manifest = path.parent, self._manifest(path.parent)
-        if not self._is_own(folder):
-            raise in_the_way(folder)
-        if os.path.lexists(path) and not manifest.lists(path):
+        for place in (path, *path.parents):
+            if place in self._foreign_links:
+                raise in_the_way(place)
+        if os.path.lexists(path) and not self.lists(path):
             raise in_the_way(path)
-        make_folders(folder)
-        self._manifest(self.path).begin(self.run)
-        manifest.begin(self.run)
-        manifest.add(path.name)
+        self.manifest.add(path)
         return path
 
     def own_files(self):
-        """Return the existing files that the manifests list."""
-        found = []
-        for folder in (self.path, *self._subfolders):
-            manifest = self._manifest(folder)
-            if self._is_own(folder):
-                found += [folder / name for name in manifest.names
-                          if manifest.lists(folder / name)]
-        return found
+        """Return the existing files that the manifest lists."""
+        files = (self.path / name for name in self.manifest.names)
+        return [path for path in files if self.lists(path)]
 
     def holds_run(self):
-        """Return whether there is anything here that a run would be missed for.
-
-        What is written before the first step is not: it can be written again.
-        """
-        begun = {self.config, self.report, self.real_samples, self.images / "epoch_0000.png",
-                 self.checkpoints / "step_000000000.npz"}
-        begun |= {*self._events(), *self.images.glob("epoch_0000_step_*.png")}
-        return self._is_export() or any(path not in begun for path in self.own_files())
+        """Return whether there is anything here that a run would be missed for."""
+        return not all(BEGUN.fullmatch(path.relative_to(self.path).as_posix())
+                       for path in self.own_files())
 
     def check(self):
         """Refuse a folder in which a run would get in the way of somebody else's files.
@@ -120,24 +106,25 @@ class RunFolder:
         Raises:
             UserError: naming the first unlisted file in the place of one that a run writes.
         """
-        for path in self._subfolders:
-            if os.path.lexists(path) and not path.is_dir():
-                raise UserError(f"{path}: expected a folder or nothing, got a file or a broken "
-                                "link; move it, or choose another --outdir")
-        own = set(self.own_files())
-        fresh = not own and not self._is_export()
-        theirs = [path for path in self._candidates(everything=fresh) if path not in own]
-        if os.path.lexists(self.export):
-            theirs += [self.export] if not self.export.is_dir() else filter(
-                None, [foreign_in_export(self.export)])
-        theirs += [path for path in (*self._subfolders, self.export) if not self._is_own(path)]
+        theirs = [path for path in self._subfolders if os.path.lexists(path) and not path.is_dir()]
+        theirs += self._foreign_links
+        theirs += [path for path in self._candidates() if not self.lists(path)]
         if theirs:
             raise in_the_way(theirs[0])
         for folder in {self.images, self.checkpoints, self.export.resolve().parent}:
             remove_leftovers(folder)
 
+    def _candidates(self):
+        """Return existing paths with the names of a run's files."""
+        found = [self.config, self.history, self.summary, self.loss_curves, self.report]
+        for folder in self._subfolders:
+            found += [path for path in sorted(folder.rglob("*"))
+                      if IN_SUBFOLDERS.fullmatch(path.relative_to(self.path).as_posix())
+                      and (folder != self.export or path.is_symlink() or not path.is_dir())]
+        return filter(os.path.lexists, found)
+
     def clear(self):
-        """Delete the files that the manifests list, then the manifests; other files stay.
+        """Delete the files that the manifest lists, then the manifest; other files stay.
 
         Raises:
             UserError: naming what cannot be removed.
@@ -145,18 +132,13 @@ class RunFolder:
         try:
             for path in self.own_files():
                 path.unlink()
-            if self._is_export() and self._is_own(self.export) and (
-                    foreign_in_export(self.export) is None):
-                target = self.export.resolve()
-                shutil.rmtree(target)
-                if self.export.is_symlink():  # a link stays one
-                    target.mkdir()
-            for folder in (*self._subfolders, self.path):
-                if self._is_own(folder):
-                    self._manifest(folder).delete()
+            self.manifest.delete()
         except OSError as error:
             raise UserError(f"--overwrite: cannot remove {error.filename}: "
                             f"{describe_os_error(error)}") from error
+        for folder in (*sorted(self.export.rglob("*"), reverse=True), self.export):
+            with contextlib.suppress(OSError):  # a link, or not empty
+                folder.rmdir()
 
     def write_config(self, config, changes):
         """Write config.json.
@@ -186,24 +168,13 @@ class RunFolder:
             yield
         finally:
             with contextlib.suppress(UserError):  # the disk is full: the names will do
-                self._manifest(self.path).seal()
+                self.manifest.seal()
             with contextlib.suppress(OSError):  # the folder may be gone or full
                 (self.path / LOCK).unlink()
             os.close(lock)
             with contextlib.suppress(OSError):  # a folder that a run wrote to is not empty
                 for path in made:
                     path.rmdir()
-
-    def training_process(self):
-        """Return the number of the process that says it trains here; None if none does."""
-        try:
-            lock = open_own(self.path / LOCK)
-        except OSError:
-            return None
-        try:
-            return int(_owner_in(lock) or 0) or None
-        finally:
-            os.close(lock)
 
     def _acquire(self):
         path = self.path / LOCK
@@ -214,148 +185,118 @@ class RunFolder:
                 if os.path.lexists(path):  # a link, a folder, another user's
                     raise in_the_way(path) from error
                 raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
-            owner = _owner_in(lock)
-            if owner is None:
+            owner = os.read(lock, 32)
+            if os.fstat(lock).st_nlink > 1 or owner.strip(b"0123456789"):
                 os.close(lock)
                 raise in_the_way(path)
             try:
-                if fcntl:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    print(f"warning: {self.path} lies on a file system without locks; a second "
-                          f"run there would go unnoticed ({describe_os_error(error)})",
-                          file=sys.stderr)
-                    return lock
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
                 os.close(lock)
                 raise UserError(
                     f"--outdir: expected a folder that no other run writes to, got: {self.path} "
-                    f"(process {owner or 'unknown'} is training there)"
-                ) from error
+                    f"(process {owner.decode() or 'unknown'} is training there)") from error
+            except OSError as error:
+                print(f"warning: {self.path} lies on a file system without locks; a second run "
+                      f"there would go unnoticed ({describe_os_error(error)})", file=sys.stderr)
+            with contextlib.suppress(OSError):  # full: the lock holds without the number
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, str(os.getpid()).encode(), 0)
             # The former owner may have removed the file between the two calls.
-            with contextlib.suppress(FileNotFoundError):
-                if os.fstat(lock).st_ino == path.lstat().st_ino:
-                    with contextlib.suppress(OSError):  # full: the lock holds without the number
-                        os.ftruncate(lock, 0)
-                        os.pwrite(lock, str(os.getpid()).encode(), 0)
-                    return lock
+            if path.exists() and os.fstat(lock).st_ino == path.lstat().st_ino:
+                return lock
             os.close(lock)
 
-    def _is_own(self, folder):
-        """Whether a folder of the run is no link, or one to a folder that this run wrote to."""
-        if folder == self.path or not folder.is_symlink():
-            return True
-        if folder not in self._own_links:
-            target = folder.resolve()
-            run = run_of(folder) if folder == self.export else self._manifest(folder).run
-            # A copy of a run has its identifier, and must not reach into the original.
-            if not run or run != self._manifest(self.path).run or any(
-                    (place / self.config.name).exists() for place in (target, target.parent)):
-                return False
-            self._own_links.add(folder)
-        return True
-
-    def _manifest(self, folder):
-        if folder not in self._manifests:
-            self._manifests[folder] = Manifest(folder)
-        return self._manifests[folder]
-
-    def _is_export(self):
-        return (self.export / METADATA).is_file()
-
-    def _events(self):
-        return [path for path in self.tensorboard.glob("*") if path.name.endswith(EVENTS)]
-
-    def _candidates(self, everything):
-        """Return existing paths with the names of a run's files.
-
-        Args:
-            everything: also other files in the folders that are a run's alone.
-        """
-        pictures = [path for path in sorted(self.images.glob("epoch_*.png"))
-                    if everything or EPOCH_PICTURE.fullmatch(path.name)]
-        names = [self.config, self.summary, self.history, self.loss_curves, self.report,
-                 *pictures, self.real_samples, *list_checkpoints(self.checkpoints), self.best,
-                 *self._events()]
-        if everything:
-            names += [path for folder in (self.checkpoints, self.tensorboard)
-                      for path in sorted(folder.glob("*"))
-                      if not path.name.startswith(".") and path.name != MANIFEST]
-        return [path for path in names if os.path.lexists(path)]
+    def in_training(self):
+        """Return whether another process trains here."""
+        try:
+            lock = open_own(self.path / LOCK)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.read(lock, 32) != str(os.getpid()).encode()
+        except OSError:  # a file system without locks
+            pass
+        finally:
+            os.close(lock)
+        return False
 
 
 class Manifest:
-    """Names of the files that a run wrote into one folder, with checksums once it has ended.
+    """Relative paths of the files that a run wrote, with checksums once it has ended.
 
-    A manifest covers its own folder only: it moves with the folder, and a name in it that
-    leads elsewhere is ignored, whoever put it there.
+    A line is appended before its file is written. What a run does not write, or what
+    leads out of the folder, is not of the run, whoever listed it.
 
     Attributes:
         path: of the manifest.
-        run: random identifier of the run; "" while there is no manifest.
-        names: dict of name → SHA-256, or None for a file that is being written.
+        names: dict of relative path → SHA-256, or None for a file that is being written.
     """
 
     def __init__(self, folder):
-        """Read the manifest in a folder.
+        """Read the manifest in a folder, if there is one.
 
         Raises:
             UserError: when a file of that name is no manifest, or a link.
         """
-        self.path = Path(folder) / MANIFEST
-        self.run, self.names, self._added = "", {}, set()
+        self.path, self.names, self._added = Path(folder) / MANIFEST, {}, set()
         try:
             with open(open_own(self.path), "rb") as file:
-                first, *lines = os.fsdecode(file.read()).splitlines(keepends=True) or [""]
+                content = os.fsdecode(file.read())
         except FileNotFoundError:
             return
         except OSError as error:
             raise in_the_way(self.path) from error
-        match = re.fullmatch(FIRST_LINE.format(r"([0-9a-f]{32})") + "\n", first)
-        if match is None:
+        if not content.startswith(HEADER):
             raise in_the_way(self.path)
-        self.run = match[1]
-        for line in lines:
-            checksum, name = LINE.fullmatch(line.rstrip("\n")).groups()
-            # The last line has no end if the process was killed while writing it.
-            if _is_plain(name) and line.endswith("\n"):
-                self.names[name] = checksum
+        # The last line has no end if the process was killed while writing it.
+        for checksum, name in LINE.findall(content, len(HEADER)):
+            if ("/" not in name and name != MANIFEST) or IN_SUBFOLDERS.fullmatch(name):
+                self.names[name] = checksum or None
 
     def lists(self, path):
         """Return whether a path is a listed file, unchanged since, and no link."""
-        if path.name not in self.names or not path.is_file() or path.is_symlink():
+        name = self._name(path)
+        if name not in self.names or not path.is_file():
             return False
-        return self.names[path.name] in (None, _checksum(path))
+        top, below, rest = name.partition("/")
+        folder = path.parents[rest.count("/")] if below else self.path.parent
+        if path.resolve() != folder.resolve() / (rest or top):
+            return False
+        return self.names[name] in (None, _checksum(path))
 
-    def begin(self, run):
-        """Write the manifest if there is none yet, for the run of this identifier."""
-        if not os.path.lexists(self.path):
-            self.run = run
-            write_text(self.path, "\n".join([FIRST_LINE.format(run), *self.names]) + "\n")
-
-    def add(self, name):
-        """List a file that is about to be written, by its name without the folder."""
-        if _is_plain(name) and self.names.get(name, "") is not None:
+    def add(self, path):
+        """List a file that is about to be written."""
+        name = self._name(path)
+        if "\n" in name:  # a line would hold two
+            return
+        if self.names.get(name, "") is not None:
             self._append(name)
             self.names[name] = None
-            self._added.add(name)
+        self._added.add(name)
 
     def seal(self):
         """Add the checksums of the files that this process has written."""
         for name in sorted(self._added):
-            path = self.path.with_name(name)
+            path = self.path.parent / name
             if self.lists(path):
                 self.names[name] = _checksum(path)
                 self._append(f"{self.names[name]}  {name}")
         self._added.clear()
 
     def delete(self):
-        """Delete the manifest; the run keeps its identifier for the next one."""
+        """Delete the manifest."""
         self.path.unlink(missing_ok=True)
-        self.names = {}
-        self._added.clear()
+        self.names, self._added = {}, set()
+
+    def _name(self, path):
+        return path.relative_to(self.path.parent).as_posix()
 
     def _append(self, line):
+        if not os.path.lexists(self.path):
+            write_text(self.path, HEADER + "".join(f"{name}\n" for name in self.names))
         try:
             with open(open_own(self.path, os.O_RDWR | os.O_APPEND), "r+b", buffering=0) as file:
                 content = file.read()
@@ -369,13 +310,13 @@ class Manifest:
 @contextlib.contextmanager
 def claimed(path):
     """List a file that another command writes in a `with` block, if its folder is a run's."""
-    manifest = None
+    manifest, path = None, Path(path)
     with contextlib.suppress(UserError):  # somebody else's manifest.txt
-        manifest = Manifest(Path(path).parent)
-    if not manifest or not manifest.run:
+        manifest = Manifest(path.parent)
+    if not manifest or not manifest.path.exists():
         yield
         return
-    manifest.add(Path(path).name)
+    manifest.add(path)
     yield
     manifest.seal()
 
@@ -393,12 +334,6 @@ def in_the_way(path):
                      "or choose another --outdir")
 
 
-def _is_plain(name):
-    """Whether a name stays in its folder and on its line."""
-    return (name not in (".", "..", MANIFEST) and os.path.basename(name) == name
-            and name.splitlines() == [name] and "\0" not in name)
-
-
 def _checksum(path):
     """Return the SHA-256 of a file; "" if it cannot be read."""
     try:
@@ -406,11 +341,3 @@ def _checksum(path):
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
-
-
-def _owner_in(lock):
-    """Return the process number in an open lock, "" in an empty one, None if it is no lock."""
-    if os.fstat(lock).st_nlink > 1:  # it has another name elsewhere
-        return None
-    owner = os.read(lock, 32)
-    return owner.decode() if owner.isdigit() or not owner else None

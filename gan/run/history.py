@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from gan.common.files import write_text
 from gan.drawing.images import png_bytes
-from gan.run.folder import EVENTS
 from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
@@ -124,8 +123,10 @@ class TensorBoard:
         """
         self._writer = None
         if folder is not None:
-            name = f"events.out.tfevents.{time.time_ns()}{EVENTS}"
-            self._writer = tf.io.TFRecordWriter(str(folder.claim(folder.tensorboard / name)))
+            name = f"events.out.tfevents.{time.time_ns()}.gan"
+            path = folder.claim(folder.tensorboard / name)
+            folder.tensorboard.mkdir(exist_ok=True)
+            self._writer = tf.io.TFRecordWriter(str(path))
             self._write(tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def scalars(self, values, step):
