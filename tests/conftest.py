@@ -1,5 +1,6 @@
 """Small data and small runs that many tests share."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from gan.common import errors
 from gan.config import Facts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +60,44 @@ def run_script(name, *arguments, cwd, **settings):
     """Run one of the scripts as a user would; returns the completed process."""
     command = [sys.executable, str(ROOT / name), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **settings)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """A function that runs a script in this process and an empty folder: (code, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(script, *arguments):
+        monkeypatch.setattr("sys.argv", [script, *map(str, arguments)])
+        main = importlib.import_module(script.removesuffix(".py")).main
+        with pytest.raises(SystemExit) as caught:
+            errors.run_script(script, main)
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """A function that runs a script with wrong input and returns its one line of complaint."""
+    def run(script, *arguments):
+        code, _, complaint = command(script, *arguments)
+        (line,) = complaint.splitlines()
+        assert code == 2 and line.startswith(f"{script}: error: "), complaint
+        return line
+
+    return run
+
+
+@pytest.fixture
+def trained(command):
+    """A function that runs train_gan.py with success and returns what it printed."""
+    def run(*arguments):
+        code, output, complaint = command("train_gan.py", *arguments)
+        assert code == 0, complaint
+        return output
+
+    return run
 
 
 def heed_signals():

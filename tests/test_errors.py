@@ -9,9 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from gan.common import files
 from gan.common.errors import UserError, printable, run_script
-from gan.common.files import atomic_file, atomic_folder
+from gan.common.files import atomic_file, atomic_folder, remove_leftovers
 from tests.conftest import ROOT
 
 SCRIPTS = ["train_gan.py", "generate.py", "make_gif.py"]
@@ -136,61 +135,18 @@ def test_errors_do_nothing_to_the_terminal(capsys):
     assert capsys.readouterr().err == r"a.py: error: a\x1b]0;title\x07 b c" + "\n"
 
 
-def of_process(number, machine=None):
-    return f".gan-partial-{machine or files._machine()}-{number}-abcd_123"
-
-
-@pytest.fixture
-def dead():
-    """The number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-def test_leftovers_of_dead_processes_and_old_ones_are_removed(tmp_path, dead):
-    living, elsewhere = os.getppid(), "0badcafe"
-    foreign = [".gan-partial-notes", ".gan-partial-abcdefgh", of_process(dead) + "x",
-               "gan-partial-1", f".gan-partial-{dead}-abcd1234", ".gan-partial-old-export"]
-    for name in (of_process(dead), of_process(living), of_process(living, elsewhere), *foreign):
+def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept(tmp_path):
+    foreign = [".gan-partial-notes", "gan-partial-0123456789abcdef",
+               ".gan-partial-0123456789abcdef0"]
+    killed = [".gan-partial-0123456789abcdef", ".gan-partial-fedcba9876543210"]
+    (tmp_path / killed[1] / "part").mkdir(parents=True)
+    for name in (*foreign, killed[0], f"{killed[1]}/part/file"):
         (tmp_path / name).write_text("x")
-    (tmp_path / (of_process(dead)[:-1] + "9")).mkdir()
-    (tmp_path / (of_process(dead)[:-1] + "9/part")).write_text("x")
-    old = tmp_path / of_process(dead, elsewhere)
-    old.write_text("x")
-    os.utime(old, (time.time() - 90_000,) * 2)
-    for name in foreign:
-        os.utime(tmp_path / name, (time.time() - 90_000,) * 2)
-    files.remove_leftovers(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        of_process(living), of_process(living, elsewhere), *foreign}
-
-
-@pytest.mark.parametrize(("error", "alive"), [
-    (PermissionError(1, "Operation not permitted"), True),  # another user's
-    (ProcessLookupError(3, "No such process"), False), (None, True)])
-def test_files_of_living_processes_of_any_user_are_kept(tmp_path, monkeypatch, error, alive):
-    def kill(process, number):
-        assert number == 0
-        if error:
-            raise error
-
-    monkeypatch.setattr(os, "kill", kill)
-    path = tmp_path / of_process(os.getppid())
-    path.write_text("x")
-    files.remove_leftovers(tmp_path)
-    assert path.exists() == alive
-    (tmp_path / of_process(os.getpid())).write_text("x")  # the number was another's before
-    files.remove_leftovers(tmp_path)
-    assert not (tmp_path / of_process(os.getpid())).exists()
-
-
-def test_temporary_names_tell_the_process(tmp_path):
-    with atomic_file(tmp_path / "a"), atomic_folder(tmp_path / "b"):
-        names = [path.name for path in tmp_path.iterdir()]
-    assert len(names) == 2
-    for name in names:
-        assert files.TEMPORARY.fullmatch(name)[2] == str(os.getpid())
+    with atomic_file(tmp_path / "a") as file, atomic_folder(tmp_path / "b") as folder:
+        remove_leftovers(tmp_path)
+        file.write(b"x")
+        (folder / "file").write_text("x")
+    assert {path.name for path in tmp_path.iterdir()} == {*foreign, "a", "b"}
 
 
 @pytest.mark.parametrize("arguments", [["train_gan.py", "--no-such"],

@@ -106,9 +106,10 @@ class RunFolder:
         Raises:
             UserError: naming the first unlisted file in the place of one that a run writes.
         """
+        own = {*self.own_files()}
         theirs = [path for path in self._subfolders if os.path.lexists(path) and not path.is_dir()]
         theirs += self._foreign_links
-        theirs += [path for path in self._candidates() if not self.lists(path)]
+        theirs += [path for path in self._candidates() if path not in own]
         if theirs:
             raise in_the_way(theirs[0])
         for folder in {self.images, self.checkpoints, self.export.resolve().parent}:
