@@ -138,12 +138,7 @@ def _path(text, kind):
 
 
 def one_of(choices, kind=str):
-    """Return an argparse type for one of the given words, turned into a `kind`.
-
-    Args:
-        choices: tuple of str, or a function that returns one.
-        kind: of the value.
-    """
+    """Return an argparse type for one of some words (a tuple, or a function returning one)."""
 
     def parse(text):
         words = choices() if callable(choices) else choices
@@ -155,26 +150,16 @@ def one_of(choices, kind=str):
 
 
 def registered(module, table):
-    """Return the names in a registry, without importing the module that holds it.
+    """Return the keys of a registry, such as LOSSES of gan.losses, without importing its module.
 
     Importing the networks or losses takes seconds, as it starts TensorFlow.
-
-    Args:
-        module: its name, such as "gan.losses".
-        table: name of a dict in it that is written out with its keys.
     """
     if loaded := sys.modules.get(module):  # entries may have been added
-        return tuple(dict.fromkeys(_first(key) for key in getattr(loaded, table)))
+        return tuple(getattr(loaded, table))
     for node in ast.parse(Path(importlib.util.find_spec(module).origin).read_text()).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        if isinstance(target, ast.Name) and target.id == table:
-            keys = [ast.literal_eval(key) for key in node.value.keys]
-            return tuple(dict.fromkeys(map(_first, keys)))
+        if isinstance(node, ast.Assign) and node.targets[0].id == table:
+            return tuple(map(ast.literal_eval, node.value.keys))
     raise LookupError(f"{module} has no {table}")
-
-
-def _first(key):
-    return key[0] if isinstance(key, tuple) else key
 
 
 def seed_list(text):
@@ -232,9 +217,7 @@ def choice(default, group, help, choices, **settings):
 
 
 def add_option(parser, field, default=""):
-    """Add the option that a field declares to a parser or a group of one.
-
-    What is not given stays out of what is parsed.
+    """Add the option that a field declares to a parser; what is not given is not parsed.
 
     Args:
         parser: `OptionParser` or a group of one.
