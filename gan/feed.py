@@ -35,7 +35,7 @@ class Feed:
                 hold them all in memory; the results are the same.
             replica: this device, see `gan.distributed.replica`.
         """
-        self._order, self._reader = pipeline_of(
+        self._order, self._read = pipeline_of(
             samples, batch_size, seed, replica.rank, replica.world_size)
         self._replica, self._shape = replica, [batch_size // replica.world_size, *samples.shape[1:]]
         self._dtype, self._kind = samples.dtype, sample_type_of(samples.shape[1:])
@@ -83,7 +83,7 @@ class Feed:
 
         def read(batch):
             try:
-                return self._reader.read(batch, epoch)
+                return self._read(batch, epoch)
             except UserError as error:
                 self.failure = error
                 raise

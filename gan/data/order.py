@@ -8,7 +8,9 @@ where R divides 64 and the batch, the one that takes the rows r, r + R, ... of e
 the lanes r, r + R, ... alone.
 """
 
+import functools
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from gan.common.errors import UserError
 DATA_ORDER = 2  # stream of NumPy's generator; 1 is k-means
 LANES = 64  # never another number, or a resumed run would see other batches
 GROUP = 4  # blocks of a lane that are shuffled together
-READERS = 8  # threads, so that the ways to a distant disk overlap
+READERS = 8  # threads, so that reads of a distant disk overlap
 
 
 class RandomOrder:
@@ -43,8 +45,21 @@ class RandomOrder:
         return order[: self.steps * self.batch_size].reshape(-1, self.batch_size)
 
 
+class Plan(NamedTuple):
+    """The blocks of an epoch."""
+
+    first: int  # sample of block 0
+    groups: list  # of int [rows, lanes], the blocks of a group
+    group_of: np.ndarray  # int [blocks]
+
+
 class BlockOrder:
-    """The order of samples that are read in blocks of at most `block`; see `RandomOrder`."""
+    """The order of samples that are read in blocks of at most `block`; see `RandomOrder`.
+
+    Attributes:
+        sizes: int [blocks], samples of each block; the last one is empty.
+        starts: int [blocks], its first sample, counted from the first of the epoch.
+    """
 
     def __init__(self, count, batch_size, seed, block):
         self._count, self._seed, length = count, seed, count // LANES
@@ -54,72 +69,49 @@ class BlockOrder:
                             f"{LANES} lanes of the shards hold, got: {batch_size}")
         # All lanes are equally long: whole blocks, and a shorter one at the end.
         block = min(block, length)
-        self._sizes = np.repeat([block, length % block], [length // block * LANES, LANES])
-        self._starts = np.cumsum([0, *self._sizes])
-        self._whole, self._block = length // block, block
+        self._whole, rest = length // block * LANES, [length % block] * LANES * (length % block > 0)
+        self.sizes = np.array([block] * self._whole + rest + [0])
+        self.starts = np.cumsum(self.sizes) - self.sizes
 
     def batches(self, epoch):
         """Return the batches of an epoch, as `RandomOrder.batches` does."""
-        random, offset, blocks = self._draw(epoch)
+        plan, random = self._draw(epoch)
         lanes = []
-        for first in range(0, len(blocks), GROUP):
-            # The samples of a group: int [lanes, blocks in the group * block].
-            group = [self._starts[row][:, None] + np.arange(self._sizes[row[0]])
-                     for row in blocks[first : first + GROUP]]
-            lanes.append(random.permuted(np.concatenate(group, axis=1), axis=1))
-        order = ((offset + np.concatenate(lanes, axis=1)) % self._count).astype(np.int32)
+        for group in plan.groups:
+            samples = [self.starts[row][:, None] + np.arange(self.sizes[row[0]]) for row in group]
+            lanes.append(random.permuted(np.concatenate(samples, axis=1), axis=1))
+        order = ((plan.first + np.concatenate(lanes, axis=1)) % self._count).astype(np.int32)
         return order.T.ravel()[: self.steps * self.batch_size].reshape(-1, self.batch_size)
 
     def plan(self, epoch):
-        """Return the `BlockPlan` of an epoch."""
-        return BlockPlan(self._count, self._starts, *self._draw(epoch)[1:])
+        """Return the `Plan` of an epoch."""
+        return self._draw(epoch)[0]
+
+    def locate(self, plan, samples):
+        """Return the group and the block of samples, and their places in it, int [n] each.
+
+        The block of a sample that the epoch leaves out is the empty one.
+        """
+        inside = (samples.astype(np.int64) - plan.first) % self._count
+        blocks = np.searchsorted(self.starts, inside, side="right") - 1
+        return plan.group_of[blocks], blocks, inside - self.starts[blocks]
 
     def _draw(self, epoch):
-        """Return the epoch's generator, its first sample, and its blocks: int [rows, lanes]."""
+        """Return the plan of an epoch, and the generator that shuffles its groups."""
         random = np.random.default_rng([self._seed, DATA_ORDER, epoch])
-        offset = int(random.integers(self._count))
-        whole = random.permutation(self._whole * LANES).reshape(-1, LANES)
-        last = np.arange(self._whole * LANES, len(self._sizes)).reshape(1, LANES)
-        return random, offset, np.concatenate([whole, last]) if self._sizes[-1] else whole
-
-
-class BlockPlan:
-    """Which block of an epoch holds a sample, and when it comes."""
-
-    def __init__(self, count, starts, offset, blocks):
-        self._count, self._starts, self._offset, self._blocks = count, starts, offset, blocks
-        self.groups = -(-len(blocks) // GROUP)
-        self._group_of = np.zeros(len(starts), np.int64)
-        self._group_of[blocks] = np.arange(len(blocks))[:, None] // GROUP
-
-    def locate(self, samples):
-        """Return for each sample its group, its block and its place in that, int [n] each.
-
-        The block of a sample that the epoch leaves out is beyond all others.
-        """
-        inside = (samples.astype(np.int64) - self._offset) % self._count
-        blocks = np.searchsorted(self._starts, inside, side="right") - 1
-        return self._group_of[blocks], blocks, inside - self._starts[blocks]
-
-    def blocks_of(self, group, lanes):
-        """Return the blocks of a group in some lanes, as they come."""
-        return self._blocks[group * GROUP : (group + 1) * GROUP, lanes].ravel()
-
-    def range_of(self, block):
-        """Return the samples of a block as one range, or two around the end of the data."""
-        start, stop = (self._offset + self._starts[block : block + 2]).tolist()
-        if start >= self._count:
-            return [(start - self._count, stop - self._count)]
-        if stop <= self._count:
-            return [(start, stop)]
-        return [(start, self._count), (0, stop - self._count)]
+        first = int(random.integers(self._count))
+        last = np.arange(self._whole, len(self.sizes) - 1)
+        blocks = np.append(random.permutation(self._whole), last).reshape(-1, LANES)
+        group_of = np.zeros(len(self.sizes), np.int64)
+        group_of[blocks] = np.arange(len(blocks))[:, None] // GROUP
+        return Plan(first, np.split(blocks, range(GROUP, len(blocks), GROUP)), group_of), random
 
 
 class BlockReader:
     """Reads the blocks of sharded images ahead of the batches that need them.
 
-    It holds two groups, a quarter of a GiB in all (512 KiB a block, 4 blocks a group of
-    64 lanes), and less where the data are small or shared by processes.
+    It holds two groups (more only for batches that are larger), a quarter of a GiB in all: 512 KiB
+    a block, 256 blocks a group. It is less where the data are small or shared by processes.
     """
 
     def __init__(self, images, order, index=0, count=1):
@@ -132,77 +124,74 @@ class BlockReader:
         """
         self._images, self._order = images, order
         self._lanes = np.arange(index, LANES, count) if LANES % count == 0 else np.arange(LANES)
-        self._plans, self._groups = {}, {}  # by epoch; by (epoch, group): block → its future
+        self._plan = functools.lru_cache(2)(order.plan)
+        self._groups = {}  # by (epoch, group), see `_begin`
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="shards")
 
     def read(self, samples, epoch):
-        """Return images, from memory where they are in the group at hand or the next.
+        """Read a batch of an epoch, one of those of its order and process; others are slow.
 
         Only one thread may call it at a time.
 
         Args:
-            samples: int [n], indices, a batch of the epoch in the order of its batches;
-                any others are right as well, but slow.
+            samples: int [n], indices.
             epoch: counted from 1.
 
         Returns:
             uint8 [n, H, W, C], a copy.
         """
-        groups, blocks, places = self._plan(epoch).locate(samples)
-        self._look_ahead(epoch, int(groups.min()))
+        groups, blocks, places = self._order.locate(self._plan(epoch), samples)
+        first, last = int(groups.min()), int(groups.max())
+        self._look_ahead(epoch, range(first, max(first + 2, last + 1)))
         found = np.empty((len(samples), *self._images.shape[1:]), np.uint8)
-        rows = zip(groups.tolist(), blocks.tolist(), places.tolist(), strict=True)
-        try:
-            for row, (group, block, place) in enumerate(rows):
-                found[row] = self._groups[epoch, group][block].result()[place]
-        except KeyError:  # samples that do not come now, or to this process
-            return self._images[samples]
+        for group in np.unique(groups).tolist():
+            starts, images, reads = self._groups[epoch, group]
+            rows = np.flatnonzero(groups == group)
+            if (starts[blocks[rows]] < 0).any():
+                return self._images[samples]
+            while reads:
+                reads[-1].result()
+                reads.pop()
+            found[rows] = images[starts[blocks[rows]] + places[rows]]
         return found
 
-    def close(self):
-        """End the threads; what is being read is not waited for longer than a block takes."""
-        self._pool.shutdown(cancel_futures=True)
-
-    def _look_ahead(self, epoch, group):
-        """Begin to read a group and the next, and forget all others."""
-        following = (epoch, group + 1) if group + 1 < self._plan(epoch).groups else (epoch + 1, 0)
-        wanted = ((epoch, group), following)
+    def _look_ahead(self, epoch, groups):
+        """Begin to read groups, of which the last may be in the next epoch; forget all others."""
+        count = len(self._plan(epoch).groups)
+        wanted = [(epoch + group // count, group % count) for group in groups]
         for other in self._groups.keys() - set(wanted):
-            for read in self._groups.pop(other).values():
+            for read in self._groups.pop(other)[2]:
                 read.cancel()
-        for epoch, group in wanted:
-            if (epoch, group) not in self._groups:
-                plan = self._plan(epoch)
-                self._groups[epoch, group] = {
-                    block: self._pool.submit(self._read_block, plan, block)
-                    for block in plan.blocks_of(group, self._lanes).tolist()}
+        for key in wanted:
+            if key not in self._groups:
+                self._groups[key] = self._begin(*key)
 
-    def _read_block(self, plan, block):
-        parts = [self._images[start:stop] for start, stop in plan.range_of(block)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    def _begin(self, epoch, group):
+        """Begin to read a group.
 
-    def _plan(self, epoch):
-        if epoch not in self._plans:
-            self._plans = {known: plan for known, plan in self._plans.items()
-                           if abs(known - epoch) == 1} | {epoch: self._order.plan(epoch)}
-        return self._plans[epoch]
-
-
-class ArrayReader:
-    """Reads samples that are mapped, or in memory; see `BlockReader`."""
-
-    def __init__(self, samples):
-        self._samples = samples
-
-    def read(self, samples, epoch):
-        """Return samples by their indices, a copy."""
-        return self._samples[samples]
+        Returns:
+            `(starts, images, reads)`: where each block starts in the images, int [blocks], -1
+            for those of others; uint8 [n, H, W, C]; and the futures that fill them.
+        """
+        plan, order = self._plan(epoch), self._order
+        blocks = plan.groups[group][:, self._lanes].ravel()
+        ends = np.cumsum(order.sizes[blocks])
+        starts = np.full(len(order.sizes), -1)
+        starts[blocks] = ends - order.sizes[blocks]
+        images = np.empty((ends[-1], *self._images.shape[1:]), np.uint8)
+        firsts = (plan.first + order.starts[blocks]) % len(self._images)
+        reads = [self._pool.submit(self._images.read_into, int(first), images[start:end])
+                 for first, start, end in zip(firsts, starts[blocks], ends, strict=True)]
+        return starts, images, reads
 
 
 def pipeline_of(samples, batch_size, seed, index=0, count=1):
-    """Return the order of samples and what reads them, in blocks where they are in shards."""
+    """Return the order of samples, and the function (batch, epoch) → samples that reads them.
+
+    Samples in shards are read in blocks, ahead of time; see `BlockReader` for the arguments.
+    """
     block = getattr(samples, "block", None)
     if not block:
-        return RandomOrder(len(samples), batch_size, seed), ArrayReader(samples)
+        return RandomOrder(len(samples), batch_size, seed), lambda batch, epoch: samples[batch]
     order = BlockOrder(len(samples), batch_size, seed, block)
-    return order, BlockReader(samples, order, index, count)
+    return order, BlockReader(samples, order, index, count).read

@@ -3,10 +3,12 @@
 docs/data.md has the format, so that other programs can write it.
 """
 
+import bisect
 import hashlib
 import io
 import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -26,7 +28,6 @@ from gan.data.order import LANES
 INDEX = "shards.json"
 FORMAT, VERSION = "gan shards", 2
 CHANNELS = (1, 3)
-HEX = re.compile(r"[0-9a-f]{64}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.np[yz]")
 PARTS = ("labels", "test_images", "test_labels", "conditions")  # files that there may be
 SHARD_BYTES = 10**9
@@ -34,7 +35,6 @@ BLOCK_BYTES = 2**19  # read at a time: seconds for the way to a bucket are spent
 WRITTEN_ORDER = 3  # stream of NumPy's generator; 2 is the order in training
 PART_BYTES = 2**26  # of images gathered at a time
 MOST_TESTS = 65_536  # test images that are kept
-ROOM = 2**20  # bytes for the index and whatever else is small
 
 
 class ShardedImages:
@@ -51,12 +51,12 @@ class ShardedImages:
 
     def __init__(self, folder, index):
         self.shape = (index["count"], *index["shape"])
-        self._size = int(np.prod(index["shape"]))  # bytes an image
+        self._size = math.prod(index["shape"])  # bytes an image
         self.nbytes = self.shape[0] * self._size
         self.block = max(1, BLOCK_BYTES // self._size)
         shards = index["shards"]
         self._paths = [folder / shard["file"] for shard in shards]
-        self._starts = np.cumsum([0] + [shard["count"] for shard in shards])
+        self._starts = list(itertools.accumulate((shard["count"] for shard in shards), initial=0))
         self._headers = [shard["bytes"] - shard["count"] * self._size for shard in shards]
 
     def __len__(self):
@@ -67,40 +67,33 @@ class ShardedImages:
         if isinstance(wanted, slice) and wanted.step in (None, 1):
             start, stop, _ = wanted.indices(len(self))
             images = np.empty((max(0, stop - start), *self.shape[1:]), np.uint8)
-            self._read_into(start, stop, images)
+            self.read_into(start, images)
             return images
-        wanted = np.asarray(wanted)
-        if wanted.ndim != 1 or wanted.dtype.kind not in "iu":
-            raise TypeError(f"expected a slice or an array of indices, got: {wanted!r:.60}")
         images = np.empty((len(wanted), *self.shape[1:]), np.uint8)
         for place in np.argsort(wanted):  # forwards through the files
-            self._read_into(int(wanted[place]), int(wanted[place]) + 1, images[place])
+            self.read_into(int(wanted[place]), images[place])
         return images
 
-    def _read_into(self, start, stop, target):
-        """Read neighbors into a contiguous array; threads may do it at once."""
-        view = memoryview(target.reshape(-1))
-        while start < stop:
-            number = int(np.searchsorted(self._starts, start, side="right")) - 1
-            until = min(stop, int(self._starts[number + 1]))
-            size = (until - start) * self._size
-            place = self._headers[number] + (start - int(self._starts[number])) * self._size
-            self._read(number, place, view[:size])
-            view, start = view[size:], until
+    def read_into(self, start, images):
+        """Fill a contiguous array with neighbors; after the last image comes the first.
 
-    def _read(self, number, place, view):
-        try:
-            with open(self._paths[number], "rb", buffering=0) as file:
-                file.seek(place)
-                while len(view):
-                    size = file.readinto(view)
-                    if not size:
-                        raise UserError(f"{self._paths[number]}: expected more than {file.tell()} "
-                                        "bytes, got a file that was cut off")
-                    view = view[size:]
-        except OSError as error:
-            raise UserError(f"{self._paths[number]}: cannot be read: "
-                            f"{describe_os_error(error)}") from error
+        Several threads may do it at once.
+        """
+        view = memoryview(images.reshape(-1))
+        while view:
+            shard = bisect.bisect_right(self._starts, start) - 1
+            stop = min(start + len(view) // self._size, self._starts[shard + 1])
+            part, view = view[: (stop - start) * self._size], view[(stop - start) * self._size :]
+            try:
+                with open(self._paths[shard], "rb") as file:
+                    file.seek(self._headers[shard] + (start - self._starts[shard]) * self._size)
+                    if file.readinto(part) < len(part):
+                        raise UserError(f"{self._paths[shard]}: expected more images, got a file "
+                                        "that was cut off")
+            except OSError as error:
+                raise UserError(f"{self._paths[shard]}: cannot be read: "
+                                f"{describe_os_error(error)}") from error
+            start = stop % len(self)
 
 
 # The index.
@@ -120,9 +113,8 @@ def read_index(folder):
                         f" {VERSION}, got: {index.get('format')!r:.40}, "
                         f"{index.get('version')!r:.40}")
     with reading(path, "the index of shards"):
-        wrong = _what_is_wrong(index)
-    if wrong:
-        raise UserError(f"{path}: expected a whole index, got one with wrong {wrong}")
+        if not _is_whole(index):
+            raise ValueError("its values contradict each other, or the format")
     entries = files_of(index)
     missing = [entry["file"] for entry in entries if not (folder / entry["file"]).is_file()]
     if missing:
@@ -136,30 +128,23 @@ def read_index(folder):
     return index
 
 
-def _what_is_wrong(index):
-    """Return the first key of an index whose value cannot be, or None."""
+def _is_whole(index):
+    """Whether the values of an index can be; what is missing raises any error."""
     shape, count, shards = index["shape"], index["count"], index["shards"]
     entries, classes = files_of(index), index["class_names"]
     names = [entry["file"] for entry in entries]
-    checks = {
-        "shape": lambda: (shape[0] in SIDES and shape[0] == shape[1] and shape[2] in CHANNELS
-                          and len(shape) == 3),
-        "dtype": lambda: index["dtype"] == "uint8",
-        "count": lambda: type(count) is int and LANES <= count < 2**31,
-        "shards": lambda: (all(type(shard["count"]) is int and shard["count"] > 0
-                               and shard["bytes"] > shard["count"] * np.prod(shape)
-                               for shard in shards)
-                           and sum(shard["count"] for shard in shards) == count),
-        "files": lambda: (len(set(names)) == len(names)
-                          and all(FILE.fullmatch(entry["file"]) and type(entry["bytes"]) is int
-                                  and HEX.fullmatch(entry["sha256"]) for entry in entries)),
-        "class_names": lambda: (all(isinstance(name, str) for name in classes)
-                                and bool(classes) == bool(index.get("labels"))),
-        "name": lambda: isinstance(index["name"], str),
-        "source": lambda: isinstance(index.get("source", {}), dict),
-        "fingerprint": lambda: index["fingerprint"] == fingerprint_of_index(index),
-    }
-    return next((name for name, is_right in checks.items() if not is_right()), None)
+    numbers = [count, *shape, *(shard["count"] for shard in shards),
+               *(entry["bytes"] for entry in entries)]
+    return (all(type(number) is int and number > 0 for number in numbers)
+            and len(shape) == 3 and shape[0] == shape[1] and shape[0] in SIDES
+            and shape[2] in CHANNELS and index["dtype"] == "uint8"
+            and LANES <= count == sum(shard["count"] for shard in shards) < 2**31
+            and all(shard["bytes"] > shard["count"] * math.prod(shape) for shard in shards)
+            and all(map(FILE.fullmatch, names)) and len(set(names)) == len(names)
+            and all(isinstance(name, str) for name in (index["name"], *classes))
+            and bool(classes) == bool(index.get("labels"))
+            and isinstance(index.get("source", {}), dict)
+            and index["fingerprint"] == fingerprint_of_index(index))
 
 
 def files_of(index):
@@ -273,7 +258,10 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
                         f"places at a time, got: {count}")
     os.makedirs(target.parent, exist_ok=True)
     remove_leftovers(target.parent)
-    _check_space(dataset, target)
+    need, free = images.nbytes, shutil.disk_usage(target.parent).free
+    if free < need:
+        raise UserError(f"{target}: expected {need / 2**30:.3g} GiB of free space, "
+                        f"got: {free / 2**30:.3g} GiB")
     order = np.random.default_rng([seed, WRITTEN_ORDER]).permutation(count)
     index = {"format": FORMAT, "version": VERSION, "name": dataset.name,
              "shape": list(map(int, dataset.sample_shape)), "dtype": "uint8", "count": count,
@@ -299,7 +287,7 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
 
 def _write_images(folder, images, order, shard_bytes):
     """Write images into shards of equal size; returns their entries."""
-    size = int(np.prod(images.shape[1:]))
+    size = math.prod(images.shape[1:])
     number = -(-len(order) // max(1, int(shard_bytes) // size))
     bounds = np.arange(number + 1) * len(order) // number
     entries = []
@@ -359,13 +347,3 @@ def write_index(folder, index):
     """Write the index of a folder of shards, with its fingerprint."""
     index["fingerprint"] = fingerprint_of_index(index)
     (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
-
-
-def _check_space(dataset, target):
-    need = dataset.images.nbytes + 8 * len(dataset.images) + ROOM
-    if dataset.test_images is not None:
-        need += min(MOST_TESTS, len(dataset.test_images)) * int(np.prod(dataset.sample_shape))
-    free = shutil.disk_usage(target.parent).free
-    if free < need:
-        raise UserError(f"{target}: expected {need / 2**30:.3g} GiB of free space, "
-                        f"got: {free / 2**30:.3g} GiB")
