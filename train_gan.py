@@ -110,7 +110,7 @@ def train(config, given, folder, timers, cluster=None):
 
 
 def work(config, given, timers, cluster):
-    """Train in the state and at the orders of the chief.
+    """Train as a worker, in the state of the chief and as many steps as it takes.
 
     Nothing is written or printed, and nothing but the data need lie here.
 
@@ -119,7 +119,7 @@ def work(config, given, timers, cluster):
         cluster: `Cluster`; this process is not its chief.
     """
     from gan.build import build_networks, load_data, start_device
-    from gan.distributed.cluster import follow
+    from gan.distributed.cluster import train_as_worker
     from gan.run.checkpoint import load_checkpoint
     from gan.run.clock import StopRequest
     from gan.run.resume import following
@@ -135,7 +135,7 @@ def work(config, given, timers, cluster):
         config = config.for_data(dataset, device)
         trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
     with StopRequest(timers.deadline(config.max_minutes)) as stop:
-        follow(trainer, stop, cluster)
+        train_as_worker(trainer, stop, cluster)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
         `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
     """
     from gan.data.conditions import Conditioning, condition_dataset
-    from gan.distributed.cluster import Leader
+    from gan.distributed.cluster import ChiefTrainer
     from gan.distributed.replica import replicas_on
     from gan.run.checkpoint import assign_variables, differences
     from gan.training import build_trainer
@@ -115,5 +115,5 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     say("plan", f"{counted(config.epochs, 'epoch')}, {counted(steps, 'step')} of "
         f"{config.batch_size} {sampler.kind.name}" + (f", {done:,} of them done" if done else ""))
     if cluster and not cluster.rank:
-        trainer = Leader(trainer, cluster)
+        trainer = ChiefTrainer(trainer, cluster)
     return trainer, sampler

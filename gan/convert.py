@@ -3,9 +3,9 @@
     python -m gan.convert --to litert --precision float16
     python -m gan.convert --to onnx
 
-A conversion is loaded again and compared with the SavedModel before it is
-written. It takes latents and conditions; those of seeds are written beside it,
-so that a seed still names an image.
+A conversion is loaded again and compared with the SavedModel before it is written. It takes
+latents and conditions; those of seeds are written beside it, so that a seed still names an
+image.
 """
 
 import contextlib
@@ -26,32 +26,24 @@ from gan.data.sample_types import Images, sample_type_of
 from gan.metadata import find_export, read_metadata
 
 SIGNATURE = "serving_default"
-GREY_LEVEL = 1 / 255  # what a conversion may move a pixel, or a point in shares of the plane
+GRAY_LEVEL = 1 / 255  # by which a conversion may move a pixel, or a point in shares of the plane
 OPSET = 17  # of ONNX; what runtimes since 2022 read
 MAX_SEEDS = 10**6  # in the file beside the model
 
 
 class Format(NamedTuple):
-    """A format that a generator can be converted to.
-
-    Attributes:
-        suffix: of the file.
-        precisions: that the weights can have.
-        packages: that it needs beside the run-time packages.
-        convert: function of the `SavedGenerator` and the precision → bytes.
-        load: function of those bytes → a function of a dict of arrays → the images.
-    """
+    """A format that a generator can be converted to."""
 
     suffix: str
-    precisions: tuple
-    packages: tuple
-    convert: Callable
-    load: Callable
+    precisions: tuple  # that the weights can have
+    packages: tuple  # beside the run-time packages
+    convert: Callable  # (SavedGenerator, precision) → bytes
+    load: Callable  # those bytes → function of a dict of arrays that returns the images
 
 
-def main():
-    """Convert from the command line; returns the exit code."""
-    options = make_parser().parse_args()
+def main(argv=None):
+    """Convert as a command line says (None: the process's own); returns the exit code."""
+    options = make_parser().parse_args(argv)
     form, model = FORMATS[options.to], find_export(options.model)
     output = Path(options.output or f"generator{form.suffix}")
     beside = output.with_name(f"{output.stem}_seeds.npz")
@@ -78,7 +70,7 @@ def main():
     for path, content in ((output, converted), (beside, buffer.getvalue())):
         with claimed(path), atomic_file(path) as target:
             target.write(content)
-    differs = (f"{difference / GREY_LEVEL:.2g} grey levels"
+    differs = (f"{difference / GRAY_LEVEL:.2g} gray levels"
                if sample_type_of(generator.sample_shape) is Images else f"{difference:.2g}")
     print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "
           f"{differs} on {options.compare:,} latents")
@@ -97,7 +89,7 @@ def make_parser():
     add("--model", type=folder, default="exported_model", metavar="FOLDER",
         help="the export, or the run that wrote it (default: exported_model)")
     add("--output", type=file, metavar="FILE",
-        help="default: generator.tflite or generator.onnx, and FILE_seeds.npz beside it")
+        help="default: generator.tflite or .onnx; FILE_seeds.npz goes beside it")
     add("--precision", type=one_of(("float32", "float16")), default="float32",
         metavar="{float32,float16}",
         help="of the weights; float16 for litert alone (default: float32)")
@@ -124,40 +116,31 @@ def _check(options, form):
 
 def _convert(form, options, generator):
     """Return the converted generator as bytes, and how far it is from the SavedModel."""
-    failure = None
     with _quiet():
         try:
             converted = form.convert(generator, options.precision)
             difference = compare(form.load(converted), generator, range(options.compare))
         except Exception as error:  # the converters and runtimes have dozens of their own
-            failure = error
-    if failure:
-        raise UserError(f"--to {options.to}: expected a generator that can be converted and "
-                        f"loaded, got {type(failure).__name__}: {failure!s:.300}")
-    if not difference <= GREY_LEVEL * generator.metadata.get("extent", 1):  # nor is NaN
-        raise UserError(f"--to {options.to}: expected what the SavedModel draws within a grey "
-                        f"level, got up to {difference / GREY_LEVEL:.2g}; nothing is written")
+            raise UserError(f"--to {options.to}: expected a generator that can be converted and "
+                            f"loaded, got {type(error).__name__}: {error!s:.300}") from error
+    if not difference <= GRAY_LEVEL * generator.metadata.get("extent", 1):  # nor is NaN
+        raise UserError(f"--to {options.to}: expected what the SavedModel draws within a gray "
+                        f"level, got up to {difference / GRAY_LEVEL:.2g}; nothing is written")
     return converted, difference
 
 
 def compare(draw, generator, seeds):
-    """Return how far a converted generator's samples are from the SavedModel's.
+    """Return the largest difference of a pixel in [0, 1], or of a coordinate.
 
     Args:
-        draw: function of a dict of arrays → samples.
+        draw: function of a dict of arrays → samples of the converted generator.
         generator: the `SavedGenerator`.
         seeds: whose latents and conditions are compared.
-
-    Returns:
-        The largest difference of a number: a pixel in [0, 1], or a coordinate.
     """
-    import tensorflow as tf
-
-    signature = generator.signatures[SIGNATURE]
     named = dict(zip(("latents", "conditions"), generator.latents(seeds), strict=True))
-    given = {name: named[name] for name in signature.structured_input_signature[1]}
-    (expected,) = signature(**{name: tf.constant(array) for name, array in given.items()}).values()
-    found = np.asarray(draw(given))
+    takes = generator.signatures[SIGNATURE].structured_input_signature[1]
+    (expected,) = generator.call(SIGNATURE, **named).values()
+    found = np.asarray(draw({name: named[name] for name in takes}))
     return float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
 
 
@@ -210,7 +193,7 @@ def _load_onnx(converted):
 
 @contextlib.contextmanager
 def _quiet():
-    """Hide what the converters say of their progress; errors are raised, not said."""
+    """Hide what the converters say of their progress."""
     from gan.common.device import hidden_messages
 
     with warnings.catch_warnings(), hidden_messages():

@@ -24,17 +24,16 @@ import tensorflow as tf
 
 from gan import __version__
 from gan.common.errors import UserError
-from gan.common.files import atomic_folder, write_text
+from gan.common.files import atomic_folder, write_json
 from gan.metadata import METADATA, checksums
 
 
-def export_generator(folder, generator, sampler, metadata, claim=lambda path: path):
-    """Write the SavedModel, whole or not at all.
+def export_generator(folder, sampler, metadata, claim=lambda path: path):
+    """Write the SavedModel, whole or not at all; an export that lies there is replaced.
 
     Args:
-        folder: where to; an export that lies there is replaced.
-        generator: Sequential in float32, see `models.build_generator`.
-        sampler: the `Sampler` of it.
+        folder: where to.
+        sampler: the `Sampler` of a float32 generator.
         metadata: dict for `assets.extra/gan.json`, with "latent_dim", "sample_shape",
             "class_names" and "config" among others.
         claim: function of the path of each file, called before it is there.
@@ -42,37 +41,30 @@ def export_generator(folder, generator, sampler, metadata, claim=lambda path: pa
     archive = keras.export.ExportArchive()
     for name, (function, signature) in _endpoints(sampler, metadata["latent_dim"]).items():
         archive.add_endpoint(name, function, input_signature=signature)
+    conditions = {"probabilities": sampler.conditioning.probabilities.tolist()}
+    if sampler.conditioning.class_of is not None:
+        conditions["class_of"] = sampler.conditioning.class_of.tolist()
+    # The path of the data and of the run are no one else's business.
+    config = {name: value for name, value in metadata["config"].items() if name != "outdir"}
+    config["dataset"] = os.path.basename(os.path.abspath(config["dataset"]))
     with atomic_folder(folder) as temporary:
         try:
             archive.write_out(str(temporary), verbose=False)
         except tf.errors.OpError as error:  # TensorFlow's own file system layer
             raise UserError(f"cannot write {folder}: {error.message}") from error
-        class_of = sampler.conditioning.class_of
-        conditions = {"probabilities": sampler.conditioning.probabilities.tolist()}
-        if class_of is not None:
-            conditions["class_of"] = class_of.tolist()
-        # The path of the data and of the run are no one else's business.
-        config = {name: value for name, value in metadata["config"].items() if name != "outdir"}
-        config["dataset"] = os.path.basename(os.path.abspath(config["dataset"]))
-        text = json.dumps({
+        write_json(temporary / METADATA, {
             "version": __version__, **metadata, "config": config, "conditions": conditions,
             "classes": sorted(set(conditions.get("class_of", []))),  # that there are images of
-            "sha256": checksums(temporary)}, indent=2)
-        write_text(temporary / METADATA, text + "\n")
+            "sha256": checksums(temporary)})
         for path in temporary.rglob("*"):
             if path.is_file():
                 claim(folder / path.relative_to(temporary))
 
 
 def add_metadata(folder, metadata):
-    """Add to the `gan.json` of an export that is there already.
-
-    Args:
-        folder: the export.
-        metadata: dict, what to add or replace.
-    """
+    """Add the entries of a dict to the `gan.json` of an export."""
     known = json.loads((folder / METADATA).read_text())
-    write_text(folder / METADATA, json.dumps({**known, **metadata}, indent=2) + "\n")
+    write_json(folder / METADATA, {**known, **metadata})
 
 
 def _endpoints(sampler, latent_dim):
@@ -103,17 +95,15 @@ def _endpoints(sampler, latent_dim):
     a_condition = tf.TensorSpec([None], tf.int32, name="conditions")
     a_seed = tf.TensorSpec([None], tf.int64, name="seeds")
     a_label = tf.TensorSpec([None], tf.int32, name="labels")
-    endpoints = {
-        "serving_default": (serve, [a_latent, a_condition]) if conditioning.count > 1
-        else (serve_unconditional, [a_latent]),
-        "latents": (latents, [a_seed]),
-        "sample": (sample, [a_seed]),
-    }
+    endpoints = {"latents": (latents, [a_seed]), "sample": (sample, [a_seed])}
     if conditioning.count > 1:
         a_vector = tf.TensorSpec([None, conditioning.vectors.shape[1]], tf.float32,
                                  name="vectors")
+        endpoints["serving_default"] = (serve, [a_latent, a_condition])
         endpoints["condition_vectors"] = (condition_vectors, [a_condition])
         endpoints["images_from_vectors"] = (images_from_vectors, [a_latent, a_vector])
+    else:
+        endpoints["serving_default"] = (serve_unconditional, [a_latent])
     if conditioning.class_of is not None:
         endpoints["latents_labels"] = (latents, [a_seed, a_label])
         endpoints["sample_labels"] = (sample, [a_seed, a_label])

@@ -1,13 +1,28 @@
-"""Exported generator, loaded back; it needs none of the code that trained it."""
+"""Exported generator, loaded back; it needs none of the code that trained it.
+
+A SavedModel is a program: TensorFlow has operations that write files, open connections and
+call Python. Before anything of a model runs, every operation in its file is looked up. Allowed
+are operations that compute numbers from numbers, the few that call functions, read variables
+and loop, and TensorFlow's checkpoint operations in the functions that save and restore
+variables, which nothing here ever calls.
+"""
 
 from pathlib import Path
 
 import numpy as np
 
 from gan.common.errors import UserError, reading
-from gan.data.sample_types import Images, sample_type_of
-from gan.metadata import METADATA, read_metadata, verify
-from gan.operations import refuse_other_operations
+from gan.data.sample_types import sample_type_of
+from gan.metadata import METADATA, MODEL, read_metadata, verify
+
+STRUCTURE = {  # calls, loops, variables
+    "Assert", "AssignVariableOp", "Case", "DisableCopyOnRead", "Einsum", "If", "PartitionedCall",
+    "ReadVariableOp", "ResourceGather", "StatefulPartitionedCall", "StatelessCase", "StatelessIf",
+    "StatelessWhile", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve",
+    "TensorListSetItem", "TensorListStack", "VarHandleOp", "While"}
+CHECKPOINT = {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename",
+              "StaticRegexFullMatch", "StringJoin"}
+PLAIN_ATTRIBUTES = {"_construction_context", "_input_shapes"}  # of a function
 
 
 class SavedGenerator:
@@ -29,25 +44,40 @@ class SavedGenerator:
         Raises:
             UserError: when there is no whole export, or one that does more than compute.
         """
+        path = Path(path)
         self.metadata = read_metadata(path)
         self.sample_shape = tuple(self.metadata["sample_shape"])
         self.class_names = self.metadata["class_names"]
-        verify(Path(path), self.metadata)
+        verify(path, self.metadata)
+        refuse_other_operations(path)
         import tensorflow as tf  # late: a wrong path is reported at once
 
-        self._tf = tf
-        refuse_other_operations(path)
-        with reading(path, "a SavedModel"):
+        with reading(path, "an exported generator"):
             # Kept, as the signatures do not hold the variables alive.
             self.model = tf.saved_model.load(str(path))
             self.signatures = dict(self.model.signatures)
-        if not {"serving_default", "latents", "sample"} <= self.signatures.keys():
-            raise UserError(f"{path}: expected the signatures serving_default, latents and "
-                            f"sample, got: {', '.join(sorted(self.signatures)) or 'none'}")
-        (served,) = self.signatures["serving_default"].structured_outputs.values()
-        if served.shape.as_list()[1:] != list(self.sample_shape):
-            raise UserError(f"{Path(path) / METADATA}: expected the sample_shape of the model, "
-                            f"{served.shape.as_list()[1:]}, got: {list(self.sample_shape)}")
+            served, *_ = map(self.signatures.__getitem__, ("serving_default", "sample", "latents"))
+            (output,) = served.structured_outputs.values()
+        if output.shape[1:] != self.sample_shape:
+            raise UserError(f"{path / METADATA}: expected the sample_shape of the model, "
+                            f"{output.shape[1:]}, got: {self.sample_shape}")
+
+    def call(self, name, **arguments):
+        """Call a signature; arguments that it does not take are ignored.
+
+        Args:
+            name: of the signature.
+            arguments: arrays, or what NumPy makes an array of.
+
+        Returns:
+            dict of name → array.
+        """
+        import tensorflow as tf
+
+        signature = self.signatures[name]
+        given = {key: tf.constant(arguments[key], spec.dtype)
+                 for key, spec in signature.structured_input_signature[1].items()}
+        return {key: tensor.numpy() for key, tensor in signature(**given).items()}
 
     def sample(self, seeds, labels=None):
         """Draw one sample per seed.
@@ -62,60 +92,48 @@ class SavedGenerator:
         Raises:
             UserError: for a class that the generator was not trained with.
         """
-        return next(iter(self._draw("sample", seeds, labels).values())).numpy()
+        return next(iter(self._draw("sample", seeds, labels).values()))
 
     def latents(self, seeds, labels=None):
-        """Return what `sample` would draw images of, with the same arguments.
-
-        Returns:
-            latents float32 [N, latent_dim] and conditions int32 [N].
-        """
+        """Return what `sample` draws samples of: latents [N, latent_dim], conditions int32 [N]."""
         drawn = self._draw("latents", seeds, labels)
-        return drawn["latents"].numpy(), drawn["conditions"].numpy()
+        return drawn["latents"], drawn["conditions"]
 
     def images(self, latents, conditions):
         """Draw samples, as `sample` does, of float32 [N, latent_dim] and int32 [N]."""
-        arguments = {"latents": self._tf.constant(latents, self._tf.float32)}
-        serve = self.signatures["serving_default"]
-        if "conditions" in serve.structured_input_signature[1]:
-            arguments["conditions"] = self._tf.constant(conditions, self._tf.int32)
-        kind = sample_type_of(self.sample_shape)
-        return kind.served_to_stored(serve(**arguments)[kind.name].numpy())
+        return self._stored(self.call("serving_default", latents=latents, conditions=conditions))
 
     def condition_vectors(self, conditions):
         """Return the vectors of conditions, int32 [N] → float32 [N, W]; None if there is one."""
         if "condition_vectors" not in self.signatures:
             return None
-        conditions = self._tf.constant(conditions, self._tf.int32)
-        return self.signatures["condition_vectors"](conditions=conditions)["vectors"].numpy()
+        return self.call("condition_vectors", conditions=conditions)["vectors"]
 
     def images_from_vectors(self, latents, vectors):
         """Draw images, uint8 [N, H, W, C], of condition vectors that may lie between two."""
-        drawn = self.signatures["images_from_vectors"](
-            latents=self._tf.constant(latents, self._tf.float32),
-            vectors=self._tf.constant(vectors, self._tf.float32))
-        return Images.served_to_stored(drawn["images"].numpy())
+        return self._stored(self.call("images_from_vectors", latents=latents, vectors=vectors))
+
+    def _stored(self, served):
+        kind = sample_type_of(self.sample_shape)
+        return kind.served_to_stored(served[kind.name])
 
     def _draw(self, name, seeds, labels):
         """Call a signature that takes seeds, or its sibling that takes labels as well."""
-        arguments = {"seeds": self._tf.constant(seeds, self._tf.int64)}
         if labels is None:
-            return self.signatures[name](**arguments)
+            return self.call(name, seeds=seeds)
         known = self.metadata["classes"]
-        if unknown := sorted(set(np.asarray(labels).tolist()) - set(known)):
+        if unknown := set(labels) - set(known):
             raise UserError(f"labels: expected classes of the training data "
-                            f"({', '.join(map(str, known)) or 'none'}), got: {unknown[0]}")
-        arguments["labels"] = self._tf.constant(labels, self._tf.int32)
-        return self.signatures[f"{name}_labels"](**arguments)
+                            f"({', '.join(map(str, known)) or 'none'}), got: {min(unknown)}")
+        return self.call(f"{name}_labels", seeds=seeds, labels=labels)
 
 
 def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_size=500):
     """Draw images on a closed path through the latent vectors of seeds.
 
-    The latents follow great circles (White 2016, "Sampling Generative
-    Networks"): halfway on a straight line between two normal vectors is a
-    shorter one than the generator was trained on. Condition vectors are
-    interpolated linearly.
+    The latents follow great circles (White 2016, "Sampling Generative Networks"): halfway on
+    a straight line between two normal vectors is a shorter one than the generator was trained
+    on. Condition vectors are interpolated linearly.
 
     Args:
         generator: a `SavedGenerator` of images.
@@ -130,9 +148,9 @@ def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_
     """
     latents, conditions = generator.latents(seeds, labels)
     latents, vectors = truncation * latents, generator.condition_vectors(conditions)
-    for start in range(0, len(seeds) * frames, batch_size):
-        here, step = np.divmod(np.arange(start, min(start + batch_size, len(seeds) * frames)),
-                               frames)
+    count = len(seeds) * frames
+    for start in range(0, count, batch_size):
+        here, step = np.divmod(np.arange(start, min(start + batch_size, count)), frames)
         there, t = (here + 1) % len(seeds), (step / frames).astype(np.float32)
         between = slerp(latents[here], latents[there], t)
         if vectors is None:
@@ -151,8 +169,8 @@ def slerp(start, end, t):
         t: float [N] in [0, 1], how far to go from start to end.
 
     Returns:
-        float [N, D], on the great circles through start and end; on the straight
-        line where they are (anti)parallel and no circle is the only one.
+        float [N, D], on the great circles through start and end; on the straight line
+        where they are (anti)parallel.
     """
     lengths = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
     cosine = (start * end).sum(axis=1) / np.maximum(lengths, 1e-12)
@@ -162,3 +180,52 @@ def slerp(start, end, t):
     weights = (np.where(straight, 1 - t, np.sin((1 - t) * angle) / sine),
                np.where(straight, t, np.sin(t * angle) / sine))
     return weights[0][:, None] * start + weights[1][:, None] * end
+
+
+def refuse_other_operations(folder):
+    """Refuse a SavedModel that could do anything but compute; it is parsed, not loaded.
+
+    Raises:
+        UserError: naming the first operation that is not allowed.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    path = Path(folder) / MODEL
+    with reading(path, "a SavedModel"):
+        graphs = SavedModel.FromString(path.read_bytes()).meta_graphs
+    # Others are loaded by TensorFlow 1's rules, which run the outermost graph.
+    if len(graphs) != 1 or not graphs[0].HasField("object_graph_def"):
+        raise UserError(f"{path}: expected a SavedModel of TensorFlow 2, got another")
+    graph, objects = graphs[0].graph_def, graphs[0].object_graph_def.SerializeToString()
+    library = graph.library.SerializeToString()
+    parts = [("its outermost graph", graph.node, STRUCTURE)]
+    for function in graph.library.function:
+        # Neither a function nor an object nor a rewriting of the graph leads to it.
+        name = function.signature.name
+        never_called = (name.encode() not in objects and library.count(name.encode()) == 1
+                        and set(function.attr) <= PLAIN_ATTRIBUTES)
+        parts.append((f"the function {name}", function.node_def,
+                      STRUCTURE | CHECKPOINT if never_called else STRUCTURE))
+    for where, nodes, allowed in parts:
+        for node in nodes:
+            if node.op not in allowed and not computes(node.op):
+                raise UserError(
+                    f"{path}: expected a generator that only computes with numbers, got the "
+                    f"operation {node.op} in {where}; a program that could read or write files "
+                    "is not run")
+
+
+def computes(name):
+    """Return whether a registered operation turns numbers into numbers and does nothing else."""
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(name)
+    if definition is None or definition.is_stateful:
+        return False
+    texts_and_handles = {types_pb2.DT_STRING, types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT}
+    ends = [*definition.input_arg, *definition.output_arg]
+    free = [each for each in definition.attr if not each.HasField("allowed_values")]
+    return (not any(end.type in texts_and_handles or end.is_ref for end in ends)
+            and not any(each.type.removeprefix("list(").rstrip(")") in ("string", "func")
+                        for each in free))

@@ -235,7 +235,7 @@ class Loop:
         dataset = self.dataset
         with self.timers("export"):
             self.folder.check()
-            export_generator(self.folder.export, self.state.ema, self.sampler, {
+            export_generator(self.folder.export, self.sampler, {
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint,
                 "sample_shape": list(dataset.sample_shape),

@@ -15,24 +15,14 @@ WHAT = "the metadata of an export"
 
 
 def find_export(path):
-    """Return the export's folder: `path` itself, or exported_model in a run's folder.
-
-    Args:
-        path: the folder that a user named; it need not exist.
-    """
+    """Return the export's folder: `path` itself, or exported_model in a run's folder."""
     path, inside = Path(path), Path(path) / "exported_model"
     is_run = not (path / MODEL).is_file() and (inside / MODEL).is_file()
     return inside if is_run else path
 
 
 def read_metadata(path):
-    """Read and check an export's `gan.json`, without TensorFlow.
-
-    Args:
-        path: the SavedModel's folder.
-
-    Returns:
-        dict.
+    """Return an export's `gan.json` as a checked dict, without TensorFlow.
 
     Raises:
         UserError: when there is no whole export of this project.
@@ -56,16 +46,18 @@ def read_metadata(path):
 
 def _check(metadata):
     """Raise for entries whose wrong values or types would be found too late."""
-    names, extent = metadata["class_names"], metadata.get("extent", 1)
-    sample_type_of(metadata["sample_shape"])
-    if not all(type(value) is int for value in (metadata["latent_dim"], *metadata["sample_shape"])):
+    names, shape = metadata["class_names"], metadata["sample_shape"]
+    sample_type_of(shape)
+    if not all(type(number) is int for number in (metadata["latent_dim"], *shape)):
         raise TypeError("sample_shape and latent_dim are whole numbers")
     if not all(isinstance(name, str) for name in (metadata["config"]["dataset"], *names)):
         raise TypeError("the names of classes and of the data set are texts")
     if not all(0 <= number < len(names) for number in metadata["classes"]):
         raise ValueError("classes are places in class_names")
-    if not extent > 0 or not all(0 <= one <= 1 for one in metadata["conditions"]["probabilities"]):
-        raise ValueError("extent is positive, and probabilities lie in [0, 1]")
+    if not metadata.get("extent", 1) > 0:
+        raise ValueError("extent is positive")
+    if not all(0 <= one <= 1 for one in metadata["conditions"]["probabilities"]):
+        raise ValueError("probabilities lie in [0, 1]")
     metadata["sha256"][MODEL]
 
 
@@ -87,11 +79,13 @@ def training_data(model, metadata):
 
 def checksums(folder):
     """Return dict of name → SHA-256 of the files of a SavedModel, gan.json left out."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and path != Path(folder) / METADATA
-    }
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != METADATA:
+            with open(path, "rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def verify(folder, metadata):

@@ -157,7 +157,7 @@ def make_export(tensorflow, tmp_path_factory):
         generator = build_generator(config, shape, parts.max() + 1, background=background)
         for weights in generator.trainable_variables:
             weights.assign(5 * weights)
-        export_generator(folder, generator, Sampler(generator, conditioning, 8), {
+        export_generator(folder, Sampler(generator, conditioning, 8), {
             "sample_shape": list(shape), "latent_dim": 8, "class_names": [], "config": {
                 "dataset": "x", "image_size": None, "channels": None, "skip_broken": False,
                 "condition": "labels" if class_of else "none"}, **metadata})

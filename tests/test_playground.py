@@ -8,28 +8,65 @@ import shlex
 import numpy as np
 import pytest
 
+from gan.common.errors import UserError
+from gan.common.html import json_in_script
+from gan.generator import SavedGenerator
+from gan.playground import __main__ as playground
+from gan.playground.graph import read_signature
+from gan.playground.network import Network, pack
+from gan.playground.page import ASSETS, directions, write_page
 from tests.browser import chromium, needs_chromium
-from tests.conftest import run_module
 
 IMAGE = (1, 6, 5, 4)  # of what the operations below are given
 DRAWN = "document.body.dataset.drawn !== undefined && !artist.busy && !artist.jobs.length"
 
 
 @pytest.fixture(scope="module")
-def page():
+def browser():
     with chromium() as opened:
         yield opened
 
 
-def write_playground(model, output, *options):
-    done = run_module("gan.playground", "--model", model, "--output", output, *options)
-    assert done.returncode == 0, done.stderr
-    return output
+@pytest.fixture(scope="module")
+def tiny_page(tiny_run, tensorflow, tmp_path_factory):
+    """The playground of the tiny run."""
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    assert playground.main(["--model", str(tiny_run[0]), "--output", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def page(tiny_page, browser):
+    """The browser with the playground of the tiny run, drawn."""
+    browser.open(tiny_page)
+    browser.wait_for(DRAWN)
+    yield browser
+    assert browser.errors == []
 
 
 @pytest.fixture(scope="module")
-def tiny_page(tiny_run, tmp_path_factory):
-    return write_playground(tiny_run[0], tmp_path_factory.mktemp("page") / "page.html")
+def saved(tiny_run, tensorflow):
+    return SavedGenerator(tiny_run[0] / "exported_model")
+
+
+@pytest.fixture
+def engine(browser, tmp_path):
+    """A function of a network and its inputs that computes in the page's interpreter."""
+    blank = tmp_path / "blank.html"
+    blank.write_text("<!doctype html>")
+    browser.open(blank)
+    browser.evaluate((ASSETS / "engine.js").read_text().replace("const ", "var "))
+
+    def compute(output, **given):
+        description, weights = pack(Network(output), half=False)
+        weights = base64.b64encode(weights).decode()
+        inputs = ", ".join(f"{name}: Float32Array.from({array.ravel().tolist()})"
+                           for name, array in given.items())
+        return browser.evaluate(f"""Array.from(makeNetwork({json.dumps(description)},
+            Uint8Array.from(atob("{weights}"), (letter) => letter.charCodeAt(0)).buffer
+            )({{ {inputs} }}))""")
+
+    return compute
 
 
 def layers(tf):
@@ -79,87 +116,57 @@ def layers(tf):
 
 
 @needs_chromium
-def test_every_operation_gives_what_tensorflow_gives(tensorflow, page, tmp_path):
-    from gan.playground.graph import read_signature
-    from gan.playground.page import ASSETS
-    blank = tmp_path / "blank.html"
-    blank.write_text("<!doctype html>")
-    page.open(blank)
-    page.evaluate((ASSETS / "engine.js").read_text().replace("const ", "var "))
+def test_every_operation_gives_what_tensorflow_gives(tensorflow, engine):
     image = np.random.default_rng(1).normal(size=IMAGE).astype(np.float32)
     for name, layer in layers(tensorflow).items():
-        output, _ = read_signature(lambda latents, layer=layer: {"y": layer(latents)},
-                                   {"latents": image})
-        np.testing.assert_allclose(in_browser(page, output, latents=image), output.value.ravel(),
+        output = read_signature(lambda latents, layer=layer: {"y": layer(latents)},
+                                {"latents": image})
+        np.testing.assert_allclose(engine(output, latents=image), output.value.ravel(),
                                    rtol=2e-4, atol=2e-5, err_msg=name)
-
-
-def in_browser(page, output, **given):
-    """What the page's interpreter computes of a network's inputs."""
-    from gan.playground.network import Network, pack
-    description, weights = pack(Network(output), half=False)
-    weights = base64.b64encode(weights).decode()
-    inputs = ", ".join(f"{name}: Float32Array.from({array.ravel().tolist()})"
-                       for name, array in given.items())
-    return page.evaluate(f"""Array.from(makeNetwork({json.dumps(description)},
-        Uint8Array.from(atob("{weights}"), (letter) => letter.charCodeAt(0)).buffer
-        )({{ {inputs} }}))""")
 
 
 @needs_chromium
 @pytest.mark.parametrize("options", [{"output": "smooth", "upsampling": "filtered"},
                                      {"output": "bright", "upsampling": "plain"}])
-def test_the_page_knows_every_operation_of_our_generators(tensorflow, page, tmp_path, options):
+def test_the_page_knows_every_operation_of_our_generators(tensorflow, engine, options):
     from gan.config import TrainConfig
     from gan.data.background import Background
     from gan.models import ARCHITECTURES, build_generator, generator_inputs
-    from gan.playground.graph import read_signature
-    from gan.playground.page import ASSETS
-    blank = tmp_path / "blank.html"
-    blank.write_text("<!doctype html>")
-    page.open(blank)
-    page.evaluate((ASSETS / "engine.js").read_text().replace("const ", "var "))
     random = np.random.default_rng(0)
     given = {"latents": random.normal(size=(1, 4)).astype(np.float32),
-             "codes": np.float32([[0, 1, 1]])}
+             "vectors": np.float32([[0, 1, 1]])}
     for arch in ARCHITECTURES:
         config = TrainConfig(arch=arch, latent_dim=4, base_channels=4, **options)
         background = Background((0, 0, 255), 40) if options["output"] == "smooth" else None
         generator = build_generator(config, (26, 26, 3), 3, background=background)
         for variable in generator.trainable_variables:  # away from zeros and ones
             variable.assign_add(0.1 * random.normal(size=variable.shape))
-        output, _ = read_signature(
-            lambda latents, codes, generator=generator: {
-                "y": generator(generator_inputs(latents, codes))}, given)
-        np.testing.assert_allclose(in_browser(page, output, **given), output.value.ravel(),
+        output = read_signature(
+            lambda latents, vectors, generator=generator: {
+                "y": generator(generator_inputs(latents, vectors))}, given)
+        np.testing.assert_allclose(engine(output, **given), output.value.ravel(),
                                    rtol=2e-3, atol=2e-4, err_msg=arch)
 
 
 @pytest.mark.parametrize(("layer", "expected"), [
-    ("lambda x: tf.math.erf(x)", "Erf of float32"),
-    ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 1]), 1, 'SAME', dilations=2)", "dilation"),
-    ("lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 2, 2]), 1, 'SAME')", "Conv2D in groups"),
-    ("lambda x: tf.reshape(x, [30, 4]) @ tf.reshape(x, [4, 30])", "MatMul with computed weights"),
-    ("lambda x: tf.cast(x > 0, tf.float32)", "Greater of bool"),
-    ("lambda x: tf.nn.leaky_relu(x, 1.5)", "LeakyRelu with a slope"),
+    (lambda tf, x: tf.math.erf(x), "Erf of float32"),
+    (lambda tf, x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 1]), 1, "SAME", dilations=2), "dilation"),
+    (lambda tf, x: tf.nn.conv2d(x, tf.ones([3, 3, 2, 2]), 1, "SAME"), "Conv2D in groups"),
+    (lambda tf, x: tf.reshape(x, [30, 4]) @ tf.reshape(x, [4, 30]), "MatMul with computed weights"),
+    (lambda tf, x: tf.cast(x > 0, tf.float32), "Greater of bool"),
+    (lambda tf, x: tf.nn.leaky_relu(x, 1.5), "LeakyRelu with a slope"),
 ])
 def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, expected):
-    from gan.common.errors import UserError
-    from gan.playground.graph import read_signature
-    from gan.playground.network import Network
-    function = eval(layer, {"tf": tensorflow})
-    output, _ = read_signature(lambda latents: {"y": function(latents)},
-                               {"latents": np.ones(IMAGE, np.float32)})
+    output = read_signature(lambda latents: {"y": layer(tensorflow, latents)},
+                            {"latents": np.ones(IMAGE, np.float32)})
     with pytest.raises(UserError, match="the page knows no operation .*" + expected):
         Network(output)
 
 
 def test_weights_of_float16_are_half_as_long(tensorflow):
-    from gan.playground.graph import read_signature
-    from gan.playground.network import Network, pack
     weights = tensorflow.constant(np.arange(12).reshape(4, 3) / 7, tensorflow.float32)
-    output, _ = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
-                               {"latents": np.ones([1, 4], np.float32)})
+    output = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
+                            {"latents": np.ones([1, 4], np.float32)})
     (description, half), (_, whole) = (pack(Network(output), narrow) for narrow in (True, False))
     assert (len(half), len(whole)) == (12 * 2 + 3 * 4, 12 * 4 + 3 * 4)
     (matrix,) = [one for one in description["constants"] if one["half"]]
@@ -168,24 +175,29 @@ def test_weights_of_float16_are_half_as_long(tensorflow):
         (np.arange(12) / 7).astype(np.float16))
 
 
+def test_float16_is_not_used_where_it_would_show(tiny_run, tensorflow, tmp_path, monkeypatch,
+                                                 capsys):
+    options = ["--model", str(tiny_run[0]), "--force", "--output", str(tmp_path / "page.html")]
+    playground.main(options)
+    assert "float16 weights; open it in a browser" in capsys.readouterr().out
+    monkeypatch.setattr("gan.playground.page.rounded", lambda array: 1.5 * array)
+    playground.main(options)
+    printed = capsys.readouterr().out
+    assert "note: float16 weights would change a pixel by" in printed
+    assert "float32 weights; open it in a browser" in printed
+
+
 def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
-    from gan.playground.graph import read_signature
-    from gan.playground.network import Network
-    from gan.playground.page import directions
-    # The third number of the latent counts most, then the first; the code comes before both.
+    # The third number of the latent counts most, then the first; the vector comes before both.
     matrix = tensorflow.constant(np.diag([9.0, 2.0, 1.0, 5.0]), tensorflow.float32)
-    output, _ = read_signature(
-        lambda latents, codes: {"y": tensorflow.concat([codes, latents], 1) @ matrix},
-        {"latents": np.ones([1, 3], np.float32), "codes": np.ones([1, 1], np.float32)})
+    output = read_signature(
+        lambda latents, vectors: {"y": tensorflow.concat([vectors, latents], 1) @ matrix},
+        {"latents": np.ones([1, 3], np.float32), "vectors": np.ones([1, 1], np.float32)})
     assert directions(Network(output), 3) == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
 
 
 @needs_chromium
-def test_the_page_draws_what_generate_draws(tiny_run, tiny_page, page):
-    from gan.generator import SavedGenerator
-    page.open(tiny_page)
-    page.wait_for(DRAWN)
-    saved = SavedGenerator(tiny_run[0] / "exported_model")
+def test_the_page_draws_what_generate_draws(saved, page):
     for seed, label in ((0, None), (1, None), (77, 1), (2**40 + 3, 0), (2**62, None)):
         expected = saved.sample([seed], None if label is None else [label])[0]
         drawn = picture(page, f"choose({{seed: {seed}n, label: {-1 if label is None else label}}})")
@@ -196,11 +208,10 @@ def test_the_page_draws_what_generate_draws(tiny_run, tiny_page, page):
         page.evaluate("[5n, 2n ** 50n].map("
                       "(seed) => Array.from(latentOf(seed, about.latent_dim)))"),
         latents, atol=1e-6)
-    assert page.errors == []
 
 
 def picture(page, action=""):
-    """Do something and return the grey levels that the large canvas then shows."""
+    """Do something and return the gray levels that the large canvas then shows."""
     page.evaluate(f"{action}; 0")
     page.wait_for(DRAWN)
     return np.array(page.evaluate("""(() => {
@@ -212,10 +223,8 @@ def picture(page, action=""):
 
 
 @needs_chromium
-def test_conditions_are_drawn_as_in_the_export(tiny_run, tiny_page, page):
-    from gan.generator import SavedGenerator
-    page.open(tiny_page)
-    saved, seeds = SavedGenerator(tiny_run[0] / "exported_model"), list(range(200))
+def test_conditions_are_drawn_as_in_the_export(saved, page):
+    seeds = list(range(200))
     for label in (None, 0, 1):
         _, expected = saved.latents(seeds, None if label is None else [label] * 200)
         drawn = page.evaluate(f"{seeds}.map((seed) => chosenCondition(BigInt(seed), "
@@ -224,9 +233,7 @@ def test_conditions_are_drawn_as_in_the_export(tiny_run, tiny_page, page):
 
 
 @needs_chromium
-def test_what_is_chosen_changes_the_picture(tiny_page, page):
-    page.open(tiny_page)
-    page.wait_for(DRAWN)
+def test_what_is_chosen_changes_the_picture(page):
     first = picture(page)
 
     def moved(selector, value, event="input"):
@@ -249,7 +256,6 @@ def test_what_is_chosen_changes_the_picture(tiny_page, page):
     assert page.evaluate("document.querySelectorAll('#grid button').length") == 64
     moved("#rows", "'classes'", "change")
     assert page.evaluate("document.querySelectorAll('#grid button').length") == 2 * 8
-    assert page.errors == []
 
 
 def typed(page):
@@ -259,18 +265,15 @@ def typed(page):
 
 
 @needs_chromium
-def test_the_command_draws_the_same_picture(tiny_run, tiny_page, page):
-    page.look(390)
-    page.open(tiny_page)
-    page.wait_for(DRAWN)
+def test_the_command_draws_the_same_picture(tiny_run, page):
     script = ["python", "generate.py", "--model", str(tiny_run[0])]
     assert typed(page) == [*script, "--seeds", "0"]
     for name in ("x y", "it's \"$(one)\"", "-1"):
         page.evaluate(f"about.class_names[1] = {json.dumps(name)};"
                       "choose({seed: 7n, label: 1, truncation: 0.5})")
-        command = typed(page)
         label = [f"--label={name}"] if name[0] == "-" else ["--label", name]
-        assert command == [*script, "--seeds", "7", *label, "--truncation", "0.5"]
+        assert typed(page) == [*script, "--seeds", "7", *label, "--truncation", "0.5"]
+    page.look(390)
     assert page.evaluate("""(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
         document.querySelector('#command code'))""")  # no part of it is out of sight
     page.evaluate("choose({label: -1, truncation: 1})")
@@ -285,53 +288,46 @@ def test_the_command_draws_the_same_picture(tiny_run, tiny_page, page):
 
 
 @needs_chromium
-def test_white_corners_stay_white(tiny_page, page):
-    page.look(390)
-    page.open(tiny_page)
-    page.wait_for(DRAWN)
+def test_white_corners_stay_white(page):
     page.evaluate("paint(document.querySelector('#picture'), new Float32Array(1e6).fill(1))")
     assert page.evaluate("getComputedStyle(document.querySelector('#picture')).backgroundColor"
                          ) == "rgba(0, 0, 0, 0)"
 
 
 @needs_chromium
-def test_an_interpolation_passes_seeds(tiny_page, page):
-    page.open(tiny_page)
-    page.wait_for(DRAWN)
+def test_an_interpolation_passes_seeds(page):
     first = picture(page)
     page.evaluate("document.querySelector('#interpolate').click()")
     page.wait_for("state.seed >= 1n")
     page.evaluate("document.querySelector('#interpolate').click()")
     assert (picture(page) != first).any()
     assert page.evaluate("document.querySelector('#interpolate').textContent") == "Interpolate"
-    assert (picture(page, "choose({seed: 0n})") == first).all() and page.errors == []
+    assert (picture(page, "choose({seed: 0n})") == first).all()
 
 
 @needs_chromium
 def test_the_page_draws_without_a_worker(tiny_page, page, tmp_path):
-    page.open(tiny_page)
-    page.wait_for(DRAWN)
     first, without = picture(page), tmp_path / "without.html"
     without.write_text(tiny_page.read_text().replace("worker-src blob:", "worker-src 'none'"))
-    errors = len(page.errors)
     page.open(without)
     assert (picture(page) == first).all()
-    del page.errors[errors:]  # Chromium says what the policy refused
+    page.errors.clear()  # Chromium says what the policy refused
 
 
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
-        tiny_page, page, width):
-    page.look(width)
-    before = len(page.requests)
-    page.open(tiny_page)
-    page.wait_for(DRAWN)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert all(address.startswith(("file:", "blob:")) for address in page.requests[before:])
-    page.evaluate("fetch('https://example.org/').catch(() => 0)")
-    assert "Content Security Policy" in page.errors.pop(-2) + page.errors.pop()
-    unnamed = page.evaluate("""[...document.querySelectorAll(
+        tiny_page, browser, width):
+    browser.look(width)
+    browser.requests.clear()
+    browser.open(tiny_page)
+    browser.wait_for(DRAWN)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert all(address.startswith(("file:", "blob:")) for address in browser.requests)
+    browser.evaluate("fetch('https://example.org/').catch(() => 0)")
+    assert "Content Security Policy" in " ".join(browser.errors)
+    browser.errors.clear()
+    unnamed = browser.evaluate("""[...document.querySelectorAll(
         "input, select, button, canvas")].filter((one) => !one.labels?.length
             && !one.getAttribute("aria-label") && !one.textContent
             && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
@@ -339,59 +335,37 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
 
 
 @needs_chromium
-def test_points_are_a_scatter_over_the_plane(tensorflow, tmp_path, page):
-    from gan.generator import SavedGenerator
-    page.open(write_playground(export_points(tensorflow, tmp_path), tmp_path / "page.html"))
-    page.wait_for(DRAWN)
-    expected = SavedGenerator(tmp_path / "exported_model").sample(range(2000))
+def test_points_are_a_scatter_over_the_plane(make_export, tmp_path, browser):
+    export = make_export(None, "mlp", (2,), extent=3.0)
+    path, saved = tmp_path / "page.html", SavedGenerator(export)
+    playground.main(["--model", str(export), "--output", str(path)])
+    browser.open(path)
+    browser.wait_for(DRAWN)
+    expected = saved.sample(range(2000))
     assert np.ptp(expected, axis=0).min() > 0.1
-    np.testing.assert_allclose(page.evaluate("cloud.places.map((place) => Array.from(place))"),
+    np.testing.assert_allclose(browser.evaluate("cloud.places.map((place) => Array.from(place))"),
                                expected, atol=1e-4)
-    place = page.evaluate("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
-                     "resolve(Array.from(cloud.chosen)), 500))")
-    np.testing.assert_allclose(
-        place, SavedGenerator(tmp_path / "exported_model").sample([70000])[0], atol=1e-4)
-    assert page.evaluate("document.querySelector('#grid-card').hidden")
-    assert page.errors == []
+    place = browser.evaluate("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
+                             "resolve(Array.from(cloud.chosen)), 500))")
+    np.testing.assert_allclose(place, saved.sample([70000])[0], atol=1e-4)
+    assert browser.evaluate("document.querySelector('#grid-card').hidden")
+    assert browser.errors == []
 
 
-def export_points(tf, folder):
-    """Export an untrained generator of points of some spread; returns the folder."""
-    from gan.config import TrainConfig
-    from gan.data.conditions import Conditioning
-    from gan.export import export_generator
-    from gan.models import build_generator
-    from gan.sampling import Sampler
-    tf.keras.utils.set_random_seed(3)
-    config = TrainConfig(arch="mlp", latent_dim=4, base_channels=4)
-    generator = build_generator(config, (2,), 1, extent=3.0)
-    one = Conditioning(np.zeros(4, np.int32), np.ones(1, np.float32), np.array([[0]]), "none")
-    export_generator(folder / "exported_model", generator, Sampler(generator, one, 4), {
-        "sample_shape": [2], "latent_dim": 4, "class_names": [], "dataset": "ring", "extent": 3.0,
-        "config": {"dataset": "ring", "image_size": None, "channels": None, "skip_broken": False}})
-    return folder
-
-
-def test_strings_from_data_cannot_leave_their_place(tmp_path):
-    from gan.common.html import json_in_script
-    from gan.playground.page import write_page
-    evil = "</script><script>alert(1)</script><!--&__STYLE__"
+def test_strings_from_data_cannot_leave_their_place():
+    evil = "</script><script>alert(1)</script><!--&{style}"
     assert not re.search("[<>&]", json_in_script({"name": evil}))
     assert json.loads(json_in_script({"name": evil})) == {"name": evil}
     page = write_page({"dataset": evil, "class_names": [evil]}, {}, b"")
-    assert "alert(1)</script" not in page and "__STYLE__" in page
+    assert "alert(1)</script" not in page and "{style}" in page
     assert page.count("<script") == 3 + 4 and page.count("</script>") == 3 + 4
 
 
-def test_errors_are_one_line(tiny_run, tmp_path):
-    def refused(expected, *options):
-        done = run_module("gan.playground", *options)
-        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-        assert expected in done.stderr
-
+def test_what_lies_there_stays(tiny_run, tmp_path):
     output = tmp_path / "page.html"
-    refused("expected a folder with an exported generator", "--model", tmp_path,
-            "--output", output)
+    with pytest.raises(UserError, match="expected a folder with an exported generator"):
+        playground.main(["--model", str(tmp_path), "--output", str(output)])
     output.write_text("mine")
-    refused("--force", "--model", tiny_run[0], "--output", output)
+    with pytest.raises(UserError, match="--force"):
+        playground.main(["--model", str(tiny_run[0]), "--output", str(output)])
     assert output.read_text() == "mine"

@@ -9,15 +9,24 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 
 import numpy as np
 import pytest
 
+import train_gan
 from gan.common.errors import UserError
-from gan.distributed import rendezvous
-from gan.distributed.cluster import KEY, Cluster, Place, find_place, first_node
-from gan.distributed.rendezvous import ReplicaError
+from gan.distributed import cluster
+from gan.distributed.cluster import (
+    KEY,
+    Cluster,
+    Place,
+    ReplicaError,
+    find_place,
+    joined,
+    split_address,
+)
 from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.replica_cases import CASES, alone
 
@@ -35,29 +44,18 @@ def tf_config(index, addresses):
 
 
 def environments(count, key=SECRET):
-    """What tells each of several processes of this machine its place."""
+    """The variables that tell each of several processes of this machine its place."""
     addresses = [free_address(), *["127.0.0.1:1"] * (count - 1)]  # workers do not listen
     return [os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", KEY: key,
                           "TF_CONFIG": tf_config(index, addresses)} for index in range(count)]
 
 
-def on_devices(count, dataset, names, folder):
-    """Run the cases on several devices of one process."""
-    return run_cases(count, [[folder / f"{rank}.npz" for rank in range(count)]],
-                     [os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}], dataset, names)
-
-
-def in_processes(count, dataset, names, folder):
-    """Run the cases in several processes with a device each."""
-    return run_cases(count, [[folder / f"{rank}.npz"] for rank in range(count)],
-                     environments(count), dataset, names)
-
-
-def run_cases(count, files, environments, dataset, names):
+def run_cases(files, environments, dataset, names):
+    """Run the cases in a process for each list of files, with a replica for each file."""
     running = [subprocess.Popen(
         [sys.executable, "-m", "tests.replica_cases",
-         json.dumps([count, str(dataset), list(map(str, targets)), names])], cwd=ROOT,
-        env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+         json.dumps([str(dataset), list(map(str, targets)), names])], cwd=ROOT, env=environment,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         for targets, environment in zip(files, environments, strict=True)]
     for process in running:
         _, errors = process.communicate(timeout=500)
@@ -71,8 +69,8 @@ def assert_replicas_equal(replicas):
             np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
-def assert_close(found, expected, tolerance, prefix=""):
-    compared = [key for key in expected if key.startswith(prefix) and "optimizer" not in key]
+def assert_close(found, expected, name, tolerance):
+    compared = [key for key in expected if key.startswith(f"{name}:") and "optimizer" not in key]
     assert len(compared) > 10
     for key in compared:
         np.testing.assert_allclose(found[key], expected[key], rtol=tolerance, atol=tolerance,
@@ -86,7 +84,8 @@ def single(tensorflow, tiny_npz):
 
 @pytest.fixture(scope="module")
 def pair(tiny_npz, tmp_path_factory):
-    return on_devices(2, tiny_npz, list(CASES), tmp_path_factory.mktemp("pair"))
+    folder = tmp_path_factory.mktemp("pair")
+    return run_cases([[folder / "0.npz", folder / "1.npz"]], [os.environ], tiny_npz, list(CASES))
 
 
 def test_replicas_stay_equal_to_the_bit(pair):
@@ -98,36 +97,28 @@ def test_replicas_stay_equal_to_the_bit(pair):
     # Half precision rounds a sum by up to 2^-9 or 2^-12 of it, and Adam divides by its size.
     ("bfloat16", 2e-2), ("float16", 2e-2), ("reduced", 2e-2)])
 def test_two_replicas_take_the_steps_of_one(pair, single, name, tolerance):
-    assert_close(pair[0], single, tolerance, f"{name}:")
+    assert_close(pair[0], single, name, tolerance)
 
 
 def test_an_overflow_in_one_replica_skips_the_step_in_all(pair, single):
     scales = [key for key in single if key.startswith("overflow:") and "optimizer" in key
               and single[key].shape == () and single[key] == 2.0**14]
     assert scales  # halved once, from 2^15
-    for key in scales:
-        assert pair[0][key] == pair[1][key] == 2.0**14
+    assert all(pair[0][key] == pair[1][key] == 2.0**14 for key in scales)
     weights = [value for key, value in pair[0].items()
                if key.startswith("overflow:") and "measures" not in key]
     assert all(np.isfinite(value).all() for value in weights)
 
 
-def test_two_processes_take_the_steps_of_one(tiny_npz, single, tmp_path):
-    names = ["conv", "reduced"]
-    workers = in_processes(2, tiny_npz, names, tmp_path)
-    assert_replicas_equal(workers)
-    assert_close(workers[0], single, 5e-6, "conv:")
-    assert_close(workers[0], single, 2e-2, "reduced:")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("run", [on_devices, in_processes])
-def test_four_replicas_take_the_steps_of_one(tiny_npz, single, tmp_path, run):
-    names = ["conv", "dcgan", "mlp", "points"]
-    workers = run(4, tiny_npz, names, tmp_path)
-    assert_replicas_equal(workers)
+@pytest.mark.parametrize(("count", "names"), [
+    (2, ["conv", "reduced"]),
+    pytest.param(4, ["conv", "dcgan", "mlp", "points"], marks=pytest.mark.slow)])
+def test_several_processes_take_the_steps_of_one(tiny_npz, single, tmp_path, count, names):
+    replicas = run_cases([[tmp_path / f"{rank}.npz"] for rank in range(count)],
+                         environments(count), tiny_npz, names)
+    assert_replicas_equal(replicas)
     for name in names:
-        assert_close(workers[0], single, 1e-5, f"{name}:")
+        assert_close(replicas[0], single, name, 2e-2 if name == "reduced" else 1e-5)
 
 
 # The program on two devices
@@ -227,10 +218,10 @@ def test_a_replica_that_hangs_or_fails_ends_the_run_with_one_line(
 
 
 def test_a_batch_that_cannot_be_split_is_refused_before_anything_starts(tiny_npz, tmp_path):
-    done = run_script("train_gan.py", "--dataset", tiny_npz, "--batch-size", 16, "--devices", 3,
-                      cwd=tmp_path)
-    assert done.returncode == 2
-    assert "--batch-size: expected a multiple of 3, the number of devices" in done.stderr
+    options = ["--dataset", tiny_npz, "--batch-size", 16, "--devices", 3, "--outdir", tmp_path]
+    with pytest.raises(UserError, match="--batch-size: expected a multiple of 3, the number of"):
+        train_gan.main(options)
+    assert list(tmp_path.iterdir()) == []
 
 
 # The program in several processes
@@ -283,11 +274,11 @@ def test_other_data_in_one_process_end_all_with_one_line(tiny_npz, tmp_path):
         assert "Traceback" not in output
 
 
-def test_several_processes_without_a_key_are_refused(tiny_npz, tmp_path):
-    process = begin(tmp_path, tiny_npz, environment=environments(2, key="")[0])
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 2
-    assert output.startswith(f"train_gan.py: error: {KEY}: expected a secret of at least 16")
+def test_several_processes_without_a_key_are_refused():
+    environment, config = environments(2, key="")[0], types.SimpleNamespace(devices="auto")
+    with pytest.raises(UserError, match=f"{KEY}: expected a secret of at least 16"), \
+            joined(config, environment):
+        pass
 
 
 # The rendezvous
@@ -296,64 +287,66 @@ def test_several_processes_without_a_key_are_refused(tiny_npz, tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """A rendezvous that gives up soon."""
-    monkeypatch.setattr(rendezvous, "HANDSHAKE_SECONDS", 1)
-    monkeypatch.setattr(rendezvous, "JOIN_SECONDS", 10)
-    monkeypatch.setattr(rendezvous, "RETRY_SECONDS", 0.1)
+    for name, seconds in (("HANDSHAKE_SECONDS", 1), ("JOIN_SECONDS", 10), ("RETRY_SECONDS", 0.1)):
+        monkeypatch.setattr(cluster, name, seconds)
 
 
-def meet(ranks, world_size, keys=None, attack=None):
-    """Let processes meet, in threads; returns what came of each: `Cluster` or exception."""
-    address, found = free_address(), {}
+def connect(ranks, world_size, keys=None, attack=None):
+    """Let processes connect, in threads; returns what came of each: `Cluster` or exception.
+
+    Args:
+        attack: function that is given one that connects to the chief, before the workers come.
+    """
+    address, found, opened = free_address(), {}, []
 
     def come(rank):
         place = Place(rank, world_size, address)
-        find = rendezvous.find_chief if rank else rendezvous.wait_for_workers
+        find = cluster.connect_to_chief if rank else cluster.accept_workers
         try:
             found[rank] = Cluster(place, find(place, (keys or {}).get(rank, b"key")))
         except Exception as error:
             found[rank] = error
 
+    def stranger():
+        for _ in range(50):
+            with contextlib.suppress(OSError):
+                opened.append(socket.create_connection(split_address(address), timeout=5))
+                return opened[-1]
+            time.sleep(0.1)
+        raise AssertionError("the chief does not listen")
+
     threads = [threading.Thread(target=come, args=[rank]) for rank in ranks]
     threads[0].start()
-    with contextlib.ExitStack() as stack:
-        if attack:
-            attack(address, stack)
-        for thread in threads[1:]:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+    if attack:
+        attack(stranger)
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    for connection in opened:
+        connection.close()
     return [found.get(rank) for rank in ranks]
 
 
-def connected(address, stack):
-    host, port = address.split(":")
-    for _ in range(50):
-        with contextlib.suppress(OSError):
-            return stack.enter_context(socket.create_connection((host, int(port)), timeout=5))
-        time.sleep(0.1)
-    raise AssertionError("the chief does not listen")
-
-
-def assert_met(clusters):
-    assert [cluster.rank for cluster in clusters] == list(range(len(clusters)))
-    threads = [threading.Thread(target=other.exchange, args=[b"bc"[at : at + 1], None], daemon=True)
-               for at, other in enumerate(clusters[1:])]
+def assert_connected(clusters):
+    threads = [threading.Thread(target=other.all_reduce, args=[b"bc"[at : at + 1], None],
+                                daemon=True) for at, other in enumerate(clusters[1:])]
     for thread in threads:
         thread.start()
-    assert clusters[0].exchange(b"a", b"".join) == b"abc"[: len(clusters)]
+    assert clusters[0].all_reduce(b"a", b"".join) == b"abc"[: len(clusters)]
 
 
-def test_processes_meet(quick):
-    assert_met(meet([0, 1, 2], 3))
+def test_processes_connect(quick):
+    assert_connected(connect([0, 1, 2], 3))
 
 
-def silent(address, stack):
+def silent(stranger):
     for _ in range(20):
-        connected(address, stack)
+        stranger()
 
 
-def dripping(address, stack):
-    connection = connected(address, stack)
+def dripping(stranger):
+    connection = stranger()
 
     def drip():
         with contextlib.suppress(OSError):
@@ -364,37 +357,37 @@ def dripping(address, stack):
     threading.Thread(target=drip, daemon=True).start()
 
 
-def odd(address, stack):
-    for text in [b'{"index": 1}\n', b"[" * 5000, b'{"index": Infinity}\n', b'{"index": 99}\n',
-                 b"GET / HTTP/1.1\r\n\r\n", b"\x7f\xff\xff\xff" + b"x" * 5000, b"\xff" * 5000]:
+def odd(stranger):
+    for text in (b'{"index": Infinity}\n', b"[" * 5000, b"GET / HTTP/1.1\r\n\r\n",
+                 b"\x7f\xff\xff\xff" + b"x" * 5000, b"\xff" * 5000):
         with contextlib.suppress(OSError):
-            connected(address, stack).sendall(text)
+            stranger().sendall(text)
 
 
-def hang_up(address, stack):
+def hang_up(stranger):
     for _ in range(20):
-        connected(address, stack).close()
+        stranger().close()
 
 
-def impostor(address, stack):
-    """A process without the key, that answers the chief's challenge anyhow."""
-    connection = connected(address, stack)
+def impostor(stranger):
+    """Answers the chief's challenge without the key."""
+    connection = stranger()
     connection.recv(64)
     with contextlib.suppress(OSError):
         connection.sendall(b"\0\0\0\x10" + b"m" * 16)
-        connection.sendall(b"\0\0\0\x40" + json.dumps([1, "2.0", "here"]).encode())
+        connection.sendall(b"\0\0\0\x04\0\0\0\x01")
 
 
 @pytest.mark.parametrize("attack", [silent, dripping, odd, hang_up, impostor])
 def test_strangers_are_not_let_in_and_hold_up_nobody(quick, attack):
     began = time.monotonic()
-    assert_met(meet([0, 1], 2, attack=attack))
+    assert_connected(connect([0, 1], 2, attack=attack))
     assert time.monotonic() - began < 5
 
 
 def test_a_stranger_that_drips_is_cut_off(quick):
-    def attack(address, stack):
-        connection = connected(address, stack)
+    def attack(stranger):
+        connection = stranger()
         connection.settimeout(0.2)
         with contextlib.suppress(ConnectionError):  # it is closed to both sides
             for byte in b"\0\0\0\x40" + 20 * b"x":  # a message of 64 bytes, one at a time
@@ -404,31 +397,31 @@ def test_a_stranger_that_drips_is_cut_off(quick):
                         return
             raise AssertionError("the chief still listens to it")
 
-    assert_met(meet([0, 1], 2, attack=attack))
+    assert_connected(connect([0, 1], 2, attack=attack))
 
 
-@pytest.mark.parametrize("rank", [b"", b"1", b"\0\0\0\0", b"\0\0\0\x63", b"\xff" * 4, b"[" * 99])
+@pytest.mark.parametrize("rank", [b"", b"\0\0\0\0", b"\0\0\0\x63", b"\xff" * 4, b"[" * 99])
 def test_a_holder_of_the_key_with_an_odd_rank_is_left_out(quick, rank):
-    def attack(address, stack):
-        peer = connected(address, stack)
+    def attack(stranger):
+        peer = stranger()
         peer.settimeout(None)
-        connection = stack.enter_context(Connection(peer.detach()))
+        connection = Connection(os.dup(peer.fileno()))
         answer_challenge(connection, b"key")
         deliver_challenge(connection, b"key")
         connection.send_bytes(rank)
 
-    assert_met(meet([0, 1], 2, attack=attack))
+    assert_connected(connect([0, 1], 2, attack=attack))
 
 
 def test_another_key_is_refused(quick, monkeypatch):
-    monkeypatch.setattr(rendezvous, "JOIN_SECONDS", 2)
-    chief, worker = meet([0, 1], 2, keys={1: b"another"})
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 2)
+    chief, worker = connect([0, 1], 2, keys={1: b"another"})
     assert isinstance(chief, ReplicaError) and "process 1 of 2 did not come" in str(chief)
     assert isinstance(worker, UserError) and "has another key or version" in str(worker)
 
 
 def test_an_impostor_at_the_chiefs_port_learns_nothing(quick, monkeypatch):
-    monkeypatch.setattr(rendezvous, "JOIN_SECONDS", 2)
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 2)
     heard = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -442,45 +435,45 @@ def test_an_impostor_at_the_chiefs_port_learns_nothing(quick, monkeypatch):
         threading.Thread(target=pose, daemon=True).start()
         place = Place(1, 2, f"127.0.0.1:{server.getsockname()[1]}")
         with pytest.raises((ReplicaError, UserError), match="chief|key"):
-            rendezvous.find_chief(place, b"key")
+            cluster.connect_to_chief(place, b"key")
     assert all(b"key" not in text and b"version" not in text for text in heard)
 
 
 def test_who_does_not_come_is_named(quick, monkeypatch):
-    monkeypatch.setattr(rendezvous, "JOIN_SECONDS", 1)
-    chief, worker = meet([0, 1], 3)
+    monkeypatch.setattr(cluster, "JOIN_SECONDS", 1)
+    chief, worker = connect([0, 1], 3)
     assert "process 2 of 3 did not come within 1 seconds" in str(chief)
     assert isinstance(worker, Cluster)  # it has found the chief
     with pytest.raises(ReplicaError, match="the chief does not answer at 127.0.0.1"):
-        rendezvous.find_chief(Place(1, 2, free_address()), b"key")
+        cluster.connect_to_chief(Place(1, 2, free_address()), b"key")
 
 
 def test_the_chief_listens_at_its_own_address_only(quick):
     place = Place(0, 2, "192.0.2.1:4000")  # of no machine: TEST-NET-1
     with pytest.raises(UserError, match="cannot listen at 192.0.2.1:4000"):
-        rendezvous.wait_for_workers(place, b"key")
+        cluster.accept_workers(place, b"key")
 
 
 def test_a_peer_that_stops_answering_is_given_up(quick, monkeypatch):
-    monkeypatch.setattr(rendezvous, "WATCHDOG_SECONDS", 1)
-    chief, _ = meet([0, 1], 2)
+    monkeypatch.setattr(cluster, "WATCHDOG_SECONDS", 1)
+    chief, _ = connect([0, 1], 2)
     with pytest.raises(ReplicaError, match="process 1 of 2 is gone or does not answer"):
-        chief.exchange(b"", b"".join)
+        chief.all_reduce(b"", b"".join)
     assert isinstance(chief.failure, ReplicaError)
 
 
-# What schedulers tell
-
-
-@pytest.mark.parametrize(("nodes", "first"), [
-    ("node1", "node1"), ("node1,node2", "node1"), ("gpu[07-09,12],big1", "gpu07"),
-    ("rack[2-3]n[1,5]", "rack2n1"), ("a-b[001-128].local", "a-b001.local")])
-def test_first_node_of_slurms_lists(nodes, first):
-    assert first_node(nodes) == first
+# Places in a cluster
 
 
 SLURM = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_JOB_ID": "12345678",
          "SLURM_STEP_NODELIST": "n[4-5]", "SLURM_LOCALID": "1"}
+
+
+@pytest.mark.parametrize(("nodes", "first"), [
+    ("node1,node2", "node1"), ("gpu[07-09,12],big1", "gpu07"), ("rack[2-3]n[1,5]", "rack2n1"),
+    ("a-b[001-128].local", "a-b001.local")])
+def test_first_node_of_slurms_lists(nodes, first):
+    assert find_place(SLURM | {"SLURM_STEP_NODELIST": nodes}).chief == f"{first}:25678"
 
 
 def test_places_in_a_cluster():
@@ -498,15 +491,11 @@ def test_places_in_a_cluster():
 
 
 @pytest.mark.parametrize("text", [
-    "{", "[]", "3", '"text"', "[" * 100_000, '{"cluster": 1}', '{"cluster": {"worker": 5}}',
-    '{"cluster": {"worker": ["a:1", "b:2"]}}',
-    '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": Infinity}}',
-    '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 99}}',
-    '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": "x"}}',
-    '{"cluster": {"worker": ["a:1", 5]}, "task": {"type": "worker", "index": 0}}',
-    '{"cluster": {"worker": {"0": "a:1"}}, "task": {"type": "worker", "index": 0}}',
-    *(f'{{"cluster": {{"worker": ["{bad}", "b:2"]}}, "task": {{"type": "worker", "index": 0}}}}'
-      for bad in ("a", "a:", ":1", "a:70000", "a:0", "a b:1", "a:1:2:x"))])
+    "{", "3", "[" * 100_000, '{"cluster": 1}', '{"cluster": {"worker": 5}}',
+    '{"cluster": {"worker": ["a:1", "b:2"]}}', tf_config(float("inf"), ["a:1", "b:2"]),
+    tf_config(99, ["a:1", "b:2"]), tf_config("x", ["a:1", "b:2"]), tf_config(0, ["a:1", 5]),
+    tf_config(0, {"0": "a:1"}),
+    *(tf_config(0, [bad, "b:2"]) for bad in ("a", "a:", ":1", "a:70000", "a:0", "a b:1", "a:1:2"))])
 def test_a_wrong_tf_config_is_one_line(text):
     with pytest.raises(UserError, match="^TF_CONFIG: expected"):
         find_place({"TF_CONFIG": text})

@@ -63,6 +63,8 @@ def hidden_messages():
         os.dup2(diverted.fileno(), 2)
         try:
             yield
+        except UserError:  # which says what there is to say
+            raise
         except BaseException:
             diverted.seek(0)
             os.write(kept, diverted.read())

@@ -1,4 +1,4 @@
-"""Self-contained HTML files from a template, a style sheet, scripts and data."""
+"""Self-contained HTML files from a body, a style sheet, scripts and data."""
 
 import base64
 import hashlib
@@ -7,35 +7,48 @@ import json
 import math
 from pathlib import Path
 
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+{body}
+{data}
+{scripts}
+</body>
+</html>
+"""
 
-def html_page(template, style, scripts, title, data, policy=""):
+
+def html_page(body, style, scripts, title, data, policy=""):
     """Return a page that loads nothing, and in which no text can act.
 
     Its Content Security Policy names its own scripts and style by their checksums, so that
     nothing else runs, were it to slip into the text.
 
     Args:
-        template: path of HTML with the places __POLICY__, __TITLE__, __STYLE__, __DATA__
-            and __SCRIPTS__.
+        body: path of the HTML that the body begins with.
         style: path of CSS.
         scripts: list of paths of JavaScript, each in an element with its file's name as id.
         title: text of the window.
-        data: dict of element id → value for JSON, or text of base64 as it is.
+        data: dict of element id → value for JSON, or bytes as base64.
         policy: further rules of the Content Security Policy.
     """
     style, texts = _read(style), {Path(script).name: _read(script) for script in scripts}
     allowed = " ".join(map(_checksum, texts.values()))
-    parts = {
-        "POLICY": f"default-src 'none'; img-src data: blob:; style-src {_checksum(style)}; "
-                  f"script-src {allowed}; base-uri 'none'; form-action 'none'; {policy}",
-        "TITLE": html.escape(title),
-        "STYLE": f"<style>{style}</style>",
-        "DATA": "\n".join(_data_element(name, value) for name, value in data.items()),
-        "SCRIPTS": "\n".join(f'<script id="{name}">{text}</script>'
-                             for name, text in texts.items()),
-    }
-    pieces = _read(template).split("__")  # text, name, text, name, …
-    return "".join(parts[piece] if index % 2 else piece for index, piece in enumerate(pieces))
+    return PAGE.format(
+        policy=f"default-src 'none'; img-src data: blob:; style-src {_checksum(style)}; "
+               f"script-src {allowed}; base-uri 'none'; form-action 'none'; {policy}",
+        title=html.escape(title), style=style, body=_read(body),
+        data="\n".join(_data_element(name, value) for name, value in data.items()),
+        scripts="\n".join(f'<script id="{name}">{text}</script>' for name, text in texts.items()))
 
 
 def json_in_script(value):

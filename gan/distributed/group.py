@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from gan.common.errors import UserError, leave_abruptly
-from gan.distributed.rendezvous import WATCHDOG_SECONDS, ReplicaError
+from gan.distributed.cluster import WATCHDOG_SECONDS, ReplicaError
 
 CALLS = 10  # times as long as the longest call so far, one may take more than the watchdog's time
 GRACE_SECONDS = 5  # for replicas to end after their collective operations were aborted

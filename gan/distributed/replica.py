@@ -78,8 +78,8 @@ def replicas_on(devices, cluster=None):
 class LocalReplica(SingleReplica):
     """One of several replicas in this process: number r of R takes the rows r, r + R, r + 2R, …
 
-    They meet in TensorFlow's local collectives, which need no server, and so no port. All
-    replicas must trace the same operations in the same order.
+    TensorFlow's local collectives need no server, and so no port. All replicas must trace the
+    same operations in the same order.
     """
 
     def __init__(self, rank, world_size, device):
@@ -108,10 +108,14 @@ class LocalReplica(SingleReplica):
                 for part, tensor in zip(parts, tensors, strict=True)]
 
     def all_gather(self, vector):
-        """Return the vectors of all replicas, in a graph: float32 [D] → [world_size, D]."""
-        alone = tf.pad(vector, [[self.rank * vector.shape[0],
-                                 (self.world_size - 1 - self.rank) * vector.shape[0]]])
-        return tf.reshape(self._all_reduce(alone), [self.world_size, vector.shape[0]])
+        """Return the vectors of all replicas: float32 [D] → [world_size, D], differentiable."""
+        @tf.custom_gradient
+        def gather(vector):
+            alone = tf.pad(vector[None], [[self.rank, self.world_size - 1 - self.rank], [0, 0]])
+            rows = tf.ensure_shape(self._all_reduce(alone), alone.shape)
+            return rows, lambda slopes: self._all_reduce(slopes)[self.rank]
+
+        return gather(vector)
 
     def batch_norm(self, **settings):
         return SyncBatchNorm(self, **settings)
@@ -130,7 +134,7 @@ class LocalReplica(SingleReplica):
 
 
 class ClusterReplica(LocalReplica):
-    """The replica of a process among several, which meet over a `Cluster`'s connections."""
+    """The replica of a process among several, over a `Cluster`'s connections."""
 
     def __init__(self, cluster, device):
         super().__init__(cluster.rank, cluster.world_size, device)
@@ -142,22 +146,19 @@ class ClusterReplica(LocalReplica):
         def add_up(parts):
             return sum(np.frombuffer(part, kind) for part in parts).tobytes()
 
-        def exchange(values, token):
-            return np.frombuffer(self._cluster.exchange(values.tobytes(), add_up), kind), token
+        def reduce(values, token):
+            return np.frombuffer(self._cluster.all_reduce(values.tobytes(), add_up), kind), token
 
         with tf.device("CPU:0"):
-            # The token is read before and assigned after, which keeps the exchanges in order.
-            total, token = tf.numpy_function(
-                exchange, [values, self._token], [values.dtype, tf.float32])
+            # The token is read before and assigned after, which keeps the reductions in order.
+            total, token = tf.numpy_function(reduce, [values, self._token],
+                                             [values.dtype, tf.float32])
             self._token.assign(tf.ensure_shape(token, []))
             return tf.reshape(total, tf.shape(values))
 
 
 class SyncBatchNorm(FusedBatchNorm):
-    """`FusedBatchNorm` with the statistics of the whole batch.
-
-    One all_gather a layer forward, of each shard's statistics, and one all_reduce backward.
-    """
+    """`FusedBatchNorm` with the statistics of the whole batch."""
 
     def __init__(self, replica, **settings):
         super().__init__(**settings)
@@ -167,37 +168,18 @@ class SyncBatchNorm(FusedBatchNorm):
         """Normalize with the whole batch's statistics when training, else the moving ones."""
         if not training:
             return super().call(inputs)
-        outputs, mean, variance = self._normalize(
-            tf.cast(inputs, tf.float32), self.gamma.value, self.beta.value)
+        values = tf.cast(inputs, tf.float32)
+        # The shards' statistics, merged as by Chan, Golub & LeVeque 1979.
+        axes = list(range(len(values.shape) - 1))
+        shards = self._replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
+        means, variances = tf.split(shards, 2, axis=1)
+        mean = tf.reduce_mean(means, axis=0)
+        variance = tf.reduce_mean(variances + tf.math.squared_difference(means, mean), axis=0)
         count = tf.cast(tf.size(inputs) // inputs.shape[-1] * self._replica.world_size, tf.float32)
         self.move(mean, variance * count / (count - 1))  # unbiased, as the fused kernel's
+        outputs = tf.nn.batch_normalization(
+            values, mean, variance, self.beta.value, self.gamma.value, self.EPSILON)
         return tf.cast(outputs, inputs.dtype)
-
-    def _normalize(self, values, gamma, beta):
-        axes = list(range(len(values.shape) - 1))
-
-        @tf.custom_gradient
-        def normalize(values, gamma, beta):
-            # The shards' statistics, merged as by Chan, Golub & LeVeque 1979.
-            shards = self._replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
-            means, variances = tf.split(shards, 2, axis=1)
-            mean = tf.reduce_mean(means, axis=0)
-            variance = tf.reduce_mean(variances + tf.math.squared_difference(means, mean), axis=0)
-            scale = tf.math.rsqrt(variance + self.EPSILON)
-            normal = (values - mean) * scale
-
-            def gradient(slopes, *_):
-                # Ioffe & Szegedy 2015, section 3, with both sums over the whole batch.
-                of_beta = tf.reduce_sum(slopes, axes)
-                of_gamma = tf.reduce_sum(slopes * normal, axes)
-                mean_slope, mean_product = self._replica.all_reduce_mean([of_beta, of_gamma])
-                count = tf.cast(tf.size(values) // values.shape[-1], tf.float32)
-                common = (mean_slope + normal * mean_product) / count
-                return gamma * scale * (slopes - common), of_gamma, of_beta
-
-            return (gamma * normal + beta, mean, variance), gradient
-
-        return normalize(values, gamma, beta)
 
 
 class SyncDropout(keras.layers.Dropout):

@@ -19,22 +19,26 @@ MOST_DIFFERENCE = 0.5  # gray levels that rounded weights may move a pixel, so 1
 MOST_BYTES = 256 * 2**20  # of the page; browsers' strings end at 512 MiB
 
 
-def main():
-    """Write the page from the command line; returns the exit code."""
-    options = make_parser().parse_args()
+def main(argv=None):
+    """Write the page as a command line says (None: the process's own); returns the exit code."""
+    options = make_parser().parse_args(argv)
     output, model = Path(options.output), find_export(options.model)
     refuse_existing(output, options.force, "--output")
     images = sample_type_of(read_metadata(model)["sample_shape"]) is Images
 
-    from gan.common.device import import_tensorflow
+    from gan.common.device import hidden_messages, import_tensorflow
 
     import_tensorflow(verbose=False)
 
     from gan.generator import SavedGenerator
+    from gan.playground.page import WebGenerator
     from gan.run.folder import claimed
 
+    saved = SavedGenerator(model)
+    with hidden_messages():  # of the freezing
+        generator = WebGenerator(saved)
     half = images and options.precision == "float16"  # a few kilobytes for points
-    generator, moved = _read(SavedGenerator(model), half)
+    moved = generator.half_difference(COMPARED) if half else 0.0
     if half and not moved <= MOST_DIFFERENCE:  # nor is NaN
         print(f"note: float16 weights would change a pixel by {moved:.1f} gray levels; the page "
               "has float32")
@@ -48,21 +52,6 @@ def main():
     print(f"{output}: {len(page) / 1e6:.2f} MB, {'float16' if half else 'float32'} weights; "
           "open it in a browser")
     return 0
-
-
-def _read(saved, half):
-    """Return the `WebGenerator` and how far rounded weights move it, if that is asked for."""
-    from gan.common.device import hidden_messages
-    from gan.playground.page import WebGenerator
-
-    failure = None
-    with hidden_messages():  # of the freezing
-        try:
-            generator = WebGenerator(saved)
-            return generator, generator.half_difference(COMPARED) if half else 0.0
-        except UserError as error:
-            failure = error
-    raise failure
 
 
 def make_parser():

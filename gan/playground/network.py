@@ -7,7 +7,7 @@ arrays have channels last; a batch is one.
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.playground.graph import UnsupportedError
+from gan.playground.graph import UnsupportedError, inputs_first
 
 LEAST_AXES_OF_FLOAT16 = 2  # vectors, few as they are, stay float32
 
@@ -34,16 +34,10 @@ class Network:
         """
         self.shapes, self.inputs, self.constants, self.operations = [], {}, {}, []
         self._numbers = {}
-        stack = [(output, False)]
-        while stack:  # without recursion, as the graph may be deep
-            tensor, ready = stack.pop()
-            if id(tensor) in self._numbers or not tensor.depends:
-                continue
-            if ready:
-                self._numbers[id(tensor)] = self._lower(tensor)
-            else:
-                stack += [(tensor, True), *((other, False) for other in tensor.inputs)]
-        self.output = self.number(output)
+        for tensor in inputs_first(output, lambda tensor: filter(
+                lambda one: one.depends, tensor.inputs)):
+            self._numbers[id(tensor)] = self._lower(tensor)
+        self.output = self._numbers[id(output)]
 
     def number(self, tensor):
         """Return the number of a tensor; a constant is listed when it is first asked for."""
@@ -88,19 +82,15 @@ class Network:
         if tensor.type == "Placeholder":
             number = self.inputs[tensor.operation.name] = self._new(tensor.shape)
             return number
-        if tensor.value.dtype != np.float32 or tensor.type not in LOWERINGS:
-            raise _unknown(f"{tensor.type} of {tensor.value.dtype}", tensor)
-        if "data_format" in tensor.operation.node_def.attr and tensor.get("data_format") != "NHWC":
-            raise _unknown(f"{tensor.type} with channels first", tensor)
         try:
+            if tensor.value.dtype != np.float32 or tensor.type not in LOWERINGS:
+                raise UnsupportedError(f"of {tensor.value.dtype}")
+            if tensor.operation.node_def.attr["data_format"].s not in (b"", b"NHWC"):
+                raise UnsupportedError("with channels first")
             return LOWERINGS[tensor.type](self, tensor)
         except UnsupportedError as error:
-            raise _unknown(f"{tensor.type} {error}", tensor) from error
-
-
-def _unknown(what, tensor):
-    return UserError(f"the page knows no operation {what}, which the generator uses at "
-                     f"{tensor.operation.name}")
+            raise UserError(f"the page knows no operation {tensor.type} {error}, which the "
+                            f"generator uses at {tensor.operation.name}") from error
 
 
 def _same(network, tensor):

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.common.errors import UserError
 from gan.common.html import html_page
 from gan.data.sample_types import sample_type_of
-from gan.playground.graph import read_signature, with_constants
+from gan.playground.graph import read_signature
 from gan.playground.network import Network, pack, rounded
 
 ASSETS = Path(__file__).parent / "assets"
@@ -20,7 +19,7 @@ class WebGenerator:
 
     Attributes:
         network: `Network`.
-        codes: float32 [K, W], the condition vectors, or None without conditions.
+        vectors: float32 [K, W], the condition vectors; None for a single condition.
     """
 
     def __init__(self, saved):
@@ -29,19 +28,14 @@ class WebGenerator:
             saved: `SavedGenerator`.
 
         Raises:
-            UserError: for an export that has no conditions, or whose network has an
-                operation that the page does not know.
+            UserError: for a network with an operation that the page does not know.
         """
         self._saved = saved
-        if "conditions" not in saved.metadata:
-            raise UserError("--model: expected an export with the frequency of its conditions, "
-                            "got one without; train_gan.py --resume writes it again")
-        self.codes = saved.condition_vectors(
+        self.vectors = saved.condition_vectors(
             np.arange(len(saved.metadata["conditions"]["probabilities"])))
-        name = "serving_default" if self.codes is None else "images_from_vectors"
-        self._signature = saved.signatures[name]
-        self._output, self._frozen = read_signature(self._signature, self._inputs([0]))
-        self.network = Network(self._output)
+        self._signature = "serving_default" if self.vectors is None else "images_from_vectors"
+        self.network = Network(read_signature(saved.signatures[self._signature],
+                                              self._inputs([0])))
 
     def half_difference(self, seeds):
         """Return how far float16 weights move a pixel at most, in gray levels of 256.
@@ -49,16 +43,15 @@ class WebGenerator:
         Args:
             seeds: whole numbers, of the images that are compared.
         """
-        exact, half = (with_constants(self._frozen, self._output, change)
-                       for change in (lambda array: array, rounded))
-        differences = [np.abs(exact(given) - half(given)).max()
-                       for given in (self._inputs([seed]) for seed in seeds)]
-        return 255 * float(np.max(differences))
-
-    def _inputs(self, seeds):
-        latents, conditions = self._saved.latents(seeds)
-        codes = {} if self.codes is None else {"vectors": self.codes[conditions]}
-        return {"latents": latents} | codes
+        variables = self._saved.model.variables
+        weights = [variable.numpy() for variable in variables]
+        exact = self._draw(seeds)
+        for variable, array in zip(variables, weights, strict=True):
+            variable.assign(rounded(array))
+        half = self._draw(seeds)
+        for variable, array in zip(variables, weights, strict=True):
+            variable.assign(array)
+        return 255 * float(np.abs(exact - half).max())
 
     def page(self, model, half):
         """Return the page as text.
@@ -69,6 +62,14 @@ class WebGenerator:
         """
         network, weights = pack(self.network, half)
         return write_page(self._description(model), network, weights)
+
+    def _inputs(self, seeds):
+        latents, conditions = self._saved.latents(seeds)
+        vectors = {} if self.vectors is None else {"vectors": self.vectors[conditions]}
+        return {"latents": latents} | vectors
+
+    def _draw(self, seeds):
+        return next(iter(self._saved.call(self._signature, **self._inputs(seeds)).values()))
 
     def _description(self, model):
         metadata = self._saved.metadata
@@ -81,10 +82,10 @@ class WebGenerator:
             "dataset": str(metadata.get("dataset", "")), "arch": str(config.get("arch", "")),
             "epochs": metadata.get("epochs"), "frechet": metrics.get("frechet"),
             "class_names": metadata["class_names"], "conditions": metadata["conditions"],
-            "codes": None if self.codes is None else [
-                [[int(place), float(code[place])] for place in np.flatnonzero(code)]
-                for code in self.codes],
-            "code_width": 0 if self.codes is None else self.codes.shape[1],
+            "vectors": None if self.vectors is None else [
+                [[int(place), float(vector[place])] for place in np.flatnonzero(vector)]
+                for vector in self.vectors],
+            "vector_length": 0 if self.vectors is None else self.vectors.shape[1],
             "directions": directions(self.network, metadata["latent_dim"]),
         }
 
@@ -108,10 +109,6 @@ def directions(network, latent_dim):
 
     They are the eigenvectors of W Wᵀ, where W holds the first layer's weights of the latent
     (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs").
-
-    Args:
-        network: `Network`.
-        latent_dim: length of the latent vector.
 
     Returns:
         List of unit vectors, lists of float, the most effective first; empty where the first

@@ -14,9 +14,9 @@ from gan.common.files import refuse_existing, remove_leftovers, write_text
 COMPARISON = "comparison.html"
 
 
-def main():
-    """Write a report from the command line; returns the exit code."""
-    options = make_parser().parse_args()
+def main(argv=None):
+    """Write a report as a command line says (None: the process's own); returns the exit code."""
+    options = make_parser().parse_args(argv)
 
     from gan.common.device import import_tensorflow
     from gan.report.live import read_run

@@ -28,7 +28,7 @@ class Artist {
     }
   }
 
-  /** Draw samples, each {latents, codes}, later; whenDone is given the list of results. */
+  /** Draw samples, each {latents, vectors}, later; whenDone is given the list of results. */
   draw(group, samples, whenDone, first = false) {
     this.jobs[first ? "unshift" : "push"]({ group, samples, whenDone });
     this.next();

@@ -37,14 +37,14 @@ function chosenCondition(seed, label) {
     : probabilities.map((one, condition) => (classOf[condition] === label ? one : 0)));
 }
 
-function codeOf(condition) {
-  const code = new Float32Array(about.code_width);
-  for (const [place, value] of about.codes?.[condition] ?? []) code[place] = value;
-  return code;
+function vectorOf(condition) {
+  const vector = new Float32Array(about.vector_length);
+  for (const [place, value] of about.vectors?.[condition] ?? []) vector[place] = value;
+  return vector;
 }
 
 function sampleOf(seed, label = state.label) {
-  return { latents: chosenLatent(seed), vectors: codeOf(chosenCondition(seed, label)) };
+  return { latents: chosenLatent(seed), vectors: vectorOf(chosenCondition(seed, label)) };
 }
 
 /** Return the sample on the great circle between those of a seed and the next (Shoemake 1985). */
@@ -369,6 +369,7 @@ function advance() {
 
 function start() {
   document.body.className = `${about.kind}${height && height <= 64 ? " pixels" : ""}`;
+  $("title").textContent = document.title;
   $("facts").textContent = [
     points ? "points of the plane" : `${width} × ${height} ${channels > 1 ? "RGB" : "gray"}`,
     about.arch, about.epochs === null ? "" : `${about.epochs} epoch${about.epochs === 1 ? "" : "s"}`,
