@@ -1,13 +1,13 @@
 """Drives headless Chromium over its debugging pipe, with the standard library only.
 
-    with open_page(path, width=390, dark=True) as page:
+    with chromium() as page:
+        page.open(path, width=390, dark=True)
         page.evaluate("document.title")
 
 The DevTools protocol speaks JSON messages that end with a zero byte, read from
 file descriptor 3 and written to 4.
 """
 
-import base64
 import contextlib
 import json
 import os
@@ -24,14 +24,15 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
                 None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 SECONDS = 60  # to wait for an answer
+KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36}
 
 
 class Page:
     """A page in a browser.
 
     Attributes:
-        errors: list of str, what the console was told of errors, and exceptions.
-        requests: list of str, addresses that were asked for, without those of data.
+        errors: list of str, exceptions and errors in the console since the last `open`.
+        requests: list of str, addresses that were asked for since then, without those of data.
     """
 
     def __init__(self, to_browser, from_browser):
@@ -55,8 +56,13 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def open(self, path):
-        """Load a file and wait until that is done."""
+    def open(self, path, width=1100, height=800, dark=False):
+        """Load a file in a window as of `look`, and wait until that is done."""
+        self.point(0, 0)
+        self.look(width, height, dark)
+        self._call("Page.navigate", url="about:blank")
+        self.errors.clear()
+        self.requests.clear()
         self._call("Page.navigate", url=Path(path).resolve().as_uri())
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
@@ -65,43 +71,33 @@ class Page:
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True,
                             awaitPromise=True, userGesture=True)
         if "exceptionDetails" in answer:
-            details = answer["exceptionDetails"]
-            raise AssertionError(details.get("exception", {}).get("description", details["text"]))
+            raise AssertionError(described(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def wait_for(self, script, seconds=SECONDS):
+    def wait_for(self, script):
         """Wait until a JavaScript expression is true."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(AssertionError):  # asked while the page was replaced
                 if self.evaluate(script):
                     return
             time.sleep(0.05)
-        raise AssertionError(f"not within {seconds} s: {script}")
+        raise AssertionError(f"not within {SECONDS} s: {script}")
 
-    def mouse(self, kind, x, y):
-        """Send a "mouseMoved", "mousePressed" or "mouseReleased" at pixels of the window."""
-        self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    def point(self, x, y):
+        """Move the mouse to a pixel of the window."""
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def touch(self, kind, x=0, y=0):
-        """Send a "touchStart", "touchMove" or "touchEnd" at pixels of the window."""
-        points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
-        self._call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+    def touch(self, *points):
+        """Touch the window at pixels (x, y), or end that without any."""
+        self._call("Input.dispatchTouchEvent", type="touchStart" if points else "touchEnd",
+                   touchPoints=[{"x": x, "y": y} for x, y in points])
 
     def press(self, key):
-        """Press and release a key such as "ArrowRight"."""
-        code = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Home": 36,
-                "End": 35, "Enter": 13, " ": 32, "Tab": 9}.get(key, 0)
+        """Press and release one of `KEYS`."""
         for kind in ("rawKeyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
-                       windowsVirtualKeyCode=code)
-
-    def screenshot(self, path, whole=True):
-        """Write a PNG of the whole page, or of the window."""
-        size = self._call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"clip": {**size, "scale": 1}} if whole else {}
-        picture = self._call("Page.captureScreenshot", captureBeyondViewport=whole, **clip)
-        Path(path).write_bytes(base64.b64decode(picture["data"]))
+                       windowsVirtualKeyCode=KEYS[key])
 
     def _call(self, method, **parameters):
         self._number += 1
@@ -113,7 +109,7 @@ class Page:
             data = data[os.write(self._to, data):]
         until = time.monotonic() + SECONDS
         while (answer := self._read(until)).get("id") != self._number:
-            self._note(answer)
+            self._note(answer.get("method"), answer.get("params", {}))
         if "error" in answer:
             raise AssertionError(f"{method}: {answer['error']['message']}")
         return answer["result"]
@@ -129,34 +125,22 @@ class Page:
         message, self._buffer = self._buffer.split(b"\0", 1)
         return json.loads(message)
 
-    def _note(self, event):
-        told = event.get("params", {})
-        if event.get("method") == "Runtime.exceptionThrown":
-            details = told["exceptionDetails"]
-            self.errors.append(details.get("exception", {}).get("description", details["text"]))
-        elif event.get("method") == "Runtime.consoleAPICalled" and told["type"] == "error":
+    def _note(self, event, content):
+        if event == "Runtime.exceptionThrown":
+            self.errors.append(described(content["exceptionDetails"]))
+        elif event == "Runtime.consoleAPICalled" and content["type"] == "error":
             self.errors.append(" ".join(str(each.get("value", each.get("description")))
-                                        for each in told["args"]))
-        elif event.get("method") == "Log.entryAdded" and told["entry"]["level"] == "error":
-            self.errors.append(told["entry"]["text"])
-        elif event.get("method") == "Network.requestWillBeSent":
-            address = told["request"]["url"]
+                                        for each in content["args"]))
+        elif event == "Log.entryAdded" and content["entry"]["level"] == "error":
+            self.errors.append(content["entry"]["text"])
+        elif event == "Network.requestWillBeSent":
+            address = content["request"]["url"]
             if not address.startswith(("data:", "about:", "blob:")):
                 self.requests.append(address)
 
 
-@contextlib.contextmanager
-def open_page(path, width=1100, height=800, dark=False):
-    """Open an HTML file in a browser of its own; yields a `Page`.
-
-    Args:
-        path: the file.
-        width, height, dark: see `Page.look`.
-    """
-    with chromium() as page:
-        page.look(width, height, dark)
-        page.open(path)
-        yield page
+def described(exception):
+    return exception.get("exception", {}).get("description", exception["text"])
 
 
 @contextlib.contextmanager

@@ -318,15 +318,12 @@ def test_the_page_draws_without_a_worker(tiny_page, page, tmp_path):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
         tiny_page, browser, width):
-    browser.look(width)
-    browser.requests.clear()
-    browser.open(tiny_page)
+    browser.open(tiny_page, width)
     browser.wait_for(DRAWN)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert all(address.startswith(("file:", "blob:")) for address in browser.requests)
     browser.evaluate("fetch('https://example.org/').catch(() => 0)")
     assert "Content Security Policy" in " ".join(browser.errors)
-    browser.errors.clear()
     unnamed = browser.evaluate("""[...document.querySelectorAll(
         "input, select, button, canvas")].filter((one) => !one.labels?.length
             && !one.getAttribute("aria-label") && !one.textContent

@@ -8,7 +8,7 @@ import pytest
 from gan.drawing.images import epoch_picture, write_png
 from gan.report.live import pictures_in
 from gan.report.page import page_of
-from tests.browser import needs_chromium, open_page
+from tests.browser import chromium, needs_chromium
 from tests.test_report import EVIL, config, content, data_of, row
 
 pytestmark = needs_chromium
@@ -23,6 +23,12 @@ def quiet(page, path):
     """Assert that the console has no error and that nothing but the file was asked for."""
     assert page.errors == []
     assert set(page.requests) == {path.resolve().as_uri()}
+
+
+@pytest.fixture(scope="module")
+def page():
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -44,24 +50,24 @@ def page_file(tmp_path):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
-def test_the_slider_moves_and_the_picture_changes(tiny_run, width, dark):
+def test_the_slider_moves_and_the_picture_changes(page, tiny_run, width, dark):
     path = tiny_run[0] / "report.html"
     frames = data_of(path.read_text())["runs"][0]["frames"]
-    with open_page(path, width, dark=dark) as page:
-        assert page.evaluate(READY) and page.evaluate(SOURCE) == frames[-1]["src"]
-        page.evaluate("document.getElementById('slider').focus()")
-        for frame in frames[-2::-1]:
-            page.press("ArrowLeft")
-            assert page.evaluate(SOURCE) == frame["src"]
-            assert page.evaluate(FRAME) == frame["label"]
-        page.wait_for("[...document.images].every(image => image.naturalWidth > 0)")
-        page.evaluate("document.getElementById('play').click()")
-        page.wait_for(f"{FRAME} === 'epoch 2'")
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        quiet(page, path)
+    page.open(path, width, dark=dark)
+    assert page.evaluate(READY) and page.evaluate(SOURCE) == frames[-1]["src"]
+    page.evaluate("document.getElementById('slider').focus()")
+    for frame in frames[-2::-1]:
+        page.press("ArrowLeft")
+        assert page.evaluate(SOURCE) == frame["src"]
+        assert page.evaluate(FRAME) == frame["label"]
+    page.wait_for("[...document.images].every(image => image.naturalWidth > 0)")
+    page.evaluate("document.getElementById('play').click()")
+    page.wait_for(f"{FRAME} === 'epoch 2'")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    quiet(page, path)
 
 
-def test_dark_and_light_differ_and_can_be_read(page_file):
+def test_dark_and_light_differ_and_can_be_read(page, page_file):
     """The contrast of text to its background is at least 4.5, as WCAG 2 asks (level AA)."""
     script = """['body', '.quiet', '.over', '#state', 'dt'].map(name => {
         const text = document.querySelector(name);
@@ -73,8 +79,8 @@ def test_dark_and_light_differ_and_can_be_read(page_file):
     })"""
     found = {}
     for dark in (False, True):
-        with open_page(page_file(2), dark=dark) as page:
-            found[dark] = page.evaluate(script)
+        page.open(page_file(2), dark=dark)
+        found[dark] = page.evaluate(script)
     assert found[False] != found[True]
     for text, background in found[False] + found[True]:
         lighter, darker = sorted([luminance(text), luminance(background)], reverse=True)
@@ -88,76 +94,77 @@ def luminance(color):
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_values_appear_under_pointer_finger_and_keys(page_file):
+def test_values_appear_under_pointer_finger_and_keys(page, page_file):
     path = page_file(3)
     tip = "document.querySelector('.tip').textContent"
     hidden = "document.querySelector('.tip').hidden"
-    with open_page(path) as page:
-        page.evaluate("document.getElementById('curves').scrollIntoView()")
-        x, y, width, height = page.evaluate(CHART)
-        assert page.evaluate(hidden)
-        page.mouse("mouseMoved", x + width / 2, y + height / 2)
-        assert page.evaluate(tip) == "epoch 2discriminator 1.3generator 0.8"
-        page.mouse("mouseMoved", 1, 1)
-        assert page.evaluate(hidden)
-        page.evaluate("document.querySelector('.area svg').focus()")
-        page.press("ArrowRight")
-        assert page.evaluate(tip).startswith("epoch 1")
-        page.press("ArrowRight")
-        page.press("ArrowRight")
-        assert page.evaluate(tip).startswith("epoch 3")
-        page.evaluate("(s => { s.value = 'step'; s.dispatchEvent(new Event('change')) })"
-                      "(document.getElementById('axis'))")
-        page.mouse("mouseMoved", x + width - 5, y + height / 2)
-        assert page.evaluate(tip).startswith("step 300")
-        quiet(page, path)
-    with open_page(path, 390) as page:
-        page.evaluate("document.getElementById('curves').scrollIntoView()")
-        x, y, width, height = page.evaluate(CHART)
-        page.touch("touchStart", x + width - 20, y + height / 2)
-        assert page.evaluate(tip).startswith("epoch 3")
-        page.touch("touchEnd")
-        quiet(page, path)
+    page.open(path)
+    page.evaluate("document.getElementById('curves').scrollIntoView()")
+    x, y, width, height = page.evaluate(CHART)
+    assert page.evaluate(hidden)
+    page.point(x + width / 2, y + height / 2)
+    assert page.evaluate(tip) == "epoch 2discriminator 1.3generator 0.8"
+    page.point(1, 1)
+    assert page.evaluate(hidden)
+    page.evaluate("document.querySelector('.area svg').focus()")
+    page.press("ArrowRight")
+    assert page.evaluate(tip).startswith("epoch 1")
+    page.press("ArrowRight")
+    page.press("ArrowRight")
+    assert page.evaluate(tip).startswith("epoch 3")
+    page.evaluate("(s => { s.value = 'step'; s.dispatchEvent(new Event('change')) })"
+                  "(document.getElementById('axis'))")
+    page.point(x + width - 5, y + height / 2)
+    assert page.evaluate(tip).startswith("step 300")
+    quiet(page, path)
+    page.evaluate("sessionStorage.clear()")
+    page.open(path, 390)
+    page.evaluate("document.getElementById('curves').scrollIntoView()")
+    x, y, width, height = page.evaluate(CHART)
+    page.touch((x + width - 20, y + height / 2))
+    assert page.evaluate(tip).startswith("epoch 3")
+    page.touch()
+    quiet(page, path)
 
 
-def test_a_page_follows_its_run_and_keeps_its_place(page_file):
+def test_a_page_follows_its_run_and_keeps_its_place(page, page_file):
     path = page_file(1, state="running", config=config("--epochs", "3"))
-    with open_page(path, 390, 500) as page:
-        assert page.evaluate(FRAME) == "epoch 1"
-        page.evaluate("scrollTo(0, 150)")
-        page_file(2, state="running", config=config("--epochs", "3"))
-        page.wait_for(f"data.running && {FRAME} === 'epoch 2'")  # the newest, as before
-        assert page.evaluate("Math.abs(scrollY - 150)") <= 1
-        page.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('input')) })"
-                      "(document.getElementById('slider'))")
-        page_file(3, state="finished", config=config("--epochs", "3"))
-        page.wait_for("!data.running")
-        assert page.evaluate(FRAME) == "epoch 1"  # the one that was looked at
-        assert "finished" in page.evaluate("document.getElementById('state').textContent")
-        quiet(page, path)
+    page.open(path, 390, 500)
+    assert page.evaluate(FRAME) == "epoch 1"
+    page.evaluate("scrollTo(0, 150)")
+    page_file(2, state="running", config=config("--epochs", "3"))
+    page.wait_for(f"data.running && {FRAME} === 'epoch 2'")  # the newest, as before
+    assert page.evaluate("Math.abs(scrollY - 150)") <= 1
+    page.evaluate("(s => { s.value = 1; s.dispatchEvent(new Event('input')) })"
+                  "(document.getElementById('slider'))")
+    page_file(3, state="finished", config=config("--epochs", "3"))
+    page.wait_for("!data.running")
+    assert page.evaluate(FRAME) == "epoch 1"  # the one that was looked at
+    assert "finished" in page.evaluate("document.getElementById('state').textContent")
+    quiet(page, path)
 
 
-def test_nothing_in_the_data_is_run(page_file, tmp_path):
+def test_nothing_in_the_data_is_run(page, page_file, tmp_path):
     image = "<img src=x onerror=\"document.body.dataset.run='yes'\">"
     evil = content(name=image, config=config("--dataset", EVIL), note=image,
                    dataset={"name": image, "classes": [EVIL]}, pictures=pictures_in(tmp_path))
     path = tmp_path / "evil.html"
     for text in (page_of([evil]), page_of([evil, evil])):
         path.write_text(text)
-        with open_page(path) as page:
-            assert page.evaluate(READY)
-            assert page.evaluate("document.body.dataset.run") is None
-            assert image in page.evaluate("document.body.textContent")
-            quiet(page, path)
+        page.open(path)
+        assert page.evaluate(READY)
+        assert page.evaluate("document.body.dataset.run") is None
+        assert image in page.evaluate("document.body.textContent")
+        quiet(page, path)
     # Were it to slip in, the page's policy would stop it.
     path.write_text(page_of([content()]).replace("</main>", f"{image}</main>"))
-    with open_page(path) as page:
-        page.wait_for("document.querySelector('main > img').complete")
-        assert page.evaluate("document.body.dataset.run") is None
-        assert "Content Security Policy" in json.dumps(page.errors)
+    page.open(path)
+    page.wait_for("document.querySelector('main > img').complete")
+    assert page.evaluate("document.body.dataset.run") is None
+    assert "Content Security Policy" in json.dumps(page.errors)
 
 
-def test_runs_are_compared_side_by_side(page_file, tmp_path):
+def test_runs_are_compared_side_by_side(page, page_file, tmp_path):
     page_file(3)
     pictures = pictures_in(tmp_path)
     short = content(name="short", rows=[row(1)], pictures=pictures[:2])
@@ -165,18 +172,18 @@ def test_runs_are_compared_side_by_side(page_file, tmp_path):
     path = tmp_path / "comparison.html"
     path.write_text(page_of([short, long]))
     captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
-    with open_page(path, 390) as page:
-        assert page.evaluate(captions) == ["epoch 1", "epoch 3"]
-        page.evaluate("document.getElementById('slider').focus()")
-        page.press("Home")
-        assert page.evaluate(captions) == ["epoch 0", "epoch 0"]
-        assert page.evaluate("document.querySelectorAll('.area').length") == 3
-        assert page.evaluate("document.documentElement.scrollWidth") == 390
-        quiet(page, path)
+    page.open(path, 390)
+    assert page.evaluate(captions) == ["epoch 1", "epoch 3"]
+    page.evaluate("document.getElementById('slider').focus()")
+    page.press("Home")
+    assert page.evaluate(captions) == ["epoch 0", "epoch 0"]
+    assert page.evaluate("document.querySelectorAll('.area').length") == 3
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    quiet(page, path)
 
 
 @pytest.mark.parametrize("count", [3, 9, 30])
-def test_a_comparison_can_be_read(page_file, tmp_path, count):
+def test_a_comparison_can_be_read(page, page_file, tmp_path, count):
     page_file(2)
     pictures, path = pictures_in(tmp_path), tmp_path / "comparison.html"
     measured = {"frechet": 0.008017, "precision": 0.7354, "recall": 0.00123}
@@ -188,32 +195,32 @@ def test_a_comparison_can_be_read(page_file, tmp_path, count):
                     summary={"metrics": {"generated": measured, "real": measured},
                              "verdict": verdict}) for number in range(count)]
     path.write_text(page_of(runs))
-    with open_page(path) as page:
-        for width in (390, 1200):
-            page.look(width)
-            page.wait_for(f"document.documentElement.scrollWidth === {width}")
-            assert page.evaluate("""Math.min(...[...document.querySelectorAll(
-                '#comparison :is(th, td)')].map(cell => cell.clientWidth))""") >= 45
-            assert page.evaluate("""[...document.querySelectorAll('.number > *')].filter(
-                each => each.getClientRects().length !== 1).length""") == 0
-            # The runs' names stay in sight of the rightmost columns.
-            page.evaluate("document.querySelector('.wide').scrollLeft = 1e6")
-            assert 0 <= page.evaluate(
-                "document.querySelector('#comparison tbody th').getBoundingClientRect().x") < 100
-            page.evaluate("document.querySelector('#comparison tbody th').scrollIntoView()")
-        page.evaluate("scrollTo(0, 0); document.getElementById('curves').scrollIntoView()")
-        x, y, chart_width, height = page.evaluate(CHART)
-        page.mouse("mouseMoved", x + chart_width - 20, y + height / 2)
-        shown = page.evaluate("document.querySelectorAll('.tip:not([hidden]) span').length")
-        assert shown == min(count, 8)
-        quiet(page, path)
+    page.open(path)
+    for width in (390, 1200):
+        page.look(width)
+        page.wait_for(f"document.documentElement.scrollWidth === {width}")
+        assert page.evaluate("""Math.min(...[...document.querySelectorAll(
+            '#comparison :is(th, td)')].map(cell => cell.clientWidth))""") >= 45
+        assert page.evaluate("""[...document.querySelectorAll('.number > *')].filter(
+            each => each.getClientRects().length !== 1).length""") == 0
+        # The runs' names stay in sight of the rightmost columns.
+        page.evaluate("document.querySelector('.wide').scrollLeft = 1e6")
+        assert 0 <= page.evaluate(
+            "document.querySelector('#comparison tbody th').getBoundingClientRect().x") < 100
+        page.evaluate("document.querySelector('#comparison tbody th').scrollIntoView()")
+    page.evaluate("scrollTo(0, 0); document.getElementById('curves').scrollIntoView()")
+    x, y, chart_width, height = page.evaluate(CHART)
+    page.point(x + chart_width - 20, y + height / 2)
+    shown = page.evaluate("document.querySelectorAll('.tip:not([hidden]) span').length")
+    assert shown == min(count, 8)
+    quiet(page, path)
 
 
-def test_numbers_are_never_broken(page_file):
+def test_numbers_are_never_broken(page, page_file):
     numbers = {"frechet": 1.005, "frechet_ratio": 0.008017, "kid": 0.0012345, "recall": 0.12345}
     path = page_file(2, summary={"metrics": {"generated": numbers, "real": numbers},
                                  "seconds": {"training": 83.0}})
-    with open_page(path, 390) as page:
-        assert page.evaluate("""[...document.querySelectorAll('.number > *')].filter(
-            each => each.getClientRects().length !== 1).length""") == 0
-        assert "0.008017" in page.evaluate("document.body.innerText")
+    page.open(path, 390)
+    assert page.evaluate("""[...document.querySelectorAll('.number > *')].filter(
+        each => each.getClientRects().length !== 1).length""") == 0
+    assert "0.008017" in page.evaluate("document.body.innerText")

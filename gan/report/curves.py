@@ -70,12 +70,7 @@ def panels_of(run, rows):
 
 
 def compared_panels(runs, kept):
-    """Return the panels that overlay a quantity of several runs.
-
-    Args:
-        runs: list of `RunContent`.
-        kept: list of their histories after `thin`.
-    """
+    """Return the panels that overlay a quantity of several runs, see `panels_of`."""
     def lines(column):
         return [_line(run.name, index, rows, column, index)
                 for index, (run, rows) in enumerate(zip(runs, kept, strict=True))]

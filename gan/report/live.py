@@ -53,7 +53,7 @@ class RunContent:
 
     @property
     def measured(self):
-        """What was measured: dict of "generated", "real", "real_source", "features"."""
+        """Dict of "generated", "real", "real_source", "features"; empty if not measured."""
         return self.summary.get("metrics", {})
 
     @property
@@ -77,7 +77,7 @@ class LiveReport:
         """
         self._folder, self._config, self._history = folder, config, history
         self._timers, self._about = timers, about
-        self._written, self._told = None, None
+        self._written, self._warned = -LEAST_SECONDS, None
 
     def write(self, state="running", note="", at_once=False):
         """Write the report as the run is now, at most once a second.
@@ -87,16 +87,20 @@ class LiveReport:
             note: text about the state.
             at_once: write it even within the second.
         """
-        now = time.monotonic()
-        if state == "running" and not at_once and self._written and (
-                now - self._written < LEAST_SECONDS):
+        if state == "running" and not at_once and (
+                time.monotonic() - self._written < LEAST_SECONDS):
             return
         try:
             with self._timers("report"):
                 run = self._content(state, note) if state else read_run(self._folder.path)
                 write_text(self._folder.claim(self._folder.report), page_of([run]))
         except Exception as error:  # a page is no reason to lose hours of training
-            self._warn(error)
+            if str(error) != self._warned:
+                self._warned = str(error)
+                print(f"warning: {self._folder.report.name} could not be written: {error}",
+                      file=sys.stderr, flush=True)
+                if not isinstance(error, UserError | OSError):  # a defect of this project
+                    traceback.print_exception(error, file=sys.stderr)
         self._written = time.monotonic()
 
     def _content(self, state, note):
@@ -104,18 +108,9 @@ class LiveReport:
         return RunContent(
             name=name_of(folder.path), folder=str(folder.path),
             config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
-            step=history.step, summary=self._about | {"seconds": self._timers.seconds},
-            pictures=pictures_in(folder.images), real=folder.real_samples, state=state, note=note)
-
-    def _warn(self, error):
-        """Print what went wrong, once; a defect of this project with its traceback."""
-        if str(error) == self._told:
-            return
-        self._told = str(error)
-        print(f"warning: {self._folder.report.name} could not be written: {error}",
-              file=sys.stderr, flush=True)
-        if not isinstance(error, UserError | OSError):
-            traceback.print_exception(error, file=sys.stderr)
+            step=history.step, state=state, note=note,
+            summary=self._about | {"seconds": self._timers.seconds},
+            pictures=pictures_in(folder.images), real=folder.real_samples)
 
 
 def read_run(path):

@@ -96,17 +96,16 @@ def _metrics(run):
     for name, metric in METRICS.items():
         if name in run.generated:
             meaning = metric.explanation.removesuffix("; lower is better")
-            better = BETTER[metric.better]
-            rows.append([{"text": metric.label,
-                          "note": f"{meaning}; {better}" if better else meaning},
+            note = "; ".join(filter(None, [meaning, BETTER[metric.better]]))
+            rows.append([{"text": metric.label, "note": note},
                          _number(metric.show(run.generated[name])),
                          _number(metric.show(real[name]) if name in real else "–")])
-    described, source = (run.measured.get("features", {}).get("description"),
-                         run.measured.get("real_source"))
-    notes = [f"Compared in {described}."] if described else []
-    notes += [f"Real: {source}."] if source else []
+    described = run.measured.get("features", {}).get("description")
+    source = run.measured.get("real_source")
+    notes = (f"Compared in {described}." if described else "") + (
+        f" Real: {source}." if source else "")
     return {"title": "Distance to the data", "head": ["metric", "generated", "real"],
-            "rows": rows, "notes": " ".join(notes)}
+            "rows": rows, "notes": notes.strip()}
 
 
 def _facts(run):
@@ -131,7 +130,7 @@ def _facts(run):
 
 def _options(run):
     """Every option as it was used; those of the command that began the run are marked."""
-    given = {word.split("=")[0].replace("_", "-") for word in _first_command(run)}
+    given = {word.split("=")[0].replace("_", "-") for word in _first_command(run) or ()}
     rows = [[{"text": flag(name), "kind": "code"},
              {"text": _shown(value), "kind": "mark" if flag(name) in given else ""}]
             for name, value in run.config.items()]
@@ -149,12 +148,12 @@ def _shown(value):
 
 
 def _first_command(run):
-    """Return the arguments of the command that began the run, empty if they are not known."""
+    """Return the arguments of the command that began the run, None if they are not known."""
     try:
         typed = shlex.split(str(run.summary.get("command", "")))
     except ValueError:  # somebody changed it
-        return []
-    return [] if "--resume" in typed else typed[2:]
+        return None
+    return typed[2:] if typed and "--resume" not in typed else None
 
 
 def _commands(run):
@@ -168,7 +167,7 @@ def _commands(run):
 
     typed = _first_command(run)
     commands = {
-        **({"repeat": ["train_gan.py", *typed]} if typed else {}),
+        **({} if typed is None else {"repeat": ["train_gan.py", *typed]}),
         "resume": script("train_gan.py", "--outdir", "--resume", *more),
         "generate": script("generate.py", "--model", "--output", "samples.png"),
         "animate": script("make_gif.py", "--images", "--output", f"{run.folder}/training.webp"),

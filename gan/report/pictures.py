@@ -18,14 +18,9 @@ TRIES = ((80, 640), (60, 640), (50, 480), (40, 320))
 
 
 def films_of(runs):
-    """Return the pictures of each run as data for the page's script.
+    """Return for each `RunContent` a dict of "frames" and "real", for the page's script.
 
-    Args:
-        runs: list of `RunContent`.
-
-    Returns:
-        list of dict: "frames" (each a "label", a "src" and "at": the epoch, or
-        between two in their order), and "real".
+    A frame has a "label", a "src" and "at": its epoch, or a place between two epochs.
     """
     most = max(LEAST_FRAMES, MOST_FRAMES // len(runs))
     films = []
