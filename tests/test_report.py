@@ -64,13 +64,13 @@ def page_with(**values):
     return page_of([content(**values)])
 
 
+def data_script_of(page):
+    return re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+
+
 def data_of(page):
     """The data that a page's script draws."""
     return json.loads(data_script_of(page))
-
-
-def data_script_of(page):
-    return re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
 
 
 def strings_in(value):
@@ -334,11 +334,6 @@ def test_a_users_report_is_never_overwritten(run):
     with pytest.raises(UserError, match="page.html exists"):
         report.main(["run", "--output", "page.html"])
     assert report.main(["run", "--output", "page.html", "--force"]) == 0
-
-
-def test_a_report_is_removed_with_its_run(run):
-    RunFolder(run).clear()
-    assert not (run / "report.html").exists()
 
 
 def test_several_runs_are_compared(run, tmp_path):

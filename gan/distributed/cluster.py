@@ -28,7 +28,7 @@ HANDSHAKE_SECONDS = 5  # for a peer to prove that it holds the key
 MOST_HANDSHAKES = 64  # at a time; beyond these the oldest is cut off
 RETRY_SECONDS = 0.5
 WATCHDOG_SECONDS = 300  # without an answer in a step
-JOBS = ("chief", "master", "worker")  # of TF_CONFIG, the one with the chief first
+JOBS = ("chief", "worker")  # of TF_CONFIG, the one with the chief first
 SLURM = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_NODELIST", "SLURM_JOB_ID",
          "SLURM_LOCALID")
 FIRST_PORT, PORTS = 20000, 10000  # of Slurm's jobs, each by its number

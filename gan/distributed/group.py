@@ -29,8 +29,10 @@ class ReplicaGroup:
     def train(self, batches):
         """Take a step for each batch, see `Trainer.train`; `ReplicaError` if a replica fails."""
         if self._longest is None:
-            self._broadcast()
+            values = {name: variable.numpy() for name, variable in self.state.variables().items()}
             for trainer in self.trainers:  # in turn: Keras' state while tracing is global
+                for name, variable in trainer.state.variables().items():
+                    variable.assign(values[name])
                 trainer.trace()
             self._longest = 0.0
         results, began = queue.SimpleQueue(), time.monotonic()
@@ -51,13 +53,6 @@ class ReplicaGroup:
             raise
         self._longest = max(self._longest, time.monotonic() - began)
         return measures
-
-    def _broadcast(self):
-        """Give all replicas the variables of the first."""
-        values = {name: variable.numpy() for name, variable in self.state.variables().items()}
-        for trainer in self.trainers[1:]:
-            for name, variable in trainer.state.variables().items():
-                variable.assign(values[name])
 
     def _collect(self, results, running):
         """Wait for all replicas; returns what the first one measured."""

@@ -18,14 +18,9 @@ _current = contextvars.ContextVar("replica")
 
 
 class SingleReplica:
-    """The only device of a run: its shard is the batch.
+    """The only device of a run: its shard is the batch."""
 
-    Attributes:
-        rank: number of the replica, from 0.
-        world_size: number of replicas.
-    """
-
-    rank, world_size = 0, 1
+    rank, world_size = 0, 1  # number of this replica, and of all
 
     def scope(self):
         """Return a context in which variables and operations are placed on this device."""
@@ -70,9 +65,9 @@ def replicas_on(devices, cluster=None):
     """
     if cluster:
         return [ClusterReplica(cluster, devices[0])]
-    count = len(devices)
-    return [SINGLE] if count == 1 else [
-        LocalReplica(rank, count, device) for rank, device in enumerate(devices)]
+    if len(devices) == 1:
+        return [SINGLE]
+    return [LocalReplica(rank, len(devices), device) for rank, device in enumerate(devices)]
 
 
 class LocalReplica(SingleReplica):

@@ -43,7 +43,7 @@ class WebGenerator:
         Args:
             seeds: whole numbers, of the images that are compared.
         """
-        variables = self._saved.model.variables
+        variables = self._saved.signatures[self._signature].variables
         weights = [variable.numpy() for variable in variables]
         exact = self._draw(seeds)
         for variable, array in zip(variables, weights, strict=True):
