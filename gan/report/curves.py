@@ -1,6 +1,5 @@
 """Curves of one or several runs as data for the page's script."""
 
-from gan.evaluate.equilibrium import has_log_odds, ideal_losses
 from gan.evaluate.registry import METRICS, distance_metric
 
 MOST_POINTS = 400  # of a curve, before extremes are added
@@ -42,8 +41,10 @@ def panels_of(run, rows):
         "lines" (each a "label", a "color" number, the number of its "run", values "y")
         and "guides" (each a "label", a "y" and perhaps a "color").
     """
-    loss = run.config["loss"]
-    ideal = ideal_losses(loss, run.config["label_smoothing"])
+    from gan.losses import LOSSES, equilibrium, is_log_odds  # here, as it imports TensorFlow
+
+    loss = LOSSES.get(run.config["loss"])  # None if it is no longer registered
+    ideal = equilibrium(loss, run.config["label_smoothing"]) if loss else {}
     panels = [_panel("Losses", "dashed: when real and generated samples cannot be told apart",
                      [_line(label, color, rows, column)
                       for color, (column, label) in enumerate(NETWORKS.items())],
@@ -52,12 +53,13 @@ def panels_of(run, rows):
                              if column in ideal])]
     scores = [_line(f"{label} {run.samples}", color, rows, column)
               for color, (column, label) in enumerate(SCORES.items())]
-    if has_log_odds(loss):
+    if loss and is_log_odds(loss):
         panels.append(_panel("Discriminator’s probability of “real”",
                              "mean; 0.5 is guessing", scores, 0, 1, GUESSING))
     else:
-        panels += [_panel("Discriminator’s output", f"mean; the {loss} loss has no probability",
-                          scores), _accuracy([_line("", 0, rows, ACCURACY)])]
+        note = f"mean; the {run.config['loss']} loss has no probability"
+        panels += [_panel("Discriminator’s output", note, scores),
+                   _accuracy([_line("", 0, rows, ACCURACY)])]
     real = run.measured.get("real", {})
     for name, metric in METRICS.items():
         if metric.in_summary and sum(name in row for row in rows) > 1:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from gan.common.errors import printable
 from gan.drawing import plots
-from gan.evaluate.equilibrium import has_log_odds, ideal_losses
 from gan.evaluate.registry import distance_metric
+from gan.losses import LOSSES, equilibrium, is_log_odds
 
 LEAST_SECONDS = 10.0  # between two drawings; one takes as long as a short epoch
 
@@ -50,11 +50,11 @@ def draw_curves(path, rows, config):
         rows: list of dict, see `History.rows`.
         config: the run's `TrainConfig`.
     """
-    metric = distance_metric(rows)
+    loss, metric = LOSSES[config.loss], distance_metric(rows)
     data = printable(Path(config.dataset).name)
     plots.plot_losses(
         path, rows, f"{data}, {config.arch}, {config.loss}, seed {config.seed}",
-        log_odds=has_log_odds(config.loss), samples="points" if config.simulated else "images",
-        ideal=ideal_losses(config.loss, config.label_smoothing),
+        log_odds=is_log_odds(loss), samples="points" if config.simulated else "images",
+        ideal=equilibrium(loss, config.label_smoothing),
         distance=metric and (metric.name, metric.label, metric.better == "lower"),
     )

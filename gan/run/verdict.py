@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from gan.evaluate.equilibrium import ideal_losses
 from gan.evaluate.registry import distance_of
+from gan.losses import LOSSES, equilibrium
 
 LEAST_STEPS = 900  # about an epoch of MNIST; earlier, healthy runs look like failed ones
 WON = 0.97  # discriminator accuracy, and
@@ -78,7 +78,8 @@ def _diagnoses(rows, real, config):
 
     # The losses.
     losses = last["discriminator_loss"], last["generator_loss"]
-    guessing = ideal_losses(config.loss).get("discriminator_loss", 0)  # 0 for a Wasserstein critic
+    # A Wasserstein critic has no such loss.
+    guessing = equilibrium(LOSSES[config.loss]).get("discriminator_loss", 0)
     if max(map(abs, losses)) > EXPLODED or losses[0] > WORSE_THAN_GUESSING * guessing > 0:
         yield "diverged", f"diverged: the losses are {losses[0]:,.4g} and {losses[1]:,.4g}"
     if distance_of(last) is None:
