@@ -2,14 +2,12 @@
 
     python -m gan.evaluate --model exported_model
 
-needs only the export and the data. The same metrics of real images that were
-not trained on stand beside them: no generator need be nearer than those.
+needs only the export and the data. The same metrics of real images that were not trained on
+stand beside them: no generator need be nearer than those.
 """
 
 import json
 from pathlib import Path
-
-import numpy as np
 
 from gan.common.command_line import OptionParser, file, folder, one_of, whole_number
 from gan.common.errors import UserError, one_line, run_script
@@ -28,22 +26,25 @@ def main():
     for name in ("json", "neighbours"):
         if getattr(options, name):
             refuse_existing(getattr(options, name), options.force, f"--{name}")
-    options.model = find_export(options.model)
-    metadata = read_metadata(options.model)
-    dataset, same = load_data(options.dataset, metadata, training_data(options.model, metadata))
-    if options.neighbours and sample_type_of(dataset.sample_shape) is Points:
-        raise UserError("--neighbours needs a generator of images, got one of points")
-    wanted, why = wanted_features(options.features, metadata, dataset)
+    model = find_export(options.model)
+    metadata = read_metadata(model)
+    config = metadata["config"]
+    dataset = load_data(options.dataset, training_data(model, metadata), metadata)
+    check(options, dataset)
 
     from gan.common.device import import_tensorflow
 
     import_tensorflow(verbose=False)
 
     from gan.evaluate.evaluator import Drawn, Evaluator
+    from gan.evaluate.neighbours import draw_neighbours
     from gan.evaluate.registry import left_out_texts, metrics_table
 
-    evaluator = Evaluator(dataset, wanted, why, options.num_images)
-    generator = SavedGenerator(options.model)
+    wanted = options.features
+    if wanted == "auto" and config.get("metrics_interval"):
+        wanted = "trained"  # as in the run
+    evaluator = Evaluator(dataset, wanted, options.num_images)
+    generator = SavedGenerator(model)
     samples = Drawn(generator.sample, evaluator.count, options.seed, dataset.sample_shape)
     found = evaluator.measure(samples, slow=True)
     columns = {"test images": evaluator.reference(), "training": evaluator.split()}
@@ -51,11 +52,13 @@ def main():
         "generated": found, "test_images": columns["test images"],
         "training_split": columns["training"], "left_out": evaluator.left_out,
         "images": evaluator.count, "seed": options.seed, "features": evaluator.features(),
-        "trained_on_this_data": same,
+        "trained_on_this_data": is_trained_on(dataset, metadata),
     }
     if options.neighbours:
-        content |= write_neighbours(options.neighbours, dataset.sample(), samples,
-                                    metadata["config"].get("mirror", False))
+        near = draw_neighbours(options.neighbours, samples, dataset.sample().images,
+                               config.get("mirror", False))
+        content["nearest"] = near._asdict()
+        print(f"neighbours  {one_line(options.neighbours)}: {near}", flush=True)
     print(f"{evaluator.count:,} {evaluator.samples}, seeds from {options.seed}, compared in "
           f"{evaluator.features()['description']}")
     for line in metrics_table(found, {name: column for name, column in columns.items() if column}):
@@ -87,29 +90,22 @@ def make_parser():
     return parser
 
 
-def load_data(name, metadata, recorded=None):
-    """Load the data to compare with.
+def load_data(name, recorded, metadata):
+    """Load the data to compare with, as the generator's were read.
 
     Args:
         name: `--dataset`, or None for the data of the run.
+        recorded: name or path of the data of the run.
         metadata: of the export.
-        recorded: the data of the run, see `training_data`; None: as `metadata` has it.
-
-    Returns:
-        `(dataset, same)`: a `Dataset` or `PointDataset`, and whether the
-        generator was trained on it; None where the export does not tell.
 
     Raises:
         UserError: when there are no such data, or samples of another shape.
     """
     config, shape = metadata["config"], metadata["sample_shape"]
-    recorded = recorded or str(config.get("dataset"))
-    if name is None:
-        name = recorded
-        if name not in DATASETS and not Path(name).exists():
-            raise UserError("--dataset needed: the data that the generator was trained on are not "
-                            f"in {name}")
-    how = {}
+    if name is None and recorded not in DATASETS and not Path(recorded).exists():
+        raise UserError("--dataset needed: the data that the generator was trained on are not "
+                        f"in {recorded}")
+    name, how = name or recorded, {}
     if is_picture_folder(name):
         how = {key: config[key] for key in ("skip_broken", "fit") if key in config}
         how |= {"image_size": shape[0], "channels": shape[-1]}
@@ -117,48 +113,26 @@ def load_data(name, metadata, recorded=None):
     if list(dataset.sample_shape) != shape:
         raise UserError(f"--dataset: expected samples of {shape}, "
                         f"got: {list(dataset.sample_shape)}")
-    trained_on = metadata.get("fingerprint")
-    same = None if trained_on is None else trained_on == dataset.fingerprint
-    if same is False:
+    if is_trained_on(dataset, metadata) is False:
         print(f"note: {name} does not hold the data that the generator was trained on", flush=True)
-    return dataset, same
+    return dataset
 
 
-def wanted_features(option, metadata, dataset):
-    """Return what to compare images in, and why: arguments of `extractor_for`."""
-    if option != "auto":
-        if sample_type_of(dataset.sample_shape) is Points:
-            raise UserError(f"--features needs a generator of images, got {option} for one of "
-                            "points")
-        if option == "classifier" and dataset.labels is None:
-            raise UserError("--features classifier needs labeled data, got data without labels; "
-                            "expected --features learned")
-        return option, "as asked for"
-    used = metadata.get("features")
-    if isinstance(used, dict):
-        kind = used.get("kind")
-        return kind if kind in ("classifier", "learned", "pixels") else "auto", "as in the run"
-    return "classifier" if metadata["config"].get("metrics_interval") else "auto", "as in the run"
+def is_trained_on(dataset, metadata):
+    """Whether the generator was trained on these data; None where the export does not say."""
+    trained_on = metadata.get("fingerprint")
+    return None if trained_on is None else trained_on == dataset.fingerprint
 
 
-def write_neighbours(path, dataset, samples, mirror=False):
-    """Draw generated images beside their nearest training images, and print how near they come.
-
-    With `mirror`, mirror images of the training images count as training images.
-    Returns dict for JSON.
-    """
-    from gan.drawing.images import neighbor_grid, write_png
-    from gan.evaluate.neighbours import find_neighbours, in_words
-
-    training = dataset.images
-    training = np.concatenate([training, training[:, :, ::-1]]) if mirror else training
-    found = find_neighbours(samples, training, dataset.test_images)
-    write_png(path, neighbor_grid([
-        (images, training[nearest.places])
-        for images, nearest in (found.typical, found.nearest)]))
-    print(f"neighbours  {one_line(path)}: {in_words(found)}", flush=True)
-    return {"nearest": {"median_distance": found.distance,
-                        "times_training": found.training_ratio, "times_test": found.test_ratio}}
+def check(options, dataset):
+    """Raise a `UserError` for options that the data do not fit."""
+    if sample_type_of(dataset.sample_shape) is Points:
+        for option in ("neighbours", "features"):
+            if getattr(options, option) not in (None, "auto"):
+                raise UserError(f"--{option} needs a generator of images, got one of points")
+    elif options.features == "classifier" and dataset.labels is None:
+        raise UserError("--features classifier needs labeled data, got data without labels; "
+                        "expected --features learned")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from gan.common.errors import UserError
 from gan.common.files import cache_folder, read_json, write_text
 from gan.data.background import background_of
 from gan.data.pixels import digest_images
+from gan.data.sample_types import Points, sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of
@@ -46,12 +47,21 @@ class Drawn:
                                for start in range(0, len(seeds), DRAW_BATCH)])
 
 
+class NoFeatures:
+    """Stands for an extractor where samples are compared in no features."""
+
+    accuracy = statistics = None
+
+    def __init__(self, kind, description):
+        self.kind, self.description = kind, description
+
+
 class RealImages:
     """The real images that others are compared with; nothing is computed before it is needed.
 
     Attributes:
         images: uint8 [N, H, W, C], a sequence, see `parts_of`.
-        extractor: see `extractor_for`, or a `NotMeasurableError`.
+        extractor: see `extractor_for`.
         frequencies: [K], of the classes in the data, or None without labels.
     """
 
@@ -89,7 +99,7 @@ class Comparison:
         coverage: see `class_metrics`; empty without a classifier.
     """
 
-    def __init__(self, images, real, most, unseen=None):
+    def __init__(self, images, real, most, unseen):
         """
         Args:
             images: uint8 [N, H, W, C], a sequence in random order; some metrics take the first.
@@ -101,7 +111,7 @@ class Comparison:
         self._patches = Patches(len(images), images.shape[1])
         features, probabilities, self.per_image = [], [], {}
         for part in parts_of(images):
-            if not isinstance(real.extractor, NotMeasurableError):
+            if real.extractor.kind != "none":
                 found, classes = real.extractor.extract(part)
                 features.append(found)
                 probabilities += [] if classes is None else [classes]
@@ -119,7 +129,7 @@ class Comparison:
     def features(self):
         """Features float32 [N, D] of the images."""
         if self._features is None:
-            raise self.real.extractor
+            raise NotMeasurableError(self.real.extractor.description)
         return self._features
 
     def frechet(self, count=None):
@@ -129,9 +139,8 @@ class Comparison:
 
     def pairs(self, most=NEIGHBOR_COUNT):
         """Return features of equal numbers of real images and of these, at most so many."""
-        features = self.features
-        count = min(most, NEIGHBOR_COUNT, len(self.real.images), len(features))
-        return self.real.near[:count], features[:count]
+        count = min(most, NEIGHBOR_COUNT, len(self.real.images), len(self.features))
+        return self.real.near[:count], self.features[:count]
 
     @functools.cached_property
     def precision_recall(self):
@@ -170,16 +179,17 @@ class Evaluator:
         left_out: dict of "generated", "reference" or "split" → dict of metric → reason.
     """
 
-    def __init__(self, dataset, wanted="auto", why="as asked for", count=COUNT):
+    def __init__(self, dataset, wanted="auto", count=COUNT):
         """
         Args:
             dataset: a `Dataset` (of images in shards a sample is compared with) or a
                 `PointDataset`.
-            wanted, why: what images are compared in, see `extractor_for`.
+            wanted: what images are compared in, see `extractor_for`.
             count: see the attribute.
         """
-        self._whole, self._wanted, self._why, self.count = dataset, wanted, why, count
-        self.samples = "points" if len(dataset.sample_shape) == 1 else "images"
+        self._whole, self._wanted, self.count = dataset, wanted, count
+        self._points = sample_type_of(dataset.sample_shape) is Points
+        self.samples = "points" if self._points else "images"
         self.left_out = {"generated": {}, "reference": {}, "split": {}}
         self._real = {}  # "reference" or "split" → its metrics
 
@@ -190,9 +200,8 @@ class Evaluator:
             samples: uint8 [N, H, W, C] or float [N, 2], an array or `Drawn`.
             slow: whether to compare them with every training image, too.
         """
-        self.left_out["generated"] = {}
         comparison = self._compare(samples)
-        found = self._collect("generated", comparison, slow)
+        found, self.left_out["generated"] = self._collect(comparison, slow)
         for name, real, measured in (("frechet_ratio", self._test, self.reference),
                                      ("frechet_split_ratio", self._part, self.split)):
             if "frechet" in found and METRICS[name].slow <= slow and measured().get("frechet"):
@@ -201,22 +210,15 @@ class Evaluator:
 
     def reference(self):
         """Return the metrics of as many real test samples; empty without any."""
-        if "reference" not in self._real:
-            self._real["reference"] = {} if self._test is None else self._measure_real(
-                "reference", lambda: self._compare(self._test))
-        return dict(self._real["reference"])
+        return {} if self._test is None else self._measure_real("reference", self._test)
 
     def split(self):
         """Return the metrics of a sixth of the training images, compared with the others.
 
-        Test images can be by other writers or of another year, and are then
-        farther from the training images than these from each other. Empty for points.
+        Test images can be by other writers or of another year, and are then farther from the
+        training images than these from each other. Empty for points.
         """
-        if "split" not in self._real:
-            self._real["split"] = {} if self._part is None else self._measure_real(
-                "split", lambda: Comparison(self._part, RealImages(
-                    self._others, self.extractor, self._frequencies), self._most))
-        return dict(self._real["split"])
+        return {} if self._part is None else self._measure_real("split", self._part)
 
     def real(self):
         """Return the metrics to judge by: of test samples, or else of the training split."""
@@ -230,14 +232,7 @@ class Evaluator:
 
     def features(self):
         """Return what samples are compared in, dict for JSON: kind, description, accuracy."""
-        if self.samples == "points":
-            return {"kind": "modes", "description": "distance from the known modes",
-                    "accuracy": None}
-        if isinstance(self.extractor, NotMeasurableError):
-            return {"kind": "none", "description": f"nothing, as {self.extractor}",
-                    "accuracy": None}
-        return {"kind": self.extractor.kind, "description": self.extractor.description,
-                "accuracy": self.extractor.accuracy}
+        return {name: getattr(self.extractor, name) for name in ("kind", "description", "accuracy")}
 
     @functools.cached_property
     def dataset(self):
@@ -245,16 +240,13 @@ class Evaluator:
 
     @functools.cached_property
     def extractor(self):
-        """What turns images into features, or the `NotMeasurableError` why nothing can."""
+        """What turns images into features, see `extractor_for`, or `NoFeatures`."""
+        if self._points:
+            return NoFeatures("modes", "distance from the known modes")
         try:
-            return extractor_for(self.dataset, self._wanted, self._why)
+            return extractor_for(self.dataset, self._wanted)
         except NotMeasurableError as error:
-            return error
-
-    @functools.cached_property
-    def _training(self):
-        return RealImages(self.dataset.images, self.extractor, self._frequencies,
-                          getattr(self.extractor, "statistics", None))
+            return NoFeatures("none", str(error))
 
     @functools.cached_property
     def _frequencies(self):
@@ -265,9 +257,33 @@ class Evaluator:
         return counts / counts.sum()
 
     @functools.cached_property
+    def _training(self):
+        """What generated images and test images are compared with."""
+        return RealImages(self.dataset.images, self.extractor, self._frequencies,
+                          self.extractor.statistics)
+
+    @functools.cached_property
+    def _others(self):
+        """What the training split is compared with."""
+        places = np.sort(self._order[len(self._order) // 6 :])
+        return RealImages(Subset(self.dataset.images, places), self.extractor, self._frequencies)
+
+    @functools.cached_property
+    def _order(self):
+        """The training images in random order, of which a sixth is compared with the others."""
+        most = INCEPTION_IMAGES if self.extractor.kind == "inception" else 6 * COUNT
+        return np.random.default_rng(0).permutation(len(self.dataset.images))[:most]
+
+    @functools.cached_property
+    def _part(self):
+        if self._points or len(self.dataset.images) < 6:
+            return None
+        return Subset(self.dataset.images, self._order[: len(self._order) // 6][: self.count])
+
+    @functools.cached_property
     def _test(self):
         """As many test samples as are generated, where there are enough; None without any."""
-        if self.samples == "points":
+        if self._points:
             return self.dataset.test_points[: self.count]
         images = self.dataset.test_images
         if images is None:
@@ -275,50 +291,31 @@ class Evaluator:
         # In random order: they may lie class by class, and some metrics take the first.
         return Subset(images, np.random.default_rng(0).permutation(len(images))[: self.count])
 
-    @functools.cached_property
-    def _order(self):
-        """The training images in random order, of which a sixth is compared with the others."""
-        most = INCEPTION_IMAGES if self.features()["kind"] == "inception" else 6 * COUNT
-        return np.random.default_rng(0).permutation(len(self.dataset.images))[:most]
-
-    @functools.cached_property
-    def _part(self):
-        if self.samples == "points" or len(self.dataset.images) < 6:
-            return None
-        return Subset(self.dataset.images, self._order[: len(self._order) // 6][: self.count])
-
-    @functools.cached_property
-    def _others(self):
-        return Subset(self.dataset.images, np.sort(self._order[len(self._order) // 6 :]))
-
     @property
     def _most(self):
         """Images that precision and recall can be of, so that all are of equal numbers."""
         real = self._part if self._test is None else self._test
         return self.count if real is None or len(real) <= metrics.NEIGHBOURS else len(real)
 
-    def _compare(self, samples):
-        if self.samples == "points":
+    def _compare(self, samples, whose="generated"):
+        if self._points:
             return PointComparison(samples[:], self.dataset)
-        return Comparison(samples, self._training, self._most, self._test)
+        real = self._others if whose == "split" else self._training
+        return Comparison(samples, real, self._most, self._test)
 
-    def _measure_real(self, whose, compare):
-        """Return metrics of real samples, of images from the cache if an earlier run left them."""
-        def compute():
-            return self._collect(whose, compare()), self.left_out[whose]
+    def _measure_real(self, whose, samples):
+        """Return metrics of real samples, from the cache if an earlier run left them there."""
+        if whose not in self._real:
+            test = None if self._points else self.dataset.test_images
+            key = [whose, self.dataset.fingerprint, self.count, self._most, self.features(),
+                   test is not None and digest_images(test).hexdigest()]
+            self._real[whose], self.left_out[whose] = _cached(
+                key, lambda: self._collect(self._compare(samples, whose)))
+        return dict(self._real[whose])
 
-        if self.samples == "points":
-            return compute()[0]
-        test = self.dataset.test_images
-        digest = None if test is None or whose == "split" else digest_images(test).hexdigest()
-        found, self.left_out[whose] = _cached(
-            [whose, self.dataset.fingerprint, digest, self.count, self._most, self.features()],
-            compute)
-        return found
-
-    def _collect(self, whose, comparison, slow=False):
-        """Return the metrics of a comparison; those without a value go to `left_out`."""
-        found, left_out = {}, self.left_out[whose]
+    def _collect(self, comparison, slow=False):
+        """Return the metrics of a comparison, and why others have no value: two dicts."""
+        found, left_out = {}, {}
         for name, metric in METRICS.items():
             if metric.samples not in ("", self.samples) or metric.slow > slow:
                 continue
@@ -332,30 +329,18 @@ class Evaluator:
                 found[name] = value if isinstance(value, int) else float(value)
             elif value is not None:
                 left_out[name] = f"came out as {value}"
-        return found
+        return found, left_out
 
 
 def _cached(key, compute):
-    """Return what `compute` returns, from the cache if an earlier process left it there."""
+    """Return the two dicts that `compute` returns, or that an earlier process left in the cache."""
     # What another version measured may mean something else.
     text = json.dumps([__version__, *key], sort_keys=True)
     path = cache_folder() / f"reference_{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-    found = _read(path)
-    if found is None:
-        found = compute()
-        with contextlib.suppress(OSError, UserError):  # it can be made again
-            write_text(path, json.dumps(dict(zip(("metrics", "left_out"), found, strict=True))))
-    return found
-
-
-def _read(path):
-    """Return (metrics, left_out) of a file in the cache; None without one, or if it is damaged."""
-    try:
+    with contextlib.suppress(UserError, KeyError):  # there is none, or it is damaged
         known = read_json(path, "the metrics of real images")
-        found, left_out = known["metrics"], known["left_out"]
-        whole = ({*found, *left_out} <= set(METRICS)
-                 and all(math.isfinite(value) for value in found.values())
-                 and all(isinstance(reason, str) for reason in left_out.values()))
-    except (UserError, TypeError, KeyError, AttributeError):
-        return None
-    return (found, left_out) if whole else None
+        return known["metrics"], known["left_out"]
+    found, left_out = compute()
+    with contextlib.suppress(OSError, UserError):
+        write_text(path, json.dumps({"metrics": found, "left_out": left_out}))
+    return found, left_out

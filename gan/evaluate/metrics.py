@@ -117,31 +117,23 @@ def _kernel_mean(first, second, without_diagonal):
     return total / (len(first) * (len(first) - 1))
 
 
-def precision_recall(real, fake, neighbours=NEIGHBOURS):
+def precision_recall(real, fake):
     """Return improved precision and recall (Kynkäänniemi et al. 2019).
 
-    Precision is the fraction of generated samples within a ball around some real
-    one that reaches to its k-th neighbor; recall is the same, exchanged.
+    Precision is the fraction of generated samples within a ball around some real one that
+    reaches to its third neighbor; recall is the same, exchanged.
     """
-    need(neighbours + 1, real, fake)
+    need(NEIGHBOURS + 1, real, fake)
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
-    real_radius = _neighbour_distance(real, neighbours)
-    fake_radius = _neighbour_distance(fake, neighbours)
-    precise, recalled = [], np.zeros(len(real), bool)
-    for start in range(0, len(fake), BLOCK):
-        part = slice(start, start + BLOCK)
-        distances = squared_distances(fake[part], real)
-        precise.append((distances <= real_radius).any(axis=1))
-        recalled |= (distances <= fake_radius[part, None]).any(axis=0)
-    return float(np.concatenate(precise).mean()), float(recalled.mean())
+    distances = squared_distances(fake, real)
+    precise = (distances <= _radius(real)).any(axis=1)
+    recalled = (distances <= _radius(fake)[:, None]).any(axis=0)
+    return float(precise.mean()), float(recalled.mean())
 
 
-def _neighbour_distance(points, neighbours):
-    """Squared distance of each point to its k-th nearest other point; itself comes first, at 0."""
-    return np.concatenate([
-        np.partition(squared_distances(points[start : start + BLOCK], points), neighbours, axis=1)
-        [:, neighbours] for start in range(0, len(points), BLOCK)
-    ])
+def _radius(points):
+    """Squared distance of each point to its third neighbor; itself comes first, at 0."""
+    return np.partition(squared_distances(points, points), NEIGHBOURS, axis=1)[:, NEIGHBOURS]
 
 
 def squared_distances(first, second):
@@ -220,13 +212,6 @@ def shrink(images):
     last = first + side * factor
     cells = images[:, first:last, first:last].reshape(count, side, factor, side, factor, channels)
     return cells.mean(axis=(2, 4), dtype=np.float32)
-
-
-def flat_values(images):
-    """Return float32 [N, D] in [0, 1] of uint8 [N, H, W, C], shrunk a part at a time."""
-    return np.concatenate([
-        np.asarray(shrink(np.asarray(part)), np.float32).reshape(len(part), -1) / 255
-        for part in parts_of(images)])
 
 
 def nearest_ratio(generated, unseen):

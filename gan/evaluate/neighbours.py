@@ -1,19 +1,20 @@
 """Nearest training images of generated ones, which show whether the generator copies.
 
-Images are compared pixel by pixel, after squares of pixels were averaged so that
-at most 1,200 values are left. A copy that is blurred, noisy or paler is then
-still nearest to its original, and of an exact copy the distance is 0. Features
-of a classifier would not do: they tell what an image is of, not which one it is.
+Images are compared pixel by pixel, after squares of pixels were averaged so that at most 1,200
+values are left. A copy that is blurred, noisy or paler is then still nearest to its original,
+and of an exact copy the distance is 0. Features of a classifier would not do: they tell what
+an image is of, not which one it is.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from gan.evaluate.metrics import flat_values, need, parts_of, squared_distances
+from gan.drawing.images import neighbor_grid, write_png
+from gan.evaluate.metrics import need, parts_of, shrink, squared_distances
 
 NEIGHBOURS = 5  # training images beside each generated one
-ROWS = 10  # generated images in each half of a sheet
+ROWS = 10  # generated images in each half of a grid
 COUNT = 2_000  # images of each kind whose distances are compared
 
 
@@ -24,14 +25,17 @@ class Nearest(NamedTuple):
     distances: np.ndarray  # float32 [N, K], root mean square, in units of the pixel range
 
 
-class Neighbours(NamedTuple):
-    """What a sheet shows, and what is said of it."""
+class Nearness(NamedTuple):
+    """How near generated images come to training images."""
 
-    typical: tuple  # of the first images: (uint8 [R, H, W, C], `Nearest`)
-    nearest: tuple  # the same of those that come nearest to a training image
-    distance: float  # median distance of generated images to the nearest training image
-    training_ratio: float | None  # as a multiple of that of training images to the next one
-    test_ratio: float | None  # as a multiple of that of test images
+    median_distance: float  # to the nearest one
+    times_training: float | None  # relative to that of training images to the next one
+
+    def __str__(self):
+        compared = ("most real images are copies of training images" if self.times_training is None
+                    else f"{self.times_training:.2f} times that of training images to each other")
+        return (f"median distance to the nearest training image {self.median_distance:.4f} of the "
+                f"pixel range, {compared}")
 
 
 def nearest_images(images, references, count=NEIGHBOURS, own=None):
@@ -66,40 +70,45 @@ def nearest_images(images, references, count=NEIGHBOURS, own=None):
     return Nearest(*(np.take_along_axis(array, order, axis=1) for array in (places, distances)))
 
 
-def find_neighbours(samples, training, test=None, seed=0):
-    """Find the training images next to the first 2,000 generated ones: `Neighbours`.
+def find_neighbours(samples, training, seed=0):
+    """Find the training images next to the first 2,000 generated ones.
 
-    Which images come nearest is judged by how near other training images are to
-    that training image (as in Alaa et al. 2022): simple images are near to many,
-    which is no copying. `test` are images that were not trained on, or None.
+    Which images come nearest is judged by how near other training images are to that training
+    image (as in Alaa et al. 2022): simple images are near to many, which is no copying.
+
+    Returns:
+        `(nearness, halves)`: `Nearness`, and for the first images and for those that come
+        nearest to a training image (uint8 [R, H, W, C], places of their neighbors [R, K]).
     """
     need(2, training)
     samples = samples[:COUNT]
-    random = np.random.default_rng(seed)
-    count = min(NEIGHBOURS, len(training) - 1)
-    found = nearest_images(samples, training, count)
+    found = nearest_images(samples, training, min(NEIGHBOURS, len(training) - 1))
     chosen, back = np.unique(found.places[:, 0], return_inverse=True)
     around = nearest_images(training[chosen], training, 1, chosen).distances[back, 0]
     relative = found.distances[:, 0] / np.maximum(around, 1e-6)
-    order = np.argsort(relative, kind="stable")[:ROWS]
-    distance = float(np.median(found.distances[:, 0]))
-    some = np.sort(random.permutation(len(training))[:COUNT])
-    real = [nearest_images(training[some], training, 1, some)]
-    if test is not None:
-        some = np.sort(random.permutation(len(test))[:COUNT])
-        real.append(nearest_images(test[some], training, 1))
-    medians = [float(np.median(one.distances)) for one in real]
-    ratios = [distance / median if median else None for median in medians]
-    first, nearest = ((samples[rows], Nearest(found.places[rows], found.distances[rows]))
-                      for rows in (np.arange(len(samples))[:ROWS], order))
-    return Neighbours(first, nearest, distance, ratios[0], ratios[1] if len(ratios) > 1 else None)
+    some = np.sort(np.random.default_rng(seed).permutation(len(training))[:COUNT])
+    real = np.median(nearest_images(training[some], training, 1, some).distances)
+    distance = np.median(found.distances[:, 0])
+    halves = [(samples[rows], found.places[rows])
+              for rows in (np.arange(len(samples))[:ROWS],
+                           np.argsort(relative, kind="stable")[:ROWS])]
+    return Nearness(float(distance), float(distance) / float(real) if real else None), halves
 
 
-def in_words(found):
-    """Return in a line how near generated images come to training images."""
-    parts = [f"{ratio:.2f} times that {of}" for ratio, of in (
-        (found.training_ratio, "of training images to each other"),
-        (found.test_ratio, "of test images")) if ratio is not None]
-    compared = ", ".join(parts) or "most real images are copies of training images"
-    return (f"median distance to the nearest training image {found.distance:.4f} of the pixel "
-            f"range, {compared}")
+def draw_neighbours(path, samples, training, mirror=False):
+    """Draw generated images beside their nearest training images: PNG; returns `Nearness`.
+
+    With `mirror`, mirror images of the training images count as training images.
+    """
+    if mirror:
+        training = np.concatenate([training, training[:, :, ::-1]])
+    nearness, halves = find_neighbours(samples, training)
+    write_png(path, neighbor_grid([(images, training[places]) for images, places in halves]))
+    return nearness
+
+
+def flat_values(images):
+    """Return float32 [N, D] in [0, 1] of uint8 [N, H, W, C], shrunk a part at a time."""
+    return np.concatenate([
+        np.asarray(shrink(np.asarray(part)), np.float32).reshape(len(part), -1) / 255
+        for part in parts_of(images)])

@@ -1,8 +1,4 @@
-"""Feature networks: a classifier, an encoder trained without labels, Inception.
-
-Inception, the network behind the usual FID, was trained on photographs of 299
-pixels; at 28 gray pixels its features say little.
-"""
+"""Feature networks: a classifier, an encoder trained without labels, Inception."""
 
 import hashlib
 import math
@@ -15,8 +11,14 @@ import numpy as np
 from gan.augment import affine, cutout, relight
 from gan.common.errors import UserError
 from gan.common.files import cache_folder, read_archive, write_archive
-from gan.data.datasets import ASSETS
-from gan.evaluate.metrics import parts_of, random_subset, squared_distances, statistics
+from gan.data.sample_types import Images
+from gan.evaluate.metrics import (
+    NotMeasurableError,
+    parts_of,
+    random_subset,
+    squared_distances,
+    statistics,
+)
 
 FEATURES = 128
 RECIPES = {"classifier": 2, "learned": 1}  # how cached networks were trained; others are made anew
@@ -26,34 +28,20 @@ MOST_DESCRIBED = 65_536  # images whose statistics stand for all
 STATISTICS = ("statistics/mean", "statistics/covariance")
 HELD_OUT = 10  # one image in so many measures the accuracy, unless labeled test images do
 LEAST_HELD_OUT, MOST_HELD_OUT = 50, 500
-
 SIDE = 299  # pixels, for which Inception was made
 INCEPTION_IMAGES = 20_000  # training images whose statistics stand for all
 DESCRIPTIONS = {
     "classifier": "classifier features (accuracy {:.1%} on held-out images)",
     "learned": "features learned without labels ({:.1%} of held-out images found again in another "
                "view)",
-    "inception": "features of Keras' InceptionV3 (weights imagenet, the average of its last "
-                 f"convolutions; images resized to {SIDE} x {SIDE} bilinearly, gray as three "
-                 "channels, scaled to [-1, 1]; published FIDs use another file of weights)",
+    "inception": f"features of Keras' InceptionV3 (ImageNet weights, images resized to {SIDE} x "
+                 f"{SIDE}; published FIDs use other weights)",
 }
-
-# The classifier.
-EPOCHS, LEAST_STEPS, LABELED_BATCH = 12, 600, 128
+EPOCHS, LEAST_STEPS, LABELED_BATCH = 12, 600, 128  # of the classifier's training
 SHIFT = 2  # pixels that its training images are moved by, at most
-
-# The encoder that learns without labels.
-FILTERS = (32, 64, 128)  # of its first layers; the others have as many as the last
-LARGEST_SIDE, LEAST_SIDE = 64, 8  # pixels; larger images are averaged first
-STEPS, VIEWED_BATCH, RATE, TEMPERATURE, PROJECTED = 400, 64, 1e-3, 0.1, 64
-LEAST_IMAGES = 200  # below which nothing is learned
+STEPS, VIEWED_BATCH, RATE, TEMPERATURE = 400, 64, 1e-3, 0.1  # of the encoder's training
 VIEW_DRAWS = 10  # random numbers that a view takes
-SCALES = math.log(0.8), math.log(1.1)  # logarithm of the side of what is seen, of the image's
-STRETCH = math.log(1.1)  # at most, of the logarithm of either side
-MOVE = 1 / 16  # at most, of the side
-BRIGHTNESS = 0.1  # at most, where black is -1 and white is 1
-CONTRAST = math.log(1.1)  # at most, of the logarithm
-CUTOUT, COVERED = 0.3, 0.5  # side of the blank square, of the image's; share of views with one
+to_floats = Images.to_floats
 
 
 class FeatureNetwork:
@@ -61,8 +49,8 @@ class FeatureNetwork:
 
     Attributes:
         kind: "classifier", "learned" or "inception".
-        network: Keras model, images as prepared → features, or → logits after the
-            features of a classifier.
+        network: Keras model, images in [-1, 1] → features, or → logits after the features of a
+            classifier.
         accuracy: on images that it was not trained on, in [0, 1]; None if unknown.
         statistics: mean [D] and covariance [D, D] of the training images' features.
         description: what its features are, in words.
@@ -73,7 +61,7 @@ class FeatureNetwork:
         self.accuracy, self.statistics = accuracy, statistics
         self.description = DESCRIPTIONS[kind].format(accuracy or 0)
         self._compute = None
-        self._known = {}  # digest of an image → its features in Inception, which takes long
+        self._known = {}  # digest of an image → its features in Inception, which take long
 
     def extract(self, images):
         """Return features float32 [N, D] and class probabilities float32 [N, K] or None.
@@ -84,41 +72,34 @@ class FeatureNetwork:
         self._compute = self._compute or self._compile(images.shape[1:])
         most = min(BATCH[self.kind], PIXELS // math.prod(images.shape[1:3]))
         describe = self._describe_once if self.kind == "inception" else self._compute
-        parts = [describe(part) for part in parts_of(images, most)]
-        return tuple(np.concatenate([np.asarray(part[index]) for part in parts])
-                     if index < len(parts[0]) else None for index in (0, 1))
+        features, probabilities = zip(*map(describe, parts_of(images, most)), strict=True)
+        return (np.concatenate(features),
+                np.concatenate(probabilities) if self.kind == "classifier" else None)
 
     def _describe_once(self, images):
         keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
         new = {key: place for place, key in enumerate(keys) if key not in self._known}
         if new:
-            rows = self._compute(images[list(new.values())])[0].numpy()
-            self._known |= dict(zip(new, rows, strict=True))
-        return (np.stack([self._known[key] for key in keys]),)
+            rows, _ = self._compute(images[list(new.values())])
+            self._known |= dict(zip(new, rows.numpy(), strict=True))
+        return np.stack([self._known[key] for key in keys]), None
 
     def _compile(self, shape):
         import tensorflow as tf
 
-        prepare = enlarged if self.kind == "inception" else scale
-
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *shape], tf.uint8)])
         def compute(images):
-            values = prepare(images)
-            if self.kind != "classifier":
-                return (self.network(values, training=False),)
+            if self.kind == "inception":
+                return self.network(enlarged(images), training=False), None
+            if self.kind == "learned":
+                return self.network(to_floats(images), training=False), None
+            values = to_floats(images)
             *body, head = self.network.layers
             for layer in body:
                 values = layer(values, training=False)
             return values, tf.nn.softmax(head(values))
 
         return compute
-
-
-def scale(images):
-    """uint8 → float32 in [-1, 1], inside a graph."""
-    import tensorflow as tf
-
-    return tf.cast(images, tf.float32) / 127.5 - 1
 
 
 def build_classifier(image_shape, classes):
@@ -148,16 +129,16 @@ def build_encoder(image_shape):
     from keras import layers
 
     encoder = keras.Sequential([keras.Input(image_shape)])
-    size, filters = image_shape[0], list(FILTERS)
-    if size > LARGEST_SIDE:
-        factor = -(-size // LARGEST_SIDE)
+    size, filters = image_shape[0], 32
+    if size > 64:
+        factor = -(-size // 64)
         encoder.add(layers.AveragePooling2D(factor))
         size //= factor
-    while size > LEAST_SIDE:
-        encoder.add(layers.Conv2D(filters[0], 4, strides=2, padding="same", use_bias=False))
+    while size > 8:
+        encoder.add(layers.Conv2D(filters, 4, strides=2, padding="same", use_bias=False))
         encoder.add(layers.BatchNormalization(momentum=0.9))  # settled in some dozen steps
         encoder.add(layers.LeakyReLU(0.2))
-        size, filters = -(-size // 2), filters[1:] or filters
+        size, filters = -(-size // 2), min(2 * filters, 128)
     encoder.add(layers.Flatten())
     encoder.add(layers.Dense(FEATURES))
     return encoder
@@ -174,13 +155,13 @@ def enlarged(images):
     return tf.repeat(resized, 3 // images.shape[-1], axis=-1) / 127.5 - 1
 
 
-def inception_network(images, network=None):
+def inception_network(images):
     """Return Keras' Inception-v3 (Szegedy et al. 2016) with the training images' statistics.
 
-    Published FIDs use the weights that TensorFlow released in 2015, and Keras has
-    others: the numbers come out near each other but not the same.
+    It was trained on photographs of 299 pixels; at 28 gray pixels its features say little.
+    Published FIDs use the weights that TensorFlow released in 2015, and Keras has others.
     """
-    found = FeatureNetwork("inception", network or _load_inception())
+    found = FeatureNetwork("inception", _load_inception())
     found.statistics = statistics(found.extract(random_subset(images, INCEPTION_IMAGES))[0])
     return found
 
@@ -201,15 +182,9 @@ def _load_inception():
 # --- Files
 
 
-def shipped_classifier(dataset):
-    """Return the classifier that comes with the package, or None if it is of other data."""
-    return load_network(ASSETS / "mnist_classifier.npz", "classifier", dataset,
-                        dataset.original or dataset.fingerprint, any_recipe=True)
-
-
 def trained_network(kind, dataset):
     """Return the "classifier" or the "learned" network of a data set: cached or trained now."""
-    path = cache_folder() / f"{kind}_{dataset.fingerprint}.npz"
+    path = cache_folder() / f"{kind}_{RECIPES[kind]}_{dataset.fingerprint}.npz"
     network = load_network(path, kind, dataset, dataset.fingerprint)
     if network is None:
         network = train_classifier(dataset) if kind == "classifier" else train_encoder(dataset)
@@ -222,27 +197,23 @@ def save_network(path, network, fingerprint):
     arrays = {f"weights/{index:02d}": array
               for index, array in enumerate(network.network.get_weights())}
     arrays |= dict(zip(STATISTICS, network.statistics, strict=True))
-    write_archive(path, arrays, {"dataset": fingerprint, "accuracy": network.accuracy,
-                                 "recipe": RECIPES[network.kind]})
+    write_archive(path, arrays, {"dataset": fingerprint, "accuracy": network.accuracy})
 
 
-def load_network(path, kind, dataset, fingerprint, any_recipe=False):
+def load_network(path, kind, dataset, fingerprint):
     """Read a `FeatureNetwork`, or return None if there is none of these data, or it is damaged."""
     if not path.exists():
         return None
     try:
         arrays, about = read_archive(path, "a network")
-        if about["dataset"] != fingerprint or not (any_recipe or about["recipe"] == RECIPES[kind]):
+        if about["dataset"] != fingerprint:
             return None
         known = tuple(arrays.pop(name) for name in STATISTICS)
-        accuracy = float(about["accuracy"])
-        if not 0 <= accuracy <= 1:
-            raise ValueError(f"its accuracy is {accuracy}")
         weights = [arrays[name] for name in sorted(arrays)]
         network = (build_classifier(dataset.sample_shape, len(weights[-1]))
                    if kind == "classifier" else build_encoder(dataset.sample_shape))
         network.set_weights(weights)
-        return FeatureNetwork(kind, network, accuracy, known)
+        return FeatureNetwork(kind, network, float(about["accuracy"]), known)
     except (UserError, KeyError, TypeError, ValueError, IndexError) as error:
         print(f"warning: {path} is damaged ({error}); making it anew", file=sys.stderr)
         return None
@@ -251,52 +222,36 @@ def load_network(path, kind, dataset, fingerprint, any_recipe=False):
 # --- Training on labels
 
 
-def held_out_count(dataset):
-    """Return how many labeled images the classifier's accuracy would be measured on."""
-    if dataset.test_labels is not None:
-        return len(dataset.test_labels)
-    return len(dataset.images) // HELD_OUT
-
-
 def train_classifier(dataset, epochs=EPOCHS, seed=0):
     """Train a classifier on a labeled data set's training images.
 
-    Its accuracy is measured on the labeled test images, or where there are none
-    on a tenth of the training images, which it is then not trained on.
+    Its accuracy is measured on the labeled test images, or where there are none on a tenth of
+    the training images, which it is then not trained on.
+
+    Raises:
+        NotMeasurableError: when these are fewer than 50.
     """
     import keras
+    import tensorflow as tf
 
     images, labels = dataset.images, dataset.labels
     held_out = dataset.test_images, dataset.test_labels
     if dataset.test_labels is None:
         order = np.random.default_rng(seed).permutation(len(images))
-        count = max(1, held_out_count(dataset))
-        measured, trained = np.sort(order[:count]), np.sort(order[count:])
-        held_out = images[measured], labels[measured]
-        images, labels = images[trained], labels[trained]
+        measured, trained = np.split(order, [len(images) // HELD_OUT])
+        held_out = images[np.sort(measured)], labels[np.sort(measured)]
+        images, labels = images[np.sort(trained)], labels[np.sort(trained)]
+    if len(held_out[1]) < LEAST_HELD_OUT:
+        raise NotMeasurableError(f"a classifier needs {LEAST_HELD_OUT} labeled images to be "
+                                 f"tested on, got {len(held_out[1])}")
     batch = min(LABELED_BATCH, len(images))
     epochs = max(epochs, -(-LEAST_STEPS // (len(images) // batch)))
     print(f"training a classifier of {dataset.name}, whose features are compared, {epochs} epochs",
           flush=True)
     keras.utils.set_random_seed(seed)
     network = build_classifier(dataset.sample_shape, len(dataset.class_names))
-    _fit_classifier(network, images, labels, batch, epochs, seed)
-    classifier = FeatureNetwork("classifier", network)
-    accuracy = float((classifier.extract(held_out[0])[1].argmax(axis=1) == held_out[1]).mean())
-    print(f"accuracy on {len(held_out[0]):,} held-out images: {accuracy:.2%}", flush=True)
-    return FeatureNetwork("classifier", network, accuracy,
-                          statistics(classifier.extract(dataset.images)[0]))
-
-
-def _fit_classifier(network, images, labels, batch, epochs, seed):
-    import keras
-    import tensorflow as tf
-
-    steps = epochs * (len(images) // batch)
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, max(1, steps - steps // 10), warmup_target=2e-3, warmup_steps=steps // 10)
     network.compile(
-        keras.optimizers.Adam(rate),
+        _adam(2e-3, 1e-4, epochs * (len(images) // batch)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"],
     )
     stream = tf.random.Generator.from_seed(seed, alg="philox")
@@ -305,19 +260,31 @@ def _fit_classifier(network, images, labels, batch, epochs, seed):
         margin = [[0, 0], [SHIFT, SHIFT], [SHIFT, SHIFT], [0, 0]]
         wide = tf.pad(images, margin, mode="SYMMETRIC")
         seeds = stream.make_seeds(1)[:, 0]
-        return scale(tf.image.stateless_random_crop(wide, tf.shape(images), seeds)), labels
+        return to_floats(tf.image.stateless_random_crop(wide, tf.shape(images), seeds)), labels
 
     data = tf.data.Dataset.from_tensor_slices((images, labels))
     data = data.shuffle(len(images), seed=seed).batch(batch, drop_remainder=True)
     # A line an epoch where epochs take seconds; hundreds of short ones pass in silence.
     network.fit(data.map(shifted).prefetch(2), epochs=epochs, shuffle=False,
                 verbose=2 if epochs <= 24 else 0)
+    found = FeatureNetwork("classifier", network)
+    accuracy = float((found.extract(held_out[0])[1].argmax(axis=1) == held_out[1]).mean())
+    return FeatureNetwork("classifier", network, accuracy,
+                          statistics(found.extract(dataset.images)[0]))
+
+
+def _adam(rate, first, steps):
+    """Adam whose learning rate rises from `first` in a tenth of the steps, then falls to 0."""
+    import keras
+
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(
+        first, max(1, steps - steps // 10), warmup_target=rate, warmup_steps=steps // 10))
 
 
 # --- Training without labels
 
 
-def held_out_for(count):
+def encoder_held_out(count):
     """Return how many of a number of images measure what was learned from the others."""
     return min(max(LEAST_HELD_OUT, count // HELD_OUT), MOST_HELD_OUT)
 
@@ -325,10 +292,9 @@ def held_out_for(count):
 def train_encoder(dataset, seed=0):
     """Train an encoder on a data set's training images by SimCLR (Chen et al. 2020).
 
-    The two views of an image change neither hue nor saturation: wrong colors are a
-    defect of generated images. The accuracy is the fraction of held-out images of
-    which one view is nearest to the other. The features of the training images
-    have mean 0 and a total variance of 1.
+    The two views of an image change neither hue nor saturation: wrong colors are a defect of
+    generated images. The accuracy is the fraction of held-out images of which one view is
+    nearest to the other. The training images' features have mean 0 and a total variance of 1.
     """
     import keras
 
@@ -336,12 +302,11 @@ def train_encoder(dataset, seed=0):
     print(f"training a network on {dataset.name} without labels, whose features are compared, "
           f"{STEPS} steps", flush=True)
     order = np.random.default_rng(seed).permutation(len(images))
-    count = held_out_for(len(images))
+    count = encoder_held_out(len(images))
     keras.utils.set_random_seed(seed)
     encoder = build_encoder(dataset.sample_shape)
     _fit_encoder(encoder, images, order[count:], seed)
-    accuracy = found_again(encoder, images[np.sort(order[:count])], seed)
-    print(f"finds {accuracy:.1%} of {count} held-out images again in another view", flush=True)
+    accuracy = _found_again(encoder, images[np.sort(order[:count])], seed)
     features, _ = FeatureNetwork("learned", encoder).extract(random_subset(images, MOST_DESCRIBED))
     mean, spread = features.mean(axis=0), np.sqrt(features.var(axis=0).sum())
     *weights, kernel, bias = encoder.get_weights()
@@ -349,8 +314,7 @@ def train_encoder(dataset, seed=0):
     return FeatureNetwork("learned", encoder, accuracy, statistics((features - mean) / spread))
 
 
-def found_again(encoder, images, seed):
-    """Return the fraction of images, uint8, of which one view is nearest to the other."""
+def _found_again(encoder, images, seed):
     features = []
     for start in range(0, len(images), VIEWED_BATCH):
         shown = _two_views(images[start : start + VIEWED_BATCH], [seed, STEPS + start])
@@ -368,13 +332,14 @@ def views(images, draws):
     import tensorflow as tf
 
     even = 2 * draws - 1  # in [-1, 1)
-    smallest, largest = SCALES
-    scales = smallest + (largest - smallest) * draws[:, 0]
-    down = tf.exp(scales + STRETCH * even[:, 1])
-    across = tf.exp(scales - STRETCH * even[:, 1]) * tf.where(draws[:, 2] < 0.5, -1.0, 1.0)
-    images = affine(images, down, across, MOVE * even[:, 3:5])
-    images = relight(images, BRIGHTNESS * even[:, 5], tf.exp(CONTRAST * even[:, 6]))
-    return cutout(images, tf.cast(draws[:, 7] < COVERED, tf.float32), draws[:, 8:], CUTOUT)
+    # The side of what is seen, of the image's: 0.8 to 1.1, either side stretched by up to 1.1.
+    scales = math.log(0.8) + math.log(1.1 / 0.8) * draws[:, 0]
+    down = tf.exp(scales + math.log(1.1) * even[:, 1])
+    across = tf.exp(scales - math.log(1.1) * even[:, 1]) * tf.where(draws[:, 2] < 0.5, -1.0, 1.0)
+    images = affine(images, down, across, even[:, 3:5] / 16)
+    images = relight(images, 0.1 * even[:, 5], tf.exp(math.log(1.1) * even[:, 6]))
+    # Half of the views have a blank square of 0.3 of the side.
+    return cutout(images, tf.cast(draws[:, 7] < 0.5, tf.float32), draws[:, 8:], 0.3)
 
 
 def nt_xent(first, second, temperature):
@@ -393,7 +358,7 @@ def _two_views(images, seed):
     """Return two views of each image, float32 [2 N, H, W, C]: the first ones first."""
     import tensorflow as tf
 
-    images = tf.concat(2 * [scale(images)], axis=0)
+    images = tf.concat(2 * [to_floats(images)], axis=0)
     draws = tf.random.stateless_uniform([tf.shape(images)[0], VIEW_DRAWS], seed)
     return views(images, draws)
 
@@ -402,13 +367,12 @@ def _fit_encoder(encoder, images, trained, seed):
     """Train an encoder on the images, uint8, at the places `trained`, in random order."""
     import keras
     import tensorflow as tf
-    from tqdm import tqdm
+    from tqdm import trange
 
     head = keras.Sequential([keras.Input([FEATURES]), keras.layers.ReLU(),
-                             keras.layers.Dense(FEATURES, "relu"), keras.layers.Dense(PROJECTED)])
+                             keras.layers.Dense(FEATURES, "relu"), keras.layers.Dense(64)])
     weights = encoder.trainable_variables + head.trainable_variables
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(
-        RATE / 10, STEPS - STEPS // 10, warmup_target=RATE, warmup_steps=STEPS // 10))
+    optimizer = _adam(RATE, RATE / 10, STEPS)
     optimizer.build(weights)
 
     @tf.function(autograph=False)
@@ -417,16 +381,12 @@ def _fit_encoder(encoder, images, trained, seed):
             shown = _two_views(batch, tf.stack([seed, number]))
             loss = nt_xent(*tf.split(head(encoder(shown, training=True)), 2), TEMPERATURE)
         optimizer.apply(tape.gradient(loss, weights), weights)
-        return loss
 
-    random = np.random.default_rng([seed, 1])
-    passes = [trained]
-    while sum(len(places) // VIEWED_BATCH for places in passes) < STEPS:
-        passes.append(random.permutation(trained))
-    batches = np.concatenate([places[: len(places) // VIEWED_BATCH * VIEWED_BATCH]
-                              .reshape(-1, VIEWED_BATCH) for places in passes])[:STEPS]
-    with tqdm(batches, desc="learning features", unit="step", leave=False,
-              disable=not sys.stderr.isatty()) as bar:
-        for number, places in enumerate(bar):
-            loss = step(images[np.sort(places)], tf.constant(number))
-            bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+    random, order, start = np.random.default_rng([seed, 1]), trained, 0
+    for number in trange(STEPS, desc="learning features", unit="step", leave=False,
+                         disable=not sys.stderr.isatty()):
+        if start + VIEWED_BATCH > len(order):
+            order, start = random.permutation(trained), 0
+        places = np.sort(order[start : start + VIEWED_BATCH])
+        step(images[places], tf.constant(number))
+        start += VIEWED_BATCH

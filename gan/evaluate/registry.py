@@ -13,15 +13,13 @@ class Metric(NamedTuple):
     Attributes:
         name: in history.csv and in JSON.
         label: in sentences and on axes.
-        better: "lower", "higher", "reference" (as near as can be to that of real
-            samples), or "" where no direction is better.
+        better: "lower", "higher" or "reference" (as near as can be to that of real samples).
         explanation: for a table.
         function: `Comparison` → number, or None where there is nothing to measure.
         per_image: function of uint8 [N, H, W, C] and the data's background, uint8 [C]
             or None, → [N], of which the metric is the mean; None as above.
         samples: that have it, "images", "points" or "" for both.
-        unit: "" for a plain number, "fraction" for one in [0, 1].
-        format: of the number, as `format` takes it.
+        fraction: whether it is one, in [0, 1].
         epoch: its text in the line of an epoch, with places for the number and a plural; or "".
         in_summary: whether the summary of a run names it.
         distance: whether it says by itself how far samples are from the data.
@@ -35,8 +33,7 @@ class Metric(NamedTuple):
     function: Any = None
     per_image: Any = None
     samples: str = "images"
-    unit: str = ""
-    format: str = ".4g"
+    fraction: bool = False
     epoch: str = ""
     in_summary: bool = False
     distance: bool = False
@@ -44,7 +41,7 @@ class Metric(NamedTuple):
 
     def show(self, value):
         """Return a value as text."""
-        return format(value, self.format)
+        return f"{value:.4g}"
 
 
 def _coverage(name):
@@ -59,7 +56,7 @@ METRICS = {metric.name: metric for metric in (
     Metric("modes", "modes", "higher", "modes that occur", _coverage("modes"), samples="points",
            epoch="{} mode{s}", in_summary=True),
     Metric("good", "good points", "reference", "fraction of points within 3 deviations of a mode",
-           _coverage("good"), samples="points", unit="fraction", epoch="{:.0%} good",
+           _coverage("good"), samples="points", fraction=True, epoch="{:.0%} good",
            in_summary=True, distance=True),
     Metric("frechet", "Fréchet distance", "lower", "Fréchet distance to the training images",
            lambda comparison: comparison.frechet(), epoch="FD {:.4g}", in_summary=True,
@@ -71,34 +68,33 @@ METRICS = {metric.name: metric for metric in (
     Metric("kid", "KID", "lower", "kernel inception distance to the training images",
            lambda comparison: metrics.kernel_distance(*comparison.pairs())),
     Metric("precision", "precision", "reference", "fraction of images that lie among real ones",
-           lambda comparison: comparison.precision_recall[0], unit="fraction", in_summary=True),
+           lambda comparison: comparison.precision_recall[0], fraction=True, in_summary=True),
     Metric("recall", "recall", "reference", "fraction of real images within the variety generated",
-           lambda comparison: comparison.precision_recall[1], unit="fraction", in_summary=True),
+           lambda comparison: comparison.precision_recall[1], fraction=True, in_summary=True),
     Metric("classes", "classes", "higher", "classes that occur", _coverage("classes")),
     Metric("smallest_class", "rarest class", "reference", "fraction of the rarest class",
-           _coverage("smallest_class"), unit="fraction"),
+           _coverage("smallest_class"), fraction=True),
     Metric("largest_class", "most frequent class", "reference",
-           "fraction of the most frequent class", _coverage("largest_class"), unit="fraction"),
+           "fraction of the most frequent class", _coverage("largest_class"), fraction=True),
     Metric("imbalance", "imbalance", "lower",
            "total variation distance of class or mode frequencies from the data's",
-           _coverage("imbalance"), samples="", unit="fraction"),
+           _coverage("imbalance"), samples="", fraction=True),
     Metric("confident", "confident", "reference",
            "fraction classified with a probability of at least 0.9", _coverage("confident"),
-           unit="fraction"),
+           fraction=True),
     Metric("swd", "SWD", "lower", "sliced Wasserstein distance of patches, finest scale",
-           lambda comparison: comparison.swd[0], unit="1/1000 deviation"),
+           lambda comparison: comparison.swd[0]),
     Metric("swd_coarse", "SWD, coarse", "lower", "mean of the same over the coarser scales",
-           lambda comparison: comparison.swd[1], unit="1/1000 deviation"),
+           lambda comparison: comparison.swd[1]),
     Metric("background", "background", "reference",
            "fraction of pixels that have exactly the background's color",
-           per_image=_with_background(metrics.background_share), unit="fraction"),
+           per_image=_with_background(metrics.background_share), fraction=True),
     Metric("stray_pixels", "stray-pixel rate", "reference",
            "fraction of images with a separate blob of at most 6 pixels",
-           per_image=_with_background(metrics.has_stray_pixels), unit="fraction",
-           in_summary=True),
+           per_image=_with_background(metrics.has_stray_pixels), fraction=True, in_summary=True),
     Metric("spread", "spread", "reference",
            "distance of good points from their mode, in deviations", _coverage("spread"),
-           samples="points", unit="deviations"),
+           samples="points"),
     Metric("nearest", "nearest distance / test images", "reference",
            "distance to the nearest training image, relative to test images",
            lambda comparison: comparison.nearest and metrics.nearest_ratio(*comparison.nearest),
@@ -106,7 +102,7 @@ METRICS = {metric.name: metric for metric in (
     Metric("copies", "copies", "lower",
            "fraction nearer to a training image than 99% of the test images",
            lambda comparison: comparison.nearest and metrics.copied_share(*comparison.nearest),
-           unit="fraction", slow=True),
+           fraction=True, slow=True),
 )}
 
 

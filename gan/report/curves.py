@@ -67,7 +67,7 @@ def panels_of(run, rows):
             panels.append(_panel(
                 metric.label[0].upper() + metric.label[1:], BETTER[metric.better],
                 [_line("generated", 1, rows, name)], 0,
-                1 if metric.unit == "fraction" else None, guides))
+                1 if metric.fraction else None, guides))
     return panels
 
 
