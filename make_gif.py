@@ -23,24 +23,24 @@ from gan.common.errors import UserError, printable, run_script
 
 PICTURES, GIF = "generated_images", "training.gif"
 CAPTION_HEIGHT = 28  # pixels
-WITHIN_EPOCH = re.compile(r"epoch_(\d+)_step_(\d+)\.png")  # what a run draws within an epoch
 MAX_PIXELS = 2**26  # of a frame
 
 
 def main():
     """Run from the command line; returns the exit code."""
-    options = parse()
+    options = make_parser().parse_args()
 
     from gan.common.files import refuse_existing, remove_leftovers
     from gan.drawing.animations import check_format, write_animation
     from gan.run.folder import claimed
 
-    images, output = Path(options.images), Path(options.output or GIF)
-    if not options.output and images.name == PICTURES:
-        output = images.parent / GIF
+    images = Path(options.images)
+    if (images / PICTURES).is_dir() and not any(images.glob("epoch_*.png")):  # a run
+        images /= PICTURES
+    output = Path(options.output or (images.parent if images.name == PICTURES else "") / Path(GIF))
     check_format(output, options.loop)
     refuse_existing(output, options.force, "--output")
-    pictures = find_pictures(options.images)[:: -options.every][::-1]  # the last one stays
+    pictures = find_pictures(str(images))[:: -options.every][::-1]  # the last one stays
     remove_leftovers(output.parent)
     durations = [1 / options.fps] * len(pictures)
     durations[-1] += options.hold
@@ -75,16 +75,6 @@ def make_parser():
     return parser
 
 
-def parse():
-    """Parse the command line; a run's folder becomes that of its pictures."""
-    options = make_parser().parse_args()
-    within = os.path.join(options.images, PICTURES)
-    if os.path.isdir(within) and not glob.glob(os.path.join(glob.escape(options.images),
-                                                            "epoch_*.png")):
-        options.images = within
-    return options
-
-
 def find_pictures(where):
     """Return `(epoch, step, path)` of pictures by epoch, and step within it, 0 at its end.
 
@@ -94,17 +84,14 @@ def find_pictures(where):
     Raises:
         UserError: when there are none.
     """
-    if not os.path.isdir(where) and not glob.has_magic(where) and not os.path.exists(where):
-        raise UserError(f"--images: expected a folder or a pattern, got: {where} (no such folder)")
     found = []
     for path in glob.glob(os.path.join(glob.escape(where), "epoch_*.png")
                           if os.path.isdir(where) else where):
-        name = os.path.basename(path)
-        numbers = re.findall(r"\d+", name)
-        if within := WITHIN_EPOCH.fullmatch(name):
-            found.append((int(within[1]), int(within[2]), path))
+        numbers = [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
+        if re.search(r"\d+_step_\d+\.png$", path):  # drawn within an epoch
+            found.append((*numbers[-2:], path))
         elif numbers:
-            found.append((int(numbers[-1]), 0, path))
+            found.append((numbers[-1], 0, path))
     if not found:
         raise UserError(f"--images: expected pictures such as epoch_0001.png, got none in: {where}")
     return sorted(found)
@@ -132,25 +119,21 @@ def finish(image, caption, options):
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
 
-    from gan.drawing.animations import FORMATS
-
-    picture = Image.fromarray(image)
-    if options.scale != 1:
-        width, height = (max(1, round(side * options.scale)) for side in picture.size)
-        max_side = FORMATS[Path(options.output or GIF).suffix.lower()].max_side
-        if max(width, height + CAPTION_HEIGHT) > max_side or width * height > MAX_PIXELS:
-            raise UserError(f"--scale: expected frames of at most {MAX_PIXELS:,} pixels and "
-                            f"{max_side:,} a side, got: {width} x {height}")
-        whole = options.scale >= 1 and options.scale == int(options.scale)
-        kind = Image.Resampling.NEAREST if whole else Image.Resampling.BOX
-        picture = picture.resize((width, height), kind)
+    picture, scale = Image.fromarray(image), options.scale
+    if scale != 1:
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        if width * height > MAX_PIXELS:
+            raise UserError(f"--scale: expected frames of at most {MAX_PIXELS:,} pixels, "
+                            f"got: {width} x {height}")
+        whole = scale >= 1 and scale == int(scale)
+        picture = picture.resize((width, height), Image.Resampling.NEAREST if whole
+                                 else Image.Resampling.BOX)
     if options.no_caption:
         return np.asarray(picture)
     canvas = Image.new(picture.mode, (picture.width, picture.height + CAPTION_HEIGHT))
     canvas.paste(picture)
-    white = 255 if canvas.mode == "L" else (255, 255, 255)
-    ImageDraw.Draw(canvas).text((6, picture.height + 5), caption, fill=white,
-                                font=ImageFont.load_default(16))
+    ImageDraw.Draw(canvas).text((6, picture.height + 5), caption, font=ImageFont.load_default(16),
+                                fill=255 if canvas.mode == "L" else (255, 255, 255))
     return np.asarray(canvas)
 
 

@@ -107,7 +107,7 @@ def train_textbook(dataset, minutes, seed):
 def judge(name, images, dataset, evaluator, done, sheets):
     """Return a row of the table; draw a sheet if there is a folder for it."""
     found, split = evaluator.measure(images), evaluator.split()
-    near = find_neighbours(images, dataset.images).training_ratio
+    near = find_neighbours(images, dataset.images)[0].times_training
     arch, steps, batch, seconds = done
     if sheets:
         path = sheets / f"{Path(name).name}_{arch.replace('.', '_')}.png"

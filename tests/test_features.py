@@ -1,313 +1,316 @@
-"""What images are compared in, and what becomes of data too small or too plain for it."""
+"""Features that images are compared in: the choice, the networks and how they are trained."""
 
-import json
-import subprocess
-import sys
+import colorsys
 
 import numpy as np
 import pytest
 
+from gan.common.errors import UserError
 from gan.data.datasets import Dataset
-from gan.evaluate import evaluator as evaluation
-from gan.evaluate import features, metrics, networks, registry
-from gan.evaluate.evaluator import Drawn, Evaluator
-from gan.evaluate.registry import METRICS, Metric, epoch_text
-from tests.conftest import ROOT, TINY, draw_shapes, run_script
+from gan.evaluate import features, metrics, networks
+
+COLORS = ((220, 60, 40), (60, 200, 70), (70, 90, 230))
 
 
-def images_of(count, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 1), dtype=np.uint8)
+def colored_shapes(count, seed):
+    """Red squares, green crosses and blue rings of 16 pixels: uint8 images, int32 kinds."""
+    random = np.random.default_rng(seed)
+    images = np.full((count, 16, 16, 3), 30, np.uint8)
+    kinds = random.integers(0, 3, count)
+    rows, columns = np.mgrid[:16, :16]
+    for image, kind in zip(images, kinds, strict=True):
+        size = random.integers(6, 9)
+        top, left = random.integers(1, 7, 2)
+        down, across = rows - top, columns - left
+        inside = (down >= 0) & (down < size) & (across >= 0) & (across < size)
+        radius = np.hypot(down - size / 2, across - size / 2)
+        shape = (inside, inside & ((down == size // 2) | (across == size // 2)),
+                 (radius < size / 2) & (radius > size / 4))[kind]
+        image[shape] = COLORS[kind] + random.integers(-30, 25, 3)
+    return images, kinds.astype(np.int32)
 
 
-def evaluate(model, *arguments):
-    return subprocess.run([sys.executable, "-m", "gan.evaluate", "--model", str(model),
-                           "--num-images", "100", *map(str, arguments)],
-                          cwd=ROOT, capture_output=True, text=True, timeout=300)
+def blurred(images):
+    """Each pixel the mean of the nine around it."""
+    wide = np.pad(images.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    parts = [wide[:, y : y + 16, x : x + 16] for y in range(3) for x in range(3)]
+    return np.rint(np.mean(parts, axis=0)).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("training", "test", "generated", "reference"), [
-    (images_of(3), None, {"precision", "recall"}, set()),
-    (images_of(40), images_of(3, 1), set(), {"precision", "recall"}),
-    (images_of(40), images_of(1, 1), set(), {"frechet", "kid", "precision", "recall"}),
-    (np.zeros((40, 16, 16, 1), np.uint8), images_of(9), {"frechet", "kid", "precision", "recall"},
-     {"frechet", "kid", "precision", "recall"}),
-])
-def test_what_cannot_be_measured_is_left_out_with_its_reason(training, test, generated, reference):
-    evaluator = Evaluator(Dataset("few", training, test_images=test))
-    found = evaluator.measure(images_of(50, 2))
-    in_features = {"frechet", "kid", "precision", "recall"}
-    assert found.keys() & in_features == in_features - generated
-    assert "swd" in found  # which needs no features
-    assert all(np.isfinite(value) for value in found.values())
-    assert np.isfinite(list(evaluator.reference().values())).all()
-    assert evaluator.left_out["generated"].keys() == generated
-    assert evaluator.left_out["reference"].keys() == reference
-    lines = dict(registry.summary_lines(found, evaluator))
-    assert ("left out" in lines) == bool(generated or reference)
+def hue_turned(images):
+    """Every color a twelfth of the way around the wheel."""
+    colors, places = np.unique(images.reshape(-1, 3), axis=0, return_inverse=True)
+    turned = []
+    for color in colors / 255:
+        hue, saturation, value = colorsys.rgb_to_hsv(*color)
+        turned.append(colorsys.hsv_to_rgb((hue + 1 / 12) % 1, saturation, value))
+    return np.rint(255 * np.array(turned)).astype(np.uint8)[places.ravel()].reshape(images.shape)
 
 
-def test_reasons_are_given_in_words():
-    texts = registry.left_out_texts({"generated": {}, "reference": {
-        "precision": "needs at least 4 samples, got 3", "recall": "needs at least 4 samples, got 3",
-        "kid": "came out as nan"}})
-    assert texts == ["precision, recall of real test samples: needs at least 4 samples, got 3",
-                     "KID of real test samples: came out as nan"]
-
-
-def test_a_copied_test_set_measures_no_copying():
-    generated, some = np.full(100, 0.1), np.repeat([0.0, 0.2], [2, 98])
-    with pytest.raises(metrics.NotMeasurableError, match="copies of training images"):
-        metrics.nearest_ratio(generated, np.zeros(100))
-    with pytest.raises(metrics.NotMeasurableError, match="1% or more of the real test images"):
-        metrics.copied_share(generated, some)
-    assert metrics.nearest_ratio(generated, some) == pytest.approx(0.5)
-
-
-def test_classes_are_those_that_occur():
-    probabilities = np.eye(8)[[3, 3, 7, 7]]
-    expected = np.array([0, 0, 0, 0.5, 0, 0, 0, 0.5])
-    found = metrics.class_metrics(probabilities, expected)
-    assert found["classes"] == 2 and found["smallest_class"] == 0.5
-
-
-def test_an_evaluator_costs_nothing_until_it_is_asked():
-    class Untouchable:
-        name, sample_shape = "mine", (16, 16, 1)
-
-    evaluator = Evaluator(Untouchable())
-    assert (evaluator.count, evaluator.samples) == (10_000, "images")
+def grays(count, values):
+    return np.random.default_rng(0).integers(99, 99 + values, (count, 16, 16, 1), np.uint8)
 
 
 @pytest.fixture
-def shapes():
-    images, labels = draw_shapes(600, 0)
-    return Dataset("shapes", images[..., None], labels.astype(np.int32), ("0", "1"))
-
-
-def some_classifier(accuracy, size=16):
-    """An untrained classifier of two classes."""
-    network = networks.build_classifier((size, size, 1), 2)
-    return networks.FeatureNetwork("classifier", network, accuracy, (np.zeros(2), np.eye(2)))
-
-
-def test_a_cached_classifier_is_used_only_where_one_is_asked_for(shapes, tmp_path, tensorflow,
-                                                                 monkeypatch):
+def few_steps(monkeypatch, tmp_path, tensorflow):
+    """Trainings too short to learn anything, and a cache of their own."""
+    monkeypatch.setattr(networks, "STEPS", 10)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    path = tmp_path / f"gan/classifier_{shapes.fingerprint}.npz"
-    networks.save_network(path, some_classifier(0.99), shapes.fingerprint)
-    assert features.extractor_for(shapes).kind == "pixels"
-    assert features.extractor_for(shapes, "pixels").kind == "pixels"
-    found = features.extractor_for(shapes, "classifier")
-    assert (found.kind, found.accuracy) == ("classifier", 0.99)
-    assert found.description == "classifier features (accuracy 99.0% on held-out images)"
 
 
-@pytest.mark.parametrize(("accuracy", "labels", "weak"), [
-    (0.71, np.arange(1000) % 10, True),  # 10 even classes: 0.1 + 0.8 * 0.9 = 0.82
-    (0.81, np.arange(1000) % 10, True), (0.83, np.arange(1000) % 10, False),
-    (0.95, np.arange(1000) < 50, True),  # as many are right by naming the larger class
-    (0.995, np.arange(1000) < 50, False), (float("nan"), np.arange(1000) % 10, True),
-])
-def test_a_classifier_little_better_than_guessing_is_not_used(accuracy, labels, weak):
-    assert bool(features.weakness(accuracy, labels.astype(int))) == weak
+# --- The choice
 
 
-def test_a_weak_classifier_gives_way_to_pixels_and_says_why(shapes, tmp_path, tensorflow,
-                                                            monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(networks, "train_classifier", lambda dataset: some_classifier(0.71))
-    found = features.extractor_for(shapes, "classifier")
-    assert found.kind == "pixels" and "right on 71.0% of held-out images" in found.description
+def test_without_being_asked_nothing_is_trained(monkeypatch):
+    monkeypatch.setattr(features, "trained_network", None)
+    monkeypatch.setattr(features, "inception_network", None)
+    images, kinds = colored_shapes(60, 0)
+    for dataset in (Dataset("bare", images), Dataset("labeled", images, kinds, ("0", "1", "2"))):
+        assert features.extractor_for(dataset).kind == "pixels"
+        assert features.extractor_for(dataset, "pixels").description == (
+            "principal components of the pixels")
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"labels": None}, "the data have no labels"),
+@pytest.mark.parametrize(("labeled", "wanted", "kind"), [
+    (True, "trained", "classifier"), (False, "trained", "learned"), (True, "learned", "learned")])
+def test_labels_are_learned_from_where_there_are_any(monkeypatch, labeled, wanted, kind):
+    monkeypatch.setattr(features, "trained_network",
+                        lambda kind, dataset: networks.FeatureNetwork(kind, None, 0.99))
+    images, kinds = colored_shapes(600, 0)
+    labels = {"labels": kinds, "class_names": ("0", "1", "2")} if labeled else {}
+    assert features.extractor_for(Dataset("shapes", images, **labels), wanted).kind == kind
+
+
+@pytest.mark.parametrize(("settings", "reason"), [
+    ({}, "the data have no labels"),
     ({"labels": np.zeros(600, np.int32)}, "a single class"),
-    ({"test_images": images_of(10), "test_labels": np.zeros(10, np.int32)}, "50 labeled images"),
+    ({"labels": np.arange(600) % 2, "test_images": grays(10, 9), "test_labels": np.zeros(10, int)},
+     "50 labeled images"),
+    ({"labels": np.arange(600) % 2}, r"71.0% of held-out images are classified correctly, expected "
+     "at least 90.0%"),
 ])
-def test_no_classifier_is_trained_where_none_can_be_tested(shapes, change, reason):
-    dataset = Dataset(**{"name": "shapes", "images": shapes.images, "labels": shapes.labels,
-                         "class_names": shapes.class_names, **change})
-    found = features.extractor_for(dataset, "classifier")
+def test_pixels_stand_in_for_a_classifier_that_cannot_be_had(settings, reason, few_steps,
+                                                             monkeypatch):
+    if settings.keys() == {"labels"}:
+        weak = networks.FeatureNetwork("classifier", networks.build_classifier((16, 16, 1), 2),
+                                       0.71, (np.zeros(2), np.eye(2)))
+        monkeypatch.setattr(networks, "train_classifier", lambda dataset: weak)
+    found = features.extractor_for(Dataset("grays", grays(600, 9), **settings), "classifier")
+    assert found.kind == "pixels" and found.accuracy is None and reason in found.description
+
+
+@pytest.mark.parametrize(("images", "reason"), [
+    (grays(199, 9), "features are learned from 200 images or more, got 199"),
+    (grays(300, 2), "of held-out images are found again in another view, expected at least 11."),
+])
+def test_pixels_stand_in_where_nothing_can_be_learned(images, reason, few_steps):
+    found = features.extractor_for(Dataset("some", images), "learned")
     assert found.kind == "pixels" and reason in found.description
 
 
-def test_a_classifier_of_another_recipe_is_not_taken_from_the_cache(shapes, tmp_path, tensorflow,
-                                                                    monkeypatch, capsys):
-    def load(fingerprint):
-        return networks.load_network(path, "classifier", shapes, fingerprint)
+@pytest.mark.parametrize("wanted", ["auto", "learned", "inception"])
+def test_images_that_are_all_the_same_have_no_features(wanted):
+    with pytest.raises(metrics.NotMeasurableError, match="all training images are the same"):
+        features.extractor_for(Dataset("some", grays(300, 1)), wanted)
 
-    path = tmp_path / "classifier.npz"
-    networks.save_network(path, some_classifier(0.9), "data")
-    assert load("data").accuracy == 0.9
-    assert load("other") is None
-    monkeypatch.setitem(networks.RECIPES, "classifier", 1)
-    assert load("data") is None
-    path.write_bytes(path.read_bytes()[:100])
-    assert load("data") is None
-    assert "damaged" in capsys.readouterr().err
+
+@pytest.mark.parametrize(("accuracy", "guessing", "share", "enough"), [
+    (0.81, 0.1, 0.8, False), (0.83, 0.1, 0.8, True),  # 0.1 + 0.8 * 0.9 = 0.82
+    (0.95, 0.95, 0.8, False), (0.995, 0.95, 0.8, True),
+    (0.1, 0.01, 0.1, False), (0.11, 0.01, 0.1, True), (float("nan"), 0.1, 0.8, False)])
+def test_features_of_a_network_little_better_than_guessing_are_not_used(accuracy, guessing, share,
+                                                                        enough):
+    try:
+        features.need_skill(accuracy, guessing, share, "found")
+    except metrics.NotMeasurableError:
+        assert not enough
+    else:
+        assert enough
+
+
+# --- The cache
+
+
+def test_a_network_is_trained_once_and_kept_in_the_cache(few_steps, monkeypatch, tmp_path, capsys):
+    def extract():
+        network = features.extractor_for(data, "learned")
+        said = capsys.readouterr()
+        return network, "training a network" in said.out, said.err
+
+    monkeypatch.setattr(features, "LEAST_FOUND", 0)
+    data = Dataset("shapes", colored_shapes(200, 3)[0])
+    first, trained, _ = extract()
+    assert trained and first.kind == "learned"
+    second, trained, _ = extract()
+    assert not trained and second.description == first.description
+    np.testing.assert_array_equal(first.extract(data.images)[0], second.extract(data.images)[0])
+    path = tmp_path / f"gan/learned_{networks.RECIPES['learned']}_{data.fingerprint}.npz"
+    path.write_bytes(path.read_bytes()[:5000])
+    third, trained, warning = extract()
+    assert trained and f"warning: {path} is damaged" in warning
+    for mine, same in zip(first.network.get_weights(), third.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, same)  # a training is a function of its seed
+    monkeypatch.setitem(networks.RECIPES, "learned", 0)
+    assert extract()[1]
+
+
+def test_a_classifier_is_read_for_the_data_that_it_was_trained_on(tmp_path, tensorflow):
+    images, kinds = colored_shapes(60, 0)
+    data = Dataset("shapes", images, kinds, ("0", "1", "2"))
+    network = networks.build_classifier((16, 16, 3), 3)
+    kept = networks.FeatureNetwork("classifier", network, 0.99, (np.zeros(2), np.eye(2)))
+    networks.save_network(tmp_path / "classifier.npz", kept, "data")
+    found = networks.load_network(tmp_path / "classifier.npz", "classifier", data, "data")
+    assert found.description == "classifier features (accuracy 99.0% on held-out images)"
+    np.testing.assert_array_equal(found.extract(images)[1], kept.extract(images)[1])
+    assert networks.load_network(tmp_path / "classifier.npz", "classifier", data, "other") is None
 
 
 @pytest.mark.slow
-def test_the_accuracy_is_measured_on_images_held_out(shapes, tensorflow, monkeypatch):
+def test_a_classifier_is_tested_on_images_held_out(tensorflow, monkeypatch):
     monkeypatch.setattr(networks, "LEAST_STEPS", 60)
-    found = networks.train_classifier(shapes, epochs=1)
+    found = networks.train_classifier(Dataset("shapes", *colored_shapes(600, 0), ("0", "1", "2")),
+                                      epochs=1)
     assert found.accuracy * 60 == pytest.approx(round(found.accuracy * 60))  # a tenth of 600
     assert found.accuracy > 0.5
 
 
-def padded(seed, count=50):
-    return np.pad(images_of(count, seed), ((0, 0), (7, 7), (7, 7), (0, 0)))
+# --- Learning without labels
 
 
-def test_every_metric_of_the_registry_is_measured(tensorflow, monkeypatch):
-    from gan.data.datasets import load_dataset
-
-    data = Dataset("some", padded(0), np.arange(50, dtype=np.int32) % 2, ("0", "1"),
-                   test_images=padded(1))
-    classifier = some_classifier(0.9, size=30)
-    classifier.statistics = metrics.statistics(classifier.extract(data.images)[0])
-    monkeypatch.setattr(evaluation, "extractor_for", lambda *_: classifier)
-    found = Evaluator(data).measure(padded(2), slow=True)
-    ring = load_dataset("ring")
-    found |= Evaluator(ring).measure(ring.test_points)
-    assert found.keys() == METRICS.keys()
+def test_the_loss_is_that_of_the_paper(tensorflow):
+    first, second = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
+    vectors = np.concatenate([first, second]).astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    losses = []
+    for i in range(6):
+        j = (i + 3) % 6
+        terms = {k: np.exp(vectors[i] @ vectors[k] / 0.3) for k in range(6) if k != i}
+        losses.append(-np.log(terms[j] / sum(terms.values())))
+    assert float(networks.nt_xent(first, second, 0.3)) == pytest.approx(np.mean(losses), 1e-5)
 
 
-@pytest.mark.parametrize("settings", [
-    {"function": lambda comparison: comparison.features.mean()},
-    {"per_image": lambda images, background: images.mean(axis=(1, 2, 3))},
-])
-def test_a_new_metric_is_one_entry(monkeypatch, settings):
-    new = Metric("warmth", "warmth", "reference", "how warm", epoch="warmth {:.3g}",
-                 in_summary=True, **settings)
-    monkeypatch.setitem(METRICS, "warmth", new)
-    evaluator = Evaluator(Dataset("some", images_of(50), test_images=images_of(40, 1)))
-    generated = images_of(30, 2)
-    found, real = evaluator.measure(generated), evaluator.reference()
-    if "per_image" in settings:
-        assert found["warmth"] == pytest.approx(generated.mean(), abs=1e-6)
-    assert "warmth" in epoch_text(found)
-    assert f"warmth {found['warmth']:.4g} (real {real['warmth']:.4g})" in (
-        dict(registry.summary_lines(found, evaluator))["quality"])
-    assert any("how warm" in line for line in registry.metrics_table(found, {"test": real}))
+def test_views_change_the_image_but_not_its_hue(tensorflow):
+    random = np.random.default_rng(0)
+    plain = np.broadcast_to(random.uniform(-0.8, 0.8, (40, 1, 1, 3)), (40, 16, 16, 3))
+    draws = random.random((40, networks.VIEW_DRAWS), np.float32)
+    shown = networks.views(tensorflow.constant(plain, tensorflow.float32), draws).numpy()
+    covered = (shown == 0).all(axis=3)
+    assert 10 < covered.any(axis=(1, 2)).sum() < 30 and covered.mean() < 0.1
+    # A color less its gray has the direction of its hue and the length of its saturation.
+    before, after = (colors - colors.mean(axis=3, keepdims=True) for colors in (plain, shown))
+    lengths = np.linalg.norm(before, axis=3), np.linalg.norm(after, axis=3)
+    cosines = (before * after).sum(axis=3)[~covered] / (lengths[0] * lengths[1])[~covered]
+    np.testing.assert_allclose(cosines, 1, atol=1e-4)
+    assert np.abs(shown - plain)[~covered].max() > 0.05  # the light changed
 
 
-def test_distances_are_compared_with_those_of_as_many_real_images(monkeypatch):
-    """Of fewer images the Fréchet distance comes out larger, and so it must for both."""
-    images = images_of(1200)
-    few = Evaluator(Dataset("some", images[:800], test_images=images[800:850]))
-    found = few.measure(images[850:])
-    assert found["frechet_ratio"] == pytest.approx(1, abs=0.15)
-    assert few.reference()["frechet"] > 2 * found["frechet"]
-    part = Evaluator(Dataset("some", images[:800], test_images=images[850:]), count=50)
-    assert part.reference()["frechet"] == pytest.approx(few.reference()["frechet"], rel=0.15)
-    assert part.real_source() == "50 test images"
-    assert part.measure(images[800:850])["frechet_ratio"] == pytest.approx(1, abs=0.15)
-    # Precision and recall are of as many images on either side.
-    assert found["recall"] == few.measure(images[850:900])["recall"]
+def test_views_move_what_they_show(tensorflow):
+    dot = np.zeros((200, 17, 17, 1), np.float32)
+    dot[:, 8, 3] = 1
+    draws = np.random.default_rng(0).random((200, networks.VIEW_DRAWS), np.float32)
+    draws[:, 5:7], draws[:, 7] = 0.5, 0.99  # in the same light, uncovered
+    shown = networks.views(dot, draws).numpy()
+    assert np.isfinite(shown).all()
+    places = np.einsum("nyxc,x->n", shown, np.arange(17)) / shown.sum(axis=(1, 2, 3))
+    assert 60 < (places > 8).sum() < 140  # about half are mirrored
+    assert np.ptp(places[places < 8]) > 2
 
 
-class Remembering:
-    """Noise as a sequence that notes how much of it was asked for at once."""
-
-    def __init__(self, count, size):
-        self.shape, self.most, self.read = (count, size, size, 3), 0, 0
-
-    def __len__(self):
-        return self.shape[0]
-
-    def draw(self, seeds):
-        self.most = max(self.most, len(seeds))
-        self.read += len(seeds)
-        return np.random.default_rng(int(seeds[0])).integers(
-            0, 256, (len(seeds), *self.shape[1:]), dtype=np.uint8)
+@pytest.mark.parametrize(("size", "channels"), [(16, 3), (28, 1), (100, 3)])
+def test_the_encoder_takes_every_size(tensorflow, size, channels):
+    encoder = networks.build_encoder((size, size, channels))
+    assert encoder.output_shape == (None, 128)
+    assert encoder.layers[-3].output.shape[1] <= 8
 
 
-def test_memory_does_not_grow_with_the_number_of_images(monkeypatch):
-    """Images are drawn, described and forgotten in parts."""
-    import tracemalloc
+def test_learned_features_tell_what_is_wrong(tensorflow, monkeypatch):
+    monkeypatch.setattr(networks, "STEPS", 200)  # half
+    training = colored_shapes(1200, 0)[0]
+    network = networks.train_encoder(Dataset("shapes", training))
+    features.need_skill(network.accuracy, 1 / networks.encoder_held_out(1200), features.LEAST_FOUND,
+                        "found")
+    found = network.extract(training)[0]
+    assert found.shape == (1200, 128) and found.dtype == np.float32
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
+    assert found.var(axis=0).sum() == pytest.approx(1, abs=1e-3)
+    for kept, now in zip(network.statistics, metrics.statistics(found), strict=True):
+        np.testing.assert_allclose(kept, now, atol=1e-5)
 
-    monkeypatch.setattr(metrics, "PATCHED", 32)
-    monkeypatch.setattr(metrics, "VALUES", 2**19)  # ten images
-    real = np.random.default_rng(0).integers(0, 256, (40, 128, 128, 3), dtype=np.uint8)
-    evaluator = Evaluator(Dataset("large", real), count=60)
-    evaluator.measure(real[:5])  # what is kept of the real images
-    peaks = []
-    for count in (60, 180):
-        source = Remembering(count, 128)
-        tracemalloc.start()
-        evaluator.measure(Drawn(source.draw, count, shape=source.shape[1:]))
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert source.read == count and source.most * 128 * 128 * 3 <= metrics.VALUES
-    assert peaks[1] < 1.1 * peaks[0]
-
-
-def test_the_line_of_an_epoch_reads_the_table():
-    assert epoch_text({"modes": 8, "good": 0.974, "loss": 1}) == "8 modes, 97% good"
-    assert epoch_text({"frechet": 0.003841, "recall": 0.5}) == "FD 0.003841"
-    assert epoch_text({"loss": 1}) == ""
-    assert epoch_text({"modes": 1, "good": 1.0}) == "1 mode, 100% good"
+    real, kinds = colored_shapes(1200, 1)
+    distances = {name: metrics.frechet_distance(metrics.statistics(network.extract(images)[0]),
+                                                network.statistics)
+                 for name, images in {"real": real, "blurred": blurred(real),
+                                      "hue": hue_turned(real), "mode": real[kinds != 2]}.items()}
+    assert distances["blurred"] > 4 * distances["real"]
+    assert distances["hue"] > 40 * distances["real"]
+    assert distances["mode"] > 40 * distances["real"]
 
 
-def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, tmp_path):
-    folder, done = tiny_run
-    compared = "principal components of the pixels (no classifier of these data comes with the"
-    assert f"compared in {compared}" in " ".join(done.stdout.split())
-    metadata = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
-    assert metadata["features"]["kind"] == "pixels" and metadata["features"]["accuracy"] is None
-    # The folder of the run stands for the export in it.
-    evaluated = evaluate(folder, "--json", tmp_path / "metrics.json")
-    assert evaluated.returncode == 0, evaluated.stderr
-    assert "100 images, seeds from 0, compared in principal components" in evaluated.stdout
-    assert json.loads((tmp_path / "metrics.json").read_text())["features"]["kind"] == "pixels"
+# --- Inception
 
 
-def test_the_fingerprint_and_not_the_path_says_whether_data_are_the_same(tiny_run, tiny_npz,
-                                                                          tmp_path):
-    from gan.data.datasets import load_dataset
-    from gan.evaluate.__main__ import load_data
+class Means:
+    """A tiny network in Inception's place: the mean of each channel, and the largest value."""
 
-    moved, other = tmp_path / "moved.npz", tmp_path / "other.npz"
-    moved.write_bytes(tiny_npz.read_bytes())
-    np.savez(other, x_train=draw_shapes(320, 9)[0])
-    metadata = {"sample_shape": [16, 16, 1], "config": {"dataset": str(tmp_path / "gone.npz")},
-                "fingerprint": load_dataset(str(tiny_npz)).fingerprint}
-    assert load_data(str(moved), metadata)[1] is True
-    assert load_data(str(other), metadata)[1] is False
-    del metadata["fingerprint"]
-    assert load_data(str(moved), metadata)[1] is None
+    def __init__(self):
+        self.images = 0
 
+    def __call__(self, images, training):
+        import tensorflow as tf
 
-def test_data_that_are_gone_are_asked_for(tmp_path):
-    from gan.common.errors import UserError
-    from gan.evaluate.__main__ import load_data
+        assert not training and images.shape[1:] == (299, 299, 3) and images.dtype == tf.float32
+        tf.py_function(self._count, [tf.shape(images)[0]], [])
+        return tf.concat([tf.reduce_mean(images, axis=(1, 2)),
+                          tf.reduce_max(images, axis=(1, 2, 3), keepdims=True)[:, 0, 0]], axis=1)
 
-    with pytest.raises(UserError, match=r"^--dataset needed: the data .* are not in /gone.npz$"):
-        load_data(None, {"sample_shape": [16, 16, 1], "config": {"dataset": "/gone.npz"}})
+    def _count(self, number):
+        self.images += int(number)
 
 
-def test_a_run_on_three_images_ends_whole(tmp_path):
-    np.savez(tmp_path / "three.npz", x_train=images_of(3))
-    done = run_script("train_gan.py", "--dataset", "three.npz", *TINY, "--batch-size", 2,
-                      "--epochs", 1, "--clusters", 1, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "left out    precision, recall: needs at least 4 samples, got 3" in done.stdout
-    assert (tmp_path / "exported_model/saved_model.pb").exists()
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inception_is_shown_what_it_was_trained_on(tensorflow, channels):
+    values = np.array([[0, 51, 102], [255, 0, 255]], np.uint8)[:, :channels]
+    images = np.broadcast_to(values[:, None, None], (2, 16, 16, channels))
+    found = networks.FeatureNetwork("inception", Means()).extract(images)[0]
+    expected = np.broadcast_to(values / 127.5 - 1, (2, 3))
+    np.testing.assert_allclose(found[:, :3], expected, atol=1e-3)  # a sum of 89,401 float32
+    np.testing.assert_allclose(found[:, 3], expected.max(axis=1), atol=1e-5)
 
 
-def test_the_metrics_of_test_images_are_kept_in_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    data = [Dataset("some", images_of(50), test_images=images_of(50, seed)) for seed in (1, 1, 2)]
-    measured = Evaluator(data[0]).reference()
-    path, = (tmp_path / "gan").glob("reference_*.json")
-    assert path.stat().st_mode & 0o777 == 0o600
-    kept = json.loads(path.read_text())
-    kept["metrics"]["recall"] = 0.125  # as nothing measured it
-    path.write_text(json.dumps(kept))
-    assert Evaluator(data[1]).reference()["recall"] == 0.125
-    assert Evaluator(data[2]).reference()["recall"] != 0.125  # other test images
-    for damaged in ("", "[]", '{"metrics": {"recall": NaN}, "left_out": {}}', '{"metrics": {}}'):
-        path.write_text(damaged)
-        assert Evaluator(data[1]).reference() == measured
+def test_images_are_resized_linearly_and_smoothed_where_they_shrink(tensorflow):
+    ramp = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None, None] * 16, (1, 16, 16, 3))
+    found = (networks.enlarged(ramp).numpy()[0, :, 0, 0] + 1) * 127.5
+    places = (np.arange(299) + 0.5) * 16 / 299 - 0.5
+    np.testing.assert_allclose(found, 16 * np.clip(places, 0, 15), atol=0.01)
+    stripes = np.zeros((1, 598, 598, 1), np.uint8)
+    stripes[:, ::2] = 255
+    shrunk = networks.enlarged(stripes).numpy()
+    assert np.abs(shrunk[:, 5:-5]).max() < 0.01  # medium gray, not every other stripe
+
+
+def test_inception_describes_an_image_once_and_stands_for_the_data(tensorflow, monkeypatch):
+    network, images = Means(), colored_shapes(70, 0)[0]
+    monkeypatch.setattr(networks, "_load_inception", lambda: network)
+    described = features.extractor_for(Dataset("shapes", images), "inception")
+    assert (described.kind, described.accuracy) == ("inception", None)
+    assert "InceptionV3" in described.description and "299 x 299" in described.description
+    first, _ = described.extract(images)
+    np.testing.assert_array_equal(described.extract(images[[3, 3, 69]])[0], first[[3, 3, 69]])
+    assert network.images == 70 and first.shape == (70, 4)
+    np.testing.assert_allclose(described.statistics[1], metrics.statistics(first)[1], atol=1e-9)
+
+
+def test_without_a_network_inception_is_refused(monkeypatch, tensorflow):
+    import keras
+
+    def fail(**settings):
+        assert settings == {"include_top": False, "weights": "imagenet", "pooling": "avg",
+                            "input_shape": (299, 299, 3)}
+        raise Exception("URL fetch failure on https://…: None -- no such host")
+
+    monkeypatch.setattr(keras.applications, "InceptionV3", fail)
+    monkeypatch.setenv("KERAS_HOME", "/somewhere")
+    with pytest.raises(UserError, match="^--features inception: the weights cannot be downloaded .*"
+                       "or the file /somewhere/models/inception_v3_weights_tf_dim_ordering_tf_"):
+        features.extractor_for(Dataset("shapes", colored_shapes(9, 0)[0]), "inception")

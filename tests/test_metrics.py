@@ -1,23 +1,29 @@
+"""Metrics against their definitions: of features, classes, copies, backgrounds and patches."""
+
 import numpy as np
 import pytest
 
+from benchmarks import two_sample
 from gan.evaluate import metrics
-from gan.evaluate.neighbours import nearest_images
+from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein
+from tests.conftest import draw_shapes
+
+
+def noise(count, seed=0, size=28, low=0, high=256):
+    return np.random.default_rng(seed).integers(low, high, (count, size, size, 1), dtype=np.uint8)
+
+
+# --- Features
 
 
 def test_frechet_distance_of_gaussians_in_closed_form():
-    mean = np.array([3.0, -4.0, 0.0])
+    mean, spread = np.array([3.0, -4.0, 0.0]), np.array([2.0, 0.5, 1.0])
     # |m|^2 + sum (1 - s)^2 for commuting covariances I and diag(s^2).
-    spread = np.array([2.0, 0.5, 1.0])
     found = metrics.frechet_distance((np.zeros(3), np.eye(3)), (mean, np.diag(spread**2)))
     assert found == pytest.approx(25 + 1 + 0.25)
-
-
-def test_frechet_distance_of_correlated_gaussians_in_the_plane():
     # For 2 x 2 matrices tr (AB)^(1/2) = (tr AB + 2 (det AB)^(1/2))^(1/2).
     first, second = np.array([[2.0, 0.7], [0.7, 1.0]]), np.array([[1.0, -0.3], [-0.3, 3.0]])
-    product = first @ second
-    root = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
+    root = np.sqrt(np.trace(first @ second) + 2 * np.sqrt(np.linalg.det(first @ second)))
     found = metrics.frechet_distance((np.zeros(2), first), (np.zeros(2), second))
     assert found == pytest.approx(np.trace(first + second) - 2 * root)
 
@@ -34,28 +40,16 @@ def test_kernel_distance_is_the_direct_sum(monkeypatch):
     random = np.random.default_rng(0)
     real, fake = random.normal(size=(20, 3)), random.normal(0.5, 2, (15, 3))
 
-    def kernel(x, y):
-        return (x @ y / 3 + 1) ** 3
+    def mean(first, second):
+        return np.mean([(x @ y / 3 + 1) ** 3 for x in first for y in second if x is not y])
 
-    expected = (
-        np.mean([kernel(x, y) for i, x in enumerate(real) for j, y in enumerate(real) if i != j])
-        + np.mean([kernel(x, y) for i, x in enumerate(fake) for j, y in enumerate(fake) if i != j])
-        - 2 * np.mean([kernel(x, y) for x in real for y in fake])
-    )
+    real, fake = list(real), list(fake)
+    expected = mean(real, real) + mean(fake, fake) - 2 * mean(real, fake)
     assert metrics.kernel_distance(real, fake) == pytest.approx(expected)
 
 
-def test_kernel_distance_of_equal_distributions_averages_to_nothing():
-    random = np.random.default_rng(0)
-    found = [metrics.kernel_distance(random.normal(size=(50, 2)), random.normal(size=(50, 2)))
-             for _ in range(300)]
-    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(300)
-
-
-def test_precision_and_recall_of_known_overlaps(monkeypatch):
-    monkeypatch.setattr(metrics, "BLOCK", 64)
-    random = np.random.default_rng(0)
-    left = random.uniform(0, 1, (400, 2))
+def test_precision_and_recall_of_known_overlaps():
+    left = np.random.default_rng(0).uniform(0, 1, (400, 2))
     right = left + [100, 0]
     both = np.concatenate([left[:200], right[:200]])
     assert metrics.precision_recall(left, left) == (1, 1)
@@ -69,80 +63,149 @@ def test_precision_and_recall_against_a_loop():
     random = np.random.default_rng(3)
     real, fake = random.normal(size=(60, 4)), random.normal(0.7, 1, (50, 4))
 
-    def radius(points, index):
-        distances = np.linalg.norm(points - points[index], axis=1)
-        return np.sort(distances)[3]
-
     def inside(point, points):
-        return any(np.linalg.norm(point - other) <= radius(points, index)
-                   for index, other in enumerate(points))
+        return any(np.linalg.norm(point - other)
+                   <= np.sort(np.linalg.norm(points - other, axis=1))[3] for other in points)
 
     precision = np.mean([inside(point, real) for point in fake])
     recall = np.mean([inside(point, fake) for point in real])
     assert metrics.precision_recall(real, fake) == pytest.approx((precision, recall))
 
 
-def test_nearest_distance_of_a_copy_and_of_an_opposite():
-    black, white = np.zeros((1, 4, 4, 1), np.uint8), np.full((1, 4, 4, 1), 255, np.uint8)
-    found = nearest_images(np.concatenate([black, white]), black, 1).distances
-    np.testing.assert_allclose(found, [[0], [1]], atol=1e-6)
-
-
-def test_copying_is_seen():
-    random = np.random.default_rng(0)
-    unseen = random.uniform(0.1, 0.2, 1000)
-    copied = np.full(500, 0.001)
-    assert metrics.copied_share(copied, unseen) == 1
-    assert metrics.nearest_ratio(copied, unseen) < 0.01
-    honest = random.uniform(0.1, 0.2, 1000)
-    assert metrics.copied_share(honest, unseen) == pytest.approx(0.01, abs=0.01)
-    assert metrics.nearest_ratio(honest, unseen) == pytest.approx(1, abs=0.05)
+# --- Classes and copies
 
 
 def test_class_metrics_of_known_shares():
-    # 60 of class 0 (sure), 40 of class 1 (unsure), none of class 2.
-    probabilities = np.array([[0.95, 0.03, 0.02]] * 60 + [[0.2, 0.6, 0.2]] * 40)
-    found = metrics.class_metrics(probabilities, np.array([0.5, 0.3, 0.2]))
+    # 60 of class 0 (sure), 40 of class 1 (unsure), none of class 2; class 3 is not in the data.
+    probabilities = np.array([[0.95, 0.03, 0.02, 0]] * 60 + [[0.2, 0.6, 0.2, 0]] * 40)
+    found = metrics.class_metrics(probabilities, np.array([0.5, 0.3, 0.2, 0]))
     assert found == {"classes": 2, "smallest_class": 0.0, "largest_class": 0.6,
                      "imbalance": pytest.approx(0.2), "confident": pytest.approx(0.6)}
 
 
-@pytest.fixture(scope="module")
-def digits(tensorflow):
-    """The shipped classifier's evaluator and 2,000 real test digits."""
-    from gan.data.datasets import load_dataset
-    from gan.evaluate.evaluator import Evaluator
-
-    mnist = load_dataset("mnist")
-    return Evaluator(mnist, count=2000), mnist.test_images[:2000], mnist.test_labels[:2000]
-
-
-def test_shipped_classifier_recognises_the_test_digits(digits):
-    evaluator, images, labels = digits
-    assert evaluator.features()["accuracy"] >= 0.993
-    right = evaluator.extractor.extract(images)[1].argmax(axis=1) == labels
-    assert right.mean() >= 0.985  # the first half of the test set is the easier one
-
-
-def test_every_kind_of_damage_is_measured(digits):
-    evaluator, images, labels = digits
+def test_copying_is_seen():
     random = np.random.default_rng(0)
-    noise = random.normal(0, 40, images.shape)
-    blurred = (images + np.roll(images, 1, 1).astype(int) + np.roll(images, 1, 2)
-               + np.roll(images, (1, 1), (1, 2))) // 4
-    kept = images[labels != 7]
-    damaged = {
-        "noise": np.clip(images + noise, 0, 255).astype(np.uint8),
-        "blur": blurred.astype(np.uint8),
-        "dropped class": kept,
-        "one image only": np.repeat(images[:40], 50, axis=0),
-    }
-    real = evaluator.measure(images)
-    assert real["precision"] > 0.8 and real["recall"] > 0.8
-    found = {name: evaluator.measure(worse) for name, worse in damaged.items()}
-    for name, measured in found.items():
-        assert measured["frechet"] > 1.5 * real["frechet"], name
-    assert found["noise"]["precision"] < real["precision"]
-    assert found["one image only"]["recall"] < 0.3 * real["recall"]
-    assert found["dropped class"]["classes"] == 9
-    assert found["dropped class"]["imbalance"] > 0.09
+    unseen, honest = random.uniform(0.1, 0.2, (2, 1000))
+    copied = np.full(500, 0.001)
+    assert metrics.copied_share(copied, unseen) == 1
+    assert metrics.nearest_ratio(copied, unseen) < 0.01
+    assert metrics.copied_share(honest, unseen) == pytest.approx(0.01, abs=0.01)
+    assert metrics.nearest_ratio(honest, unseen) == pytest.approx(1, abs=0.05)
+
+
+def test_a_copied_test_set_measures_no_copying():
+    generated, some = np.full(100, 0.1), np.repeat([0.0, 0.2], [2, 98])
+    with pytest.raises(NotMeasurableError, match="copies of training images"):
+        metrics.nearest_ratio(generated, np.zeros(100))
+    with pytest.raises(NotMeasurableError, match="1% or more of the real test images"):
+        metrics.copied_share(generated, some)
+
+
+# --- Background
+
+
+@pytest.mark.parametrize(("rows", "small"), [
+    (["......", ".#....", "......", "......", "......", "......"], True),   # one pixel
+    (["#.....", ".#....", "..#...", "...#..", "....#.", ".....#"], True),   # six, by their corners
+    (["#.....", ".#....", "..#...", "...#..", "....##", ".....#"], False),  # seven
+    (["######", "######", "######", "######", "######", "######"], False),
+    (["###...", "###...", "###...", "......", ".....#", "......"], True),   # large and small
+    (["#.#.#.", ".#.#.#", "......", "......", "......", "......"], True),   # a zigzag of six
+    (["......"] * 6, False),
+    # A line of 53 pixels, however it winds.
+    (["#" * 10, " " * 9 + "#", "#" * 10, "#" + " " * 9, "#" * 10, " " * 9 + "#", "#" * 10], False),
+])
+def test_small_blobs_are_found(rows, small):
+    mask = np.array([[cell == "#" for cell in row] for row in rows])
+    assert metrics.has_small_blob(mask[None]).tolist() == [small]
+
+
+def test_background_and_stray_pixels_are_counted():
+    images = np.zeros((4, 16, 16, 1), np.uint8)
+    images[0, 4:9, 4:9] = 200  # not stray: 25 pixels
+    images[1, 2, 2] = 41       # stray: one pixel
+    images[2, 2, 2] = 40       # too dim for one
+    assert metrics.has_stray_pixels(images, np.uint8([0])).tolist() == [False, True, False, False]
+    assert metrics.background_share(images, np.uint8([0])).mean() == 1 - 27 / (4 * 256)
+
+
+# --- Patches
+
+
+def test_a_pyramid_adds_up_to_the_images():
+    images = noise(3, size=57).astype(np.float32)
+    scales = metrics.laplacian_pyramid(images)
+    assert [scale.shape[1] for scale in scales] == [57, 29, 15]
+    weights = np.array([1, 4, 6, 4, 1]) / 16
+    rest = scales[-1]
+    for scale in scales[-2::-1]:
+        larger = np.zeros_like(scale)
+        larger[:, ::2, ::2] = 4 * rest
+        for axis in (1, 2):
+            larger = np.apply_along_axis(
+                lambda row: np.convolve(np.pad(row, 2, mode="reflect"), weights, "valid"),
+                axis, larger)
+        rest = scale + larger
+    np.testing.assert_allclose(rest, images, atol=0.05)
+
+
+def patches_of(images, sizes=(1000,)):
+    """`Patches` of images that come in parts of some sizes."""
+    patches = Patches(len(images), images.shape[1])
+    for part in np.split(images, np.cumsum(sizes)):
+        patches.add(part)
+    return patches
+
+
+def swd(real, images, **settings):
+    return SlicedWasserstein(patches_of(real)).distances(patches_of(images, **settings))
+
+
+def test_patch_distances_see_what_differs_at_a_scale():
+    smooth = np.repeat(np.repeat(noise(300, size=7), 4, axis=1), 4, axis=2)
+    real, other = smooth[:150], smooth[150:]
+    same = swd(real, other)
+    assert swd(real, other, sizes=(3, 50)) == same  # whatever parts the images come in
+    grain = np.clip(other.astype(int) + noise(150, 5, low=0, high=60) - 30, 0, 255)
+    grainy, dark = swd(real, grain.astype(np.uint8)), swd(real, other // 2)
+    assert grainy[0] > 2 * same[0] and grainy[1] < 2 * same[1]
+    assert dark[0] > 3 * same[0] and dark[1] > 3 * same[1]
+    with pytest.raises(NotMeasurableError, match="needs at least 1 sample, got 0"):
+        swd(real, real[:0])
+
+
+def test_the_patch_distance_of_two_constants_is_their_difference():
+    """All patches of a constant image project to one value; sorting changes nothing."""
+    real = np.where(np.arange(200)[:, None, None, None] % 2, np.uint8(255), np.uint8(0))
+    real = np.broadcast_to(real, (200, 16, 16, 1))
+    finest, = swd(real, np.full((200, 16, 16, 1), 255, np.uint8))  # 16 pixels have one scale
+    # Half of the real values move by 2 standard deviations times |sum of a direction's
+    # weights|, whose mean over random unit vectors of length 49 is about 0.79.
+    assert finest == pytest.approx(1000 * 0.79, rel=0.15)
+
+
+def test_sides_that_do_not_divide_are_cut_before_squares_are_averaged():
+    image = np.arange(50)[:, None] * np.ones(50)
+    found = metrics.shrink(np.stack([image, image.T], axis=-1)[None].repeat(2, axis=3)[..., :3])
+    assert found.shape == (1, 16, 16, 3)  # cells of 3 pixels, one row left out on each side
+    np.testing.assert_array_equal(found[0, :, 0, 0], np.arange(16) * 3 + 2)
+
+
+# --- The two-sample test of the benchmarks
+
+
+def test_area_under_curve_is_the_share_of_pairs_in_order():
+    area = two_sample.area_under_curve
+    assert area(np.array([3, 4]), np.array([1, 2])) == 1
+    assert area(np.array([1, 3]), np.array([2])) == 0.5
+    assert area(np.array([5, 5, 5]), np.array([5, 5])) == 0.5  # all ties
+
+
+@pytest.mark.slow
+def test_the_two_sample_test_finds_a_difference_only_where_there_is_one():
+    images = draw_shapes(600, 0)[0][..., None]
+    dimmed = np.where(images[300:] == 0, np.uint8(30), images[300:])  # a background not 0
+    told = two_sample.two_sample_test(images[:300], dimmed, trainings=1)
+    same = two_sample.two_sample_test(images[:300], images[300:], trainings=1)
+    assert told.auc > 0.95
+    assert 0.3 < same.auc < 0.7

@@ -230,7 +230,7 @@ def test_generate_notices_a_damaged_export(finished, tmp_path, damage, tensorflo
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
-    ([], "--images: expected a folder or a pattern, got: generated_images"),
+    ([], "--images: expected pictures such as epoch_0001.png, got none in: generated_images"),
     (["--fps", "0"], "--fps: expected a number from 0.1 to 50, got: '0'"),
     (["--every", "0"], "--every: expected"),
     (["--scale", "99"], "--scale: expected"),

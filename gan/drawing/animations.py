@@ -1,11 +1,9 @@
 """Animations: GIF, WebP and PNG by Pillow, MP4 by imageio's ffmpeg plugin."""
 
-import importlib.util
 import shutil
 import struct
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,29 +14,7 @@ from gan.common.files import atomic_file
 
 HELD = 3  # times the size of all frames, what Pillow needs at most
 QUALITY = 85  # of WebP, of 100; edges stay free of rings
-NEEDED = "imageio's ffmpeg plugin; expected: pip install -r requirements-film.txt"
-
-
-class Format(NamedTuple):
-    """A format of animations.
-
-    Attributes:
-        name: Pillow's; None for MP4.
-        max_side: pixels of the longest side of a frame.
-        unit: milliseconds that durations are multiples of.
-    """
-
-    name: str | None
-    max_side: int
-    unit: int = 1
-
-
-FORMATS = {  # by the file's suffix
-    ".gif": Format("GIF", 65_535, unit=10),
-    ".webp": Format("WEBP", 16_383),
-    ".png": Format("PNG", 65_535),
-    ".mp4": Format(None, 8_192),
-}
+FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": None}  # suffix → Pillow's name
 
 
 def check_format(path, loop=0, option="--output"):
@@ -56,19 +32,17 @@ def check_format(path, loop=0, option="--output"):
     if suffix not in FORMATS:
         raise UserError(f"{option}: expected a name that ends in {', '.join(FORMATS)}, "
                         f"got: {path}")
-    if suffix != ".mp4":
-        return
-    if loop:
-        raise UserError(f"--loop: expected 0, as .mp4 files do not say how often they play, "
-                        f"got: {loop}")
-    if importlib.util.find_spec("imageio_ffmpeg") is None:
-        raise UserError(f"{option}: .mp4 needs {NEEDED}")
-    import imageio_ffmpeg
+    if suffix == ".mp4":
+        if loop:
+            raise UserError(f"--loop: expected 0, as .mp4 files do not say how often they play, "
+                            f"got: {loop}")
+        try:
+            import imageio_ffmpeg
 
-    try:
-        imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:  # installed without the program itself
-        raise UserError(f"{option}: .mp4 needs {NEEDED} ({error})") from error
+            imageio_ffmpeg.get_ffmpeg_exe()
+        except (ImportError, RuntimeError) as error:  # it may lack the program itself
+            raise UserError(f"{option}: .mp4 needs imageio's ffmpeg plugin ({error}); expected: "
+                            "pip install -r requirements-film.txt") from error
 
 
 def write_animation(path, frames, durations, loop=0):
@@ -86,28 +60,27 @@ def write_animation(path, frames, durations, loop=0):
         UserError: for more frames than fit into half the memory, or when it cannot be written.
     """
     path = Path(path)
-    kind = FORMATS[path.suffix.lower()]
-    if kind.name is None:
+    name = FORMATS[path.suffix.lower()]
+    if name is None:
         _write_mp4(path, frames, durations)
         return
-    settings = {"GIF": {"loop": _gif_loop(loop)}, "PNG": {"loop": loop},
-                "WEBP": {"loop": loop, "quality": QUALITY}}[kind.name]
-    milliseconds = [kind.unit * round(1000 * seconds / kind.unit) for seconds in durations]
+    settings = {"loop": loop}
+    if name == "GIF":  # the number in the file counts what follows the first time
+        settings["loop"] = {0: 0, 1: None}.get(loop, loop - 1)
+    if name == "WEBP":
+        settings["quality"] = QUALITY
+    unit = 10 if name == "GIF" else 1  # milliseconds that durations are multiples of
+    milliseconds = [unit * round(1000 * seconds / unit) for seconds in durations]
     pictures = _pictures(frames, len(durations))
     with atomic_file(path) as file:
         first = next(pictures)
-        others = pictures if kind.name == "GIF" else list(pictures)  # which are gone over twice
+        others = pictures if name == "GIF" else list(pictures)  # which are gone over twice
         try:
-            first.save(file, kind.name, save_all=True, append_images=others,
-                       duration=milliseconds, **settings)
-        except (struct.error, OverflowError) as error:
-            raise UserError(f"{path}: expected frames that stay for at most 655 s in a "
-                            f"{path.suffix} file, got longer ones") from error
-
-
-def _gif_loop(loop):
-    # The number in the file counts what follows the first time, and 0 is forever.
-    return {0: 0, 1: None}.get(loop, loop - 1)
+            first.save(file, name, save_all=True, append_images=others, duration=milliseconds,
+                       **settings)
+        except (struct.error, OverflowError, ValueError) as error:
+            raise UserError(f"{path}: expected frames of a size and duration that a {path.suffix} "
+                            f"file can hold, got others ({error})") from error
 
 
 def _pictures(frames, count):

@@ -52,8 +52,8 @@ class NoFeatures:
 
     accuracy = statistics = None
 
-    def __init__(self, kind, description):
-        self.kind, self.description = kind, description
+    def __init__(self, kind, description, reason=""):
+        self.kind, self.description, self.reason = kind, description, reason
 
 
 class RealImages:
@@ -129,7 +129,7 @@ class Comparison:
     def features(self):
         """Features float32 [N, D] of the images."""
         if self._features is None:
-            raise NotMeasurableError(self.real.extractor.description)
+            raise NotMeasurableError(self.real.extractor.reason)
         return self._features
 
     def frechet(self, count=None):
@@ -246,7 +246,7 @@ class Evaluator:
         try:
             return extractor_for(self.dataset, self._wanted)
         except NotMeasurableError as error:
-            return NoFeatures("none", str(error))
+            return NoFeatures("none", f"nothing, as {error}", str(error))
 
     @functools.cached_property
     def _frequencies(self):

@@ -33,10 +33,7 @@ def need(count, *arrays):
 
 
 def parts_of(images, most=1000):
-    """Yield slices of at most so many images, fewer if they are large.
-
-    `images` [N, ...] is anything with a length and a shape that is read by slices.
-    """
+    """Yield slices of images [N, ...] (anything with a length, a shape and slices) in order."""
     count = max(1, min(most, VALUES // math.prod(images.shape[1:])))
     for start in range(0, len(images), count):
         yield images[start : start + count]
@@ -137,7 +134,7 @@ def _radius(points):
 
 
 def squared_distances(first, second):
-    """Return |x - y|^2 for each pair: [N, D], [M, D] → [N, M], never below 0."""
+    """Return |x - y|^2 of each pair: [N, D], [M, D] → [N, M]."""
     distances = -2 * first @ second.T
     distances += np.square(first).sum(axis=1)[:, None]
     distances += np.square(second).sum(axis=1)
@@ -152,7 +149,7 @@ def class_metrics(probabilities, expected):
 
     Args:
         probabilities: [N, K], a classifier's.
-        expected: [K], the classes' frequencies in the data; 0 is no class.
+        expected: [K], frequencies in the data; a class of frequency 0 does not occur.
     """
     need(1, probabilities)
     expected = np.asarray(expected)
@@ -170,13 +167,9 @@ def class_metrics(probabilities, expected):
 
 
 def mode_metrics(points, skeleton, mode_of, deviation):
-    """Return how well points cover known modes, dict of metric → number.
+    """Return how well points, float [N, 2], cover known modes, dict of metric → number.
 
-    Args:
-        points: float [N, 2].
-        skeleton: [S, 2], where points lie without noise.
-        mode_of: [S] in [0, K), the mode of each; in the data all are as frequent.
-        deviation: of the noise along each axis; good points lie within 3 of them.
+    `skeleton`, `mode_of` and `deviation` are those of a `PointDataset`.
     """
     need(1, points)
     points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
@@ -201,7 +194,7 @@ def mode_metrics(points, skeleton, mode_of, deviation):
 
 
 def shrink(images):
-    """Average squares of pixels, uint8 [N, H, H, C], so that an image has at most 1,200 values."""
+    """Average squares of pixels of uint8 [N, H, H, C], to at most 1,200 values an image."""
     count, size, _, channels = images.shape
     factor = 1
     while (size // factor) ** 2 * channels > MOST_VALUES:
@@ -215,9 +208,9 @@ def shrink(images):
 
 
 def nearest_ratio(generated, unseen):
-    """Return how far generated images are from training images, relative to unseen real ones.
+    """Return the median distance to the nearest training image, relative to unseen real images.
 
-    The arguments are distances to the nearest training image, [N] and [M].
+    The arguments are such distances, [N] and [M].
     """
     need(1, generated, unseen)
     if np.median(unseen) == 0:
@@ -249,10 +242,7 @@ def has_stray_pixels(images, background):
 
 
 def has_small_blob(masks, largest=LARGEST):
-    """Return bool [N]: which masks, bool [N, H, W], hold a blob of at most `largest` pixels.
-
-    Pixels belong together that touch at a side or corner.
-    """
+    """Return bool [N]: which masks, bool [N, H, W], hold a blob of so few 8-connected pixels."""
     count, height, width = masks.shape
     short = np.min_scalar_type(height * width + 1)  # half the bytes take half the time
     numbers = np.arange(1, height * width + 1, dtype=short).reshape(height, width)
@@ -278,8 +268,7 @@ def has_small_blob(masks, largest=LARGEST):
 class SlicedWasserstein:
     """The sliced Wasserstein distance to the `Patches` of real images (Karras et al. 2018).
 
-    Unlike the paper's, generated patches are not brought to a mean and deviation
-    of their own first, so that wrong contrast counts.
+    Unlike the paper's, generated patches are not normalized, so that wrong contrast counts.
     """
 
     def __init__(self, patches, seed=0):
@@ -306,27 +295,26 @@ class Patches:
 
     def __init__(self, count, side, seed=0):
         random = np.random.default_rng(seed + 1)
-        self._left, self._places, self._parts = min(count, PATCHED), [], []
-        while True:
-            self._places.append([random.integers(0, side - PATCH + 1, (self._left, PER_IMAGE))
-                                 for _ in range(2)])
-            side = -(-side // 2)
-            if side < SMALLEST:
-                break
+        sides = [side]
+        while -(-sides[-1] // 2) >= SMALLEST:
+            sides.append(-(-sides[-1] // 2))
+        self._places = [random.integers(0, side - PATCH + 1, (2, min(count, PATCHED), PER_IMAGE))
+                        for side in sides]
+        self._parts, self._taken = [], 0
 
     def __len__(self):
-        return sum(len(scales[0]) for scales in self._parts)
+        return self._taken
 
     def add(self, images):
         """Take patches of the next images, uint8 [N, H, W, C]."""
-        images = images[: self._left]
+        images = images[: self._places[0].shape[1] - self._taken]
         if not len(images):
             return
-        first, self._left = len(self._places[0][0]) - self._left, self._left - len(images)
+        first, self._taken = self._taken, self._taken + len(images)
         scales = []
         for scale, places in zip(laplacian_pyramid(images.astype(np.float32)), self._places,
                                  strict=True):
-            rows, columns = (place[first : first + len(images)] for place in places)
+            rows, columns = places[:, first : self._taken]
             windows = np.lib.stride_tricks.sliding_window_view(scale, (PATCH, PATCH), axis=(1, 2))
             patches = windows[np.arange(len(images))[:, None], rows, columns]
             scales.append(patches.reshape(len(images) * PER_IMAGE, -1))
@@ -338,10 +326,7 @@ class Patches:
 
 
 def laplacian_pyramid(images):
-    """Split images, float32 [N, H, W, C], into scales that add up to them (Burt & Adelson 1983).
-
-    The finest comes first, then half the size each while that is at least 14 pixels.
-    """
+    """Split images, float32 [N, H, W, C], into scales, the finest first (Burt & Adelson 1983)."""
     scales = []
     while -(-images.shape[1] // 2) >= SMALLEST:
         smaller = _blur(images)[:, ::2, ::2]

@@ -1,0 +1,256 @@
+"""Images, curves and animations as they are drawn and written."""
+
+import math
+import shutil
+from types import SimpleNamespace
+
+import matplotlib.figure
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan.common.errors import UserError
+from gan.config import TrainConfig
+from gan.drawing import images
+from gan.drawing.animations import write_animation
+from gan.drawing.sample_grids import surface_shade
+from gan.loop import early_steps
+from gan.run import curves
+from gan.run.clock import Timers
+from tests.conftest import TINY, run_script
+
+# --- Images
+
+
+def test_every_shade_survives_the_way_there_and_back():
+    shades = np.arange(256)
+    np.testing.assert_array_equal(images.to_uint8(shades / 127.5 - 1), shades)
+    assert images.to_uint8([-1.0, 0.0, 1.0, 1.5, -2.0]).tolist() == [0, 128, 255, 255, 0]
+
+
+def test_a_grid_puts_images_row_by_row():
+    numbered = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 4, 1), np.uint8)
+    grid = images.tile(numbered, columns=3)
+    assert grid.shape == (2 * 5 + 2, 3 * 6 + 2, 1)
+    assert [grid[2, 2 + 6 * column, 0] for column in range(3)] == [0, 1, 2]
+    assert [grid[7, 2 + 6 * column, 0] for column in range(3)] == [3, 4, images.BACKGROUND]
+
+
+def test_a_grid_is_enlarged_without_blur(tmp_path):
+    random = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+    grid, small = images.image_grid(random), images.tile(random)
+    factor = len(grid) // len(small)
+    assert factor > 1
+    np.testing.assert_array_equal(grid[::factor, ::factor], small)
+    images.write_png(tmp_path / "a.png", grid)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), grid)
+    np.testing.assert_array_equal(images.read_png(tmp_path / "a.png"), grid)
+
+
+# --- Curves
+
+ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4,
+       "discriminator_accuracy": 0.7}
+
+
+def history(count, **metrics):
+    return [{"epoch": number, **ROW, **metrics} for number in range(1, count + 1)]
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """A function that draws rows and returns the panels of the figure and the file's bytes."""
+    figures = []
+
+    class Kept(matplotlib.figure.Figure):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            figures.append(self)
+
+    monkeypatch.setattr("gan.drawing.plots.Figure", Kept)
+
+    def draw(rows, *options):
+        config, _ = TrainConfig.from_args(list(options))
+        curves.draw_curves(tmp_path / "curves.png", rows, config)
+        return figures[-1].axes, (tmp_path / "curves.png").read_bytes()
+
+    return draw
+
+
+def dashed(panel):
+    return [float(line.get_ydata()[0]) for line in panel.lines if line.get_linestyle() == "--"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_the_axis_shows_whole_epochs_only(drawn, count):
+    panels, _ = drawn(history(count))
+    low, high = panels[-1].get_xlim()
+    ticks = [tick for tick in panels[-1].get_xticks() if low <= tick <= high]
+    assert ticks and all(tick == round(tick) for tick in ticks)
+    assert low < 1 <= count < high and high - low < 1.1 * count + 1
+
+
+@pytest.mark.parametrize(("loss", "ideal", "log_odds"), [
+    ("nonsaturating", [2 * math.log(2), math.log(2)], True),
+    ("relativistic", [math.log(2)], False),  # the same for both
+    ("wgan", [], False)])
+def test_losses_have_their_ideal_and_log_odds_their_probability(drawn, loss, ideal, log_odds):
+    panels, _ = drawn(history(3), "--loss", loss)
+    assert dashed(panels[0])[: len(ideal)] == pytest.approx(ideal)
+    labels = [panel.get_ylabel() for panel in panels[1:]]
+    if log_odds:
+        assert labels == ["discriminator's probability of “real”"]
+    else:
+        assert labels == ["discriminator's mean output", "discriminator accuracy"]
+        assert dashed(panels[1]) == []
+        np.testing.assert_array_equal(panels[2].lines[0].get_ydata(), 0.7)
+    assert dashed(panels[-1]) == [0.5] and panels[-1].get_ylim() == (0, 1)
+
+
+def test_the_distance_is_drawn_where_it_was_measured_more_than_once(drawn):
+    once = history(3)
+    once[-1]["frechet"] = 2.0
+    assert len(drawn(once)[0]) == 2
+    panels, data = drawn(history(3, frechet=2.0), "--dataset", "price_$_a_$")
+    assert "Fréchet distance (lower is better)" in panels[2].get_ylabel()
+    assert drawn(history(3, frechet=2.0), "--dataset", "price_$_a_$")[1] == data  # to the byte
+    panels, _ = drawn(history(3, modes=8, good=0.9), "--dataset", "ring")
+    assert "good points (higher is better)" in panels[2].get_ylabel()
+    assert "real points" in [text.get_text() for text in panels[1].get_legend().get_texts()]
+
+
+def test_a_run_draws_its_curves_every_ten_seconds(tmp_path, monkeypatch):
+    clock, path = [100.0], tmp_path / "curves.png"
+    monkeypatch.setattr(curves.time, "monotonic", lambda: clock[0])
+    rows = []
+    folder = SimpleNamespace(loss_curves=path, claim=lambda path: path)
+    live = curves.LiveCurves(folder, SimpleNamespace(rows=rows), TrainConfig(), Timers())
+
+    def redrawn(seconds, **settings):
+        clock[0] += seconds
+        before = path.read_bytes() if path.exists() else None
+        live.draw(**settings)
+        return path.exists() and path.read_bytes() != before
+
+    assert not redrawn(0)  # no epoch is done
+    for seconds, settings, expected in ((0, {}, True), (9.9, {}, False),
+                                        (0, {"at_once": True}, True), (10, {}, True)):
+        rows.append({"epoch": len(rows) + 1, **ROW})
+        assert redrawn(seconds, **settings) == expected
+
+
+def test_a_decision_surface_is_white_where_the_discriminator_is_undecided():
+    undecided = np.full(3, 7.0, np.float32)  # a critic's output may have any offset
+    shade, caption = surface_shade(undecided, undecided, undecided, log_odds=False)
+    np.testing.assert_array_equal(shade, 0)
+    assert "probability" not in caption
+    shade, _ = surface_shade(np.array([2, 4, 6], np.float32), np.array([5.0]), np.array([3.0]),
+                             log_odds=False)
+    assert shade[0] < 0 == shade[1] < shade[2]
+    logits = np.array([-3, 0, 3], np.float32)
+    shade, caption = surface_shade(logits, logits, logits + 1, log_odds=True)
+    np.testing.assert_allclose((shade + 1) / 2, 1 / (1 + np.exp(-logits)), rtol=1e-6)
+    assert "probability" in caption
+
+
+# --- Pictures within the first epoch
+
+
+def test_the_first_epoch_is_drawn_at_growing_distances():
+    assert early_steps(937) == [4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724]
+    assert early_steps(6) == [4]  # the sixth is the epoch's own
+
+
+def test_a_run_killed_in_its_first_epoch_may_begin_again(tiny_npz, tiny_run, tmp_path):
+    pictures = tmp_path / "generated_images"
+    shutil.copytree(tiny_run[0] / "generated_images", pictures)
+    for path in pictures.glob("epoch_000[12]*.png"):
+        path.unlink()
+    for name in ("config.json", "report.html", "manifest.txt"):
+        shutil.copy(tiny_run[0] / name, tmp_path)
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1,
+                      "--clusters", 2, "--sample-interval", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in pictures.glob("epoch_000?.png")} == {
+        "epoch_0000.png", "epoch_0001.png"}
+
+
+# --- Animations
+
+
+def noise(count=4, shape=(18, 21)):
+    return list(np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_holds_the_frames_and_their_durations(tmp_path, suffix, channels):
+    shades = np.array([0, 85, 170, 254, 255] if channels == 3 else range(256), np.uint8)
+    random = np.random.default_rng(0)
+    frames = [random.choice(shades, (18, 21, 3)[: 2 + channels // 3]) for _ in range(4)]
+    if suffix == ".webp":  # which is lossy
+        frames = [np.full_like(frame, 60 * index) for index, frame in enumerate(frames)]
+    path = tmp_path / f"animation{suffix}"
+    write_animation(path, iter(frames), [0.25, 0.25, 0.1, 100.0])
+    with Image.open(path) as animation:
+        assert animation.n_frames == 4
+        for index, duration in enumerate([250, 250, 100, 100_000]):
+            animation.seek(index)
+            found = np.asarray(animation.convert("RGB")).astype(int)
+            expected = frames[index] if channels == 3 else frames[index][..., None]
+            assert animation.info["duration"] == duration
+            assert np.abs(found - expected).max() <= (2 if suffix == ".webp" else 0)
+
+
+def plays_of(path):
+    """How often an animation plays, by the bytes of its file; 0: forever."""
+    data = path.read_bytes()
+    if data.startswith(b"GIF"):
+        start = data.find(b"NETSCAPE2.0")
+        if start < 0:
+            return 1
+        repetitions = int.from_bytes(data[start + 13 : start + 15], "little")
+        return repetitions + 1 if repetitions else 0  # the format counts what follows the first
+    if data.startswith(b"RIFF"):
+        start = data.find(b"ANIM")
+        return int.from_bytes(data[start + 12 : start + 14], "little")
+    start = data.find(b"acTL")
+    return int.from_bytes(data[start + 8 : start + 12], "big")
+
+
+@pytest.mark.parametrize("plays", [0, 1, 2, 3])
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_plays_as_often_as_asked(tmp_path, suffix, plays):
+    path = tmp_path / f"animation{suffix}"
+    write_animation(path, iter(noise()), [0.1] * 4, loop=plays)
+    assert plays_of(path) == plays
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
+def test_an_animation_that_breaks_off_leaves_the_earlier_one(tmp_path, suffix):
+    path = tmp_path / f"animation{suffix}"
+    path.write_bytes(b"earlier")
+
+    def frames():
+        yield noise()[0]
+        raise UserError("broken")
+
+    with pytest.raises(UserError, match="broken"):
+        write_animation(path, frames(), [1, 1])
+    assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
+
+
+def test_more_frames_than_memory_are_refused_at_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan.drawing.animations.memory_bytes", lambda: 6 * 4 * 18 * 21 - 2)
+    with pytest.raises(UserError, match="4 frames that need .* smaller ones, or write .mp4"):
+        write_animation(tmp_path / "a.gif", iter(noise()), [1] * 4)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("suffix", "frames", "seconds"), [
+    (".gif", [np.zeros((9, 9), np.uint8)] * 2, 600),  # equal frames become one of 1,200 s
+    (".gif", noise(2, (1, 70_000)), 1), (".webp", noise(2, (1, 17_000)), 1)])
+def test_frames_that_a_format_cannot_hold_are_refused(tmp_path, suffix, frames, seconds):
+    with pytest.raises(UserError, match="expected frames of a size and duration that a"):
+        write_animation(tmp_path / f"a{suffix}", frames, [seconds] * 2)
+    assert not list(tmp_path.iterdir())
