@@ -157,10 +157,14 @@ def test_a_link_to_a_gif_stays_one(tmp_path, make_gif):
     assert Image.open(tmp_path / "elsewhere.gif").n_frames == 2
 
 
-def test_a_fifo_among_the_pictures_does_not_hang(tmp_path, make_gif):
-    write_pictures(tmp_path / "generated_images")
-    os.mkfifo(tmp_path / "generated_images/epoch_0007.png")
+def test_pictures_that_are_none_or_too_large_are_not_decoded(tmp_path, make_gif):
+    path = tmp_path / "generated_images/epoch_0007.png"
+    write_pictures(path.parent)
+    os.mkfifo(path)
     assert "epoch_0007.png: expected a PNG picture, got no file" in make_gif(code=2)
+    path.unlink()
+    Image.new("1", (2**13, 2**13 + 1)).save(path)
+    assert "8-bit picture of at most 67,108,864 pixels, got 67,117,056" in make_gif(code=2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -78,7 +78,7 @@ def write_animation(path, frames, durations, loop=0):
         try:
             first.save(file, name, save_all=True, append_images=others, duration=milliseconds,
                        **settings)
-        except (struct.error, OverflowError, ValueError) as error:
+        except (struct.error, OverflowError, RuntimeError, ValueError) as error:
             raise UserError(f"{path}: expected frames of a size and duration that a {path.suffix} "
                             f"file can hold, got others ({error})") from error
 

@@ -17,7 +17,7 @@ GRID_PIXELS = 1000  # the width that grids of small images are enlarged towards
 SOFTWARE = "train_gan.py"  # what written pictures say they were made by
 GAP = 2  # pixels between the images of a grid, before enlarging
 MOST_PIXELS = 2**26  # of a picture that is read
-BACKGROUND = 128  # grey, so that black images keep their edges
+BACKGROUND = 128  # gray, so that black images keep their edges
 # Pillow need not warn: sizes are looked at here before anything is unpacked.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -33,21 +33,19 @@ def enlarge(image, factor):
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def tile(images, columns=None, rows=0):
+def tile(images, columns=None):
     """Lay images out row by row.
 
     Args:
         images: uint8 [N, H, W, C], C 1 or 3, N at least 1.
         columns: images a row; default: as near to a square as possible.
-        rows: at least so many.
 
     Returns:
-        uint8 [rows * (H + gap) + gap, columns * (W + gap) + gap, C]; places
-        without an image have the background's grey.
+        uint8 [rows * (H + gap) + gap, columns * (W + gap) + gap, C], gray between the images.
     """
     count, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(count))
-    rows = max(rows, -(-count // columns))
+    rows = -(-count // columns)
     grid = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels),
                    BACKGROUND, np.uint8)
     for index, image in enumerate(images):
@@ -59,32 +57,23 @@ def tile(images, columns=None, rows=0):
 
 def image_grid(images, columns=None):
     """Tile images, enlarged by the whole number that brings the grid near 1,000 pixels."""
-    return _enlarge_grid(tile(images, columns))
+    grid = tile(images, columns)
+    return enlarge(grid, max(1, GRID_PIXELS // max(grid.shape[:2])))
 
 
 def neighbor_grid(halves):
-    """Draw images in a column, and to the right of each, after a gap, its nearest neighbors.
+    """Draw images and to the right of each, after a gap, its nearest neighbors, as `image_grid`.
 
     Args:
-        halves: list of (uint8 [R, H, W, C], uint8 [R, K, H, W, C]): images and the
-            neighbors of each. They are drawn side by side, after a wider gap.
-
-    Returns:
-        uint8 [height, width, C], enlarged as `image_grid` does.
+        halves: list of (uint8 [R, H, W, C], uint8 [R, K, H, W, C]), images and the neighbors
+            of each, drawn side by side.
     """
-    rows = max(len(images) for images, _ in halves)
-    parts = []
+    blank = np.full_like(halves[0][0][:, None], BACKGROUND)
+    columns = []
     for images, neighbors in halves:
-        column = tile(images, 1, rows)
-        beside = tile(neighbors.reshape(-1, *neighbors.shape[2:]), neighbors.shape[1], rows)
-        size = images.shape[2]
-        for part, gap in ((column, size // 4), (beside, size)):
-            parts += [part, np.full((len(part), gap, part.shape[-1]), BACKGROUND, np.uint8)]
-    return _enlarge_grid(np.concatenate(parts[:-1], axis=1))
-
-
-def _enlarge_grid(grid):
-    return enlarge(grid, max(1, GRID_PIXELS // max(grid.shape[:2])))
+        columns += [images[:, None], blank, neighbors, blank]
+    rows = np.concatenate(columns[:-1], axis=1)
+    return image_grid(rows.reshape(-1, *rows.shape[2:]), rows.shape[1])
 
 
 def write_png(path, image):
@@ -126,15 +115,6 @@ def read_png(path):
 
 
 def epoch_picture(folder, epoch, step=None):
-    """The path of a picture, such that names sort as the run went on.
-
-    Args:
-        folder: of the pictures.
-        epoch: the number of the last epoch that was done.
-        step: of the run, for a picture within the next epoch; None: after the epoch.
-
-    Returns:
-        FOLDER/epoch_0012.png, or FOLDER/epoch_0012_step_000011500.png.
-    """
+    """Return FOLDER/epoch_0012.png, or for a step within the next epoch epoch_0012_step_….png."""
     within = "" if step is None else f"_step_{step:09d}"
     return Path(folder) / f"epoch_{epoch:04d}{within}.png"

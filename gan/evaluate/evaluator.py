@@ -57,22 +57,29 @@ class NoFeatures:
 
 
 class RealImages:
-    """The real images that others are compared with; nothing is computed before it is needed.
+    """The real images that others are compared with; nothing is computed before it is needed."""
 
-    Attributes:
-        images: uint8 [N, H, W, C], a sequence, see `parts_of`.
-        extractor: see `extractor_for`.
-        frequencies: [K], of the classes in the data, or None without labels.
-    """
-
-    def __init__(self, images, extractor, frequencies, statistics=None):
-        self.images, self.extractor, self.frequencies = images, extractor, frequencies
-        self._order = np.random.default_rng(0).permutation(len(images))
-        self._statistics = statistics  # of the images' features, where they are known already
+    def __init__(self, dataset, extractor, places=None):
+        """
+        Args:
+            dataset: a `Dataset`.
+            extractor: see `extractor_for`, or `NoFeatures`.
+            places: int [N], of those among the training images; None: all.
+        """
+        self.extractor, self._dataset, self._whole = extractor, dataset, places is None
+        self.images = dataset.images if places is None else Subset(dataset.images, places)
+        self._order = np.random.default_rng(0).permutation(len(self.images))
 
     @functools.cached_property
     def statistics(self):
-        return self._statistics or metrics.statistics(self.extractor.extract(self.images)[0])
+        known = self.extractor.statistics if self._whole else None
+        return known or metrics.statistics(self.extractor.extract(self.images)[0])
+
+    @functools.cached_property
+    def frequencies(self):
+        """[K], of the classes in the data."""
+        counts = np.bincount(self._dataset.labels, minlength=len(self._dataset.class_names))
+        return counts / counts.sum()
 
     @functools.cached_property
     def near(self):
@@ -203,7 +210,7 @@ class Evaluator:
         comparison = self._compare(samples)
         found, self.left_out["generated"] = self._collect(comparison, slow)
         for name, real, measured in (("frechet_ratio", self._test, self.reference),
-                                     ("frechet_split_ratio", self._part, self.split)):
+                                     ("frechet_split_ratio", self._split[0], self.split)):
             if "frechet" in found and METRICS[name].slow <= slow and measured().get("frechet"):
                 found[name] = comparison.frechet(len(real)) / measured()["frechet"]
         return found
@@ -218,7 +225,7 @@ class Evaluator:
         Test images can be by other writers or of another year, and are then farther from the
         training images than these from each other. Empty for points.
         """
-        return {} if self._part is None else self._measure_real("split", self._part)
+        return {} if self._split[0] is None else self._measure_real("split", *self._split)
 
     def real(self):
         """Return the metrics to judge by: of test samples, or else of the training split."""
@@ -228,7 +235,7 @@ class Evaluator:
         """Return in words which real samples `real` is of; empty without any."""
         if self.reference():
             return f"{len(self._test):,} test {self.samples}"
-        return f"{len(self._part):,} training images against the others" if self.split() else ""
+        return f"{len(self._split[0]):,} training images against the others" if self.split() else ""
 
     def features(self):
         """Return what samples are compared in, dict for JSON: kind, description, accuracy."""
@@ -249,36 +256,21 @@ class Evaluator:
             return NoFeatures("none", f"nothing, as {error}", str(error))
 
     @functools.cached_property
-    def _frequencies(self):
-        """The frequencies of the classes in the data, or None without any."""
-        if self.dataset.labels is None:
-            return None
-        counts = np.bincount(self.dataset.labels, minlength=len(self.dataset.class_names))
-        return counts / counts.sum()
-
-    @functools.cached_property
     def _training(self):
         """What generated images and test images are compared with."""
-        return RealImages(self.dataset.images, self.extractor, self._frequencies,
-                          self.extractor.statistics)
+        return RealImages(self.dataset, self.extractor)
 
     @functools.cached_property
-    def _others(self):
-        """What the training split is compared with."""
-        places = np.sort(self._order[len(self._order) // 6 :])
-        return RealImages(Subset(self.dataset.images, places), self.extractor, self._frequencies)
-
-    @functools.cached_property
-    def _order(self):
-        """The training images in random order, of which a sixth is compared with the others."""
+    def _split(self):
+        """A sixth of the training images at random, and the `RealImages` of the others, or None."""
+        images = self.dataset.samples
+        if self._points or len(images) < 6:
+            return None, None
         most = INCEPTION_IMAGES if self.extractor.kind == "inception" else 6 * COUNT
-        return np.random.default_rng(0).permutation(len(self.dataset.images))[:most]
-
-    @functools.cached_property
-    def _part(self):
-        if self._points or len(self.dataset.images) < 6:
-            return None
-        return Subset(self.dataset.images, self._order[: len(self._order) // 6][: self.count])
+        order = np.random.default_rng(0).permutation(len(images))[:most]
+        part, others = np.split(order, [len(order) // 6])
+        return (Subset(images, part[: self.count]),
+                RealImages(self.dataset, self.extractor, np.sort(others)))
 
     @functools.cached_property
     def _test(self):
@@ -294,23 +286,22 @@ class Evaluator:
     @property
     def _most(self):
         """Images that precision and recall can be of, so that all are of equal numbers."""
-        real = self._part if self._test is None else self._test
+        real = self._split[0] if self._test is None else self._test
         return self.count if real is None or len(real) <= metrics.NEIGHBOURS else len(real)
 
-    def _compare(self, samples, whose="generated"):
+    def _compare(self, samples, real=None):
         if self._points:
             return PointComparison(samples[:], self.dataset)
-        real = self._others if whose == "split" else self._training
-        return Comparison(samples, real, self._most, self._test)
+        return Comparison(samples, real or self._training, self._most, self._test)
 
-    def _measure_real(self, whose, samples):
+    def _measure_real(self, whose, samples, real=None):
         """Return metrics of real samples, from the cache if an earlier run left them there."""
         if whose not in self._real:
             test = None if self._points else self.dataset.test_images
             key = [whose, self.dataset.fingerprint, self.count, self._most, self.features(),
                    test is not None and digest_images(test).hexdigest()]
             self._real[whose], self.left_out[whose] = _cached(
-                key, lambda: self._collect(self._compare(samples, whose)))
+                key, lambda: self._collect(self._compare(samples, real)))
         return dict(self._real[whose])
 
     def _collect(self, comparison, slow=False):
