@@ -92,11 +92,13 @@ def test_the_axis_shows_whole_epochs_only(drawn, count):
 
 @pytest.mark.parametrize(("loss", "ideal", "log_odds"), [
     ("nonsaturating", [2 * math.log(2), math.log(2)], True),
-    ("relativistic", [math.log(2)], False),  # the same for both
+    ("relativistic", 2 * [math.log(2)], False),
     ("wgan", [], False)])
 def test_losses_have_their_ideal_and_log_odds_their_probability(drawn, loss, ideal, log_odds):
     panels, _ = drawn(history(3), "--loss", loss)
     assert dashed(panels[0])[: len(ideal)] == pytest.approx(ideal)
+    low, high = panels[0].get_ylim()
+    assert all(low < value < high for value in ideal)
     labels = [panel.get_ylabel() for panel in panels[1:]]
     if log_odds:
         assert labels == ["discriminator's probability of “real”"]

@@ -17,31 +17,27 @@ QUALITY = 85  # of WebP, of 100; edges stay free of rings
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": None}  # suffix → Pillow's name
 
 
-def check_format(path, loop=0, option="--output"):
-    """Refuse a file whose suffix is not in `FORMATS`, or that needs what is not installed.
+def check_format(path, loop=0):
+    """Raise a `UserError` for an `--output` of no known format, or one that cannot be written.
 
     Args:
         path: the file to write.
         loop: how often it is to play; 0: forever.
-        option: that named it.
-
-    Raises:
-        UserError: naming the option.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise UserError(f"{option}: expected a name that ends in {', '.join(FORMATS)}, "
+        raise UserError(f"--output: expected a name that ends in {', '.join(FORMATS)}, "
                         f"got: {path}")
     if suffix == ".mp4":
         if loop:
-            raise UserError(f"--loop: expected 0, as .mp4 files do not say how often they play, "
+            raise UserError("--loop: expected 0, as .mp4 files do not say how often they play, "
                             f"got: {loop}")
         try:
             import imageio_ffmpeg
 
             imageio_ffmpeg.get_ffmpeg_exe()
         except (ImportError, RuntimeError) as error:  # it may lack the program itself
-            raise UserError(f"{option}: .mp4 needs imageio's ffmpeg plugin ({error}); expected: "
+            raise UserError(f"--output: .mp4 needs imageio's ffmpeg plugin ({error}); expected: "
                             "pip install -r requirements-film.txt") from error
 
 

@@ -13,7 +13,7 @@ from gan.drawing.images import SOFTWARE
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 
 
-def plot_losses(path, rows, title, *, log_odds, samples="images", ideal=None, distance=None):
+def plot_losses(path, rows, title, *, log_odds, samples, ideal, distance):
     """Draw losses, scores and, where measured more than once, the distance to the data.
 
     Args:
@@ -23,7 +23,7 @@ def plot_losses(path, rows, title, *, log_odds, samples="images", ideal=None, di
         log_odds: whether the scores are probabilities of "real"; if not, they are mean
             outputs, and the discriminator's accuracy is drawn as well.
         samples: what is generated, "images" or "points".
-        ideal: dict of column → the loss at equilibrium, drawn as a dashed line.
+        ideal: dict of column → the loss at equilibrium, see `gan.losses.equilibrium`.
         distance: `(column, label, lower)` of a metric, and whether lower is better, or None.
     """
     measured = [row for row in rows if distance and distance[0] in row]
@@ -40,8 +40,9 @@ def plot_losses(path, rows, title, *, log_odds, samples="images", ideal=None, di
                 "generator_loss": ("generator", GENERATOR)}
     for column, (label, color) in networks.items():
         draw(losses, column, label, color)
-    _draw_ideal(losses, {label: (ideal[column], color) for column, (label, color)
-                         in networks.items() if column in (ideal or {})})
+        if column in ideal:
+            losses.axhline(ideal[column], color=color, lw=0.9, ls="--", zorder=0,
+                           label=f"{label}, ideal: {ideal[column]:.3f}")
     losses.set(ylabel="loss (mean of the epoch)")
     losses.set_title(title, parse_math=False)  # a name may hold a $
     draw(scores, "real_score", f"real {samples}", DISCRIMINATOR)
@@ -64,17 +65,6 @@ def plot_losses(path, rows, title, *, log_odds, samples="images", ideal=None, di
 def _set_probability(axes, label):
     axes.axhline(0.5, color="grey", lw=0.8, ls="--", zorder=0)
     axes.set(ylabel=label, ylim=(0, 1))
-
-
-def _draw_ideal(axes, lines):
-    """Draw dashed lines: dict of network → (value, color); one for both where they agree."""
-    values = {value for value, _ in lines.values()}
-    if len(lines) == 2 and len(values) == 1:
-        lines = {"both": (values.pop(), "grey")}
-    for label, (value, color) in lines.items():
-        axes.axhline(value, color=color, lw=0.9, ls="--", zorder=0,
-                     label=f"{label}, ideal: {value:.3f}")
-    axes.autoscale_view(scalex=False)
 
 
 def _set_epochs(panels, epochs):
