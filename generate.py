@@ -18,7 +18,6 @@ import re
 import sys
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from tqdm import tqdm
 from gan.common.command_line import (
     OptionParser,
     file,
+    flag,
     folder,
     real_number,
     seed_list,
@@ -44,31 +44,8 @@ MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
 IMAGES, POINTS, FRAMES = 64, 2000, 24  # drawn when no number is given
 FRAMES_PER_SECOND = 24
 FRAME_SIDE = 256  # pixels that small images are enlarged towards
-MAX_NAME = 40  # characters of a class in a file's name
-
-
-class Request(NamedTuple):
-    """What to draw.
-
-    Attributes:
-        seeds: sequence of int.
-        classes: numbers of the classes, each drawn equally often; None: as in the data.
-        truncation: factor of the latent vectors.
-        batch_size: samples drawn at a time.
-    """
-
-    seeds: range | list
-    classes: list | None = None
-    truncation: float = 1.0
-    batch_size: int = 500
-
-    def labels(self, start, stop):
-        """Return the class numbers at positions from start to stop: equal blocks, or None."""
-        if self.classes is None:
-            return None
-        count = len(self.seeds)
-        return [self.classes[position * len(self.classes) // count]
-                for position in range(start, stop)]
+CONTRADICTIONS = [("seeds", "seed"), ("seeds", "num_images"), ("interpolate", "seed"),
+                  ("interpolate", "num_images"), ("interpolate", "seeds"), ("interpolate", "grid")]
 
 
 def main():
@@ -76,20 +53,22 @@ def main():
     options = parse()
     model = find_export(options.model)
     metadata = read_metadata(model)
-    write = choose_form(options, sample_type_of(metadata["sample_shape"]) is Points)
-    request = make_request(options, metadata, write)
+    points = sample_type_of(metadata["sample_shape"]) is Points
+    write = choose_writer(options, points)
+    options.classes = choose_classes(options.label, metadata)
+    options.seeds = choose_seeds(options, points, write)
     target, option = Path(options.output or options.outdir), "--output"
     outdir, paths = target.parent, [target]
     if write is write_files:
         outdir, option = target, "--outdir"
-        paths = file_paths(target, request, metadata["class_names"], range(len(request.seeds)))
+        paths = file_paths(options, metadata["class_names"], 0, len(options.seeds))
     for path in paths:  # one by one, as there may be a million of them
         refuse_existing(path, options.force, option)
     make_folder(outdir, option)
     remove_leftovers(outdir)
     import_tensorflow(verbose=False)
-    what = write(target, SavedGenerator(model), request, options)
-    print(f"{printable(target)}: {what}, seeds {request.seeds[0]} to {request.seeds[-1]}")
+    what = write(target, SavedGenerator(model), options)
+    print(f"{printable(target)}: {what}, seeds {options.seeds[0]} to {options.seeds[-1]}")
     return 0
 
 
@@ -127,33 +106,6 @@ def make_parser():
     return parser
 
 
-def parse():
-    """Parse the command line and refuse options that contradict each other."""
-    options = make_parser().parse_args()
-    path, seeds = options.interpolate, options.seeds
-    counted = [name for name in ("seed", "num_images") if getattr(options, name) is not None]
-    if counted and (seeds or path):
-        raise UserError(f"--{'seeds' if seeds else 'interpolate'}: expected either a list of "
-                        f"seeds or a count, got also: --{counted[0].replace('_', '-')}")
-    if isinstance(seeds, list) and len(set(seeds)) < len(seeds):
-        raise UserError("--seeds: expected each seed once, as a seed names one image, got one "
-                        "more often")
-    if options.frames and not path:
-        raise UserError("--frames needs --interpolate")
-    options.frames = options.frames or FRAMES
-    if path:
-        for other in ("grid", "seeds"):
-            if getattr(options, other):
-                raise UserError(f"--interpolate: expected no --{other} beside it, got both")
-        if len(path) < 2:
-            raise UserError("--interpolate: expected at least two seeds, got: one")
-        if len(path) * options.frames > MAX_FRAMES:
-            raise UserError(f"--interpolate: expected at most {MAX_FRAMES:,} frames in all, got: "
-                            f"{len(path) * options.frames:,} ({len(path):,} seeds, --frames "
-                            f"{options.frames})")
-    return options
-
-
 def parse_grid(text):
     """Argparse type: `8x8` → (rows, columns)."""
     match = re.fullmatch(r"([1-9]\d{0,3})[xX]([1-9]\d{0,3})", text)
@@ -163,46 +115,62 @@ def parse_grid(text):
     return int(match[1]), int(match[2])
 
 
-def choose_form(options, points):
+def parse():
+    """Parse the command line and refuse options that contradict each other."""
+    options = make_parser().parse_args()
+    for name, other in CONTRADICTIONS:
+        if getattr(options, name) is not None and getattr(options, other) is not None:
+            raise UserError(f"{flag(name)}: expected no {flag(other)} beside it, got both")
+    path, seeds = options.interpolate, options.seeds
+    if isinstance(seeds, list) and len(set(seeds)) < len(seeds):
+        raise UserError("--seeds: expected each seed once, as a seed names one image, got one "
+                        "more often")
+    if options.frames and not path:
+        raise UserError("--frames needs --interpolate")
+    options.frames = options.frames or FRAMES
+    if path and not 2 <= len(path) <= MAX_FRAMES // options.frames:
+        raise UserError(f"--interpolate: expected at least two seeds and at most {MAX_FRAMES:,} "
+                        f"frames in all, got: {len(path):,} times {options.frames} frames")
+    return options
+
+
+def choose_writer(options, points):
     """Return the function that writes what is asked for, by the suffix of `--output`.
 
     Args:
         options: the parsed command line.
         points: whether the generator draws points rather than images.
     """
-    got = f"got: {options.output or 'none'}"
+    suffix, got = Path(options.output or "").suffix.lower(), f"got: {options.output or 'none'}"
     for name in ("grid", "interpolate"):
         if points and getattr(options, name):
             raise UserError(f"--{name}: expected a generator of images, got one of points: "
                             f"{options.model}")
     if options.interpolate:
-        if not options.output:
+        if not suffix:
             raise UserError(f"--interpolate: expected --output FILE for the animation, {got}")
         animations.check_format(options.output)
         return write_animation
-    suffix = Path(options.output).suffix.lower() if options.output else ""
     if options.grid and suffix != ".png":
         raise UserError(f"--grid: expected --output FILE.png for the grid, {got}")
+    if not points and not options.output:
+        return write_files
+    writers = {".png": write_grid, ".npz": write_npz}
     if points:
-        forms = {".png": write_plot, ".npz": write_npz, ".csv": write_csv}
-    else:
-        forms = {".png": write_grid, ".npz": write_npz}
-    if suffix not in forms and (options.output or points):
-        raise UserError(f"--output: expected a file that ends in {', '.join(forms)}"
+        writers = {".png": write_plot, ".npz": write_npz, ".csv": write_csv}
+    if suffix not in writers:
+        raise UserError(f"--output: expected a file that ends in {', '.join(writers)}"
                         f"{'' if points else ' (with --interpolate, an animation)'}, {got}")
-    return forms.get(suffix, write_files)
+    return writers[suffix]
 
 
-def make_request(options, metadata, write):
-    """Return the `Request`: seeds and classes, from what was given and the defaults."""
-    classes = choose_classes(options.label, metadata)
-    seeds = options.interpolate or options.seeds
-    places = IMAGES if len(metadata["sample_shape"]) > 1 else POINTS
+def choose_seeds(options, points, write):
+    """Return the seeds to draw: those given, or as many as asked for, or as there are places."""
+    places = POINTS if points else IMAGES
     if options.grid:
         places = options.grid[0] * options.grid[1]
-    if seeds is None:
-        first = options.seed or 0
-        seeds = range(first, first + (options.num_images or places))
+    first, count = options.seed or 0, options.num_images or places
+    seeds = options.interpolate or options.seeds or range(first, first + count)
     if options.grid and len(seeds) > places:
         raise UserError(f"--grid: expected at least {len(seeds):,} places, one for each image, "
                         f"got: {options.grid[0]}x{options.grid[1]}")
@@ -210,11 +178,11 @@ def make_request(options, metadata, write):
     if len(seeds) > most:
         raise UserError(f"--num-images: expected at most {most:,} in a picture (.npz takes more), "
                         f"got: {len(seeds):,}")
-    if classes and len(classes) > len(seeds):
-        print(f"note: {len(seeds)} images for {len(classes)} classes; only the first "
+    if options.classes and len(options.classes) > len(seeds):
+        print(f"note: {len(seeds)} images for {len(options.classes)} classes; only the first "
               f"{len(seeds)} classes are drawn")
-        classes = classes[: len(seeds)]
-    return Request(seeds, classes, options.truncation, options.batch_size)
+        options.classes = options.classes[: len(seeds)]
+    return seeds
 
 
 def choose_classes(text, metadata):
@@ -246,57 +214,64 @@ def choose_classes(text, metadata):
     return [number]
 
 
-def file_paths(outdir, request, class_names, positions):
+def labels_of(options, start, stop):
+    """Return the class numbers of samples from start to stop: equal blocks, or None."""
+    if options.classes is None:
+        return None
+    return [options.classes[position * len(options.classes) // len(options.seeds)]
+            for position in range(start, stop)]
+
+
+def file_paths(options, class_names, start, stop):
     """Yield the path of each image: seed_000003.png, with its class where one was asked for."""
-    for position in positions:
-        name = f"seed_{request.seeds[position]:06d}"
-        for label in request.labels(position, position + 1) or ():
+    for position in range(start, stop):
+        name = f"seed_{options.seeds[position]:06d}"
+        for label in labels_of(options, position, position + 1) or ():
             class_name = re.sub(r"[^\w.-]+", "_", class_names[label]).strip("._-")
-            name += f"_class_{class_name[:MAX_NAME] or label}"
-        yield outdir / f"{name}.png"
+            name += f"_class_{class_name[:40] or label}"
+        yield Path(options.outdir) / f"{name}.png"
 
 
-# Forms of output: each draws what a `Request` asks for, writes it and says what it is.
+# Writers: each draws what the options ask for, writes it and says what it is.
 
 
-def write_files(outdir, generator, request, options):
+def write_files(outdir, generator, options):
     """Write each image to a file of its own."""
-    for start, images in draw(generator, request):
-        positions = range(start, start + len(images))
-        paths = file_paths(outdir, request, generator.class_names, positions)
+    for start, images in draw(generator, options):
+        paths = file_paths(options, generator.class_names, start, start + len(images))
         for path, image in zip(paths, images, strict=True):
             write_png(path, image)
-    return f"{len(request.seeds)} images"
+    return f"{len(options.seeds)} images"
 
 
-def write_grid(path, generator, request, options):
+def write_grid(path, generator, options):
     """Write a grid of all images."""
-    images = np.concatenate([part for _, part in draw(generator, request)])
+    images = np.concatenate([part for _, part in draw(generator, options)])
     write_png(path, image_grid(images, options.grid and options.grid[1]))
     return f"{len(images)} images"
 
 
-def write_plot(path, generator, request, options):
+def write_plot(path, generator, options):
     """Write a scatter plot of all points, on the axes of the training pictures."""
     from gan.drawing.plots import scatter_plot  # here, as matplotlib is slow to import
 
-    points = np.concatenate([part for _, part in draw(generator, request)])
+    points = np.concatenate([part for _, part in draw(generator, options)])
     write_png(path, scatter_plot(generator.metadata["extent"], generated=points))
     return f"{len(points)} points"
 
 
-def write_npz(path, generator, request, options):
+def write_npz(path, generator, options):
     """Stream all samples to one file: images or points, seeds, and labels if asked for."""
-    kind, count = sample_type_of(generator.sample_shape), len(request.seeds)
+    kind, count = sample_type_of(generator.sample_shape), len(options.seeds)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind.dtype)),
               "fortran_order": False, "shape": (count, *generator.sample_shape)}
-    others = {"seeds": np.array(request.seeds, np.int64)}
-    if request.classes:
-        others["labels"] = np.array(request.labels(0, count), np.int32)
+    others = {"seeds": np.array(options.seeds, np.int64)}
+    if options.classes:
+        others["labels"] = np.array(labels_of(options, 0, count), np.int32)
     with atomic_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         with archive.open(f"{kind.name}.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array_header_1_0(member, header)
-            for _, samples in draw(generator, request):
+            for _, samples in draw(generator, options):
                 member.write(samples.tobytes())
         for name, array in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -304,52 +279,45 @@ def write_npz(path, generator, request, options):
     return f"{count} {kind.name}"
 
 
-def write_csv(path, generator, request, options):
+def write_csv(path, generator, options):
     """Stream all points to one file, a line each."""
     with atomic_file(path) as file:
         file.write(b"seed,x,y\n")
-        for start, points in draw(generator, request):
-            seeds = request.seeds[start : start + len(points)]
-            lines = (f"{seed},{x:.9g},{y:.9g}\n"
-                     for seed, (x, y) in zip(seeds, points, strict=True))
-            file.write("".join(lines).encode())
-    return f"{len(request.seeds)} points"
+        for start, points in draw(generator, options):
+            for seed, (x, y) in zip(options.seeds[start:], points, strict=False):
+                file.write(f"{seed},{x:.9g},{y:.9g}\n".encode())
+    return f"{len(options.seeds)} points"
 
 
-def write_animation(path, generator, request, options):
+def write_animation(path, generator, options):
     """Write an animation that goes from seed to seed and back to the first."""
-    count = len(request.seeds) * options.frames
-    images = interpolate(generator, list(request.seeds), request.labels(0, len(request.seeds)),
-                         request.truncation, options.frames, request.batch_size)
+    count = len(options.seeds) * options.frames
+    images = interpolate(generator, list(options.seeds), labels_of(options, 0, len(options.seeds)),
+                         options.truncation, options.frames, options.batch_size)
     factor = max(1, FRAME_SIDE // generator.sample_shape[0])
-    with progress_bar(count, "frame") as bar:
-        def enlarged():
-            for image in images:
-                yield enlarge(image if image.shape[-1] == 3 else image[..., 0], factor)
-                bar.update()
-
-        animations.write_animation(path, enlarged(), [1 / FRAMES_PER_SECOND] * count)
+    frames = (enlarge(image if image.shape[-1] == 3 else image[..., 0], factor)
+              for image in progress(images, count, "frame"))
+    animations.write_animation(path, frames, [1 / FRAMES_PER_SECOND] * count)
     return f"{count} frames"
 
 
-def draw(generator, request):
+def draw(generator, options):
     """Draw a batch at a time; yields the position of its first sample, and the samples."""
-    count = len(request.seeds)
-    with progress_bar(count, sample_type_of(generator.sample_shape).unit) as bar:
-        for start in range(0, count, request.batch_size):
-            stop = min(start + request.batch_size, count)
-            seeds = np.array(request.seeds[start:stop], np.int64)
-            labels = request.labels(start, stop)
-            if request.truncation == 1:
-                yield start, generator.sample(seeds, labels)
-            else:
-                latents, conditions = generator.latents(seeds, labels)
-                yield start, generator.images(request.truncation * latents, conditions)
-            bar.update(len(seeds))
+    count, size = len(options.seeds), options.batch_size
+    for start in progress(range(0, count, size), -(-count // size), "batch"):
+        stop = min(start + size, count)
+        seeds = np.array(options.seeds[start:stop], np.int64)
+        labels = labels_of(options, start, stop)
+        if options.truncation == 1:
+            yield start, generator.sample(seeds, labels)
+        else:
+            latents, conditions = generator.latents(seeds, labels)
+            yield start, generator.images(options.truncation * latents, conditions)
 
 
-def progress_bar(count, unit):
-    return tqdm(total=count, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+def progress(steps, count, unit):
+    """Show how far an iteration is, on a terminal."""
+    return tqdm(steps, total=count, unit=unit, disable=not sys.stderr.isatty(), leave=False)
 
 
 if __name__ == "__main__":

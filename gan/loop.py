@@ -18,8 +18,14 @@ from gan.evaluate.registry import distance_of, summary_lines
 from gan.export import add_metadata, export_generator
 from gan.report.live import LiveReport
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
-from gan.run.curves import LiveCurves
-from gan.run.history import AUGMENTATION, CHANGED, History, TensorBoard, metrics_in
+from gan.run.history import (
+    AUGMENTATION,
+    CHANGED,
+    History,
+    LiveCurves,
+    TensorBoard,
+    metrics_in,
+)
 from gan.run.progress import Progress, in_calls
 from gan.run.summary import circumstances, continuation, print_summary, summary_of
 from gan.run.verdict import diverged, verdict_of

@@ -15,7 +15,7 @@ from gan.drawing import images
 from gan.drawing.animations import write_animation
 from gan.drawing.sample_grids import surface_shade
 from gan.loop import early_steps
-from gan.run import curves
+from gan.run import history as curves
 from gan.run.clock import Timers
 from tests.conftest import TINY, run_script
 

@@ -8,52 +8,70 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import generate as script
 from gan.common.command_line import seed_list
-from gan.common.errors import UserError, run_script
-from gan.generator import slerp
+from gan.common.errors import UserError
+from gan.generator import SavedGenerator, slerp
 from gan.metadata import METADATA, find_export, read_metadata
-from generate import Request, choose_classes
+from generate import choose_classes, file_paths, labels_of
 from tests.conftest import ROOT
-from tests.conftest import run_script as run_process
+
+TEN = {"class_names": [str(digit) for digit in range(10)], "classes": list(range(10)),
+       "config": {"condition": "labels"}}
 
 
-def generate(tiny_run, tmp_path, *arguments):
-    folder, _ = tiny_run
-    done = run_process("generate.py", "--model", folder, *arguments, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    return done
+@pytest.fixture(scope="module")
+def two_of_ten(make_export):
+    """An export that knows ten class names and saw the classes 3 and 7."""
+    return make_export([3, 3, 7, 7], class_names=TEN["class_names"])
 
 
-def test_generate_draws_the_same_image_in_every_form(tiny_run, tmp_path):
-    generate(tiny_run, tmp_path, "--seeds", "0,3,8-10", "--batch-size", 2)
-    names = sorted(path.name for path in (tmp_path / "generated").iterdir())
-    assert names == [f"seed_{seed:06d}.png" for seed in (0, 3, 8, 9, 10)]
-    generate(tiny_run, tmp_path, "--output", "a.npz", "--num-images", 11, "--batch-size", 4)
-    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
-        images, seeds = arrays["images"], arrays["seeds"]
-    assert images.shape == (11, 16, 16, 1) and seeds.tolist() == list(range(11))
-    for seed in (0, 3, 8, 9, 10):
+@pytest.fixture
+def generate(command, two_of_ten):
+    """A function that runs generate.py with success and returns what it printed."""
+    def run(*arguments, model=two_of_ten):
+        code, output, errors = command("generate.py", "--model", model, *arguments)
+        assert code == 0, errors
+        return output
+
+    return run
+
+
+def read_arrays(path):
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def test_a_seed_names_one_image_in_every_form(generate, two_of_ten, tmp_path):
+    saved = SavedGenerator(two_of_ten)
+    images = saved.sample(np.arange(11))
+    generate("--seeds", "0,3,8-10", "--batch-size", 2)
+    seeds = (0, 3, 8, 9, 10)
+    assert {path.name for path in (tmp_path / "generated").iterdir()} == {
+        f"seed_{seed:06d}.png" for seed in seeds}
+    for seed in seeds:
         picture = np.asarray(Image.open(tmp_path / f"generated/seed_{seed:06d}.png"))
         np.testing.assert_array_equal(picture, images[seed, ..., 0])
-    generate(tiny_run, tmp_path, "--grid", "2x3", "--output", "grid.png")
+    generate("--output", "a.npz", "--num-images", 11, "--batch-size", 4)
+    arrays = read_arrays(tmp_path / "a.npz")
+    np.testing.assert_array_equal(arrays["images"], images)
+    assert arrays["seeds"].tolist() == list(range(11)) and arrays.keys() == {"images", "seeds"}
+    generate("--grid", "2x3", "--output", "grid.png")
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     factor = grid.shape[1] // (3 * 18 + 2)
     np.testing.assert_array_equal(grid[::factor, ::factor][2:18, 20:36], images[1, ..., 0])
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
-def test_generate_interpolates_on_a_loop(two_of_ten, generated, tmp_path, suffix):
-    from gan.generator import SavedGenerator
-    code, output, errors = generated("--model", two_of_ten, "--output", f"path{suffix}",
-                                     "--interpolate", "1,5", "--frames", 4)
-    assert code == 0 and output == f"path{suffix}: 8 frames, seeds 1 to 5\n", errors
+def test_an_interpolation_is_a_loop_through_the_images_of_its_seeds(generate, two_of_ten, tmp_path,
+                                                                   suffix):
+    assert generate("--output", f"path{suffix}", "--interpolate", "1,5", "--frames", 4) == \
+        f"path{suffix}: 8 frames, seeds 1 to 5\n"
     ends = SavedGenerator(two_of_ten).sample([1, 5])[..., 0]
     animation = Image.open(tmp_path / f"path{suffix}")
     assert animation.n_frames == 8
@@ -63,71 +81,62 @@ def test_generate_interpolates_on_a_loop(two_of_ten, generated, tmp_path, suffix
         assert np.abs(found - end).max() <= (60 if suffix == ".webp" else 0)
 
 
-def test_generate_by_label_and_truncation(tiny_run, tmp_path):
+def test_an_interpolation_from_class_to_class_does_not_jump(generate, tmp_path):
+    generate("--output", "a.gif", "--label", "each", "--interpolate", "0,1")
+    gif, frames = Image.open(tmp_path / "a.gif"), []
+    for frame in range(gif.n_frames):
+        gif.seek(frame)
+        frames.append(np.asarray(gif.convert("L"), np.float64))
+    steps = np.sqrt(np.square(np.diff([frames[-1], *frames], axis=0)).mean((1, 2)))
+    assert len(steps) == 48 and np.median(steps) > 0.5 and steps.max() < 2 * np.median(steps)
+
+
+def test_labels_and_truncation(generate, tmp_path):
     def drawn(*options):
-        generate(tiny_run, tmp_path, "--output", "a.npz", "--label", "each", "--num-images", 10,
-                 "--force", *options)
-        with np.load(tmp_path / "a.npz") as arrays:
-            assert arrays["labels"].tolist() == [0] * 5 + [1] * 5
-            return arrays["images"].reshape(10, -1)
+        generate("--output", "a.npz", "--label", "each", "--num-images", 10, "--force", *options)
+        arrays = read_arrays(tmp_path / "a.npz")
+        assert arrays["labels"].tolist() == [3] * 5 + [7] * 5
+        return arrays["images"].reshape(10, -1)
 
     assert len(np.unique(drawn(), axis=0)) == 10
     # Without a latent only the condition is left: a cluster has one image.
     assert len(np.unique(drawn("--truncation", 0), axis=0)) <= 4
 
 
-def test_generate_overwrites_only_when_asked(two_of_ten, generated):
-    arguments = ["--model", two_of_ten, "--output", "grid.png"]
-    assert generated(*arguments)[0] == 0
-    assert "grid.png exists; expected --force to overwrite it, or another --output" in refusal(
-        generated(*arguments))
-    assert generated(*arguments, "--force")[0] == 0
-
-
-TEN = {"class_names": [str(digit) for digit in range(10)], "classes": list(range(10)),
-       "config": {"condition": "labels"}}
-
-
-def labels_of(count, text="each", metadata=TEN):
+def labels(count, text="each", metadata=TEN):
     classes = choose_classes(text, metadata)[:count]
-    return Request(range(count), classes).labels(0, count)
+    return labels_of(SimpleNamespace(classes=classes, seeds=range(count)), 0, count)
 
 
-@pytest.mark.parametrize(("count", "expected"), [
-    (12, [0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9]),
-    (10, list(range(10))),
-    (100, [number for number in range(10) for _ in range(10)]),  # a class a row of 10x10
-    (20, [number for number in range(10) for _ in range(2)]),
-    (6, [0, 1, 2, 3, 4, 5]),
-])
-def test_each_class_has_its_even_part_of_the_places(count, expected):
-    assert labels_of(count) == expected
-    for other in range(10, 200):
-        numbers = np.bincount(labels_of(other), minlength=10)
+def test_each_class_has_its_even_part_of_the_places():
+    assert labels(12) == [0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9]
+    assert labels(100) == [number for number in range(10) for _ in range(10)]  # a class a row
+    assert labels(6) == [0, 1, 2, 3, 4, 5]
+    for count in range(10, 200):
+        numbers = np.bincount(labels(count), minlength=10)
         assert numbers.min() >= 1 and numbers.max() - numbers.min() <= 1
-        assert labels_of(other) == sorted(labels_of(other))
+        assert labels(count) == sorted(labels(count))
 
 
 def test_classes_are_those_that_occur():
     metadata = TEN | {"classes": [3, 7]}
-    assert labels_of(4, metadata=metadata) == [3, 3, 7, 7]
-    assert labels_of(2, "7", metadata) == [7, 7]
-    with pytest.raises(UserError, match=r"a class of the generator \(3, 7\), got: 0, of which"):
-        choose_classes("0", metadata)
+    assert labels(4, metadata=metadata) == [3, 3, 7, 7]
+    assert labels(2, "7", metadata) == [7, 7]
     renumbered = {"class_names": ["3", "7"], "classes": [0, 1]}
-    assert labels_of(2, "7", renumbered) == [1, 1]
-    with pytest.raises(UserError, match="got: 1, which it does not know"):
-        choose_classes("1", renumbered)  # a name, and none of these
+    assert labels(2, "7", renumbered) == [1, 1]
     animals = {"class_names": ["cat", "dog"], "classes": [0, 1]}
-    assert labels_of(1, "1", animals) == labels_of(1, "DOG", animals) == [1]
-    with pytest.raises(UserError, match="got: 7, which it does not know"):
-        choose_classes("7", animals)
+    assert labels(1, "1", animals) == labels(1, "DOG", animals) == [1]
+    for text, known, expected in (("0", metadata, r"\(3, 7\), got: 0, of which it saw no image"),
+                                  ("1", renumbered, "got: 1, which it does not know"),
+                                  ("7", animals, "got: 7, which it does not know")):
+        with pytest.raises(UserError, match=expected):
+            choose_classes(text, known)
 
 
-def test_single_files_are_named_by_seed_and_class():
+def test_single_files_are_named_by_seed_and_class(generate, tmp_path):
     def name(classes=None, names=("a/b: c", "..", "\x1b[2J", "\u4e00" * 300)):
-        request = Request(range(12), classes)
-        (path,) = script.file_paths(Path("x"), request, names, [3])
+        options = SimpleNamespace(seeds=range(12), classes=classes, outdir="x")
+        (path,) = file_paths(options, names, 3, 4)
         return path.name
 
     assert name() == "seed_000003.png"
@@ -135,6 +144,9 @@ def test_single_files_are_named_by_seed_and_class():
     assert name([1]) == "seed_000003_class_1.png"
     assert name([2]) == "seed_000003_class_2J.png"
     assert len(name([3]).encode()) < 255
+    generate("--label", "each", "--seeds", "2,5")
+    assert {path.name for path in (tmp_path / "generated").iterdir()} == {
+        "seed_000002_class_3.png", "seed_000005_class_7.png"}
 
 
 @pytest.mark.parametrize(("text", "seeds"), [
@@ -153,101 +165,13 @@ def test_slerp_stays_on_the_sphere_and_keeps_its_pace():
     np.testing.assert_allclose(slerp(start, -start, np.array([0.25])), [[1.5, 0, 0]])
 
 
-@pytest.fixture
-def generated(monkeypatch, capsys, tmp_path, tensorflow):
-    """A function that runs generate.py in this process: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["generate.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run_script("generate.py", script.main)
-        printed = capsys.readouterr()
-        return caught.value.code, printed.out, printed.err
-
-    return run
-
-
-def refusal(done):
-    """The one line of a refused command."""
-    code, _, errors = done
-    assert code == 2, errors
-    (line,) = errors.splitlines()
-    return line
-
-
-@pytest.fixture(scope="module")
-def two_of_ten(make_export):
-    """An export that knows ten class names and saw the classes 3 and 7."""
-    return make_export([3, 3, 7, 7], class_names=TEN["class_names"])
-
-
-def edit(folder, **changes):
-    """Change entries of an export's metadata; None removes one."""
-    path = folder / METADATA
-    found = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({name: value for name, value in found.items()
-                                if value is not None}))
-
-
-def test_classes_that_were_never_seen_are_not_drawn(two_of_ten, generated, tmp_path):
-    assert read_metadata(two_of_ten)["classes"] == [3, 7]
-    arguments = ["--model", two_of_ten, "--output", "a.npz", "--num-images", 4, "--label"]
-    assert "(3, 7), got: 0, of which it saw no image" in refusal(generated(*arguments, "0"))
-    assert generated(*arguments, "each")[0] == 0
-    with np.load(tmp_path / "a.npz") as arrays:
-        assert arrays["labels"].tolist() == [3, 3, 7, 7]
-
-
-def test_labels_that_do_not_exist_are_told(two_of_ten, tensorflow):
-    from gan.generator import SavedGenerator
+def test_a_class_without_images_is_refused_in_python_and_in_the_graph(two_of_ten, tensorflow):
     saved = SavedGenerator(two_of_ten)
     with pytest.raises(UserError, match=r"labels: expected classes .*\(3, 7\), got: 9"):
         saved.sample([0, 1], [3, 9])
     graph = tensorflow.saved_model.load(str(two_of_ten)).signatures["sample_labels"]
     with pytest.raises(tensorflow.errors.InvalidArgumentError, match="expected classes of"):
         graph(seeds=tensorflow.constant([0], tensorflow.int64), labels=tensorflow.constant([4]))
-
-
-def test_a_run_without_an_export_says_how_to_export(generated, tmp_path):
-    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
-    line = refusal(generated("--model", "run"))
-    assert "not finished: run; python train_gan.py --resume --outdir run finishes" in line
-    assert "--max-minutes 0.01 exports it as it is" in line
-    assert refusal(generated("--model", "run/exported_model")) == line
-
-
-def test_metadata_names_no_path(tiny_run):
-    about = read_metadata(tiny_run[0] / "exported_model")
-    assert about["config"]["dataset"] == "shapes.npz"
-    assert "outdir" not in about["config"]
-    assert not re.search(r'": "/', json.dumps(about))
-
-
-def test_a_generator_without_labels_says_how_it_was_trained(make_export, generated, tmp_path):
-    export = make_export(None, class_names=["0", "1"])
-    line = refusal(generated("--model", export, "--label", "1"))
-    assert "--label: needs a generator that was trained with --condition labels, this one was " \
-           "trained with --condition none" in line
-    assert not list(tmp_path.iterdir())
-
-
-def steps_of(path, frames):
-    """Root mean square differences of consecutive frames of a looping GIF, in grey levels."""
-    gif, shown = Image.open(path), []
-    assert gif.n_frames == frames
-    for frame in range(frames):
-        gif.seek(frame)
-        shown.append(np.asarray(gif.convert("L"), np.float64))
-    return np.array([np.sqrt(np.square(now - before).mean())
-                     for before, now in zip([shown[-1], *shown[:-1]], shown, strict=True)])
-
-
-def test_an_interpolation_from_class_to_class_does_not_jump(two_of_ten, generated, tmp_path):
-    assert generated("--model", two_of_ten, "--output", "a.gif", "--label", "each",
-                     "--interpolate", "0,1")[0] == 0
-    steps = steps_of(tmp_path / "a.gif", 48)
-    assert np.median(steps) > 0.5 and steps.max() < 2 * np.median(steps)
 
 
 def test_images_from_vectors_are_those_of_the_conditions(two_of_ten, tensorflow):
@@ -261,91 +185,115 @@ def test_images_from_vectors_are_those_of_the_conditions(two_of_ten, tensorflow)
         model.signatures["serving_default"](**drawn)["images"])
 
 
-def test_png_names_carry_the_class(two_of_ten, generated, tmp_path):
-    assert generated("--model", two_of_ten, "--label", "each", "--seeds", "2,5")[0] == 0
-    assert sorted(path.name for path in (tmp_path / "generated").iterdir()) == [
-        "seed_000002_class_3.png", "seed_000005_class_7.png"]
+def test_a_run_without_an_export_says_how_to_export(refused, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    for model in ("run", "run/exported_model"):
+        line = refused("generate.py", "--model", model)
+        assert "not finished: run; python train_gan.py --resume --outdir run finishes" in line
+        assert "--max-minutes 0.01 exports it as it is" in line
 
 
-def test_fewer_places_than_classes_are_noted(make_export, generated):
+def test_metadata_names_no_path(tiny_run):
+    about = read_metadata(tiny_run[0] / "exported_model")
+    assert about["config"]["dataset"] == "shapes.npz"
+    assert "outdir" not in about["config"]
+    assert not re.search(r'": "/', json.dumps(about))
+
+
+def test_a_generator_without_labels_says_how_it_was_trained(make_export, refused):
+    for metadata, expected in (({"class_names": ["0", "1"]}, "with --condition labels, this one "
+                                "was trained with --condition none"),
+                               ({}, "that was trained on data with labels")):
+        export = make_export(None, **metadata)
+        assert expected in refused("generate.py", "--model", export, "--label", "1")
+
+
+def test_fewer_places_than_classes_are_noted(make_export, generate):
     export = make_export(list(range(5)), class_names=list("abcde"))
-    code, output, _ = generated("--model", export, "--output", "a.png", "--label", "each",
-                                "--grid", "1x3")
-    assert code == 0
+    output = generate("--output", "a.png", "--label", "each", "--grid", "1x3", model=export)
     assert output.splitlines()[0] == \
         "note: 3 images for 5 classes; only the first 3 classes are drawn"
 
 
 @pytest.mark.parametrize("changes", [
     {"sample_shape": [2]}, {"sample_shape": [16, 16]}, {"sample_shape": [16, 16, 3]},
-    {"sample_shape": [32, 32, 1]}, {"sample_shape": [16, 12, 1]}, {"sample_shape": "x"},
-    {"config": {}}, {"config": {"dataset": 3}}, {"config": None}, {"classes": [10]},
+    {"sample_shape": [32, 32, 1]}, {"sample_shape": "x"},
+    {"config": {}}, {"config": {"dataset": 3}}, {"classes": [10]},
     {"classes": [-1]}, {"extent": 0}, {"extent": "wide"}, {"sha256": {}},
     {"sha256": None}, {"conditions": 3}, {"classes": None}, {"class_names": [3]},
-    {"latent_dim": "8"},
+    {"latent_dim": "8"}, None, "not JSON", "FIFO",
 ])
-def test_wrong_metadata_is_one_line(two_of_ten, generated, tmp_path, changes):
+def test_wrong_metadata_is_one_line(two_of_ten, refused, tmp_path, changes):
     shutil.copytree(two_of_ten, tmp_path / "export")
-    edit(tmp_path / "export", **changes)
-    line = refusal(generated("--model", "export", "--output", "a.npz", "--num-images", 2))
-    assert "export/assets.extra/gan.json: expected " in line
+    path = tmp_path / "export" / METADATA
+    known = json.loads(path.read_text())
+    path.unlink()
+    if changes == "FIFO":
+        os.mkfifo(path)
+    elif changes == "not JSON":
+        path.write_text("{")
+    elif changes:  # None removes an entry
+        path.write_text(json.dumps({name: value for name, value in (known | changes).items()
+                                    if value is not None}))
+    line = refused("generate.py", "--model", "export", "--output", "a.npz", "--num-images", 2)
+    assert "export/assets.extra/gan.json" in line
     assert not (tmp_path / "a.npz").exists()
 
 
-def test_metadata_that_is_no_file_does_not_hang(two_of_ten, generated, tmp_path):
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
+def test_a_damaged_export_is_noticed(two_of_ten, refused, tmp_path, name, damage):
     shutil.copytree(two_of_ten, tmp_path / "export")
-    (tmp_path / "export" / METADATA).unlink()
-    os.mkfifo(tmp_path / "export" / METADATA)
-    assert "not a regular file" in refusal(generated("--model", "export"))
+    path = tmp_path / "export" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] if damage == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    if damage == "gone":
+        path.unlink()
+    line = refused("generate.py", "--model", "export", "--output", "grid.png")
+    assert f"{name}: expected the file as it was exported, got" in line or (
+        damage == "gone" and "expected a folder with an exported generator" in line)
+    assert not (tmp_path / "grid.png").exists()
 
 
-def test_a_run_is_named_by_its_folder(two_of_ten, generated, tmp_path, monkeypatch):
+def test_a_run_is_named_by_its_folder(generate, refused, two_of_ten, tmp_path, monkeypatch):
     assert find_export(two_of_ten.parent) == two_of_ten == find_export(two_of_ten)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    run = ["--model", os.path.relpath(two_of_ten.parent), "--num-images", 1]
     for place, found in (("--outdir=~/x", "home/x/seed_000000.png"), ("--output=~/a.png",
                          "home/a.png"), ("--output=-dash.png", "-dash.png")):
-        assert generated(*run, place)[0] == 0
+        generate("--num-images", 1, place, model=os.path.relpath(two_of_ten.parent, tmp_path))
         assert (tmp_path / found).is_file()
-    assert refusal(generated("--outdir=")) == \
-        "generate.py: error: --outdir: expected the name of a folder, got: ''"
-    assert refusal(generated("--output=")) == \
-        "generate.py: error: --output: expected the name of a file, got: ''"
-    assert "no such home folder" in refusal(generated("--outdir=~nobody-of-that-name/x"))
 
 
-FORMS = {"grid.png": ["--output", "generated/grid.png"],
-         "a.npz": ["--output", "generated/a.npz"],
-         "a.gif": ["--output", "generated/a.gif", "--interpolate", "0,1"],
-         "seed_000005.png": ["--seeds", "5"]}
-
-
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", ["generated/grid.png", "generated/a.npz", "generated/a.gif", None])
 @pytest.mark.parametrize("kind", ["file", "folder", "broken link", "FIFO"])
-def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, generated, tmp_path, name, kind):
-    path = tmp_path / "generated" / name
+def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, refused, tmp_path, name, kind):
+    path = tmp_path / (name or "generated/seed_000005.png")
     path.parent.mkdir()
     {"file": lambda: path.write_text("mine"), "folder": path.mkdir,
      "broken link": lambda: path.symlink_to(tmp_path / "elsewhere"),
      "FIFO": lambda: os.mkfifo(path)}[kind]()
-    arguments = ["--model", two_of_ten, *FORMS[name]]
-    line = refusal(generated(*arguments))
+    arguments = ["--model", two_of_ten, *(["--output", name] if name else ["--seeds", "5"]),
+                 *(["--interpolate", "0,1"] if path.suffix == ".gif" else [])]
+    line = refused("generate.py", *arguments)
     if kind == "file":
-        assert f"{name} exists; expected --force" in line and path.read_text() == "mine"
+        assert f"{path.name} exists; expected --force" in line and path.read_text() == "mine"
     else:
-        got = {"FIFO": "no file"}.get(kind, f"a {kind}")
-        assert f"{name}: expected a file or nothing, got {got}" in line
-        assert refusal(generated(*arguments, "--force")) == line
+        assert f"{path.name}: expected a file or nothing, got" in line
+        assert refused("generate.py", *arguments, "--force") == line
         assert not (tmp_path / "elsewhere").exists()
-    assert [entry.name for entry in path.parent.iterdir()] == [name]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_force_overwrites(generate, tmp_path):
+    (tmp_path / "grid.png").write_text("old")
+    generate("--output", "grid.png", "--force")
+    assert Image.open(tmp_path / "grid.png").size[0] > 500
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["--seeds", "5,5,5"], "--seeds: expected each seed once"),
     (["--seeds", "0-10,5-15"], "--seeds: expected each seed once"),
-    (["--interpolate", "0-1000000"], "at most 10,000 frames in all, got: 24,000,024 "
-     "(1,000,001 seeds, --frames 24)"),
-    (["--interpolate", "a"], "--interpolate: expected numbers and ranges such as 0,3,8-15"),
+    (["--interpolate", "0-1000000"], "at most 10,000 frames in all, got: 1,000,001 times 24"),
     (["--output", "a.png", "--grid", "2x2", "--seeds", "0-4"], "--grid: expected at least 5"),
     (["--grid", "2x2"], "--grid: expected --output FILE.png for the grid, got: none"),
     (["--grid", "2x2", "--output", "a.npz"], "expected --output FILE.png"),
@@ -353,37 +301,57 @@ def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, generated, tmp_path,
     (["--interpolate", "0,1", "--output", "a.npz"], "expected a name that ends in .gif, .webp"),
     (["--output", "a.csv"], "--output: expected a file that ends in .png, .npz (with --inter"),
     (["--output", "a.png", "--num-images", "10001"], "--num-images: expected at most 10,000"),
+    (["--label", "0"], "(3, 7), got: 0, of which it saw no image"),
     (["--label", "\x1b[31mred\n"], r"got: \x1b[31mred"),
+    (["--outdir="], "--outdir: expected the name of a folder, got: ''"),
+    (["--output="], "--output: expected the name of a file, got: ''"),
+    (["--outdir=~nobody-of-that-name/x"], "no such home folder"),
+    (["--grid", "8"], "--grid: expected rows x columns such as 8x8"),
+    (["--grid", "0x4"], "--grid: expected"),
+    (["--grid", "999x999"], "at most 10,000 images"),
+    (["--seeds", "4-2"], "--seeds: expected numbers and ranges such as 0,3,8-15, got: '4-2'"),
+    (["--seeds", "a"], "--seeds: expected"),
+    (["--seeds", "1", "--seed", "2"], "--seeds: expected no --seed beside it"),
+    (["--seeds", "1", "--num-images", "2"], "--seeds: expected no --num-images beside it"),
+    (["--num-images", "0"], "--num-images: expected"),
+    (["--interpolate", "0,1", "--grid", "2x2"], "expected no --grid beside it"),
+    (["--interpolate", "1"], "expected at least two seeds"),
+    (["--interpolate", "x,y"], "expected numbers and ranges"),
+    (["--frames", "5"], "--frames needs --interpolate"),
+    (["--truncation", "-1"], "--truncation: expected"),
+    (["--model", "nowhere"], "--model: expected a folder with an exported generator"),
 ])
-def test_more_that_is_refused(two_of_ten, generated, arguments, expected):
-    line = refusal(generated("--model", two_of_ten, *arguments))
-    assert expected in line and line.isprintable()
+def test_wrong_options_are_refused(two_of_ten, refused, tmp_path, arguments, expected):
+    line = refused("generate.py", "--model", two_of_ten, *arguments)
+    assert expected in line and line.isprintable() and list(tmp_path.iterdir()) == []
 
 
-def test_names_are_printed_without_their_escape_sequences(two_of_ten, generated, tmp_path):
+def test_names_are_printed_without_their_escape_sequences(generate, tmp_path):
     name = "a\x1b]0;title\x07\u202eb.png"
-    code, output, _ = generated("--model", two_of_ten, "--num-images", 1, "--output", name)
-    assert code == 0 and (tmp_path / name).is_file()
+    output = generate("--num-images", 1, "--output", name)
+    assert (tmp_path / name).is_file()
     assert output == r"a\x1b]0;title\x07\u202eb.png: 1 images, seeds 0 to 0" "\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_what_a_killed_process_left_is_removed(two_of_ten, tmp_path, number):
-    command = [sys.executable, str(ROOT / "generate.py"), "--model", str(two_of_ten),
-               "--output", "generated/a.npz"]
-    process = subprocess.Popen([*command, "--num-images", str(10**8)], cwd=tmp_path,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_what_a_killed_process_left_is_removed(two_of_ten, generate, tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "generate.py"), "--model", str(two_of_ten), "--output",
+         "generated/a.npz", "--num-images", str(10**8)], cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 100
     while not list(tmp_path.glob("generated/.gan-partial-*")) and time.monotonic() < end:
         time.sleep(0.05)
+    if number == signal.SIGKILL:  # the file of a living process is left alone
+        generate("--output", "generated/b.npz", "--num-images", 2)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    left = [path.name for path in (tmp_path / "generated").iterdir()]
+    left = {path.name for path in (tmp_path / "generated").iterdir()} - {"b.npz"}
     if number == signal.SIGTERM:
         assert process.returncode == 143 and errors == "generate.py: interrupted\n" and not left
         return
     assert len(left) == 1
     (tmp_path / "generated/.gan-partial-thesis12").write_text("not ours")
-    assert subprocess.run([*command, "--num-images", "2"], cwd=tmp_path).returncode == 0
-    assert sorted(path.name for path in (tmp_path / "generated").iterdir()) == [
-        ".gan-partial-thesis12", "a.npz"]
+    generate("--output", "generated/a.npz", "--num-images", 2)
+    assert {path.name for path in (tmp_path / "generated").iterdir()} == {
+        ".gan-partial-thesis12", "a.npz", "b.npz"}

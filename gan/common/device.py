@@ -1,7 +1,6 @@
 """Device, precision and memory that this machine offers; TensorFlow imported without its noise."""
 
 import contextlib
-import gc
 import importlib.util
 import os
 import platform
@@ -14,8 +13,6 @@ from gan.common.errors import UserError
 
 TENSOR_CORES = (7, 0)  # the compute capability from which float16 is faster
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of processors that multiply it
-X86 = ("x86_64", "AMD64")
-UNKNOWN_MEMORY = 4 * 2**30  # bytes assumed where the system does not tell
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max",  # files with bytes, or "max"
                     "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -34,19 +31,16 @@ def import_tensorflow(verbose):
     """Import TensorFlow, unless `verbose` without the lines it prints while loading."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError("TensorFlow is not installed; expected: pip install -r requirements.txt")
-    if platform.machine() in X86:
+    if platform.machine() == "x86_64":
         # By itself, TensorFlow takes oneDNN's kernels only with AVX-512 VNNI or newer; with AVX2
         # alone they take half the time, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if not verbose:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    gc.disable()  # searching for garbage in what stays takes a sixth of the import's time
     with contextlib.nullcontext() if verbose else hidden_messages():
         import tensorflow as tf
 
         tf.config.list_physical_devices()  # the device search prints as well
-    gc.freeze()
-    gc.enable()
     if not verbose:
         tf.get_logger().setLevel("ERROR")
 
@@ -144,10 +138,7 @@ def _choose_policy(mixed_precision, capability):
 
 def memory_bytes():
     """Return the memory that this process may use: the machine's, or its container's share."""
-    try:
-        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    except (AttributeError, ValueError, OSError):  # Windows
-        limits = [UNKNOWN_MEMORY]
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for path in CONTAINER_LIMITS:
         try:
             limits.append(int(Path(path).read_text()))
@@ -164,9 +155,7 @@ def cores():
 
 def _processor_flags():
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):
-                return set(line.split())
-    except OSError:
-        pass  # not Linux
-    return set()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the start and end of every command."""
+"""Errors that a user can mend, the start and end of every command, and lines printed safely."""
 
 import contextlib
 import errno
@@ -8,10 +8,7 @@ import sys
 
 EXIT_WRONG_INPUT = 2
 EXIT_SIGNAL = 128  # plus the signal's number, as in a shell
-BROKEN_PIPE = 13  # SIGPIPE, which Windows lacks
-STOP_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 _abrupt = []  # not empty: see `leave_abruptly`
 
 
@@ -19,40 +16,30 @@ class UserError(Exception):
     """Wrong input, or an environment that the program cannot run in.
 
     The message is one line: what is wrong, what was expected, what arrived.
-
-    Attributes:
-        exit_code: of a command that ends with it.
     """
 
-    exit_code = EXIT_WRONG_INPUT
+    exit_code = EXIT_WRONG_INPUT  # of the command
 
 
 def exit_on_interrupt(name):
-    """Let Ctrl-C end the process in one line while a script imports its modules.
+    """Let Ctrl-C end a script in one line while it imports its modules.
 
     NumPy would report the KeyboardInterrupt as a broken installation.
-
-    Args:
-        name: the script's name, written before the message.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda number, _: _leave_at_once(name, number))
 
 
 def run_script(name, main):
-    """Run `main()` and turn its outcome into an exit code.
+    """Run `main()`, and exit with what it returns.
 
     A `UserError` becomes one line on standard error and exit code 2. The first SIGINT,
     SIGTERM or SIGHUP raises KeyboardInterrupt, so that temporary files are removed, and
     becomes exit code 128 plus its number; the second ends the process at once. Any other
     exception is a bug and keeps its traceback.
-
-    Args:
-        name: the script's name, written before the message.
-        main: a function without arguments that returns an exit code or None.
     """
     _prepare_streams()
-    received, former = [], {}
+    received = []
 
     def stop(number, _frame):
         if received:
@@ -62,10 +49,9 @@ def run_script(name, main):
         sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
-    for number in STOP_SIGNALS:
-        # A program started with nohup keeps ignoring SIGHUP.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            former[number] = signal.signal(number, stop)
+    # A program started with nohup keeps ignoring SIGHUP.
+    former = {number: signal.signal(number, stop) for number in STOP_SIGNALS
+              if signal.getsignal(number) is not signal.SIG_IGN}
     try:
         code = _outcome(name, main, received)
     finally:
@@ -81,48 +67,6 @@ def leave_abruptly():
     _abrupt.append(True)
 
 
-@contextlib.contextmanager
-def reading(path, what):
-    """Turn any error that the content of one of our own files causes into a `UserError`.
-
-    The file may be damaged, or written by somebody else. Code in this block needs no
-    checks of its own, except for content that would silently give wrong results.
-
-    Args:
-        path: the file, named in the message.
-        what: the file should be, such as "the summary of a run".
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {describe_os_error(error)}") from error
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error!s:.200}"
-        raise UserError(f"{path}: expected {what}, got a damaged file ({reason})") from error
-
-
-def printable(text):
-    """Return text that a terminal shows and does not obey.
-
-    Control characters, and bytes of a file name that are no text, become escapes such
-    as `\\x1b`.
-
-    Args:
-        text: anything that `str` takes, such as a path.
-    """
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(text)
-    )
-
-
-def describe_os_error(error):
-    """Return the reason of an `OSError` in words: "No space left on device"."""
-    return error.strerror or str(error) or type(error).__name__
-
-
 def _outcome(name, main, received):
     """Return the exit code of `main`, after one line about what went wrong."""
     try:
@@ -134,7 +78,7 @@ def _outcome(name, main, received):
         return code
     except BrokenPipeError:  # the reader left, as in `generate.py | head`
         _discard_output()
-        return EXIT_SIGNAL + BROKEN_PIPE
+        return EXIT_SIGNAL + signal.SIGPIPE
     except BaseException as error:
         # A library may have turned the KeyboardInterrupt of a signal into another error.
         if received or isinstance(error, KeyboardInterrupt):
@@ -143,7 +87,7 @@ def _outcome(name, main, received):
         error = _translated(error)
         if not isinstance(error, UserError):
             raise
-        _complain(f"{name}: error: " + printable(" ".join(str(error).split())))
+        _complain(f"{name}: error: {one_line(error)}")
         return error.exit_code
 
 
@@ -151,8 +95,7 @@ def _translated(error):
     """Return a `UserError` for a full standard output or memory, else the error itself."""
     text, number = str(error), getattr(error, "errno", None)
     # An error that names a file is a `UserError` by now.
-    if isinstance(error, OSError) and error.filename is None and (
-            number in (errno.ENOSPC, errno.EIO)):
+    if number in (errno.ENOSPC, errno.EIO) and error.filename is None:
         _discard_output()
         return UserError(f"cannot write to standard output: {describe_os_error(error)}")
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or (
@@ -178,22 +121,59 @@ def _leave_at_once(name, number):
 
 def _prepare_streams():
     """Make the standard streams accept whatever is printed."""
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller; the next file must not be it
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         with contextlib.suppress(AttributeError, OSError):  # replaced by a test, or unread
-            stream.reconfigure(errors="backslashreplace")  # é in an ASCII terminal
+            getattr(sys, name).reconfigure(errors="backslashreplace")  # é in an ASCII terminal
 
 
 def _discard_output():
     # Python flushes once more at its end, and would complain once more.
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def reading(path, what):
+    """Turn any error that the content of one of our own files causes into a `UserError`.
+
+    The file may be damaged, or written by somebody else. Code in this block needs no
+    checks of its own, except for content that would silently give wrong results.
+
+    Args:
+        path: the file, named in the message.
+        what: the file should be, such as "the summary of a run".
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {describe_os_error(error)}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error!s:.200}"
+        raise UserError(f"{path}: expected {what}, got a damaged file ({reason})") from error
+
+
+def describe_os_error(error):
+    """Return the reason of an `OSError` in words: "No space left on device"."""
+    return error.strerror or str(error) or type(error).__name__
 
 
 # Lines that are printed.
+
+
+def printable(text):
+    """Return text that a terminal shows and does not obey.
+
+    Control characters, and bytes of a file name that are no text, become escapes such
+    as `\\x1b`.
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in str(text)
+    )
 
 
 def note(text):

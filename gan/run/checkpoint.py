@@ -9,8 +9,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gan import __version__
 from gan.common.device import cores
 from gan.common.errors import UserError
@@ -27,27 +25,16 @@ KERNELS = ("TF_ENABLE_", "TF_XLA_", "XLA_", "ONEDNN_", "DNNL_", "OMP_NUM_", "TF_
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run after a step.
+    """The state of a run after a step."""
 
-    Attributes:
-        step: number of steps taken.
-        config: dict, the run's options, see `TrainConfig`.
-        dataset: fingerprint of its data.
-        history: dict, see `History.to_dict`.
-        variables: dict of name → array, see `TrainState.variables`.
-        conditions: dict of name → array, see `Conditioning.to_arrays`.
-        version: of this project.
-        environment: dict, see `environment`.
-    """
-
-    step: int
-    config: dict
-    dataset: str
-    history: dict
-    variables: dict
-    conditions: dict
-    version: str = __version__
-    environment: dict = dataclasses.field(default_factory=dict)
+    step: int  # number of steps taken
+    config: dict  # the run's options, see `TrainConfig`
+    dataset: str  # fingerprint of its data
+    history: dict  # see `History.to_dict`
+    variables: dict  # name → array, see `TrainState.variables`
+    conditions: dict  # name → array, see `Conditioning.to_arrays`
+    version: str = __version__  # of this project
+    environment: dict = dataclasses.field(default_factory=dict)  # see `environment`
 
     def save(self, folder):
         """Write the checkpoint into a `RunFolder` and remove all but the newest two.
@@ -58,42 +45,35 @@ class Checkpoint:
         self.write(folder.claim(folder.checkpoints / f"step_{self.step:09d}.npz"))
         for path in list_checkpoints(folder.checkpoints)[KEEP:]:
             if folder.lists(path):
-                path.unlink(missing_ok=True)
+                path.unlink()
 
     def write(self, path):
-        """Write the checkpoint to a file, whole or not at all."""
-        write_archive(path, *self._content())
+        """Write the checkpoint to a file, whole or not at all, or to one that is open."""
+        write_archive(path, self.variables | self.conditions,
+                      {name: getattr(self, name) for name in DESCRIPTION})
 
     def to_bytes(self):
         """Return the content of the file, which `load_checkpoint` reads from a `BytesIO`."""
         file = io.BytesIO()
-        write_archive(file, *self._content())
+        self.write(file)
         return file.getvalue()
-
-    def _content(self):
-        return (self.variables | self.conditions,
-                {name: getattr(self, name) for name in DESCRIPTION})
 
 
 def list_checkpoints(folder):
     """Return the checkpoint files in a folder, the newest first."""
-    files = [path for path in Path(folder).glob("step_*.npz")
-             if re.fullmatch(r"step_\d{9,}", path.stem)]
-    return sorted(files, key=lambda path: int(path.stem.removeprefix("step_")), reverse=True)
+    files = [path for path in folder.glob("step_*.npz") if path.stem[5:].isdecimal()]
+    return sorted(files, key=lambda path: int(path.stem[5:]), reverse=True)
 
 
 def load_newest(folder, warn):
-    """Read the newest checkpoint that is whole.
+    """Read the newest checkpoint in a folder that is whole.
 
     Args:
         folder: the checkpoint folder.
         warn: function of a message, called for each damaged file passed over.
 
-    Returns:
-        A `Checkpoint`.
-
     Raises:
-        UserError: when there is none, or none is whole.
+        UserError: when there is none.
     """
     files = list_checkpoints(folder)
     if not files:
@@ -123,21 +103,10 @@ def load_checkpoint(path):
 
 
 def take_checkpoint(state, conditioning, config, fingerprint, history):
-    """Return the `Checkpoint` of a run as it is now.
-
-    Args:
-        state: `TrainState`.
-        conditioning: `Conditioning` of the training samples.
-        config: `TrainConfig`.
-        fingerprint: of the data set.
-        history: `History`.
-    """
-    return Checkpoint(
-        step=int(state.step), config=dataclasses.asdict(config), dataset=fingerprint,
-        history=history.to_dict(),
-        variables={name: value.numpy() for name, value in state.variables().items()},
-        conditions=conditioning.to_arrays(), environment=environment(),
-    )
+    """Return the `Checkpoint` of a run as it is now; `fingerprint` is that of the data set."""
+    variables = {name: value.numpy() for name, value in state.variables().items()}
+    return Checkpoint(int(state.step), dataclasses.asdict(config), fingerprint, history.to_dict(),
+                      variables, conditioning.to_arrays(), environment=environment())
 
 
 @functools.cache
@@ -163,12 +132,7 @@ def _processor():
 
 
 def differences(checkpoint, config):
-    """Return how this process differs from the one that wrote a checkpoint, as text; or "".
-
-    Args:
-        checkpoint: `Checkpoint`.
-        config: `TrainConfig` of this process.
-    """
+    """Return how this process differs from the one that wrote a checkpoint, as text; or ""."""
     before = {"this project": checkpoint.version, "devices": checkpoint.config.get("devices"),
               **checkpoint.environment}
     now = {"this project": __version__, "devices": config.devices, **environment()}
@@ -186,16 +150,12 @@ def assign_variables(variables, arrays):
     Raises:
         UserError: naming the first that is missing, left over or of another shape.
     """
-    if variables.keys() != arrays.keys():
-        name = min(variables.keys() ^ arrays.keys())
-        where = "lacks" if name in variables else "has an unknown"
-        raise UserError(f"--resume: the checkpoint {where} variable {name}")
-    for name, variable in variables.items():
-        expected = (tuple(variable.shape), variable.dtype.as_numpy_dtype)
-        if expected != (arrays[name].shape, arrays[name].dtype.type):
-            raise UserError(
-                f"--resume: expected {name} of shape {expected[0]} and type "
-                f"{np.dtype(expected[1])}, got: {arrays[name].shape} {arrays[name].dtype}"
-            )
+    expected = {name: f"{variable.dtype.name} {list(variable.shape)}"
+                for name, variable in variables.items()}
+    found = {name: f"{array.dtype} {list(array.shape)}" for name, array in arrays.items()}
+    for name in sorted(expected | found):
+        if expected.get(name) != found.get(name):
+            raise UserError(f"--resume: expected a checkpoint with the variable {name} "
+                            f"{expected.get(name, 'left out')}, got: {found.get(name, 'none')}")
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -1,20 +1,26 @@
-"""History of a run: a row per epoch, as CSV and as TensorBoard events."""
+"""History of a run: a row per epoch, as CSV, loss curves and TensorBoard events."""
 
 import csv
 import io
 import time
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from gan.common.errors import printable
 from gan.common.files import write_text
+from gan.drawing import plots
 from gan.drawing.images import png_bytes
+from gan.evaluate.registry import distance_metric
+from gan.losses import LOSSES, equilibrium, is_log_odds
 from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
 TIMED = ("seconds", "images_per_second")  # what no two runs share
 AUGMENTATION = "augmentation"  # column of its strength, there only if it is adapted
 CHANGED = "changed"  # column of the options that a resumed run changed, there only if one did
+BETWEEN_CURVES = 10.0  # seconds; drawing them takes as long as a short epoch
 NO_METRICS = (*COLUMNS, AUGMENTATION, CHANGED)
 
 
@@ -155,14 +161,47 @@ class TensorBoard:
 
 def _check(saved):
     """Raise an error for what `History.to_dict` could not have returned."""
-    numbers = [*saved["sums"], saved["steps"], saved["seconds"], saved["epoch_seconds"]]
-    for row in saved["rows"]:
-        numbers += [value for name, value in row.items() if name != CHANGED]
-        if not row.keys() >= set(COLUMNS) or not isinstance(row.get(CHANGED, ""), str):
-            raise ValueError("a row of the history is incomplete")
-    for change in saved["changes"]:
-        numbers.append(change["step"])
-        change["option"], change["before"], change["now"]
-    if len(saved["sums"]) != len(MEASURES) or not isinstance(saved["features"], str | None) or (
-            not all(type(number) in (int, float) for number in numbers)):
+    numbers = [*saved["sums"], saved["steps"], saved["seconds"], saved["epoch_seconds"],
+               *(change["step"] for change in saved["changes"]),
+               *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED})]
+    if len(saved["sums"]) != len(MEASURES) or not all(
+            type(number) in (int, float) for number in numbers):
         raise ValueError("the history holds something else than numbers")
+
+
+class LiveCurves:
+    """Redraws loss_curves.png while a run goes on, at most once in ten seconds."""
+
+    def __init__(self, folder, history, config, timers):
+        """
+        Args:
+            folder: `RunFolder`.
+            history: `History`.
+            config: `TrainConfig`.
+            timers: `Timers`.
+        """
+        self._folder, self._history, self._config, self._timers = folder, history, config, timers
+        self._drawn = None
+
+    def draw(self, at_once=False):
+        """Draw the history as it is now, if it has a row and is due, or if `at_once`."""
+        now = time.monotonic()
+        due = at_once or self._drawn is None or now - self._drawn >= BETWEEN_CURVES
+        if not self._history.rows or not due:
+            return
+        with self._timers("pictures"):
+            path = self._folder.claim(self._folder.loss_curves)
+            draw_curves(path, self._history.rows, self._config)
+        self._drawn = now
+
+
+def draw_curves(path, rows, config):
+    """Draw the rows of a history as a PNG file; the same rows give the same bytes."""
+    loss, metric = LOSSES[config.loss], distance_metric(rows)
+    data = printable(Path(config.dataset).name)
+    plots.plot_losses(
+        path, rows, f"{data}, {config.arch}, {config.loss}, seed {config.seed}",
+        log_odds=is_log_odds(loss), samples="points" if config.simulated else "images",
+        ideal=equilibrium(loss, config.label_smoothing),
+        distance=metric and (metric.name, metric.label, metric.better == "lower"),
+    )
