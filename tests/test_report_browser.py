@@ -13,7 +13,7 @@ from tests.test_report import EVIL, config, content, data_of, row
 
 pytestmark = needs_chromium
 READY = "document.documentElement.dataset.ready === 'yes'"
-SOURCE = "document.querySelector('#film img').src"
+SOURCE = "document.querySelector('#samples img').src"
 FRAME = "document.getElementById('frame').textContent"
 CHART = ("(box => [box.x, box.y, box.width, box.height])"
          "(document.querySelector('.area svg').getBoundingClientRect())")

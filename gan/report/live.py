@@ -13,13 +13,11 @@ from gan.common.errors import UserError, reading
 from gan.common.files import finite, read_json, write_text
 from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
-from gan.report.curves import NETWORKS, SCORES
 from gan.report.page import page_of
 from gan.run.folder import EPOCH_PICTURE, RunFolder
 from gan.run.resume import check_saved
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
-COLUMNS = {"epoch", "step", "seconds", "images_per_second", *NETWORKS, *SCORES}
 WHOLE = {"epoch", "step", "modes", "classes"}
 
 
@@ -128,14 +126,17 @@ def read_run(path):
         config = check_saved(config)
     except UserError as error:
         raise UserError(f"{folder.config}: expected the options of a run ({error})") from error
-    rows, summary = read_history(folder.history), _read_summary(folder.summary)
-    if summary.get("epochs") != len(rows):  # the run was resumed since
-        summary = {}
-    return RunContent(
-        name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
-        step=summary.get("steps") or (rows[-1]["step"] if rows else 0), summary=summary,
-        pictures=pictures_in(folder.images), real=folder.real_samples,
-        state=_state(folder, summary, len(rows), config["epochs"]))
+    rows, summary = read_history(folder.history), {}
+    if folder.summary.exists():
+        summary = read_json(folder.summary, "the summary of a run")
+    with reading(path, "the files of a run"):
+        if summary.get("epochs") != len(rows):  # the run was resumed since
+            summary = {}
+        return RunContent(
+            name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
+            step=summary.get("steps") or (rows[-1]["step"] if rows else 0), summary=summary,
+            pictures=pictures_in(folder.images), real=folder.real_samples,
+            state=_state(folder, summary, len(rows), config["epochs"]))
 
 
 def read_history(path):
@@ -143,10 +144,8 @@ def read_history(path):
     if not path.exists():
         return []
     with reading(path, "the history of a run"), open(path, newline="", encoding="utf-8") as file:
-        rows = [_numbers(row) for row in csv.DictReader(file)]
-        if not all(row.keys() >= COLUMNS and row["epoch"] > 0 for row in rows):
-            raise ValueError("columns are missing")
-        return rows
+        return [{name: value if name == "changed" else (int if name in WHOLE else finite)(value)
+                 for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
 
 
 def pictures_in(folder):
@@ -161,28 +160,9 @@ def name_of(path):
     return Path(os.path.abspath(path)).name or str(path)
 
 
-def _read_summary(path):
-    """Read summary.json, and see that what a page shows as a number is one; {} if absent."""
-    if not path.exists():
-        return {}
-    with reading(path, "the summary of a run"):
-        summary = read_json(path, "the summary of a run")
-        metrics = summary["metrics"]
-        for numbers in (summary["seconds"], metrics["generated"], metrics["real"]):
-            if not all(isinstance(value, int | float) for value in numbers.values()):
-                raise ValueError("expected numbers")
-        summary["verdict"] = dict(summary["verdict"] or {})
-        return {**summary, "steps": int(summary["steps"])}
-
-
-def _numbers(row):
-    return {name: value if name == "changed" else (int if name in WHOLE else finite)(value)
-            for name, value in row.items() if value != ""}
-
-
 def _state(folder, summary, done, epochs):
     if folder.in_training():
         return "running"
-    if not summary or summary.get("finished") != (done == epochs):  # more epochs were begun
+    if not summary or summary["finished"] != (done == epochs):  # more epochs were begun
         return "unfinished"
     return "finished" if done == epochs else "stopped"

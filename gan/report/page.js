@@ -294,13 +294,13 @@ function startCurves() {
 const FRAME_MILLISECONDS = 250;
 let playing = () => false;
 
-function startFilm() {
-  const films = data.runs.filter((run) => run.frames.length);
-  if (!films.length) return;
-  byId("film").hidden = false;
+function startSamples() {
+  const runs = data.runs.filter((run) => run.frames.length);
+  if (!runs.length) return;
+  byId("samples").hidden = false;
   const slider = byId("slider"), play = byId("play"), host = document.querySelector(".pictures");
   host.classList.toggle("many", data.runs.length > 3);
-  const shown = films.map((run) => {
+  const shown = runs.map((run) => {
     const { image, caption } = addPicture(host, "generated samples");
     if (several) {
       swatch(data.runs.indexOf(run), caption);
@@ -313,7 +313,7 @@ function startFilm() {
     image.src = data.runs[0].real;
     caption.textContent = "real samples";
   }
-  const labels = new Map(films.flatMap((run) => run.frames.map((frame) => [frame.at, frame.label])));
+  const labels = new Map(runs.flatMap((run) => run.frames.map((frame) => [frame.at, frame.label])));
   const places = [...labels.keys()].sort((a, b) => a - b);
   let timer = null;
 
@@ -388,7 +388,7 @@ fillText();
 drawTable(data.comparison, byId("comparison"));
 for (const table of data.tables ?? []) drawTable(table, byId("tables"));
 startCurves();
-startFilm();
+startSamples();
 follow();
 history.scrollRestoration = memory.scroll ? "manual" : "auto";
 if (memory.scroll) scrollTo(0, memory.scroll);

@@ -9,7 +9,7 @@ from gan.common.errors import printable
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
 from gan.report.curves import BETTER, axes_of, compared_panels, panels_of, thin
-from gan.report.pictures import films_of
+from gan.report.pictures import pictures_of
 
 MOST_CLASSES = 40  # names that are shown
 MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "outside": "bad",
@@ -28,8 +28,8 @@ def page_of(runs):
     panels = panels_of(runs[0], kept[0]) if one else compared_panels(runs, kept)
     data = {**shown, "panels": panels, "written": round(time.time() * 1000),
             "running": one and runs[0].state == "running",
-            "runs": [{"name": printable(run.name), "axes": axes_of(rows), **film}
-                     for run, rows, film in zip(runs, kept, films_of(runs), strict=True)]}
+            "runs": [{"name": printable(run.name), "axes": axes_of(rows), **pictures}
+                     for run, rows, pictures in zip(runs, kept, pictures_of(runs), strict=True)]}
     folder = Path(__file__).parent
     return html_page(folder / "page.html", folder / "page.css", [folder / "page.js"],
                      data["title"], {"data": data})

@@ -17,20 +17,20 @@ MOST_BYTES = 45_000  # of a frame, before base64 makes it a third longer
 TRIES = ((80, 640), (60, 640), (50, 480), (40, 320))
 
 
-def films_of(runs):
+def pictures_of(runs):
     """Return for each `RunContent` a dict of "frames" and "real", for the page's script.
 
     A frame has a "label", a "src" and "at": its epoch, or a place between two epochs.
     """
     most = max(LEAST_FRAMES, MOST_FRAMES // len(runs))
-    films = []
+    found = []
     for run in runs:
         frames = [{"label": f"step {step:,}" if step else f"epoch {epoch:,}",
                    "at": epoch + (step and 1 - 1 / (1 + step)), "src": data_uri(path)}
                   for epoch, step, path in choose(run.pictures, most)]
-        films.append({"frames": [frame for frame in frames if frame["src"]],
+        found.append({"frames": [frame for frame in frames if frame["src"]],
                       "real": run.real and data_uri(run.real)})
-    return films
+    return found
 
 
 def choose(pictures, most=MOST_FRAMES):
