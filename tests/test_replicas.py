@@ -494,7 +494,8 @@ def test_a_wrong_tf_config_is_one_line(text):
 
 
 @pytest.mark.parametrize("wrong", [{"SLURM_PROCID": "4"}, {"SLURM_PROCID": "-1"},
-                                   {"SLURM_JOB_ID": "x"}, {"SLURM_STEP_NUM_TASKS": "9" * 5000}])
+                                   {"SLURM_JOB_ID": "x"}, {"SLURM_LOCALID": "-1"},
+                                   {"SLURM_STEP_NUM_TASKS": "9" * 5000}])
 def test_wrong_variables_of_slurm_are_one_line(wrong):
     with pytest.raises(UserError, match="^SLURM_PROCID.*: expected"):
         find_place(SLURM | wrong)
