@@ -308,11 +308,7 @@ def draw(generator, options):
         stop = min(start + size, count)
         seeds = np.array(options.seeds[start:stop], np.int64)
         labels = labels_of(options, start, stop)
-        if options.truncation == 1:
-            yield start, generator.sample(seeds, labels)
-        else:
-            latents, conditions = generator.latents(seeds, labels)
-            yield start, generator.images(options.truncation * latents, conditions)
+        yield start, generator.sample(seeds, labels, options.truncation)
 
 
 def progress(steps, count, unit):

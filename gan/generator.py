@@ -63,14 +63,9 @@ class SavedGenerator:
                             f"{output.shape[1:]}, got: {self.sample_shape}")
 
     def call(self, name, **arguments):
-        """Call a signature; arguments that it does not take are ignored.
+        """Call a signature with arrays, and return a dict of arrays.
 
-        Args:
-            name: of the signature.
-            arguments: arrays, or what NumPy makes an array of.
-
-        Returns:
-            dict of name → array.
+        Arguments that the signature does not take are ignored.
         """
         import tensorflow as tf
 
@@ -79,12 +74,13 @@ class SavedGenerator:
                  for key, spec in signature.structured_input_signature[1].items()}
         return {key: tensor.numpy() for key, tensor in signature(**given).items()}
 
-    def sample(self, seeds, labels=None):
+    def sample(self, seeds, labels=None, truncation=1.0):
         """Draw one sample per seed.
 
         Args:
             seeds: whole numbers [N].
             labels: class numbers [N], or None for classes as frequent as in the data.
+            truncation: factor of the latents.
 
         Returns:
             uint8 [N, H, W, C], or float32 [N, 2] of points.
@@ -92,16 +88,15 @@ class SavedGenerator:
         Raises:
             UserError: for a class that the generator was not trained with.
         """
-        return next(iter(self._draw("sample", seeds, labels).values()))
+        if truncation == 1:
+            return next(iter(self._draw("sample", seeds, labels).values()))
+        latents, conditions = self.latents(seeds, labels)
+        return self.images(truncation * latents, self.condition_vectors(conditions))
 
     def latents(self, seeds, labels=None):
         """Return what `sample` draws samples of: latents [N, latent_dim], conditions int32 [N]."""
         drawn = self._draw("latents", seeds, labels)
         return drawn["latents"], drawn["conditions"]
-
-    def images(self, latents, conditions):
-        """Draw samples, as `sample` does, of float32 [N, latent_dim] and int32 [N]."""
-        return self._stored(self.call("serving_default", latents=latents, conditions=conditions))
 
     def condition_vectors(self, conditions):
         """Return the vectors of conditions, int32 [N] → float32 [N, W]; None if there is one."""
@@ -109,13 +104,12 @@ class SavedGenerator:
             return None
         return self.call("condition_vectors", conditions=conditions)["vectors"]
 
-    def images_from_vectors(self, latents, vectors):
-        """Draw images, uint8 [N, H, W, C], of condition vectors that may lie between two."""
-        return self._stored(self.call("images_from_vectors", latents=latents, vectors=vectors))
-
-    def _stored(self, served):
-        kind = sample_type_of(self.sample_shape)
-        return kind.served_to_stored(served[kind.name])
+    def images(self, latents, vectors):
+        """Draw samples, as `sample` does, of condition vectors that may lie between two."""
+        name = "serving_default" if vectors is None else "images_from_vectors"
+        sample_type = sample_type_of(self.sample_shape)
+        served = self.call(name, latents=latents, vectors=vectors)[sample_type.name]
+        return sample_type.served_to_stored(served)
 
     def _draw(self, name, seeds, labels):
         """Call a signature that takes seeds, or its sibling that takes labels as well."""
@@ -137,14 +131,12 @@ def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_
 
     Args:
         generator: a `SavedGenerator` of images.
-        seeds: whole numbers [S].
-        labels: class numbers [S], or None.
-        truncation: factor of the latent vectors.
+        seeds, labels, truncation: as for its `sample`.
         frames: images from one seed to the next.
         batch_size: images drawn at a time.
 
     Yields:
-        S * frames images, uint8 [H, W, C]; the first is that of the first seed.
+        len(seeds) * frames images, uint8 [H, W, C]; the first is that of the first seed.
     """
     latents, conditions = generator.latents(seeds, labels)
     latents, vectors = truncation * latents, generator.condition_vectors(conditions)
@@ -152,13 +144,10 @@ def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_
     for start in range(0, count, batch_size):
         here, step = np.divmod(np.arange(start, min(start + batch_size, count)), frames)
         there, t = (here + 1) % len(seeds), (step / frames).astype(np.float32)
-        between = slerp(latents[here], latents[there], t)
-        if vectors is None:
-            yield from generator.images(between, conditions[here])
-        else:
-            t = t[:, None]
-            yield from generator.images_from_vectors(
-                between, (1 - t) * vectors[here] + t * vectors[there])
+        between = None
+        if vectors is not None:
+            between = (1 - t[:, None]) * vectors[here] + t[:, None] * vectors[there]
+        yield from generator.images(slerp(latents[here], latents[there], t), between)
 
 
 def slerp(start, end, t):
