@@ -168,8 +168,10 @@ def _geometry(tensor, large, small, window):
         window: rows and columns, and perhaps more.
     """
     stride = [int(step) for step in tensor.get("strides")[1:3]]
+    if tensor.get("padding") == "VALID":
+        return {"stride": stride, "padding": [0, 0]}
     if tensor.get("padding") != "SAME":
-        raise UnsupportedError(f"with {tensor.get('padding')} padding")
+        raise UnsupportedError("with explicit padding")
     return {"stride": stride, "padding": [  # the larger half is at the end
         max((small[axis + 1] - 1) * stride[axis] + int(window[axis]) - large[axis + 1], 0) // 2
         for axis in (0, 1)]}
