@@ -43,16 +43,11 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason(training, test, gen
     assert np.isfinite([*found.values(), *evaluator.reference().values()]).all()
     assert evaluator.left_out["generated"].keys() == generated
     assert evaluator.left_out["reference"].keys() == reference
-    assert ("left out" in dict(registry.summary_lines(found, evaluator))) == bool(
-        generated or reference)
-
-
-def test_reasons_are_given_in_words():
-    texts = registry.left_out_texts({"generated": {}, "reference": {
-        "precision": "needs at least 4 samples, got 3", "recall": "needs at least 4 samples, got 3",
-        "kid": "came out as nan"}})
-    assert texts == ["precision, recall of real test samples: needs at least 4 samples, got 3",
-                     "KID of real test samples: came out as nan"]
+    lines = [text for heading, text in registry.summary_lines(found, evaluator)
+             if heading == "left out"]
+    assert bool(lines) == bool(generated or reference)
+    if len(training) == 3:
+        assert lines == ["precision, recall: needs at least 4 samples, got 3"]
 
 
 def test_an_evaluator_costs_nothing_until_it_is_asked():

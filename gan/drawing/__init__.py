@@ -1,1 +1,1 @@
-"""Pictures, films and plots; no idea of a GAN in them."""
+"""Images, image grids, plots and animations, without any idea of a GAN."""
