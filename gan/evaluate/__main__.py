@@ -91,16 +91,7 @@ def make_parser():
 
 
 def load_data(name, recorded, metadata):
-    """Load the data to compare with, as the generator's were read.
-
-    Args:
-        name: `--dataset`, or None for the data of the run.
-        recorded: name or path of the data of the run.
-        metadata: of the export.
-
-    Raises:
-        UserError: when there are no such data, or samples of another shape.
-    """
+    """Load the data to compare with: `--dataset`, or what the export was trained on if None."""
     config, shape = metadata["config"], metadata["sample_shape"]
     if name is None and recorded not in DATASETS and not Path(recorded).exists():
         raise UserError("--dataset needed: the data that the generator was trained on are not "
@@ -125,7 +116,7 @@ def is_trained_on(dataset, metadata):
 
 
 def check(options, dataset):
-    """Raise a `UserError` for options that the data do not fit."""
+    """Raise a `UserError` for options that do not fit the data."""
     if sample_type_of(dataset.sample_shape) is Points:
         for option in ("neighbours", "features"):
             if getattr(options, option) not in (None, "auto"):

@@ -57,15 +57,9 @@ class NoFeatures:
 
 
 class RealImages:
-    """The real images that others are compared with; nothing is computed before it is needed."""
+    """The training images, or those at some places; nothing is computed before it is needed."""
 
     def __init__(self, dataset, extractor, places=None):
-        """
-        Args:
-            dataset: a `Dataset`.
-            extractor: see `extractor_for`, or `NoFeatures`.
-            places: int [N], of those among the training images; None: all.
-        """
         self.extractor, self._dataset, self._whole = extractor, dataset, places is None
         self.images = dataset.images if places is None else Subset(dataset.images, places)
         self._order = np.random.default_rng(0).permutation(len(self.images))
@@ -121,7 +115,7 @@ class Comparison:
             if real.extractor.kind != "none":
                 found, classes = real.extractor.extract(part)
                 features.append(found)
-                probabilities += [] if classes is None else [classes]
+                probabilities.append(classes)
             self._patches.add(part)
             for name, metric in METRICS.items():
                 values = metric.per_image and metric.per_image(part, real.background)
@@ -129,8 +123,9 @@ class Comparison:
                     total = self.per_image.get(name, 0.0)
                     self.per_image[name] = total + float(np.sum(values)) / len(images)
         self._features = np.concatenate(features) if features else None
-        self.coverage = metrics.class_metrics(np.concatenate(probabilities), real.frequencies) if (
-            probabilities) else {}
+        self.coverage = {}
+        if real.extractor.kind == "classifier":
+            self.coverage = metrics.class_metrics(np.concatenate(probabilities), real.frequencies)
 
     @property
     def features(self):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from gan.common.errors import counted
 from gan.data.background import around, difference_from, largest_around
 
 NEIGHBOURS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
@@ -29,7 +30,7 @@ def need(count, *arrays):
     """Raise `NotMeasurableError` unless each array has at least `count` samples."""
     fewest = min(map(len, arrays))
     if fewest < count:
-        raise NotMeasurableError(f"needs at least {count} sample{'s' * (count != 1)}, got {fewest}")
+        raise NotMeasurableError(f"needs at least {counted(count, 'sample')}, got {fewest}")
 
 
 def parts_of(images, most=1000):

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from gan.common.errors import counted
 from gan.evaluate.registry import distance_of
 from gan.losses import LOSSES, equilibrium
 
@@ -119,8 +120,8 @@ def _diagnoses(rows, real, config):
         share = "almost nothing" if inside else "nothing"
         yield "outside", f"{share} generated lies in the data: {shortcomings}"
     if len(measured) < LEAST_MEASURED:
-        count = "1 measurement" if len(measured) == 1 else f"{len(measured)} measurements"
-        yield "behind", f"{short} (too early for a trend: {count} of {LEAST_MEASURED})"
+        yield "behind", (f"{short} (too early for a trend: {counted(len(measured), 'measurement')} "
+                         f"of {LEAST_MEASURED})")
     yield "settled", f"{short}, and no longer improving"
 
 
