@@ -21,7 +21,7 @@ from gan.common.device import import_tensorflow
 from gan.data.datasets import load_dataset
 from gan.drawing.images import image_grid, write_png
 from gan.evaluate.evaluator import Drawn, Evaluator
-from gan.evaluate.neighbours import find_neighbours
+from gan.evaluate.neighbors import find_neighbors
 
 SAMPLES = 5_000
 TIMED = 10  # steps that the plan is made from
@@ -107,7 +107,7 @@ def train_textbook(dataset, minutes, seed):
 def judge(name, images, dataset, evaluator, done, sheets):
     """Return a row of the table; draw a sheet if there is a folder for it."""
     found, split = evaluator.measure(images), evaluator.split()
-    near = find_neighbours(images, dataset.images)[0].times_training
+    near = find_neighbors(images, dataset.images)[0].times_training
     arch, steps, batch, seconds = done
     if sheets:
         path = sheets / f"{Path(name).name}_{arch.replace('.', '_')}.png"

@@ -269,22 +269,22 @@ def test_a_generator_of_training_images_is_shown_to_copy(command, monkeypatch, t
             return training[np.asarray(seeds) % len(training)]
 
     monkeypatch.setattr(evaluate, "SavedGenerator", Copier)
-    (tmp_path / "neighbours.png").write_text("precious")
-    code, said = command("--neighbours")
-    assert code == 2 and "neighbours.png exists; expected --force" in said.err
-    assert (tmp_path / "neighbours.png").read_text() == "precious"
-    code, said = command("--json", "found.json", "--neighbours", "--force")
+    (tmp_path / "neighbors.png").write_text("precious")
+    code, said = command("--neighbors")
+    assert code == 2 and "neighbors.png exists; expected --force" in said.err
+    assert (tmp_path / "neighbors.png").read_text() == "precious"
+    code, said = command("--json", "found.json", "--neighbors", "--force")
     assert not code, said.err
-    assert ("neighbours  neighbours.png: median distance to the nearest training image 0.0000 of "
+    assert ("neighbors  neighbors.png: median distance to the nearest training image 0.0000 of "
             "the pixel range, 0.00 times that of training images to each other") in said.out
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["nearest"] == {"median_distance": 0.0, "times_training": 0.0}
     assert found["generated"]["nearest"] == 0
-    assert (tmp_path / "neighbours.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "neighbors.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("dataset", "option", "reason"), [
-    (load_dataset("ring"), ["--neighbours"], "--neighbours needs a generator of images"),
+    (load_dataset("ring"), ["--neighbors"], "--neighbors needs a generator of images"),
     (load_dataset("ring"), ["--features", "pixels"], "--features needs a generator of images"),
     (Dataset("some", noise(9)), ["--features", "classifier"], "expected --features learned"),
 ])

@@ -213,7 +213,6 @@ def test_learned_features_tell_what_is_wrong(tensorflow, monkeypatch):
                      "real": real, "blurred": real // 2 + np.roll(real, 1, axis=2) // 2,
                      "hue": real // 2 + np.roll(real, 1, axis=3) // 2, "mode": real[kinds == 1],
                  }.items()}
-    print(distances)
     assert distances["blurred"] > 4 * distances["real"]
     assert distances["hue"] > 40 * distances["real"]
     assert distances["mode"] > 40 * distances["real"]

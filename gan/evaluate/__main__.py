@@ -23,7 +23,7 @@ FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
 def main():
     """Evaluate from the command line; returns the exit code."""
     options = make_parser().parse_args()
-    for name in ("json", "neighbours"):
+    for name in ("json", "neighbors"):
         if getattr(options, name):
             refuse_existing(getattr(options, name), options.force, f"--{name}")
     model = find_export(options.model)
@@ -37,7 +37,7 @@ def main():
     import_tensorflow(verbose=False)
 
     from gan.evaluate.evaluator import Drawn, Evaluator
-    from gan.evaluate.neighbours import draw_neighbours
+    from gan.evaluate.neighbors import draw_neighbors
     from gan.evaluate.registry import left_out_texts, metrics_table
 
     wanted = options.features
@@ -54,11 +54,11 @@ def main():
         "images": evaluator.count, "seed": options.seed, "features": evaluator.features(),
         "trained_on_this_data": is_trained_on(dataset, metadata),
     }
-    if options.neighbours:
-        near = draw_neighbours(options.neighbours, samples, dataset.sample().images,
+    if options.neighbors:
+        near = draw_neighbors(options.neighbors, samples, dataset.sample().images,
                                config.get("mirror", False))
         content["nearest"] = near._asdict()
-        print(f"neighbours  {one_line(options.neighbours)}: {near}", flush=True)
+        print(f"neighbors  {one_line(options.neighbors)}: {near}", flush=True)
     print(f"{evaluator.count:,} {evaluator.samples}, seeds from {options.seed}, compared in "
           f"{evaluator.features()['description']}")
     for line in metrics_table(found, {name: column for name, column in columns.items() if column}):
@@ -81,7 +81,7 @@ def make_parser():
         help="features that images are compared in (auto: as in the run)")
     add("--num-images", type=whole_number(100, 10**6), default=10_000, metavar="N",
         help="samples to generate, and real ones to compare (default: 10000)")
-    add("--neighbours", type=file, nargs="?", const="neighbours.png", metavar="FILE",
+    add("--neighbors", type=file, nargs="?", const="neighbors.png", metavar="FILE",
         help="also draw generated images beside their nearest training images")
     add("--seed", type=whole_number(0, 2**62), default=0, metavar="N",
         help="seed of the first sample (default: 0)")
@@ -118,7 +118,7 @@ def is_trained_on(dataset, metadata):
 def check(options, dataset):
     """Raise a `UserError` for options that do not fit the data."""
     if sample_type_of(dataset.sample_shape) is Points:
-        for option in ("neighbours", "features"):
+        for option in ("neighbors", "features"):
             if getattr(options, option) not in (None, "auto"):
                 raise UserError(f"--{option} needs a generator of images, got one of points")
     elif options.features == "classifier" and dataset.labels is None:

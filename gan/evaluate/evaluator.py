@@ -17,7 +17,7 @@ from gan.data.sample_types import Points, sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of
-from gan.evaluate.neighbours import nearest_images
+from gan.evaluate.neighbors import nearest_images
 from gan.evaluate.networks import INCEPTION_IMAGES
 from gan.evaluate.registry import METRICS
 
@@ -282,7 +282,7 @@ class Evaluator:
     def _most(self):
         """Images that precision and recall can be of, so that all are of equal numbers."""
         real = self._split[0] if self._test is None else self._test
-        return self.count if real is None or len(real) <= metrics.NEIGHBOURS else len(real)
+        return self.count if real is None or len(real) <= metrics.NEIGHBORS else len(real)
 
     def _compare(self, samples, real=None):
         if self._points:

@@ -7,7 +7,7 @@ import numpy as np
 from gan.common.errors import counted
 from gan.data.background import around, difference_from, largest_around
 
-NEIGHBOURS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
+NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
 BLOCK = 2000  # rows of a distance matrix held at a time
 VALUES = 2**22  # numbers of the images held at a time
@@ -78,14 +78,11 @@ def frechet_distance(first, second):
     et al. 2017) when the features are Inception's.
     """
     (mean1, covariance1), (mean2, covariance2) = first, second
-    try:
-        # The trace of (C1 C2)^(1/2) is that of the symmetric (R C2 R)^(1/2) with
-        # R = C1^(1/2), whose eigenvalues are real whatever the rounding.
-        values, vectors = np.linalg.eigh(covariance1)
-        root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-        eigenvalues = np.linalg.eigvalsh(root @ covariance2 @ root)
-    except np.linalg.LinAlgError as error:
-        raise NotMeasurableError(f"the features have no covariance: {error}") from error
+    # The trace of (C1 C2)^(1/2) is that of the symmetric (R C2 R)^(1/2) with R = C1^(1/2), whose
+    # eigenvalues are real whatever the rounding.
+    values, vectors = np.linalg.eigh(covariance1)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    eigenvalues = np.linalg.eigvalsh(root @ covariance2 @ root)
     overlap = np.sqrt(np.maximum(eigenvalues, 0)).sum()
     distance = (np.square(mean1 - mean2).sum()
                 + np.trace(covariance1) + np.trace(covariance2) - 2 * overlap)
@@ -121,7 +118,7 @@ def precision_recall(real, fake):
     Precision is the fraction of generated samples within a ball around some real one that
     reaches to its third neighbor; recall is the same, exchanged.
     """
-    need(NEIGHBOURS + 1, real, fake)
+    need(NEIGHBORS + 1, real, fake)
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
     distances = squared_distances(fake, real)
     precise = (distances <= _radius(real)).any(axis=1)
@@ -131,7 +128,7 @@ def precision_recall(real, fake):
 
 def _radius(points):
     """Squared distance of each point to its third neighbor; itself comes first, at 0."""
-    return np.partition(squared_distances(points, points), NEIGHBOURS, axis=1)[:, NEIGHBOURS]
+    return np.partition(squared_distances(points, points), NEIGHBORS, axis=1)[:, NEIGHBORS]
 
 
 def squared_distances(first, second):

@@ -13,7 +13,7 @@ import numpy as np
 from gan.drawing.images import neighbor_grid, write_png
 from gan.evaluate.metrics import need, parts_of, shrink, squared_distances
 
-NEIGHBOURS = 5  # training images beside each generated one
+NEIGHBORS = 5  # training images beside each generated one
 ROWS = 10  # generated images in each half of a grid
 COUNT = 2_000  # images of each kind whose distances are compared
 
@@ -38,7 +38,7 @@ class Nearness(NamedTuple):
                 f"pixel range, {compared}")
 
 
-def nearest_images(images, references, count=NEIGHBOURS, own=None):
+def nearest_images(images, references, count=NEIGHBORS, own=None):
     """Find the `count` references that images come nearest to: a `Nearest`.
 
     Args:
@@ -70,7 +70,7 @@ def nearest_images(images, references, count=NEIGHBOURS, own=None):
     return Nearest(*(np.take_along_axis(array, order, axis=1) for array in (places, distances)))
 
 
-def find_neighbours(samples, training, seed=0):
+def find_neighbors(samples, training, seed=0):
     """Find the training images next to the first 2,000 generated ones.
 
     Which images come nearest is judged by how near other training images are to that training
@@ -82,7 +82,7 @@ def find_neighbours(samples, training, seed=0):
     """
     need(2, training)
     samples = samples[:COUNT]
-    found = nearest_images(samples, training, min(NEIGHBOURS, len(training) - 1))
+    found = nearest_images(samples, training, min(NEIGHBORS, len(training) - 1))
     chosen, back = np.unique(found.places[:, 0], return_inverse=True)
     around = nearest_images(training[chosen], training, 1, chosen).distances[back, 0]
     relative = found.distances[:, 0] / np.maximum(around, 1e-6)
@@ -95,14 +95,14 @@ def find_neighbours(samples, training, seed=0):
     return Nearness(float(distance), float(distance) / float(real) if real else None), halves
 
 
-def draw_neighbours(path, samples, training, mirror=False):
+def draw_neighbors(path, samples, training, mirror=False):
     """Draw generated images beside their nearest training images: PNG; returns `Nearness`.
 
     With `mirror`, mirror images of the training images count as training images.
     """
     if mirror:
         training = np.concatenate([training, training[:, :, ::-1]])
-    nearness, halves = find_neighbours(samples, training)
+    nearness, halves = find_neighbors(samples, training)
     write_png(path, neighbor_grid([(images, training[places]) for images, places in halves]))
     return nearness
 

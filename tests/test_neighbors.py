@@ -7,7 +7,7 @@ from PIL import Image
 from gan.drawing.images import BACKGROUND, GAP, neighbor_grid
 from gan.evaluate import metrics
 from gan.evaluate.metrics import NotMeasurableError
-from gan.evaluate.neighbours import draw_neighbours, find_neighbours, nearest_images
+from gan.evaluate.neighbors import draw_neighbors, find_neighbors, nearest_images
 
 
 def noise(count, seed, shape=(16, 16, 1)):
@@ -48,13 +48,13 @@ def blobs(count, seed):
 ], ids=["shifted", "noisy", "paler"])
 def test_changed_copies_are_found(change):
     training = blobs(400, 0)
-    near, halves = find_neighbours(change(training[:50]), training)
+    near, halves = find_neighbors(change(training[:50]), training)
     assert (halves[0][1][:, 0] == np.arange(10)).all()
     assert near.times_training < 0.5
 
 
 def test_images_of_the_same_kind_are_as_near_as_real_ones():
-    near, _ = find_neighbours(blobs(300, 1), blobs(400, 0))
+    near, _ = find_neighbors(blobs(300, 1), blobs(400, 0))
     assert near.times_training == pytest.approx(1, abs=0.1)
     assert f"{near.times_training:.2f} times that of training images to each other" in str(near)
 
@@ -65,24 +65,24 @@ def test_the_few_copies_come_first_and_simple_images_do_not():
     plain[:, 0, 0, 0] = np.arange(60)  # near each other, as images of an empty sky are
     training = np.concatenate([training, plain])
     generated = np.concatenate([blobs(100, 1), plain[:40] + 1, training[[17, 150]]])
-    _, ((first, _), (images, places)) = find_neighbours(generated, training)
+    _, ((first, _), (images, places)) = find_neighbors(generated, training)
     assert places[:2, 0].tolist() == [17, 150]
     np.testing.assert_array_equal(images[:2], training[[17, 150]])
     np.testing.assert_array_equal(first, generated[:10])
 
 
 def test_copied_real_images_give_no_multiple():
-    near, _ = find_neighbours(noise(20, 1), np.repeat(noise(4, 0), 2, axis=0))
+    near, _ = find_neighbors(noise(20, 1), np.repeat(noise(4, 0), 2, axis=0))
     assert near.times_training is None
     assert "most real images are copies of training images" in str(near)
     with pytest.raises(NotMeasurableError, match="at least 2 samples, got 1"):
-        find_neighbours(noise(20, 1), noise(1, 0))
+        find_neighbors(noise(20, 1), noise(1, 0))
 
 
 def test_mirrored_copies_are_seen_where_mirror_images_were_learned(tmp_path):
     images = noise(40, 0, (8, 8, 1))
     for mirror in (False, True):
-        near = draw_neighbours(tmp_path / "grid.png", images[:, :, ::-1], images, mirror)
+        near = draw_neighbors(tmp_path / "grid.png", images[:, :, ::-1], images, mirror)
         assert (near.median_distance == 0) == mirror
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     factor = grid.shape[0] // (10 * (8 + GAP) + GAP)
