@@ -346,15 +346,15 @@ def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, monkeypatch):
 
 
 def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, tensorflow):
-    from gan.evaluate.networks import shipped_classifier
+    from gan.evaluate.features import extractor_for
 
     mnist = load_dataset("mnist")
     write_shards(mnist, tmp_path / "mnist")
     found = load_dataset(str(tmp_path / "mnist"))
     assert found.name == "mnist" and found.fingerprint != mnist.fingerprint
-    assert shipped_classifier(found.sample()) is not None
+    assert extractor_for(found.sample()).kind == "classifier"
     few = Dataset("mnist", mnist.images[:100], mnist.labels[:100], mnist.class_names)
-    assert shipped_classifier(few) is None
+    assert extractor_for(few).kind == "pixels"
 
 
 # What goes wrong.

@@ -9,35 +9,21 @@ class Metric(NamedTuple):
     """One metric of generated samples, all that the program knows of it.
 
     It is computed by `function` or `per_image`; without either, by the evaluator.
-
-    Attributes:
-        name: in history.csv and in JSON.
-        label: in sentences and on axes.
-        better: "lower", "higher" or "reference" (as near as can be to that of real samples).
-        explanation: for a table.
-        function: `Comparison` → number, or None where there is nothing to measure.
-        per_image: function of uint8 [N, H, W, C] and the data's background, uint8 [C]
-            or None, → [N], of which the metric is the mean; None as above.
-        samples: that have it, "images", "points" or "" for both.
-        fraction: whether it is one, in [0, 1].
-        epoch: its text in the line of an epoch, with places for the number and a plural; or "".
-        in_summary: whether the summary of a run names it.
-        distance: whether it says by itself how far samples are from the data.
-        slow: whether it is measured by `gan.evaluate` only.
     """
 
-    name: str
-    label: str
-    better: str
-    explanation: str
-    function: Any = None
+    name: str  # in history.csv and in JSON
+    label: str  # in sentences and on axes
+    better: str  # "lower", "higher" or "reference" (as near as can be to that of real samples)
+    explanation: str  # for a table
+    function: Any = None  # `Comparison` → number, or None where there is nothing to measure
+    # (uint8 [N, H, W, C], color of the background, uint8 [C] or None) → [N], for the mean; or None
     per_image: Any = None
-    samples: str = "images"
-    fraction: bool = False
-    epoch: str = ""
-    in_summary: bool = False
-    distance: bool = False
-    slow: bool = False
+    samples: str = "images"  # that have it: "images", "points" or "" for both
+    fraction: bool = False  # whether it lies in [0, 1]
+    epoch: str = ""  # text in the line of an epoch, with places for the number and a plural
+    in_summary: bool = False  # whether the summary of a run names it
+    distance: bool = False  # whether it says by itself how far samples are from the data
+    slow: bool = False  # whether it is measured by `gan.evaluate` only
 
     def show(self, value):
         """Return a value as text."""
