@@ -1,22 +1,44 @@
+"""Pictures of any format, mode, size and shape; what cannot be used; the cache of their pixels."""
+
 import os
 import re
 import shutil
+import struct
 import threading
 import time
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.data import decode
+from gan.data import pictures
 from gan.data.datasets import load_dataset
-from tests.conftest import TINY, draw_shapes, run_script
+from tests.conftest import TINY, draw_shapes
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch, tmp_path):
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder for pictures, beside a cache of its own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The names of the files that were decoded, in a list that goes on."""
+    names, decode = [], pictures.decode
+
+    def note_and_decode(path, form):
+        names.append(os.path.basename(path))
+        return decode(path, form)
+
+    monkeypatch.setattr(pictures, "decode", note_and_decode)
+    return names
 
 
 def write(path, image, **settings):
@@ -24,166 +46,100 @@ def write(path, image, **settings):
     Image.fromarray(image).save(path, **settings)
 
 
-def colours(size, color):
+def write_all(folder, names):
+    """Write a picture under each name, in shades of gray that count up from 0."""
+    for shade, name in enumerate(names):
+        write(folder / name, np.full((16, 16), shade, np.uint8))
+
+
+def shades(images):
+    return images[:, 0, 0, 0].tolist()
+
+
+def colors(size, color):
     return np.full((*size, 3), color, np.uint8)
 
 
-def test_flat_folder_has_no_labels_and_keeps_the_pictures_own_size(tmp_path):
-    images, _ = draw_shapes(5, 0)
-    for number, image in enumerate(images):
-        write(tmp_path / "data" / f"{number}.png", image)
-    data = load_dataset(str(tmp_path / "data"))
-    np.testing.assert_array_equal(data.images[..., 0], images)
-    assert data.labels is None and data.class_names == () and data.name == "data"
+def load_two(folder, path, **settings):
+    """Load a folder with a picture and a copy of it; returns the first."""
+    (folder / f"copy_of_{path.name}").write_bytes(path.read_bytes())
+    return load_dataset(str(folder), **settings).images[-1]
 
 
-def test_folders_are_classes_in_the_order_of_their_names(tmp_path):
-    images, _ = draw_shapes(4, 0)
-    for number, name in enumerate(("cat", "ant", "cat", "ant")):
-        write(tmp_path / "data" / name / f"{number}.png", images[number])
-    write(tmp_path / "data" / ".hidden" / "x.png", images[0])
-    data = load_dataset(str(tmp_path / "data"))
-    assert data.class_names == ("ant", "cat") and data.labels.tolist() == [0, 0, 1, 1]
-    np.testing.assert_array_equal(data.images[..., 0], images[[1, 3, 0, 2]])
+def cached(folder):
+    return sorted((folder.parent / "cache" / "gan").glob("pictures_*.bin"))
 
 
-def test_train_and_test_folders_are_two_sets(tmp_path):
-    images, _ = draw_shapes(8, 0)
-    for number, image in enumerate(images):
-        part, name = ("train", "test")[number // 4], "ab"[number % 2]
-        write(tmp_path / "data" / part / name / f"{number}.png", image)
-    data = load_dataset(str(tmp_path / "data"))
-    assert len(data.images) == len(data.test_images) == 4
-    np.testing.assert_array_equal(data.images[..., 0], images[[0, 2, 1, 3]])
-    classes = {images[4 + number].tobytes(): number % 2 for number in range(4)}
-    found = [classes.pop(image.tobytes()) for image in data.test_images]
-    assert found == data.test_labels.tolist() and not classes
+# Formats and modes.
 
 
-def test_the_middle_square_is_shrunk_by_averaging_areas(tmp_path):
-    image = np.zeros((64, 96), np.uint8)
-    image[:, 16:80] = np.kron(np.arange(256).reshape(16, 16), np.ones((4, 4))).astype(np.uint8)
-    image[:, :16] = 255  # outside of the middle
-    write(tmp_path / "data" / "a.png", image)
-    write(tmp_path / "data" / "b.png", image)
-    data = load_dataset(str(tmp_path / "data"), image_size=16)
-    np.testing.assert_array_equal(data.images[0, ..., 0], np.arange(256).reshape(16, 16))
+@pytest.mark.parametrize("name", ["a.jpg", "a.gif", "a", "a.data"])
+def test_a_png_under_any_name(folder, name):
+    Image.fromarray(RAMP).save(folder / name, format="PNG")
+    np.testing.assert_array_equal(load_two(folder, folder / name)[..., 0], RAMP)
 
 
-def test_formats_and_modes_become_one_kind(tmp_path):
-    red = colours((40, 40), (200, 10, 30))
-    folder = tmp_path / "data"
+@pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF", "WEBP", "PNG"])
+def test_formats_without_loss(folder, form):
+    frames = {"save_all": True, "append_images": [Image.fromarray(255 - RAMP)]}
+    Image.fromarray(RAMP).save(folder / f"a.{form.lower()}", format=form, lossless=True,
+                               **(frames if form in ("GIF", "TIFF") else {}))
+    found = load_two(folder, folder / f"a.{form.lower()}", channels=1)  # of many, the first frame
+    np.testing.assert_allclose(found[..., 0], RAMP, atol=form == "WEBP")
+
+
+def sixteen_bit_color():
+    """A PNG file of three channels of 16 bits, which Pillow does not write."""
+    def chunk(kind, body):
+        return (struct.pack(">I", len(body)) + kind + body
+                + struct.pack(">I", zlib.crc32(kind + body)))
+
+    rows = b"".join(b"\0" + row.tobytes() for row in np.stack([RAMP] * 3, -1).astype(">u2") * 257)
+    header = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+            + chunk(b"IEND", b""))
+
+
+def test_more_bits_become_eight(folder):
+    deep = Image.fromarray(RAMP.astype(np.uint16) * 257)
+    for name in ("a.png", "b.tiff"):
+        deep.save(folder / name)
+    Image.fromarray((RAMP / 255).astype(np.float32)).save(folder / "c.tiff")
+    (folder / "d.png").write_bytes(sixteen_bit_color())
+    data = load_dataset(str(folder), channels=1)
+    np.testing.assert_array_equal(data.images[..., 0], [RAMP] * 4)
+
+
+def test_floats_outside_of_0_to_1_are_refused(folder):
+    for name, values in (("c", RAMP * 10), ("d", np.full((16, 16), np.nan)), ("e", RAMP / 255)):
+        Image.fromarray(values.astype(np.float32)).save(folder / f"{name}.tiff")
+    with pytest.raises(UserError, match="2 of 3 pictures cannot be used: c.tiff .values from 0 to "
+                       "254, expected 0 to 1.; d.tiff .values from nan"):
+        load_dataset(str(folder))
+
+
+def test_modes_become_one(folder):
+    red = colors((40, 40), (200, 10, 30))
     write(folder / "a.png", red)
     write(folder / "b.jpg", red, quality=95)
     write(folder / "c.webp", red, lossless=True)
     Image.fromarray(red).quantize(4).save(folder / "d.png")
-    clear = np.dstack([red, np.zeros((40, 40), np.uint8)])
-    write(folder / "e.png", clear)  # nothing but transparency
-    write(folder / "f.JPEG", red[..., 0])
+    Image.new("CMYK", (40, 40), (55, 245, 225, 0)).save(folder / "e.tif")
+    clear = np.zeros((40, 40), np.uint8)
+    write(folder / "f.png", np.dstack([red, clear]))  # nothing but transparency
+    Image.fromarray(np.dstack([clear, clear])).save(folder / "g.png")
+    write(folder / "h.JPEG", red[..., 0])
     data = load_dataset(str(folder), image_size=20)
-    assert data.images.shape == (6, 20, 20, 3)
-    for image in data.images[:4]:
-        np.testing.assert_allclose(image, red[:20, :20], atol=4)
-    assert (data.images[4] == 255).all()
-    assert (data.images[5] == data.images[5, ..., :1]).all()
-    grey = load_dataset(str(folder), image_size=20, channels=1)
-    assert grey.images.shape == (6, 20, 20, 1)
-
-
-def test_turned_photographs_stand_upright(tmp_path):
-    image = np.zeros((20, 20), np.uint8)
-    image[:10] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise
-    for name in "ab":
-        write(tmp_path / "data" / f"{name}.jpg", image, exif=exif)
-    found = load_dataset(str(tmp_path / "data")).images[0, ..., 0]
-    assert found[:, 10:].mean() > 240 and found[:, :10].mean() < 15
-
-
-def broken_folder(folder):
-    images, _ = draw_shapes(4, 0)
-    for number, image in enumerate(images):
-        write(folder / f"{number}.png", image)
-    (folder / "half.png").write_bytes((folder / "0.png").read_bytes()[:60])
-    (folder / "text.jpg").write_text("not a picture")
-    write(folder / "tiny.png", images[0][:5, :5])
-    Image.new("LAB", (16, 16)).save(folder / "odd.tiff")
-    (folder / "not_asked.txt").write_text("ignored")
-    return images
-
-
-def test_unusable_pictures_are_named(tmp_path):
-    broken_folder(tmp_path / "data")
-    with pytest.raises(UserError, match="4 of 8 pictures cannot be used") as caught:
-        load_dataset(str(tmp_path / "data"), image_size=16)
-    for text in ("half.png (broken:", "text.jpg (broken:", "odd.tiff (mode LAB, expected grayscale",
-                 "tiny.png (5 x 5 pixels, expected sides of at least 8)", "--skip-broken"):
-        assert text in str(caught.value), text
-
-
-def test_skip_broken_goes_on_and_keeps_labels_beside_their_pictures(tmp_path, capsys):
-    images = broken_folder(tmp_path / "data" / "b")
-    write(tmp_path / "data" / "a" / "x.png", images[0])
-    for _ in range(2):  # the second time from the cache
-        data = load_dataset(str(tmp_path / "data"), image_size=16, skip_broken=True)
-        np.testing.assert_array_equal(data.images[..., 0], images[[0, 0, 1, 2, 3]])
-        assert data.labels.tolist() == [0, 1, 1, 1, 1]
-        assert "4 of 9 pictures cannot be used" in capsys.readouterr().err
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_bombs_are_not_unpacked(tmp_path):
-    images, _ = draw_shapes(2, 0)
-    for number, image in enumerate(images):
-        write(tmp_path / "data" / f"{number}.png", image)
-    Image.new("1", (100_000, 1_000)).save(tmp_path / "data" / "wide.png")
-    with pytest.raises(UserError, match=r"wide.png \(100000 x 1000 pixels, expected at most"):
-        load_dataset(str(tmp_path / "data"), image_size=16)
-
-
-@pytest.mark.parametrize(("name", "most", "expected"), [
-    ("MOST_PIXELS", 10**4 - 1, "100 x 100 pixels, expected at most 9,999 in all"),
-    ("MOST_BYTES", 16 * 10**4 - 1, "100 x 100 pixels of TIFF take 0 MiB to decode"),
-])
-def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(
-        tmp_path, monkeypatch, name, most, expected):
-    image = np.zeros((100, 100), np.uint8)
-    for file in ("a.tif", "b.tif"):
-        write(tmp_path / "data" / file, image)
-    monkeypatch.setattr(decode, name, most + 1)
-    assert len(load_dataset(str(tmp_path / "data"), image_size=16).images) == 2
-    shutil.rmtree(tmp_path / "cache")
-    monkeypatch.setattr(decode, name, most)
-    monkeypatch.setattr(Image.Image, "load", None)
-    with pytest.raises(UserError, match=re.escape(expected)):
-        load_dataset(str(tmp_path / "data"), image_size=16)
-
-
-def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
-    for number in range(8):
-        write(tmp_path / "data" / f"{number}.png", np.zeros((100, 100, 3), np.uint8))
-    monkeypatch.setattr(decode, "_memory", decode.SharedMemory(20 * 10**4))  # two at a time
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    lock, now, most = threading.Lock(), [], []
-    resized = decode._resized
-
-    def observe(*arguments):
-        with lock:
-            now.append(1)
-            most.append(len(now))
-        time.sleep(0.01)
-        with lock:
-            now.pop()
-        return resized(*arguments)
-
-    monkeypatch.setattr(decode, "_resized", observe)
-    assert len(load_dataset(str(tmp_path / "data"), image_size=16).images) == 8
-    assert max(most) == 2
+    assert data.images.shape == (8, 20, 20, 3)
+    for image in data.images[:5]:
+        np.testing.assert_allclose(image, red[:20, :20], atol=6)
+    assert (data.images[5:7] == 255).all()
+    assert (data.images[7] == data.images[7, ..., :1]).all()
+    assert load_dataset(str(folder), image_size=20, channels=1).images.shape == (8, 20, 20, 1)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "I;16", "F", "P", "CMYK"])
-def test_pictures_are_converted_in_tiles_as_if_at_once(monkeypatch, mode):
+def test_pictures_are_converted_in_stripes_as_if_at_once(monkeypatch, mode):
     random = np.random.default_rng(0)
     channels = {"RGBA": 4, "LA": 2, "CMYK": 4}.get(mode)
     values = random.integers(0, 256, (70, 90, channels) if channels else (70, 90))
@@ -193,97 +149,288 @@ def test_pictures_are_converted_in_tiles_as_if_at_once(monkeypatch, mode):
     if mode == "P":
         image = image.quantize(20)
     found = []
-    for tile in (1024, 32):
-        monkeypatch.setattr(decode, "TILE", tile)
-        found.append(np.asarray(decode._upright_bytes(image.copy(), 3)))
+    for stripe in (10**6, 1000):
+        monkeypatch.setattr(pictures, "STRIPE", stripe)
+        found.append(np.asarray(pictures._with_eight_bits(image.copy(), 3)))
     np.testing.assert_array_equal(*found)
     assert found[0].std() > 20
 
 
-def cached(tmp_path):
-    return sorted((tmp_path / "cache" / "gan").glob("pictures_*.bin"))
+def test_rotated_photographs_stand_upright(folder):
+    image = np.zeros((20, 20), np.uint8)
+    image[:10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be rotated a quarter clockwise
+    write(folder / "a.jpg", image, exif=exif)
+    found = load_two(folder, folder / "a.jpg")[..., 0]
+    assert found[:, 10:].mean() > 240 and found[:, :10].mean() < 15
 
 
-def test_cache_is_used_until_a_file_changes(tmp_path, monkeypatch):
-    images, _ = draw_shapes(3, 0)
+# Sizes and shapes.
+
+
+def test_the_middle_square_is_shrunk_by_averaging_areas(folder):
+    image = np.zeros((64, 96), np.uint8)
+    image[:, 16:80] = np.kron(RAMP, np.ones((4, 4)))
+    image[:, :16] = 255  # outside of the middle
+    write(folder / "a.png", image)
+    np.testing.assert_array_equal(load_two(folder, folder / "a.png", image_size=16)[..., 0], RAMP)
+
+
+def wide(height=24, width=48):
+    """A black third, a gray third and a light third, side by side."""
+    image = np.zeros((height, width), np.uint8)
+    image[:, width // 3 :] = 100
+    image[:, 2 * width // 3 :] = 200
+    return image
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_three_ways_to_make_a_picture_square(folder, decoded, turned):
+    write_all(folder, ["1.png"])
+    write(folder / "2.png", wide().T if turned else wide())
+
+    def load(fit):
+        image = load_dataset(str(folder), image_size=24, fit=fit).images[1, ..., 0]
+        return image.T if turned else image
+
+    np.testing.assert_array_equal(load("crop"), wide()[:, 12:36])
+    padded = load("pad")
+    assert (padded[:6] == 255).all() and (padded[18:] == 255).all()
+    np.testing.assert_array_equal(padded[6:18], wide(12, 24))
+    np.testing.assert_array_equal(load("squash")[:, 2:6], np.zeros((24, 4)))
+    assert load("squash")[12].tolist()[::4] == [0, 0, 100, 100, 200, 200]
+    assert len(decoded) == 6 and len(cached(folder)) == 3  # each has a cache of its own
+
+
+def test_a_square_picture_is_the_same_whatever_the_fit(folder):
+    write(folder / "a.png", np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8))
+    found = [load_two(folder, folder / "a.png", image_size=20, fit=fit)
+             for fit in ("crop", "pad", "squash")]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_fit_needs_pictures(tiny_npz):
+    for name in ("mnist", str(tiny_npz)):
+        with pytest.raises(UserError, match="--fit: expected a --dataset folder of pictures with"):
+            load_dataset(name, fit="pad")
+
+
+# What cannot be used.
+
+
+@pytest.fixture
+def broken(folder):
+    """Four good pictures and as many bad ones, of class b; returns the good ones."""
+    images, _ = draw_shapes(4, 0)
     for number, image in enumerate(images):
-        write(tmp_path / "data" / f"{number}.png", image)
-    first = load_dataset(str(tmp_path / "data"))
-    monkeypatch.setattr(decode.Image, "open", None)  # no file is opened again
-    np.testing.assert_array_equal(load_dataset(str(tmp_path / "data")).images, first.images)
-    assert isinstance(first.images, np.memmap)
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    write(tmp_path / "data" / "1.png", images[0])
-    os.utime(tmp_path / "data" / "1.png", (1, 1))
-    changed = load_dataset(str(tmp_path / "data"))
-    np.testing.assert_array_equal(changed.images[..., 0], images[[0, 0, 2]])
+        write(folder / "b" / f"{number}.png", image)
+    (folder / "b" / "half.png").write_bytes((folder / "b" / "0.png").read_bytes()[:60])
+    (folder / "b" / "text.jpg").write_text("not a picture")
+    write(folder / "b" / "tiny.png", images[0][:5, :5])
+    Image.new("LAB", (16, 16)).save(folder / "b" / "odd.tiff")
+    return images
+
+
+def test_unusable_pictures_are_named(folder, broken):
+    with pytest.raises(UserError, match="4 of 8 pictures cannot be used") as caught:
+        load_dataset(str(folder), image_size=16)
+    for text in ("half.png (broken:", "text.jpg (broken: not PNG", "odd.tiff (mode LAB, expected g",
+                 "tiny.png (5 x 5 pixels, expected sides of at least 8)", "--skip-broken"):
+        assert text in str(caught.value), text
+
+
+def test_skip_broken_goes_on_and_keeps_labels_beside_their_pictures(folder, broken, capsys):
+    write(folder / "a" / "x.png", broken[0])
+    (folder / "c").mkdir()
+    (folder / "c" / "y.png").write_text("not a picture")
+    for _ in range(2):  # the second time from the cache
+        data = load_dataset(str(folder), image_size=16, skip_broken=True)
+        np.testing.assert_array_equal(data.images[..., 0], broken[[0, 0, 1, 2, 3]])
+        assert data.class_names == ("a", "b") and data.labels.tolist() == [0, 1, 1, 1, 1]
+        said = capsys.readouterr().err
+        assert "5 of 10 pictures cannot be used" in said
+        assert "no picture of c can be used, so the class is left out" in said
+
+
+@pytest.mark.parametrize("skip_broken", [False, True])
+def test_nothing_that_can_be_used(folder, skip_broken):
+    for number in range(3):
+        (folder / f"{number}.png").write_text("no picture")
+    for _ in range(2):  # the second time from the cache
+        with pytest.raises(UserError, match="3 of 3 pictures cannot be used: 0.png .broken: not "
+                           "PNG.*expected some that can be used"):
+            load_dataset(str(folder), image_size=16, skip_broken=skip_broken)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX")
+def test_fifos_and_broken_links_are_named_and_not_waited_for(folder):
+    write(folder / "a.png", RAMP)
+    os.mkfifo(folder / "b.png")
+    os.mkfifo(folder / "c.txt")
+    os.symlink("nowhere", folder / "d.png")
+    with pytest.raises(UserError, match="2 of 3 pictures cannot be used: b.png .not a file.; "
+                       "d.png .not a file.; expected whole"):
+        load_dataset(str(folder))
+
+
+@pytest.mark.parametrize(("name", "most", "expected"), [
+    ("MOST_PIXELS", 10**4 - 1, "100 x 100 pixels, expected at most 9,999 in all"),
+    ("MOST_BYTES", 16 * 10**4 - 1, "100 x 100 pixels of TIFF take 0 MiB to decode"),
+])
+def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(
+        folder, monkeypatch, name, most, expected):
+    for file in ("a.tif", "b.tif"):
+        write(folder / file, np.zeros((100, 100), np.uint8))
+    monkeypatch.setattr(pictures, name, most + 1)
+    assert len(load_dataset(str(folder), image_size=16).images) == 2
+    shutil.rmtree(folder.parent / "cache")
+    monkeypatch.setattr(pictures, name, most)
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_dataset(str(folder), image_size=16)
+
+
+def test_large_pictures_are_decoded_one_at_a_time(folder, monkeypatch):
+    for number in range(6):
+        write(folder / f"{number}.png", np.zeros((100, 100, 3), np.uint8))
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    lock, now, most, fitted = threading.Lock(), [], [], pictures._fitted
+
+    def observe(*arguments):
+        with lock:
+            now.append(1)
+            most.append(len(now))
+        time.sleep(0.02)
+        with lock:
+            now.pop()
+        return fitted(*arguments)
+
+    monkeypatch.setattr(pictures, "_fitted", observe)
+    for large, expected in ((10**6, False), (10**4, True)):
+        monkeypatch.setattr(pictures, "LARGE_BYTES", large)
+        most.clear()
+        shutil.rmtree(folder.parent / "cache", ignore_errors=True)
+        assert len(load_dataset(str(folder), image_size=16).images) == 6
+        assert (max(most) == 1) == expected
+
+
+# The cache.
+
+
+def test_changed_pictures_are_decoded_anew_into_the_same_file(folder, decoded):
+    write_all(folder, ["1.png", "2.png", "3.png"])
+    before = load_dataset(str(folder)).images
+    assert isinstance(before, np.memmap)
+    decoded.clear()
+    assert shades(load_dataset(str(folder)).images) == [0, 1, 2] and decoded == []
+    (folder / "2.png").unlink()
+    write(folder / "4.png", np.full((16, 16), 100, np.uint8))
+    assert shades(load_dataset(str(folder)).images) == [0, 2, 100]
+    assert sorted(decoded) == ["1.png", "3.png", "4.png"]
+    assert len(cached(folder)) == 1  # the former one would only take space
+    assert shades(before) == [0, 1, 2]  # whoever reads it goes on
+    write(folder / "5.png", colors((16, 16), (200, 0, 0)))
+    assert load_dataset(str(folder)).images.shape == (4, 16, 16, 3)
+
+
+def test_a_picture_of_the_same_size_and_time_is_seen_to_have_changed(folder):
+    write_all(folder, ["1.bmp", "2.bmp"])
+    load_dataset(str(folder))
+    state = os.stat(folder / "1.bmp")
+    other = (folder / "2.bmp").read_bytes()
+    assert len(other) == state.st_size
+    time.sleep(0.02)  # the clock of a file system may go in steps
+    (folder / "1.bmp").write_bytes(other)
+    os.utime(folder / "1.bmp", ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert shades(load_dataset(str(folder)).images) == [1, 1]
+
+
+def test_caches_of_other_folders_stay(folder, decoded):
+    write_all(folder, ["1.png", "2.png"])
+    other = shutil.copytree(folder, folder.parent / "other")
+    for name in (folder, other):
+        load_dataset(str(name))
+    write(folder / "3.png", RAMP)
+    load_dataset(str(folder))
+    decoded.clear()
+    assert shades(load_dataset(str(other)).images) == [0, 1] and decoded == []
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "about", "length", "empty", "gone"])
-def test_damaged_cache_is_made_anew(tmp_path, damage, capsys):
-    images, _ = draw_shapes(3, 0)
-    for number, image in enumerate(images):
-        write(tmp_path / "data" / f"{number}.png", image)
-    load_dataset(str(tmp_path / "data"))
-    (path,) = cached(tmp_path)
+def test_damaged_cache_is_made_anew(folder, damage, capsys):
+    write_all(folder, ["1.png", "2.png", "3.png"])
+    load_dataset(str(folder))
+    (path,) = cached(folder)
     content = bytearray(path.read_bytes())
     if damage == "flip":
         content[100] ^= 1
     if damage == "about":
-        content[-60] ^= 1
+        content[-20] ^= 1
     if damage == "length":
-        content[-24:-16] = b"\xff" * 8
+        content[-8:] = b"\xff" * 8
     path.write_bytes(content[: {"cut": 50, "empty": 0}.get(damage)])
     if damage == "gone":
         path.unlink()
-    data = load_dataset(str(tmp_path / "data"))
-    np.testing.assert_array_equal(data.images[..., 0], images)
+    assert shades(load_dataset(str(folder)).images) == [0, 1, 2]
     assert ("making it anew" in capsys.readouterr().err) == (damage != "gone")
-    assert len(cached(tmp_path)) == 1
+    assert len(cached(folder)) == 1
 
 
-def test_without_a_cache_folder_the_pictures_stay_in_memory(tmp_path, monkeypatch, capsys):
-    images, _ = draw_shapes(3, 0)
-    for number, image in enumerate(images):
-        write(tmp_path / "data" / f"{number}.png", image)
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    np.testing.assert_array_equal(load_dataset(str(tmp_path / "data")).images[..., 0], images)
+def test_without_a_cache_folder_the_pictures_stay_in_memory(folder, monkeypatch, capsys):
+    write_all(folder, ["1.png", "2.png"])
+    (folder.parent / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent / "file"))
+    assert shades(load_dataset(str(folder)).images) == [0, 1]
     assert "will be read again next time" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("make", "expected"), [
-    (lambda folder: None, "expected pictures (PNG"),
-    (lambda folder: [write(folder / name, colours((20, 20), 9)) for name in ("a.png", "b/c.png")],
-     "expected pictures or folders of pictures, got both: a.png and b/"),
-    (lambda folder: write(folder / "only.png", colours((20, 20), 9)), "N at least 2"),
-])
-def test_folders_that_cannot_be_learned_from(tmp_path, make, expected):
-    (tmp_path / "data").mkdir()
-    make(tmp_path / "data")
-    with pytest.raises(UserError) as caught:
-        load_dataset(str(tmp_path / "data"))
-    assert expected in str(caught.value)
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX")
+def test_the_cache_is_for_its_owner_alone(folder, decoded):
+    write_all(folder, ["1.png", "2.png"])
+    (folder.parent / "cache" / "gan").mkdir(parents=True, mode=0o755)
+    load_dataset(str(folder))
+    path, = cached(folder)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o666)  # anybody may have written there since
+    decoded.clear()
+    load_dataset(str(folder))
+    assert len(decoded) == 2 and path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_colour_folder_is_trained_exported_and_drawn(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX")
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_links_in_place_of_the_cache_are_not_followed(folder, place, capsys):
+    write_all(folder, ["1.png", "2.png"])
+    load_dataset(str(folder))
+    path, = cached(folder)
+    victim = folder.parent / "victim"
+    if place == "file":
+        victim.write_text("mine")
+        path.unlink()
+        path.symlink_to(victim)
+    else:
+        path.parent.rename(victim)
+        path.parent.symlink_to(victim)
+        (victim / path.name).unlink()
+    assert shades(load_dataset(str(folder)).images) == [0, 1]
+    if place == "file":
+        assert victim.read_text() == "mine" and path.is_file() and not path.is_symlink()
+    else:
+        assert list(victim.iterdir()) == [] and "it is a link" in capsys.readouterr().err
+
+
+def test_a_color_folder_is_trained_on_and_drawn_from(folder, trained, command):
     random = np.random.default_rng(0)
     for number in range(48):
-        image = random.integers(0, 256, (24, 20, 3)).astype(np.uint8)
-        write(tmp_path / "data" / f"{number}.jpg", image)
-    done = run_script("train_gan.py", "--dataset", "data", "--image-size", 20, *TINY,
-                      "--epochs", 2, "--sample-interval", 2, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "data: 48 images of 20 x 20 x 3, no labels" in done.stdout
-    again = run_script("train_gan.py", "--dataset", "data", "--image-size", 20, *TINY,
-                       "--epochs", 2, "--outdir", "streamed", "--memory-share", 0, cwd=tmp_path)
-    assert "read from the disk while training" in again.stdout
-    for name in ("generated_images/epoch_0002.png", "generated_images/real_samples.png"):
-        assert (tmp_path / name).read_bytes() == (tmp_path / "streamed" / name).read_bytes(), name
-    drawn = run_script("generate.py", "--output", "a.png", "--grid", "2x2", cwd=tmp_path)
-    assert drawn.returncode == 0, drawn.stderr
-    sheet = np.asarray(Image.open(tmp_path / "a.png"))
-    assert sheet.ndim == 3 and (sheet[..., 0] != sheet[..., 2]).any()
-    gif = run_script("make_gif.py", cwd=tmp_path)
-    assert gif.returncode == 0, gif.stderr
+        write(folder / f"{number}.jpg", random.integers(0, 256, (24, 20, 3)).astype(np.uint8))
+    said = trained("--dataset", "data", "--image-size", 20, *TINY, "--epochs", 1,
+                   "--memory-share", 0)
+    assert "data: 48 images of 20 x 20 x 3, no labels" in said
+    assert "read from the disk while training" in said
+    code, _, complaint = command("generate.py", "--output", "a.png", "--grid", "2x2")
+    assert code == 0, complaint
+    grid = np.asarray(Image.open(folder.parent / "a.png"))
+    assert grid.ndim == 3 and (grid[..., 0] != grid[..., 2]).any()

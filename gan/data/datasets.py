@@ -167,7 +167,7 @@ def is_picture_folder(name):
     """Whether `--dataset` names a folder of pictures, for which there are options of their own."""
     if name in DATASETS or not os.path.isdir(name) or is_sharded(Path(name)):
         return False
-    from gan.data.layout import holds_pictures  # Pillow is not needed before
+    from gan.data.pictures import holds_pictures  # Pillow is not needed before
 
     return holds_pictures(Path(name))
 

@@ -10,14 +10,12 @@ import re
 from typing import NamedTuple
 
 from gan.common.errors import UserError, describe_os_error, listed, note, one_line, warn
-from gan.data.decode import FORMATS_IN_WORDS, is_picture
 
 # Folder names such as Train, training, train2017, test_images, Testing, val, Validation-Set.
 SPLITS = {name: re.compile(rf"({words})[ _-]?(set|split|data|images|imgs)?[ _-]?(\d{{4}})?", re.I)
           for name, words in {
               "train": "train|training|trn", "test": "test|tests|testing|tst",
               "validation": "val|vals|valid|validate|validation|dev|eval|evaluation"}.items()}
-DEPTH = 6  # folders below which a picture makes a folder one of pictures
 
 
 class File(NamedTuple):
@@ -34,12 +32,6 @@ class Part(NamedTuple):
 
     files: list  # of `File`
     labels: list  # the name of the class of each, empty without classes
-
-
-def holds_pictures(folder):
-    """Whether there is a picture in a folder or up to five folders below it."""
-    return os.path.isdir(folder) and any(
-        is_picture(file.path) for file in files_below(folder, DEPTH))
 
 
 def files_below(folder, depth=None):
@@ -82,8 +74,6 @@ def _state(entry):
 
 def arrange(folder, files):
     """Sort a folder's pictures, a list of `File`: a training `Part`, and a test `Part` or None."""
-    if not files:
-        raise UserError(f"{folder}: expected pictures ({FORMATS_IN_WORDS}), got none")
     entries = [(file.folders, file) for file in files]
     entries, shared = _without_shared(entries)
     parts = _parts(folder, entries)
