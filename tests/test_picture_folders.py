@@ -93,8 +93,8 @@ def test_parts_within_classes_are_said(folder, capsys):
                        "dog/val/5.png"])
     load_dataset(str(folder))
     said = capsys.readouterr().out
-    assert "test, train, val within the other folders are parts of the data, not classes" in said
-    assert "val is not used, as test holds the test images" in said
+    assert "training and test folders within the others are parts, not classes" in said
+    assert "validation pictures are not used" in said
 
 
 @pytest.mark.parametrize(("names", "test"), [
@@ -109,7 +109,7 @@ def test_validation_pictures_are_test_pictures_where_there_are_no_others(
     data = load_dataset(str(folder))
     assert (data.images == 10).all() and (data.test_images == 10 + 10 * names.index(test)).all()
     said = capsys.readouterr()
-    assert said.err == "" and ("is not used" in said.out) == (len(names) == 3)
+    assert said.err == "" and ("are not used" in said.out) == (len(names) == 3)
 
 
 @pytest.mark.parametrize("names", [("train", "plane", "car"), ("test", "val"), ("train", "Train")])
@@ -190,7 +190,7 @@ def test_a_folder_as_people_have_it(folder, capsys):
     said = capsys.readouterr()
     assert "left out: 2 files besides pictures: My Pictures (1)/Training Set/cats/notes" in said.out
     assert "dogs/phone.HEIC" in said.out and "letter.png" in said.err
-    assert "valid is not used, as TESTING holds the test images" in said.out
+    assert "validation pictures are not used" in said.out
     assert data.class_names == ("cats", "dogs", "newts")
     assert data.labels.tolist() == [0] * 3 + [1] * 2 + [2]
     assert data.test_labels.tolist() == [0, 1] and data.images.shape == (6, 32, 32, 3)

@@ -77,13 +77,8 @@ def around(values, choose, edge):
     return choose(choose(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
-def images_for(shape):
-    """Return how many images of a shape (H, W, C) a background is looked for in."""
-    return max(1, PIXELS // (shape[0] * shape[1]))
-
-
 def _sample(images):
-    count = images_for(images.shape[1:])
+    count = max(1, PIXELS // (images.shape[1] * images.shape[2]))
     if len(images) <= count:
         return images
     return images[np.linspace(0, len(images) - 1, count).astype(int)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from gan.common.errors import UserError
 from gan.data.arrays import read_idx_folder, read_npy, read_npz, require_file
-from gan.data.background import find_background, images_for
+from gan.data.background import find_background
 from gan.data.pixels import (
     digest_images,
     fingerprint_of,
@@ -77,27 +77,25 @@ class Dataset:
         They are chosen at random, each time the same. A class with too few
         images repeats them; without labels there are at most N.
         """
-        order = np.random.default_rng(0).permutation(len(self.images))
-        if self.labels is None:
-            return self.images[order[:count]]
-        chosen = class_rows(self.labels, count)
+        images, labels = self.sample().images, self.sample().labels
+        order = np.random.default_rng(0).permutation(len(images))
+        if labels is None:
+            return images[order[:count]]
+        chosen = class_rows(labels, count)
         places = np.zeros(count, np.int64)
         for number in np.unique(chosen):
-            places[chosen == number] = np.resize(order[self.labels[order] == number],
+            places[chosen == number] = np.resize(order[labels[order] == number],
                                                  np.count_nonzero(chosen == number))
-        return self.images[places]
+        return images[places]
 
     @functools.cached_property
     def background(self):
         """The even `Background` of the images, or None."""
-        return find_background(self.images)
+        return find_background(self.sample().images)
 
     @functools.cached_property
     def fingerprint(self):
-        """A short hash of the training images and labels: the data set's identity.
-
-        It does not depend on the data's path, file format or class names.
-        """
+        """A short hash of the training images and labels, whatever their path and format."""
         return fingerprint_of(self.images_digest or digest_images(self.images), self.labels)
 
 
@@ -130,11 +128,6 @@ class ShardedDataset(Dataset):
         same = (kind, clusters) == (stored.get("kind"), stored.get("clusters"))
         return self.folder / stored["file"] if same and components <= stored["components"] else None
 
-    @functools.cached_property
-    def background(self):
-        """As for images in memory, of the first ones: they lie in a random order."""
-        return find_background(self.images[: images_for(self.sample_shape)])
-
     @property
     def fingerprint(self):
         """As the index says: nothing is read for it."""
@@ -143,14 +136,9 @@ class ShardedDataset(Dataset):
     def sample(self):
         """Return a `Dataset` in memory of the first images, at most 65,536 and a GiB of them.
 
-        As they lie in a random order it is a fair sample, of the same size however
-        many images there are. Metrics are computed with it.
+        It is a fair sample, as images in shards have a random order.
         """
         return self._sample
-
-    def examples(self, count):
-        """Return images for a sample grid, of `sample`: [count, H, W, C]."""
-        return self._sample.examples(count)
 
     @functools.cached_property
     def _sample(self):
@@ -239,12 +227,10 @@ def _dataset(name, path, arrays):
         if "labels" in arrays and "test_labels" in arrays:
             settings["test_labels"] = number_test_labels(
                 arrays["test_labels"], len(tests), f"{path}: test labels", values)
-    if images.shape == FASHION_SHAPE and "labels" in arrays:
-        settings["images_digest"] = digest_images(images)
-        fingerprint = fingerprint_of(settings["images_digest"], settings["labels"])
-        if fingerprint == FASHION_FINGERPRINT:
-            settings["class_names"] = FASHION_NAMES
-    return Dataset(name, images, **settings)
+    dataset = Dataset(name, images, **settings)
+    if images.shape == FASHION_SHAPE and dataset.fingerprint == FASHION_FINGERPRINT:
+        return dataclasses.replace(dataset, class_names=FASHION_NAMES)
+    return dataset
 
 
 def _load_mnist():

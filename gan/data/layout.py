@@ -74,75 +74,63 @@ def _state(entry):
 
 def arrange(folder, files):
     """Sort a folder's pictures, a list of `File`: a training `Part`, and a test `Part` or None."""
-    entries = [(file.folders, file) for file in files]
-    entries, shared = _without_shared(entries)
-    parts = _parts(folder, entries)
+    files, shared = _without_shared(files)
+    parts = _parts(folder, files)
     train, inside = _without_shared(parts["train"])
-    if shared or inside:
+    if (shared or inside) and any(file.folders for file in train):
         where = " and ".join("/".join(names) + "/" for names in (shared, inside) if names)
-        if any(folders for folders, _ in train):
-            note(f"{folder}: the classes are the folders in {where}")
+        note(f"{folder}: the classes are the folders in {where}")
     found = _classes(folder, train)
     if "test" not in parts:
         return found, None
-    tests = [(folders[len(inside):], file) for folders, file in parts["test"]]
+    tests = [file._replace(folders=file.folders[len(inside):]) for file in parts["test"]]
     if not found.labels:  # nothing that folders of test pictures could be compared with
-        return found, Part([file for _, file in tests], [])
+        return found, Part(tests, [])
     return found, _classes(folder, tests, fewest=1)
 
 
-def _without_shared(entries):
-    """Take away the folders that all pictures lie in; returns the rest and their names."""
+def _without_shared(files):
+    """Take away the folders that all pictures lie in; returns the files and these names."""
     shared = []
-    while len({folders[:1] for folders, _ in entries}) == 1 and entries[0][0]:
-        shared.append(entries[0][0][0])
-        entries = [(folders[1:], file) for folders, file in entries]
-    return entries, tuple(shared)
+    while files[0].folders and len({file.folders[:1] for file in files}) == 1:
+        shared.append(files[0].folders[0])
+        files = [file._replace(folders=file.folders[1:]) for file in files]
+    return files, shared
 
 
-def _parts(folder, entries):
-    """Return dict of "train" and, if there are any, "test" → entries without that folder."""
-    level = _split_level(folder, entries)
+def _parts(folder, files):
+    """Return dict of "train" and, if there are any, "test" → files without that folder."""
+    level = _split_level(files)
     if level is None:
-        return {"train": entries}
-    names, parts = {}, {}
-    for folders, file in entries:
-        part = _part_of(folders[level])
-        names.setdefault(part, folders[level])
-        parts.setdefault(part, []).append((folders[:level] + folders[level + 1 :], file))
+        usual = sorted({name for file in files for name in file.folders[:1] if _part_of(name)})
+        if usual:
+            warn(f"{folder}: {listed(usual)}: taken as classes, as parts of a data set need one "
+                 "training folder and none but test or validation folders beside it")
+        return {"train": files}
+    parts = {}
+    for file in files:
+        folders = file.folders[:level] + file.folders[level + 1 :]
+        parts.setdefault(_part_of(file.folders[level]), []).append(file._replace(folders=folders))
     unused = parts.pop("validation", None)
-    if unused and "test" not in parts:
-        parts["test"] = unused
+    if unused and "test" in parts:
+        note(f"{folder}: validation pictures are not used, as there are test pictures")
     elif unused:
-        note(f"{folder}: {names['validation']} is not used, as {names['test']} holds the test "
-             "images")
+        parts["test"] = unused
     if level:
-        note(f"{folder}: {listed(sorted(set(names.values())))} within the other folders are parts "
-             "of the data, not classes")
+        note(f"{folder}: training and test folders within the others are parts, not classes")
     return parts
 
 
-def _split_level(folder, entries):
+def _split_level(files):
     """Return the level of folders that tells training from test pictures, or None."""
-    for level in range(min(len(folders) for folders, _ in entries)):
-        names = sorted({folders[level] for folders, _ in entries})
-        parts = [_part_of(name) for name in names]
+    for level in range(min(len(file.folders) for file in files)):
+        names = {file.folders[level] for file in files}
+        parts = {_part_of(name) for name in names}
         # Within classes, each may spell them in its own way.
         if "train" in parts and None not in parts and (
-                level or len(set(parts)) == len(names)) and len(names) > bool(level):
+                len(names) > 1 if level else len(parts) == len(names)):
             return level
-    _warn_of_names(folder, entries)
     return None
-
-
-def _warn_of_names(folder, entries):
-    names = sorted({folders[0] for folders, _ in entries if folders})
-    usual = [name for name in names if _part_of(name)]
-    others = [name for name in names if name not in usual]
-    if usual:
-        beside = f" beside {listed(others)}" if others else ""
-        warn(f"{folder}: {listed(usual)}{beside}: taken as classes, as parts of a data set need "
-             "one training folder and none but test or validation folders beside it")
 
 
 def _part_of(name):
@@ -150,18 +138,15 @@ def _part_of(name):
     return next((part for part, pattern in SPLITS.items() if pattern.fullmatch(name)), None)
 
 
-def _classes(folder, entries, fewest=2):
+def _classes(folder, files, fewest=2):
     """Return a `Part` with the first level of folders as classes, if there are enough of them."""
-    classes = {}
-    for folders, file in entries:
-        classes.setdefault((*folders, None)[0], []).append(file)
-    own = classes.pop(None, [])
-    if own and classes:
+    names = {file.folders[0] for file in files if file.folders}
+    beside = [file.name for file in files if not file.folders]
+    if names and beside:
         raise UserError(one_line(
-            f"{folder}: expected pictures or folders of pictures, got both: {own[0].name} and "
-            f"{min(classes)}/; move the pictures into a folder of their class"))
-    names = sorted(classes)
+            f"{folder}: expected pictures or folders of pictures, got both: {beside[0]} and "
+            f"{min(names)}/; move the pictures into a folder of their class"))
     if len(names) < fewest:
-        return Part([file for _, file in entries], [])
-    return Part([file for name in names for file in classes[name]],
-                 [name for name in names for _ in classes[name]])
+        return Part(files, [])
+    files = sorted(files, key=lambda file: file.folders[0])
+    return Part(files, [file.folders[0] for file in files])
