@@ -1,3 +1,25 @@
-"""Generative adversarial networks in flat Keras scripts, exported as SavedModels."""
+"""Generative adversarial networks in flat Keras scripts, exported as SavedModels.
+
+    import gan
+
+    run = gan.train("mnist", epochs=3, outdir="run")
+    run.show()
+"""
+
+import importlib
 
 __version__ = "2.0.0"
+__all__ = ["Loss", "Run", "TrainConfig", "UserError", "load", "train"]
+# Imported when they are used: TensorFlow takes seconds.
+_MODULES = {"Loss": "gan.losses", "Run": "gan.interface", "TrainConfig": "gan.config",
+            "UserError": "gan.common.errors", "load": "gan.interface", "train": "gan.interface"}
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module 'gan' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__():
+    return [*globals(), *__all__]

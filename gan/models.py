@@ -49,8 +49,11 @@ def build_generator(config, shape, vector_size, extent=1.0, policy="float32", ba
         background: `Background` that is cleaned of faint traces, or None.
     """
     inputs = config.latent_dim + (vector_size if vector_size > 1 else 0)
+    layers_of = architecture(config.arch, shape).generator
+    if isinstance(layers_of, keras.Model):
+        return own_generator(layers_of, config.latent_dim, inputs, shape)
     with dtype_policy(policy):
-        body = list(architecture(config.arch, shape).generator(config, shape))
+        body = list(layers_of(config, shape))
     # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
     if len(shape) == 1:
         body.append(layers.Rescaling(extent, dtype="float32", name="points"))
@@ -65,9 +68,12 @@ def build_generator(config, shape, vector_size, extent=1.0, policy="float32", ba
 
 def build_discriminator(config, shape, outputs, extent=1.0, policy="float32"):
     """Build the discriminator: samples → float32 [N, outputs], see `select_logits`."""
+    layers_of = architecture(config.arch, shape).discriminator
+    if isinstance(layers_of, keras.Model):
+        return own_discriminator(layers_of, outputs, shape)
     body = [layers.Rescaling(1 / extent, dtype="float32", name="unit")] if len(shape) == 1 else []
     with dtype_policy(policy):
-        body += architecture(config.arch, shape).discriminator(config, shape)
+        body += layers_of(config, shape)
         body.append(layers.Flatten())
         body.append(SpectralDense(outputs) if config.spectral_norm else
                     layers.Dense(outputs, kernel_initializer=normal()))
@@ -84,8 +90,11 @@ def select_logits(outputs, condition):
     """Return each sample's logit under its condition vector and PCA coordinates.
 
     With an entry that all samples share this is the projection discriminator (Miyato & Koyama
-    2018) on the last hidden layer: a shared logit plus the condition's.
+    2018) on the last hidden layer: a shared logit plus the condition's. A single output is the
+    logit under every condition.
     """
+    if outputs.shape[1] == 1:
+        return outputs[:, 0]
     return tf.reduce_sum(outputs * condition, axis=1)
 
 
@@ -259,10 +268,46 @@ def mlp_discriminator(config, shape):
         yield from leaky(config)
 
 
+# Models of one's own, which `gan.train` takes.
+
+
+def own_generator(model, latent_dim, inputs, shape):
+    """Return a copy of a Keras model for latents, or for latents with condition vectors."""
+    size = model.input_shape[-1]
+    if model.input_shape not in ((None, latent_dim), (None, inputs)):
+        raise UserError(f"generator: expected inputs of {latent_dim} (latent_dim) or {inputs} "
+                        f"(with the condition vector), got: {model.input_shape}")
+    _check_shape("generator: expected outputs", model.output_shape, shape)
+    vectors = keras.Input((inputs,))
+    return keras.Model(vectors, _copy(model)(vectors[:, :size]), name="generator")
+
+
+def own_discriminator(model, outputs, shape):
+    """Return a copy of a Keras model with one logit, or one for each entry of the condition."""
+    _check_shape("discriminator: expected inputs", model.input_shape, shape)
+    if model.output_shape not in ((None, 1), (None, outputs)):
+        raise UserError("discriminator: expected one logit a sample, or one for each of the "
+                        f"{outputs} entries of the condition, got: {model.output_shape}")
+    return _copy(model)
+
+
+def _check_shape(expected, found, shape):
+    if found != (None, *shape):
+        raise UserError(f"{expected} of the samples' shape {(None, *shape)}, got: {found}")
+
+
+def _copy(model):
+    """Return a model of the same layers and weights; the original is not trained."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 class Architecture(NamedTuple):
     """Functions of (config, shape) that return or yield the layers of the two networks.
 
-    The generator's lead up to the output activation, the discriminator's to the last hidden layer.
+    The generator's lead up to the output activation, the discriminator's to the last hidden
+    layer. Models of one's own are two whole Keras models instead.
     """
 
     generator: Callable

@@ -64,7 +64,7 @@ LEVELS = (
     ("gan.config", "gan.models", "gan.feed", "gan.sampling", "gan.generator",
      "gan.metadata", "gan.operations"),
     ("gan.training", "gan.export", "gan.evaluate", "gan.report", "gan.run"),
-    ("gan.build", "gan.loop", "gan.playground"),
+    ("gan.runner", "gan.loop", "gan.playground"),
 )
 
 

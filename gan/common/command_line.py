@@ -238,12 +238,13 @@ def add_option(parser, field, default=""):
     parser.add_argument(flag(field.name), **given)
 
 
-def could_be_given(field, value):
-    """Whether a command line can give a field this value."""
+def check_value(field, value):
+    """Raise `UserError` unless a command line can give a field this value."""
     parse = field.metadata["parse"]
-    if parse in (bool, str):
-        return type(value) is parse
     try:
-        return type(value) in (str, int, float) and parse(str(value)) == value
-    except argparse.ArgumentTypeError:
-        return False
+        if type(value) is parse if parse in (bool, str) else parse(str(value)) == value:
+            return
+        wrong = f"expected {field.metadata['help']}, got: {value!r:.{SHOWN}}"
+    except argparse.ArgumentTypeError as error:
+        wrong = str(error)
+    raise UserError(f"{field.name}: {wrong}")

@@ -185,7 +185,7 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
             from gan.data.pictures import read_pictures
 
             arrays = read_pictures(path, image_size, channels, skip_broken, fit)
-            return _dataset(path.resolve().name, path, arrays)
+            return from_arrays(path.resolve().name, path, arrays)
         return _load_path(path)
     except MemoryError as error:
         raise UserError(f"{name}: expected more memory than this process may use") from error
@@ -195,19 +195,19 @@ def _load_path(path):
     if is_sharded(path):
         return ShardedDataset.of(path)
     if os.path.isdir(path):
-        return _dataset(path.resolve().name, path, read_idx_folder(path))
+        return from_arrays(path.resolve().name, path, read_idx_folder(path))
     if os.path.lexists(path):
         require_file(path)
         read = READERS.get(path.suffix.lower())
         if read:
-            return _dataset(path.stem, path, read(path))
+            return from_arrays(path.stem, path, read(path))
     missing = "" if os.path.lexists(path) else " (no such file or folder)"
     raise UserError(
         f"--dataset: expected {', '.join(DATASETS)}, an existing .npz or .npy file or a folder "
         f"of pictures, shards or IDX files, got: {path}{missing}")
 
 
-def _dataset(name, path, arrays):
+def from_arrays(name, path, arrays):
     """Check arrays (a dict as `read_npz` returns it) and make a `Dataset` of them."""
     trained = arrays["images"].dtype
     images, scale = to_pixels(arrays["images"], f"{path}: training images")
@@ -234,7 +234,7 @@ def _dataset(name, path, arrays):
 
 
 def _load_mnist():
-    return _dataset("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
+    return from_arrays("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
 
 
 def _load_fashion_mnist():
@@ -252,7 +252,7 @@ def _load_fashion_mnist():
             "a folder with its IDX files instead of the name, such as "
             "/usr/share/datasets/fashion-mnist of Debian's package dataset-fashion-mnist"
         ) from error
-    return _dataset("fashion_mnist", "fashion_mnist", {
+    return from_arrays("fashion_mnist", "fashion_mnist", {
         "images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]})
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from gan.common.command_line import could_be_given, flag, say
+from gan.common.command_line import check_value, flag, say
 from gan.common.errors import UserError, reading, warn
 from gan.config import TrainConfig
 from gan.run.checkpoint import load_newest
@@ -86,7 +86,9 @@ def check_saved(saved):
     for name, value in sorted(saved.items()):
         if name not in FIELDS:
             raise UserError(f"--resume: the checkpoint has an unknown option {name:.60}")
-        missing = value is None and name in ("image_size", "channels")  # points have none
-        if not missing and not could_be_given(FIELDS[name], value):
-            raise UserError(f"--resume: the checkpoint has no usable {name}, got: {value!r:.60}")
+        if value is not None or name not in ("image_size", "channels"):  # points have none
+            try:
+                check_value(FIELDS[name], value)
+            except UserError as error:
+                raise UserError(f"--resume: the checkpoint has no usable {error}") from error
     return {name: saved.get(name, field.default) for name, field in FIELDS.items()}

@@ -1,0 +1,174 @@
+"""The Python interface: train a run, load it again, draw from it."""
+
+import dataclasses
+import functools
+import os
+from pathlib import Path
+
+import numpy as np
+
+from gan.common.command_line import check_value
+from gan.common.errors import UserError
+from gan.common.files import read_json
+from gan.config import TrainConfig
+from gan.data.datasets import from_arrays
+from gan.report.live import read_history
+from gan.run.clock import Timers
+from gan.run.folder import RunFolder
+
+OWN = "own"  # the name of a loss or an architecture that is handed over
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+def train(data="mnist", *, labels=None, loss=None, generator=None, discriminator=None, **options):
+    """Train a generator and a discriminator against each other, as `train_gan.py` does.
+
+    Args:
+        data: name or path of a data set, see docs/data.md; or images as an array [N, H, W] or
+            [N, H, W, C], uint8 or floats in [0, 1] or [-1, 1].
+        labels: the class of each image of an array: int or str [N].
+        loss: name of a loss, or a `gan.Loss`.
+        generator, discriminator: Keras models to train instead of an architecture of this
+            package, see docs/python.md.
+        **options: those of `train_gan.py`, with underscores: `epochs=3, outdir="run"`.
+
+    Returns:
+        `Run`.
+
+    Raises:
+        UserError: for wrong options or data, before anything is written.
+    """
+    timers, dataset = Timers(), None
+    if labels is not None and isinstance(data, str | os.PathLike):
+        raise UserError("labels: expected None beside the name or path of data, which have their "
+                        "own")
+    if isinstance(data, (str, os.PathLike)):
+        options["dataset"] = os.fspath(data)
+    else:
+        arrays = {"images": np.asarray(data)}
+        if labels is not None:
+            arrays["labels"] = np.asarray(labels)
+        dataset = from_arrays("array", "data", arrays)
+        options["dataset"] = "array"
+    if loss is not None:
+        options["loss"] = loss if isinstance(loss, str) else _register_loss(loss)
+    if (generator is None) != (discriminator is None):
+        raise UserError("generator and discriminator: expected both models or none")
+    if generator is not None:
+        options["arch"] = _register_models(generator, discriminator)
+        options.setdefault("latent_dim", int(generator.input_shape[-1]))
+    options["outdir"] = os.path.expanduser(options.get("outdir", "."))
+    for name, value in options.items():
+        if name not in FIELDS:
+            raise UserError(f"{name}: expected an option of train_gan.py, see gan.TrainConfig")
+        if value is not FIELDS[name].default:
+            check_value(FIELDS[name], value)
+
+    config = TrainConfig.from_options(**options)
+    from gan.runner import run
+
+    code = run(config, set(options), timers, dataset)
+    if code >= 128:  # Ctrl-C; what was trained is saved
+        raise KeyboardInterrupt
+    return Run(config.outdir)
+
+
+def load(path):
+    """Return the `Run` in a folder, or the run of which an exported model is all there is."""
+    return Run(path)
+
+
+class Run:
+    """A run in its folder.
+
+    Attributes:
+        folder: `Path`.
+        config: dict, every option as it was used.
+        history: dict of column → list, a value per epoch; see docs/training.md.
+        metrics: dict of metric → number, of generated samples.
+        verdict: str, the judgment of the run; "" before its end.
+        generator: `gan.generator.SavedGenerator`, with `sample(seeds, labels)`.
+    """
+
+    def __init__(self, path):
+        self.folder = Path(path)
+        self._files = RunFolder(self.folder)
+        if not self._files.config.exists() and not self._export.exists():
+            raise UserError(f"{path}: expected the folder of a run or of an exported model")
+
+    def __repr__(self):
+        return f"Run({str(self.folder)!r}): {self.verdict or 'not finished'}"
+
+    @property
+    def _export(self):
+        export = self._files.export
+        return export if export.exists() else self.folder
+
+    @functools.cached_property
+    def config(self):
+        if self._files.config.exists():
+            return read_json(self._files.config, "the options of a run")
+        return self.generator.metadata["config"]
+
+    @functools.cached_property
+    def history(self):
+        rows = read_history(self._files.history)
+        return {name: [row.get(name) for row in rows] for name in (rows[0] if rows else ())}
+
+    @functools.cached_property
+    def _summary(self):
+        path = self._files.summary
+        return read_json(path, "the summary of a run") if path.exists() else {}
+
+    @property
+    def metrics(self):
+        if self._summary:
+            return self._summary["metrics"]["generated"]
+        return self.generator.metadata["metrics"]
+
+    @property
+    def verdict(self):
+        return (self._summary.get("verdict") or {}).get("text", "")
+
+    @functools.cached_property
+    def generator(self):
+        from gan.generator import SavedGenerator
+
+        return SavedGenerator(self._export)
+
+    def show(self, rows=8, columns=8):
+        """Draw samples of the seeds from 0 up; returns a Matplotlib figure.
+
+        Images of a labeled run show a class per row, in turn.
+        """
+        from matplotlib import pyplot
+
+        from gan.drawing.images import tile
+
+        generator, seeds = self.generator, np.arange(rows * columns)
+        classes = generator.metadata["classes"]
+        labels = np.resize(classes, rows).repeat(columns) if classes else None
+        samples = generator.sample(seeds, labels)
+        figure, axes = pyplot.subplots(figsize=(columns, rows))
+        if samples.ndim == 2:
+            axes.scatter(*samples.T, s=4)
+            axes.set_aspect("equal")
+        else:
+            axes.imshow(tile(samples, columns), cmap="gray", vmin=0, vmax=255)
+            axes.axis("off")
+        pyplot.close(figure)  # a notebook shows what a cell returns, and not twice
+        return figure
+
+
+def _register_loss(loss):
+    from gan.losses import LOSSES
+
+    LOSSES[OWN] = loss
+    return OWN
+
+
+def _register_models(generator, discriminator):
+    from gan.models import ARCHITECTURES, Architecture
+
+    ARCHITECTURES[OWN] = Architecture(generator, discriminator, ("images", "points"))
+    return OWN

@@ -1,0 +1,232 @@
+"""A training run, from its options to the exported generator.
+
+TensorFlow is imported late, so that wrong options and wrong data are refused at once.
+"""
+
+import contextlib
+import io
+import os
+from pathlib import Path
+
+from gan.common.command_line import say
+from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
+from gan.common.errors import UserError, counted, printable
+from gan.data.conditions import Conditioning, condition_dataset
+from gan.data.datasets import is_picture_folder, load_dataset
+from gan.run.checkpoint import assign_variables, differences, load_checkpoint
+from gan.run.clock import StopRequest
+from gan.run.folder import RunFolder
+from gan.run.resume import following, resume
+
+
+def run(config, given, timers, dataset=None):
+    """Train a run, or continue one; returns the exit code.
+
+    Args:
+        config: `TrainConfig` of a command line or a call.
+        given: names of the options that were given there.
+        timers: `Timers`.
+        dataset: `Dataset`; None: what `config.dataset` names.
+    """
+    from gan.distributed.cluster import joined
+
+    with joined(config) as cluster:
+        if cluster and cluster.rank:
+            return work(config, given, timers, cluster)
+        config = config.on_devices(count_devices(config, cluster), given)
+        folder = RunFolder(config.outdir)
+        if config.resume and not folder.path.is_dir():
+            raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "
+                            "(no such folder)")
+        with contextlib.nullcontext() if config.dry_run else folder.locked():
+            code = train(config, given | {"devices"}, folder, timers, dataset, cluster)
+        if cluster:
+            cluster.send(b"")  # that is all
+        return code
+
+
+def train(config, given, folder, timers, dataset=None, cluster=None):
+    """Train, export the generator and judge the run; returns the exit code.
+
+    Args:
+        config, given, timers, dataset: as for `run`.
+        folder: `RunFolder`, locked unless this is a dry run.
+        cluster: `Cluster` whose chief this process is, or None.
+    """
+    # Begin a run, or continue the one in the folder.
+    if not config.dry_run:
+        folder.check()
+    checkpoint, changes = None, {}
+    if config.resume:
+        config, checkpoint, changes = resume(config, given, folder)
+    elif not config.overwrite and not config.dry_run and folder.holds_run():
+        raise UserError(f"--outdir: {folder.path} holds a run; expected --resume to continue it, "
+                        "--overwrite to replace it, or another folder")
+
+    # Build what it consists of. Nothing changes the configuration after `for_data`.
+    with timers("data"):
+        dataset = load_data(config, checkpoint, dataset)
+    with timers("networks"):
+        device = start_device(config, checkpoint, cluster)
+        config = config.for_data(dataset, device)
+        trainer, sampler = build_networks(config, dataset, device, checkpoint, cluster)
+    say("output", "this folder" if str(folder.path) == "." else printable(folder.path))
+    if config.dry_run:
+        trainer.state.generator.summary(line_length=78)
+        trainer.state.discriminator.summary(line_length=78)
+        print("dry run: everything fits; nothing was trained or written")
+        return 0
+
+    from gan.loop import DivergedError, Loop
+
+    # Train, draw, log and save, until the last epoch, a signal or the time limit.
+    if checkpoint is None:
+        folder.clear()
+    with StopRequest(timers.deadline(config.max_minutes)) as stop:
+        loop = Loop(trainer, sampler, dataset, device, folder, timers, checkpoint, changes)
+        if cluster:
+            cluster.send(loop.checkpoint().to_bytes())
+        try:
+            finished = loop.run(stop)
+        except DivergedError as error:
+            return loop.report_divergence(error)
+    if stop.signal and not finished:
+        loop.report_interrupt()
+        return 128 + stop.signal
+
+    # Export the generator, measure it and judge the run.
+    try:
+        loop.finish(finished)
+    except KeyboardInterrupt:  # Ctrl-C, and any other request to stop
+        loop.report_interrupt()
+        raise
+    return 0
+
+
+def work(config, given, timers, cluster):
+    """Train as a worker of a `Cluster`, in the chief's state; nothing is written or printed."""
+    from gan.distributed.cluster import train_as_worker
+
+    content, = cluster.receive(forever=True)
+    if not content:  # a dry run
+        return
+    checkpoint = load_checkpoint(io.BytesIO(content))
+    config = following(config, given, checkpoint.config)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        dataset = load_data(config, checkpoint)
+        device = start_device(config, checkpoint, cluster)
+        config = config.for_data(dataset, device)
+        trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
+    with StopRequest(timers.deadline(config.max_minutes)) as stop:
+        train_as_worker(trainer, stop, cluster)
+
+
+def count_devices(config, cluster):
+    """Return over how many devices each batch is split."""
+    if cluster:
+        return cluster.world_size
+    if config.devices != "auto":
+        return config.devices
+    import_tensorflow(config.verbose)
+    return max(1, count_gpus())
+
+
+def load_data(config, checkpoint=None, dataset=None):
+    """Load the data set of a `TrainConfig`, unless it is given, and describe it.
+
+    Raises:
+        UserError: when it cannot be read, or is not the one of the `Checkpoint` that is resumed.
+    """
+    dataset = dataset or _read_data(config, checkpoint)
+    count, shape = len(dataset.samples), " x ".join(map(str, dataset.sample_shape))
+    parts = [f"{count:,} points" if config.simulated else f"{count:,} images of {shape}",
+             f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"]
+    if getattr(dataset, "test_images", None) is not None:
+        parts.append(counted(len(dataset.test_images), "test image"))
+    say("data", f"{printable(dataset.name)}: {', '.join(parts)}")
+    if checkpoint and checkpoint.dataset != dataset.fingerprint:
+        raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run was "
+                        f"begun with: their fingerprint is {dataset.fingerprint}, expected "
+                        f"{checkpoint.dataset}")
+    return dataset
+
+
+def _read_data(config, checkpoint):
+    source, outdir = Path(config.dataset).resolve(), Path(config.outdir).resolve()
+    if checkpoint and not config.named and not os.path.lexists(source):
+        raise UserError(f"--resume: the run's data are not at {config.dataset} any more; if they "
+                        "moved, give their new place with --dataset")
+    if not config.named and source.is_dir() and source in (outdir, *outdir.parents):
+        raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
+                        f"the next run would take its pictures for data, got: {config.outdir}")
+    resizable = checkpoint is None or is_picture_folder(config.dataset)
+    size = (config.image_size, config.channels) if resizable else (None, None)
+    return load_dataset(config.dataset, *size, config.skip_broken, config.fit)
+
+
+def start_device(config, checkpoint=None, cluster=None):
+    """Start TensorFlow; returns the `Device` that the networks run on."""
+    import_tensorflow(config.verbose)
+    device = find_device(config.mixed_precision, config.device,
+                         1 if cluster else config.devices, cluster.local_rank if cluster else 0)
+    if checkpoint:
+        return device._replace(why="as the run was begun")
+    if config.simulated and config.mixed_precision == "off":
+        return device._replace(why="points are fast enough")
+    return device
+
+
+def build_networks(config, dataset, device, checkpoint=None, cluster=None):
+    """Build the networks and what feeds them, in the checkpoint's state if there is one.
+
+    Args:
+        config: a complete `TrainConfig`.
+        dataset: `Dataset` or `PointDataset`.
+        device: `Device`.
+        checkpoint: `Checkpoint` to resume, or None.
+        cluster: `Cluster` of the processes that train the run, or None.
+
+    Returns:
+        `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
+    """
+    from gan.distributed.cluster import ChiefTrainer
+    from gan.distributed.replica import replicas_on
+    from gan.training import build_trainer
+
+    # What each sample is conditioned on.
+    if checkpoint:
+        conditioning = Conditioning.from_arrays(checkpoint.conditions, len(dataset.samples))
+    else:
+        conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                         config.components)
+    say("condition", conditioning.describe())
+
+    # One trainer for each device of this process.
+    replicas = replicas_on(device.names, cluster)
+    size = dataset.samples.nbytes
+    streamed = dataset.streamed or size > config.memory_share * memory_bytes() / len(replicas)
+    trainer, sampler = build_trainer(config, dataset, conditioning, streamed, replicas)
+    state = trainer.state
+    if checkpoint:
+        assign_variables(state.variables(), checkpoint.variables)
+
+    # What came of the options.
+    count = cluster.world_size if cluster else len(replicas)
+    say("device", device.name + (f", one of {count} replicas" if count > 1 else ""))
+    if checkpoint and (other := differences(checkpoint, config)):
+        say("note", "the bits may differ from those of an uninterrupted run: " + printable(other))
+    say("precision", f"{config.policy} ({device.why})")
+    if streamed:
+        say("images", f"{size / 2**30:.2g} GiB, read from the disk while training")
+    say("networks", f"{config.arch}, {counted(config.base_channels, 'channel')} next to the image: "
+        f"generator {state.generator.count_params():,} parameters, "
+        f"discriminator {state.discriminator.count_params():,}")
+    if state.background:
+        say("background", "generated images are kept clean of traces fainter than "
+            f"{state.background.contrast:.0f} of 255")
+    steps, done = config.epochs * trainer.feed.steps_per_epoch, int(state.step)
+    say("plan", f"{counted(config.epochs, 'epoch')}, {counted(steps, 'step')} of "
+        f"{config.batch_size} {sampler.kind.name}" + (f", {done:,} of them done" if done else ""))
+    if cluster and not cluster.rank:
+        trainer = ChiefTrainer(trainer, cluster)
+    return trainer, sampler

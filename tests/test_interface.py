@@ -1,0 +1,127 @@
+"""What Python code and notebooks use: gan.train, gan.load and what they return."""
+
+import re
+
+import numpy as np
+import pytest
+
+import gan
+from tests.conftest import ROOT, TINY, draw_shapes, run_script
+
+OPTIONS = {"base_channels": 4, "batch_size": 16, "num_samples": 9, "mixed_precision": "off",
+           "clusters": 1, "epochs": 1}
+IMAGES, LABELS = draw_shapes(320, 0)
+
+
+@pytest.fixture(scope="module")
+def run(tensorflow, tiny_npz, tmp_path_factory):
+    return gan.train(tiny_npz, outdir=tmp_path_factory.mktemp("run"), latent_dim=8, **OPTIONS)
+
+
+def test_a_run_is_what_its_folder_holds(run):
+    assert run.history["epoch"] == [1] and run.history["step"] == [20]
+    assert run.history["discriminator_loss"][0] > 0
+    assert {"frechet", "precision"} <= run.metrics.keys()
+    assert run.verdict.startswith("too early to judge") and run.verdict in repr(run)
+    assert run.config["latent_dim"] == 8 and None not in run.config.values()
+    again, exported = gan.load(run.folder), gan.load(run.folder / "exported_model")
+    assert again.metrics == exported.metrics == run.metrics
+    np.testing.assert_array_equal(again.generator.sample(range(3)),
+                                  exported.generator.sample([0, 1, 2]))
+    with pytest.raises(gan.UserError, match="expected the folder of a run"):
+        gan.load(run.folder / "generated_images")
+
+
+def test_it_has_the_bits_of_the_command(run, tiny_npz, tmp_path):
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--clusters", 1, "--epochs", 1,
+                      cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    name = "generated_images/epoch_0001.png"
+    assert (tmp_path / name).read_bytes() == (run.folder / name).read_bytes()
+    np.testing.assert_array_equal(gan.load(tmp_path).generator.sample(range(8)),
+                                  run.generator.sample(range(8)))
+
+
+def test_a_figure_shows_a_class_per_row(run):
+    figure = run.show(rows=2, columns=5)
+    shown = figure.axes[0].images[0].get_array()
+    expected = run.generator.sample(range(10), [0] * 5 + [1] * 5)
+    assert (shown.max() > 0) and shown.shape[1] > shown.shape[0]
+    assert (np.unique(shown) == np.union1d(np.unique(expected), [0])).all()
+
+
+def own_models(latents=8, logits=1):
+    from keras import Input, Sequential, layers
+
+    generator = Sequential([Input((latents,)), layers.Dense(256, activation="tanh"),
+                            layers.Reshape((16, 16, 1))])
+    discriminator = Sequential([Input((16, 16, 1)), layers.Flatten(),
+                                layers.Dense(16, activation="relu"), layers.Dense(logits)])
+    return {"generator": generator, "discriminator": discriminator}
+
+
+@pytest.mark.parametrize(("latents", "logits", "options"), [
+    (8, 1, {}), (12, 5, {"latent_dim": 8})])  # two labels, two clusters and a coordinate
+def test_models_of_ones_own_train_resume_and_export(
+        tensorflow, tmp_path, latents, logits, options):
+    models = own_models(latents, logits)
+    before = models["generator"].get_weights()
+    settings = {"outdir": tmp_path, "labels": LABELS, **models}
+    first = gan.train(IMAGES, **settings, **OPTIONS, **options)
+    assert first.config["arch"] == "own" and first.config["latent_dim"] == 8
+    for value, weight in zip(before, models["generator"].get_weights(), strict=True):
+        np.testing.assert_array_equal(value, weight)  # a copy was trained
+    second = gan.train(IMAGES, **settings, resume=True, epochs=2)
+    assert second.history["epoch"] == [1, 2]
+    drawn = second.generator.sample(range(4))
+    assert drawn.shape == (4, 16, 16, 1) and (drawn != first.generator.sample(range(4))).any()
+
+
+def test_a_loss_of_ones_own_trains(tensorflow, tmp_path):
+    tf = tensorflow
+    loss = gan.Loss(lambda real, fake: tf.reduce_mean(tf.nn.relu(1 - real) + tf.nn.relu(1 + fake)),
+                    lambda real, fake: -tf.reduce_mean(fake))
+    ends = []
+    for name in (loss, "hinge"):  # the same formulas
+        run = gan.train(IMAGES, labels=LABELS, loss=name, outdir=tmp_path / str(len(ends)),
+                        latent_dim=8, **OPTIONS)
+        ends.append(run.generator.sample(range(9)))
+    np.testing.assert_allclose(*(end.astype(int) for end in ends), atol=1)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"epoch": 3}, "epoch: expected an option of train_gan.py"),
+    ({"epochs": -1}, "epochs: expected a whole number from 1 to 1000000, got: '-1'"),
+    ({"mirror": 1}, "mirror: expected also learn the mirror image of every picture, got: 1"),
+    ({"loss": "no"}, "loss: expected one of nonsaturating"),
+    ({"labels": [0, 1, 0]}, "labels: expected one for each of 320 images"),
+    ({"data": np.zeros((9, 5, 6, 2))}, "training images: expected square images"),
+    ({"data": "mnist", "labels": [0]}, "labels: expected None"),
+    ({"generator": None}, "expected both models or none"),
+    ({"latent_dim": 5}, "generator: expected inputs of 5"),
+    ({"data": IMAGES[:, :, :, None].repeat(3, 3)}, "generator: expected outputs of the samples' "),
+    ({"logits": 7}, "discriminator: expected one logit a sample, or one for each of the"),
+])
+def test_wrong_arguments_are_one_sentence(tensorflow, tmp_path, settings, message):
+    settings = dict(settings)
+    if {"generator", "latent_dim", "logits"} & settings.keys() or "of the samples'" in message:
+        settings = {**own_models(logits=settings.pop("logits", 1)), **settings}
+    with pytest.raises(gan.UserError, match=re.escape(message)):
+        gan.train(**{"data": IMAGES, "outdir": tmp_path, "clusters": 1, "base_channels": 4,
+                     **settings})
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_the_snippets_of_the_page_run(tensorflow, tiny_npz, tmp_path, monkeypatch):
+    train = gan.train
+
+    def small(data, **settings):
+        data = tiny_npz if data == "mnist" else data
+        return train(data, **{**OPTIONS, **settings, "epochs": 1})
+
+    monkeypatch.setitem(gan.__dict__, "train", small)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "python.md").read_text()
+    names = {"images": IMAGES, "labels": LABELS, "shape": (16, 16, 1)}
+    for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(snippet, names)
