@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `--help` and a mistyped option answer at once.
 """
 
+import argparse
 import dataclasses
 import functools
 import math
@@ -16,9 +17,11 @@ from gan.common.command_line import (
     SIDES,
     OptionParser,
     add_option,
+    check_value,
     choice,
     device_count,
     device_name,
+    file,
     flag,
     folder,
     one_of,
@@ -27,10 +30,11 @@ from gan.common.command_line import (
     registered,
     whole_number,
 )
-from gan.common.errors import UserError
+from gan.common.errors import UserError, reading
+from gan.common.files import read_json
 from gan.data.background import Background
 from gan.data.clustering import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
-from gan.data.datasets import DATASETS, are_pictures
+from gan.data.datasets import DATASETS, are_pictures, is_picture_folder
 from gan.data.points import DISTRIBUTIONS
 
 GROUPS = {
@@ -181,13 +185,23 @@ class TrainConfig:
             UserError: naming the option, what was expected and what arrived.
         """
         given = vars(make_parser().parse_args(argv))
-        return cls.from_options(**given), set(given)
+        return cls.from_options(**given), set(given) - {"config"}
 
     @classmethod
-    def from_options(cls, **given):
-        """Return the configuration with these options; `UserError` if they contradict."""
-        points = POINTS if given.get("dataset") in DISTRIBUTIONS else {}
-        config = cls(**{**points, **given})
+    def from_options(cls, config=None, **given):
+        """Return the configuration with these options.
+
+        Args:
+            config: path of the config.json of a run, whose options are taken where others
+                are not given.
+            **given: options by the names of the fields.
+
+        Raises:
+            UserError: for options that contradict each other.
+        """
+        other = options_of(config, given) if config else {}
+        points = POINTS if {**other, **given}.get("dataset") in DISTRIBUTIONS else {}
+        config = cls(**{**points, **other, **given})
         config.check(set(given))
         # The run may be resumed from another folder.
         path = config.dataset if config.named else os.path.abspath(
@@ -313,6 +327,46 @@ POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(T
 VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none"], "augment": ["none", "auto"],
                      "mirror": [False]}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
+# What was asked of a process is not asked of the one that continues or repeats its run.
+FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
+
+
+def options_of(path, given):
+    """Return the options in the config.json of a run that another run takes over.
+
+    Args:
+        path: of the file.
+        given: names of the options that the other run has of its own.
+    """
+    if "resume" in given:
+        raise UserError("--config has no effect on a run that is resumed; expected no --resume")
+    with reading(path, "the options of a run"):
+        options = read_json(path, "the options of a run")
+        options.pop("changes", None)
+        options = check_options(options)
+    left_out = {"outdir", "resume", "device", *FOR_ONCE}
+    if "lr" in given:
+        left_out |= {"lr_g", "lr_d"}
+    if given.get("condition") == "none":
+        left_out |= {"clusters", "components"}
+    if not is_picture_folder(given.get("dataset", options["dataset"])):
+        left_out |= {"image_size", "channels"}  # it has them by itself
+    return {name: value for name, value in options.items() if name not in left_out}
+
+
+def check_options(options):
+    """Return all options of a run that JSON holds; what it lacks has its default.
+
+    Raises:
+        UserError: for an unknown option or a value that no command line can give.
+    """
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    for name, value in sorted(options.items()):
+        if name not in fields:
+            raise UserError(f"{name:.60}: expected an option of train_gan.py")
+        if value is not None or name not in ("image_size", "channels"):  # points have none
+            check_value(fields[name], value)
+    return {name: options.get(name, field.default) for name, field in fields.items()}
 
 
 # The defaults that depend on the data, the device or other options.
@@ -479,6 +533,9 @@ def make_parser():
         dataset="ring" if name == "points" else "mnist").completed(facts)
         for name, facts in EXAMPLES.items()}
     headings = {name: parser.add_argument_group(f"{name}: {GROUPS[name]}") for name in GROUPS}
+    headings["data"].add_argument(
+        "--config", type=file, metavar="FILE", default=argparse.SUPPRESS,
+        help="take options from the config.json of another run")
     for field in dataclasses.fields(TrainConfig):
         add_option(headings[field.metadata["group"]], field, default_words(field, examples))
     return parser

@@ -12,25 +12,28 @@ from gan.common.errors import UserError
 from gan.common.files import read_json
 from gan.config import TrainConfig
 from gan.data.datasets import from_arrays
+from gan.generator import METADATA, SavedGenerator
 from gan.report.live import read_history
 from gan.run.clock import Timers
 from gan.run.folder import RunFolder
 
+ARRAY = "array"  # the name of data that are handed over
 OWN = "own"  # the name of a loss or an architecture that is handed over
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
-def train(data="mnist", *, labels=None, loss=None, generator=None, discriminator=None, **options):
+def train(data=None, *, labels=None, loss=None, generator=None, discriminator=None, **options):
     """Train a generator and a discriminator against each other, as `train_gan.py` does.
 
     Args:
         data: name or path of a data set, see docs/data.md; or images as an array [N, H, W] or
-            [N, H, W, C], uint8 or floats in [0, 1] or [-1, 1].
+            [N, H, W, C], uint8 or floats in [0, 1] or [-1, 1]. None: MNIST.
         labels: the class of each image of an array: int or str [N].
         loss: name of a loss, or a `gan.Loss`.
         generator, discriminator: Keras models to train instead of an architecture of this
             package, see docs/python.md.
-        **options: those of `train_gan.py`, with underscores: `epochs=3, outdir="run"`.
+        **options: those of `train_gan.py`, with underscores: `epochs=3, outdir="run"`;
+            `config="other/config.json"` takes the others from another run.
 
     Returns:
         `Run`.
@@ -39,35 +42,38 @@ def train(data="mnist", *, labels=None, loss=None, generator=None, discriminator
         UserError: for wrong options or data, before anything is written.
     """
     timers, dataset = Timers(), None
-    if labels is not None and isinstance(data, str | os.PathLike):
-        raise UserError("labels: expected None beside the name or path of data, which have their "
-                        "own")
-    if isinstance(data, (str, os.PathLike)):
-        options["dataset"] = os.fspath(data)
+    if data is None or isinstance(data, (str, os.PathLike)):
+        if labels is not None:
+            raise UserError("labels: expected an array of images with them, got the name of data, "
+                            "which have their own")
+        options |= {} if data is None else {"dataset": os.fspath(data)}
     else:
         arrays = {"images": np.asarray(data)}
-        if labels is not None:
-            arrays["labels"] = np.asarray(labels)
-        dataset = from_arrays("array", "data", arrays)
-        options["dataset"] = "array"
+        arrays |= {} if labels is None else {"labels": np.asarray(labels)}
+        dataset = from_arrays(ARRAY, "data", arrays)
     if loss is not None:
         options["loss"] = loss if isinstance(loss, str) else _register_loss(loss)
     if (generator is None) != (discriminator is None):
         raise UserError("generator and discriminator: expected both models or none")
     if generator is not None:
         options["arch"] = _register_models(generator, discriminator)
-        options.setdefault("latent_dim", int(generator.input_shape[-1]))
+        if not options.get("resume"):
+            options.setdefault("latent_dim", int(generator.input_shape[-1]))
     options["outdir"] = os.path.expanduser(options.get("outdir", "."))
     for name, value in options.items():
+        if name == "config":
+            continue
         if name not in FIELDS:
             raise UserError(f"{name}: expected an option of train_gan.py, see gan.TrainConfig")
         if value is not FIELDS[name].default:
             check_value(FIELDS[name], value)
 
     config = TrainConfig.from_options(**options)
+    if dataset:
+        config = dataclasses.replace(config, dataset=ARRAY)
     from gan.runner import run
 
-    code = run(config, set(options), timers, dataset)
+    code = run(config, set(options) - {"config"}, timers, dataset)
     if code >= 128:  # Ctrl-C; what was trained is saved
         raise KeyboardInterrupt
     return Run(config.outdir)
@@ -93,7 +99,7 @@ class Run:
     def __init__(self, path):
         self.folder = Path(path)
         self._files = RunFolder(self.folder)
-        if not self._files.config.exists() and not self._export.exists():
+        if not self._files.config.exists() and not (self._export / METADATA).exists():
             raise UserError(f"{path}: expected the folder of a run or of an exported model")
 
     def __repr__(self):
@@ -132,8 +138,6 @@ class Run:
 
     @functools.cached_property
     def generator(self):
-        from gan.generator import SavedGenerator
-
         return SavedGenerator(self._export)
 
     def show(self, rows=8, columns=8):

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -6,9 +7,9 @@ import pytest
 
 from gan.common.command_line import flag
 from gan.common.errors import UserError
-from gan.config import EXAMPLES, RULES, Facts, TrainConfig, make_parser
+from gan.config import EXAMPLES, RULES, Facts, TrainConfig, check_options, make_parser
 from gan.data.background import Background
-from gan.run.resume import check_saved, resumed
+from gan.run.resume import resumed
 from tests.conftest import ROOT, complete
 
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
@@ -140,7 +141,7 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
     open_ = {name for name, value in vars(config).items() if value in (None, "auto")}
     assert open_ <= ({"image_size", "channels", "output"} if config.simulated else set())
     assert config.completed(Facts(shape)) == config  # once and for all
-    assert check_saved(dataclasses.asdict(config)) == dataclasses.asdict(config)
+    assert check_options(dataclasses.asdict(config)) == dataclasses.asdict(config)
 
 
 def test_the_policy_is_kerass_name_of_the_precision():
@@ -210,3 +211,36 @@ def test_numbers_of_any_length_end_in_one_short_line(text):
             assert str(error).startswith(f"{flag(field.name)}: expected") and len(str(error)) < 150
         else:
             assert text == "٣٣"  # digits all the same
+
+
+def test_the_options_of_a_run_make_the_same_run_again(tmp_path):
+    shape = (5_000, 64, 64, 3)
+    begun = complete(TrainConfig.from_args(
+        ["--lr", "1e-3", "--lr-d", "2e-3", "--outdir", "a", "--max-minutes", "9"])[0], shape)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(dataclasses.asdict(begun) | {"changes": [{"step": 3}]}))
+    config, given = TrainConfig.from_args(["--config", str(path)])
+    assert given == set() and (config.outdir, config.max_minutes) == (".", 0)
+    assert complete(config, shape) == dataclasses.replace(begun, outdir=".", max_minutes=0.0)
+    # Options given beside it win.
+    config, _ = TrainConfig.from_args(["--config", str(path), "--lr", "5e-4", "--clusters", "7"])
+    config = complete(config, shape)
+    assert (config.lr, config.lr_g, config.lr_d, config.clusters) == (5e-4, 5e-4, 5e-4, 7)
+    config = complete(TrainConfig.from_args(
+        ["--config", str(path), "--condition", "none"])[0], shape)
+    assert (config.clusters, config.components) == (0, 0)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("{}", "no message"), ('{"epoch": 3}', "epoch: expected an option of train_gan.py"),
+    ('{"epochs": 0}', "epochs: expected a whole number from 1"), ("[]", "the options of a run"),
+    ("{", "the options of a run"), (None, "no such file")])
+def test_damaged_options_of_a_run_are_refused(tmp_path, text, message):
+    path = tmp_path / "config.json"
+    if text:
+        path.write_text(text)
+    if text == "{}":
+        assert TrainConfig.from_args(["--config", str(path)])[0] == TrainConfig()
+        return
+    with pytest.raises(UserError, match=f"(?i){message}"):
+        TrainConfig.from_args(["--config", str(path)])

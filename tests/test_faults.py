@@ -263,7 +263,7 @@ def test_saved_options_are_checked_like_given_ones(name, value):
     config, given = TrainConfig.from_args([])
     config, saved = begun(config)
     assert resumed(config, given, saved) == (config, {})
-    with pytest.raises(UserError, match=f"no usable {name}: expected "):
+    with pytest.raises(UserError, match=f"{name}: expected "):
         resumed(config, given, saved | {name: value})
     with pytest.raises(UserError, match="unknown option other"):
         resumed(config, given, saved | {"other": 1})

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from gan.common.errors import UserError, reading
 from gan.common.files import finite, read_json, write_text
+from gan.config import check_options
 from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
 from gan.report.page import page_of
 from gan.run.folder import EPOCH_PICTURE, RunFolder
-from gan.run.resume import check_saved
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
 WHOLE = {"epoch", "step", "modes", "classes"}
@@ -123,7 +123,7 @@ def read_run(path):
     config = read_json(folder.config, "the options of a run")
     changes = config.pop("changes", [])
     try:
-        config = check_saved(config)
+        config = check_options(config)
     except UserError as error:
         raise UserError(f"{folder.config}: expected the options of a run ({error})") from error
     rows, summary = read_history(folder.history), {}

@@ -2,14 +2,12 @@
 
 import dataclasses
 
-from gan.common.command_line import check_value, flag, say
+from gan.common.command_line import flag, say
 from gan.common.errors import UserError, reading, warn
-from gan.config import TrainConfig
+from gan.config import FOR_ONCE, TrainConfig, check_options
 from gan.run.checkpoint import load_newest
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
-# What was asked of an interrupted process is not asked of the one that continues.
-FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
 # What may differ between the processes of a run: each one's own matter, or only the chief's.
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
        "verbose"}
@@ -51,7 +49,7 @@ def resumed(config, given, saved):
     Raises:
         UserError: naming the first option that the run cannot be resumed with.
     """
-    saved = check_saved(saved)
+    saved = check_options(saved)
     now = {name: getattr(config, name) for name in given}
     if "lr" in given:
         now = {"lr_g": config.lr, "lr_d": config.lr, **now}
@@ -79,16 +77,3 @@ def following(config, given, leading):
     """Return the chief's configuration, a dict, with what is this process' own matter."""
     own = {name: getattr(config, name) for name in OWN & given | {"device"}}
     return dataclasses.replace(config, **{**leading, **own})
-
-
-def check_saved(saved):
-    """Return the options out of a checkpoint, all of them, checked like those of a command line."""
-    for name, value in sorted(saved.items()):
-        if name not in FIELDS:
-            raise UserError(f"--resume: the checkpoint has an unknown option {name:.60}")
-        if value is not None or name not in ("image_size", "channels"):  # points have none
-            try:
-                check_value(FIELDS[name], value)
-            except UserError as error:
-                raise UserError(f"--resume: the checkpoint has no usable {error}") from error
-    return {name: saved.get(name, field.default) for name, field in FIELDS.items()}

@@ -117,7 +117,9 @@ def command(script, folder, option):
         folder: `RunFolder`, named where it is not the current folder.
         option: the script's option that takes a run folder.
     """
-    words = ["python", os.path.join(os.path.dirname(sys.argv[0]), script)]
+    from_script = os.path.basename(sys.argv[0]) in ("train_gan.py", "make_gif.py", "generate.py")
+    scripts = os.path.dirname(sys.argv[0]) if from_script else Path(__file__).parents[2]
+    words = ["python", os.path.join(scripts, script)]
     path = str(folder.path)
     if path != ".":
         words += [option, os.path.join(".", path) if path.startswith("-") else path]
