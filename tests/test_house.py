@@ -62,9 +62,9 @@ LEVELS = (
     ("gan", "gan.common", "gan.layers", "gan.losses", "gan.augment", "gan.optimizer"),
     ("gan.data", "gan.drawing", "gan.distributed"),
     ("gan.config", "gan.models", "gan.feed", "gan.sampling", "gan.generator",
-     "gan.metadata", "gan.operations"),
+     "gan.metadata"),
     ("gan.training", "gan.export", "gan.evaluate", "gan.report", "gan.run"),
-    ("gan.runner", "gan.loop", "gan.playground"),
+    ("gan.interface", "gan.runner", "gan.loop", "gan.playground"),
 )
 
 
