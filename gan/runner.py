@@ -218,7 +218,8 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     say("precision", f"{config.policy} ({device.why})")
     if streamed:
         say("images", f"{size / 2**30:.2g} GiB, read from the disk while training")
-    say("networks", f"{config.arch}, {counted(config.base_channels, 'channel')} next to the image: "
+    width = f", {counted(config.base_channels, 'channel')} next to the image"
+    say("networks", f"{config.arch}{'' if config.arch in ('mlp', 'own') else width}: "
         f"generator {state.generator.count_params():,} parameters, "
         f"discriminator {state.discriminator.count_params():,}")
     if state.background:

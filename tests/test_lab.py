@@ -16,7 +16,7 @@ NOTEBOOK = ROOT / "docs" / "lab.ipynb"
 FIGURES = ("value_of_guessing", "distance_to_best", "value_of_hill", "value_in_theory",
            "value_at_equilibrium", "ring_value", "ring_quality", "collapsed_modes",
            "collapsed_values", "cured_modes", "cured_values", "real_distance", "first_distance",
-           "last_distance", "plain_distance", "my_quality")
+           "last_distance", "plain_distance", "my_quality", "own_modes")
 
 
 def read():
@@ -88,7 +88,7 @@ def executed(tmp_path_factory):
 def test_pictures_come_out(executed):
     pictures = [output for cell in executed[0] for output in cell.outputs
                 if "image/png" in output.get("data", {})]
-    assert len(pictures) == 10
+    assert len(pictures) == 11
 
 
 def test_nothing_is_written_to_the_error_stream(executed):
@@ -130,3 +130,9 @@ def test_digits_come_nearer_and_labels_and_clusters_help(executed):
 
 def test_the_loss_to_play_with_learns_the_ring(executed):
     assert executed[1]["my_quality"]["modes"] >= 7
+
+
+def test_a_loss_and_networks_of_ones_own_learn_the_ring(executed):
+    cells, figures = executed
+    assert figures["own_modes"] >= 5
+    assert any("image/gif" in output.get("data", {}) for cell in cells for output in cell.outputs)
