@@ -12,6 +12,7 @@ from gan.common.errors import UserError
 from gan.common.files import read_json
 from gan.config import TrainConfig
 from gan.data.datasets import from_arrays
+from gan.drawing.images import tile
 from gan.generator import METADATA, SavedGenerator
 from gan.report.live import read_history
 from gan.run.clock import Timers
@@ -143,22 +144,20 @@ class Run:
     def show(self, rows=8, columns=8):
         """Draw samples of the seeds from 0 up; returns a Matplotlib figure.
 
-        Images of a labeled run show a class per row, in turn.
+        Images of a labeled run show a class per row, in turn. Of points, 2,000 are drawn.
         """
         from matplotlib import pyplot
 
-        from gan.drawing.images import tile
-
-        generator, seeds = self.generator, np.arange(rows * columns)
-        classes = generator.metadata["classes"]
-        labels = np.resize(classes, rows).repeat(columns) if classes else None
-        samples = generator.sample(seeds, labels)
-        figure, axes = pyplot.subplots(figsize=(columns, rows))
-        if samples.ndim == 2:
-            axes.scatter(*samples.T, s=4)
+        generator, classes = self.generator, self.generator.metadata["classes"]
+        if len(generator.sample_shape) == 1:
+            figure, axes = pyplot.subplots(figsize=(5, 5))
+            axes.scatter(*generator.sample(range(2000)).T, s=2)
             axes.set_aspect("equal")
         else:
-            axes.imshow(tile(samples, columns), cmap="gray", vmin=0, vmax=255)
+            labels = np.resize(classes, rows).repeat(columns) if classes else None
+            images = generator.sample(range(rows * columns), labels)
+            figure, axes = pyplot.subplots(figsize=(columns, rows))
+            axes.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=255)
             axes.axis("off")
         pyplot.close(figure)  # a notebook shows what a cell returns, and not twice
         return figure
