@@ -20,11 +20,10 @@ CASES = {  # name → (precision, whether the samples are streamed, options)
     "conv": ("off", True, ["--mirror", "--dropout", "0.3", "--gp-interval", "2"]),
     "dcgan": ("off", False, ["--arch", "dcgan", "--loss", "wgan", "--n-critic", "2",
                              "--gradient-penalty", "wgan-gp"]),
-    "resnet": ("off", False, ["--arch", "resnet", "--loss", "hinge"]),
     "points": ("off", False, ["--dataset", "ring", "--loss", "relativistic", "--spectral-norm"]),
-    "float16": ("float16", False, ["--loss", "minimax", "--gradient-penalty", "r1"]),
+    "float16": ("float16", False, ["--loss", "minimax", "--gradient-penalty", "r1",
+                                   "--reduce-precision", "bfloat16"]),
     "overflow": ("float16", False, ["--dataset", "ring", "--gradient-penalty", "none"]),
-    "reduced": ("off", False, ["--dataset", "ring", "--reduce-precision", "bfloat16"]),
 }
 
 

@@ -95,9 +95,9 @@ def test_replicas_stay_equal_to_the_bit(pair):
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
-    ("conv", 5e-6), ("dcgan", 5e-6), ("resnet", 5e-6), ("points", 5e-6),
+    ("conv", 5e-6), ("dcgan", 5e-6), ("points", 5e-6),
     # Half precision rounds a sum by up to 2^-9 or 2^-12 of it, and Adam divides by its size.
-    ("float16", 2e-2), ("reduced", 2e-2)])
+    ("float16", 2e-2)])
 def test_two_replicas_take_the_steps_of_one(pair, single, name, tolerance):
     assert_close(pair[0], single, name, tolerance)
 
@@ -113,14 +113,13 @@ def test_an_overflow_in_one_replica_skips_the_step_in_all(pair, single):
 
 
 @pytest.mark.parametrize(("count", "names"), [
-    (2, ["conv", "reduced"]),
-    pytest.param(4, ["conv", "dcgan", "points"], marks=pytest.mark.slow)])
+    (2, ["conv"]), pytest.param(4, ["conv", "dcgan", "points"], marks=pytest.mark.slow)])
 def test_several_processes_take_the_steps_of_one(tiny_npz, single, tmp_path, count, names):
     replicas = run_cases([[tmp_path / f"{rank}.npz"] for rank in range(count)],
                          environments(count), tiny_npz, names)
     assert_replicas_equal(replicas)
     for name in names:
-        assert_close(replicas[0], single, name, 2e-2 if name == "reduced" else 1e-5)
+        assert_close(replicas[0], single, name, 1e-5)
 
 
 # The program on two devices
