@@ -37,13 +37,7 @@ class SavedGenerator:
     """
 
     def __init__(self, path):
-        """
-        Args:
-            path: the SavedModel's folder.
-
-        Raises:
-            UserError: when there is no whole export, or one that does more than compute.
-        """
+        """Load the export in a folder; `UserError` if it is damaged or does more than compute."""
         path = Path(path)
         self.metadata = read_metadata(path)
         self.sample_shape = tuple(self.metadata["sample_shape"])
@@ -63,10 +57,7 @@ class SavedGenerator:
                             f"{output.shape[1:]}, got: {self.sample_shape}")
 
     def call(self, name, **arguments):
-        """Call a signature with arrays, and return a dict of arrays.
-
-        Arguments that the signature does not take are ignored.
-        """
+        """Call a signature with those of the arrays that it takes; returns a dict of arrays."""
         import tensorflow as tf
 
         signature = self.signatures[name]
@@ -75,18 +66,12 @@ class SavedGenerator:
         return {key: tensor.numpy() for key, tensor in signature(**given).items()}
 
     def sample(self, seeds, labels=None, truncation=1.0):
-        """Draw one sample per seed.
+        """Draw one sample per seed: uint8 [N, H, W, C], or float32 [N, 2] of points.
 
         Args:
             seeds: whole numbers [N].
-            labels: class numbers [N], or None for classes as frequent as in the data.
+            labels: class numbers [N] of the training data; None: as frequent as there.
             truncation: factor of the latents.
-
-        Returns:
-            uint8 [N, H, W, C], or float32 [N, 2] of points.
-
-        Raises:
-            UserError: for a class that the generator was not trained with.
         """
         if truncation == 1:
             return next(iter(self._draw("sample", seeds, labels).values()))
@@ -151,15 +136,11 @@ def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_
 
 
 def slerp(start, end, t):
-    """Spherical linear interpolation (Shoemake 1985).
+    """Spherical linear interpolation (Shoemake 1985); linear where the two are (anti)parallel.
 
     Args:
         start, end: float [N, D].
         t: float [N] in [0, 1], how far to go from start to end.
-
-    Returns:
-        float [N, D], on the great circles through start and end; on the straight line
-        where they are (anti)parallel.
     """
     lengths = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
     cosine = (start * end).sum(axis=1) / np.maximum(lengths, 1e-12)

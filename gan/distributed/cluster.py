@@ -130,11 +130,7 @@ class Cluster:
     """The connections of a process: the chief's with all workers, a worker's with the chief."""
 
     def __init__(self, place, peers):
-        """
-        Args:
-            place: `Place`.
-            peers: dict of rank → `Connection`.
-        """
+        """Take the `Place` of this process and a dict of rank → `Connection`."""
         self.rank, self.world_size, self.local_rank = place.rank, place.world_size, place.local_rank
         self.failure = None  # the `ReplicaError` that ended an all_reduce
         self._peers = peers

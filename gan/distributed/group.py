@@ -18,10 +18,7 @@ class ReplicaGroup:
     """A `Trainer` whose steps several replicas take at a time, equal to the bit."""
 
     def __init__(self, trainers):
-        """
-        Args:
-            trainers: list of `Trainer`, one for each replica, by rank.
-        """
+        """Take a list of `Trainer`, one for each replica, by rank."""
         self.trainers, first = trainers, trainers[0]
         self.config, self.state, self.feed = first.config, first.state, first.feed
         self.replica, self._longest = first.replica, None

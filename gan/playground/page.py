@@ -23,13 +23,7 @@ class WebGenerator:
     """
 
     def __init__(self, saved):
-        """
-        Args:
-            saved: `SavedGenerator`.
-
-        Raises:
-            UserError: for a network with an operation that the page does not know.
-        """
+        """Read a `SavedGenerator`; `UserError` for operations that the page does not know."""
         self._saved = saved
         self.vectors = saved.condition_vectors(
             np.arange(len(saved.metadata["conditions"]["probabilities"])))
@@ -38,11 +32,7 @@ class WebGenerator:
                                               self._inputs([0])))
 
     def half_difference(self, seeds):
-        """Return how far float16 weights move a pixel at most, in gray levels of 256.
-
-        Args:
-            seeds: whole numbers, of the images that are compared.
-        """
+        """Return how far float16 weights move a pixel of these seeds, in gray levels of 256."""
         variables = self._saved.signatures[self._signature].variables
         weights = [variable.numpy() for variable in variables]
         exact = self._draw(seeds)
@@ -54,11 +44,9 @@ class WebGenerator:
         return 255 * float(np.abs(exact - half).max())
 
     def page(self, model, half):
-        """Return the page as text.
+        """Return the page as text, with float16 weights if `half`.
 
-        Args:
-            model: path of the export as the user named it, for commands to type.
-            half: whether weights are float16.
+        The commands in it name the export as the user did: `model`.
         """
         network, weights = pack(self.network, half)
         return write_page(self._description(model), network, weights)
@@ -91,12 +79,7 @@ class WebGenerator:
 
 
 def write_page(description, network, weights):
-    """Return the page as text.
-
-    Args:
-        description: dict for JSON, what the page draws and says.
-        network, weights: see `network.pack`.
-    """
+    """Return the page as text; its parts are what `network.pack` and `_description` return."""
     return html_page(
         ASSETS / "playground.html", ASSETS / "playground.css", [ASSETS / name for name in SCRIPTS],
         f"Generator of {description['dataset'] or 'samples'}",

@@ -65,14 +65,7 @@ class LiveReport:
     """Rewrites report.html while a run goes on; an error in it never ends the run."""
 
     def __init__(self, folder, config, history, timers, about):
-        """
-        Args:
-            folder: `RunFolder`, locked.
-            config: `TrainConfig`.
-            history: `History`.
-            timers: `Timers`.
-            about: dict, see `gan.run.summary.circumstances`.
-        """
+        """Take the parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
         self._folder, self._config, self._history = folder, config, history
         self._timers, self._about = timers, about
         self._written, self._warned = -LEAST_SECONDS, None

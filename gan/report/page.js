@@ -75,8 +75,7 @@ function drawTable(table, host) {
   if (!table?.rows.length) return;
   const section = html("section", "", host);
   const body = table.folded ? html("details", "", section) : section;
-  const heading = html("h2", "", table.folded ? html("summary", "", body) : body, table.title);
-  if (table.summary) html("span", "quiet", heading.parentNode, ` ${table.summary}`);
+  html("h2", "", table.folded ? html("summary", "", body) : body, table.title);
   const drawn = html("table", "", html("div", "wide", body));
   if (table.head) {
     const row = html("tr", "", html("thead", "", drawn));
@@ -96,7 +95,7 @@ function drawCell(cell, name, row) {
   const { text, note, kind, run } = typeof cell === "string" ? { text: cell } : cell;
   const drawn = html(name, kind, row);
   if (run !== undefined) swatch(run, drawn);
-  const shown = html({ code: "code", mark: "mark" }[kind] ?? "span", "", drawn);
+  const shown = html(kind === "code" ? "code" : "span", "", drawn);
   text.split(/(?<=[/_])/).forEach((part, index) => {  // where long names may be broken
     if (index) html("wbr", "", shown);
     shown.append(part);

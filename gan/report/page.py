@@ -121,23 +121,19 @@ def _facts(run):
         parts.append(f"{len(names):,} classes: {', '.join(names[:MOST_CLASSES])}{more}")
     versions = [f"{name} {value}" for name, value in summary.get("versions", {}).items()]
     times = [f"{name} {duration(value)}" for name, value in summary.get("seconds", {}).items()]
-    facts = {"data": printable("; ".join(parts)), "device": summary.get("device"),
-             "precision": summary.get("precision"), "versions": ", ".join(versions),
-             "time": ", ".join(times)}
+    facts = {"data": "; ".join(parts),
+             **{name: summary.get(name) for name in ("command", "device", "precision")},
+             "versions": ", ".join(versions), "time": ", ".join(times)}
     return {"title": "Data and device",
-            "rows": [[label, str(value)] for label, value in facts.items() if value]}
+            "rows": [[label, printable(value)] for label, value in facts.items() if value]}
 
 
 def _options(run):
-    """Every option as it was used; those of the command that began the run are marked."""
-    given = {word.split("=")[0].replace("_", "-") for word in _first_command(run) or ()}
-    rows = [[{"text": flag(name), "kind": "code"},
-             {"text": _shown(value), "kind": "mark" if flag(name) in given else ""}]
-            for name, value in run.config.items()]
     changes = [f"{change['option']} from {change['before']} to {change['now']} "
                f"at step {change['step']:,}" for change in run.changes]
-    return {"title": "Options", "rows": rows, "folded": True,
-            "summary": "those that were given are marked" if given else "",
+    return {"title": "Options", "folded": True,
+            "rows": [[{"text": flag(name), "kind": "code"}, _shown(value)]
+                     for name, value in run.config.items()],
             "notes": f"Changed on resuming: {'; '.join(changes)}." if changes else ""}
 
 
@@ -147,17 +143,8 @@ def _shown(value):
     return f"{value:g}" if isinstance(value, float) else printable(value)
 
 
-def _first_command(run):
-    """Return the arguments of the command that began the run, None if they are not known."""
-    try:
-        typed = shlex.split(str(run.summary.get("command", "")))
-    except ValueError:  # somebody changed it
-        return None
-    return typed[2:] if typed and "--resume" not in typed else None
-
-
 def _commands(run):
-    """Commands that repeat and resume the run and use what it made."""
+    """Commands that resume the run and use what it made."""
     where = [] if run.folder == "." else [run.folder]
     more = ["--epochs", str(2 * run.config["epochs"])] if run.state in (
         "finished", "diverged") else []
@@ -165,9 +152,7 @@ def _commands(run):
     def script(name, option, *words):
         return [name, *([option, *where] if where else []), *words]
 
-    typed = _first_command(run)
     commands = {
-        **({} if typed is None else {"repeat": ["train_gan.py", *typed]}),
         "resume": script("train_gan.py", "--outdir", "--resume", *more),
         "generate": script("generate.py", "--model", "--output", "samples.png"),
         "animate": script("make_gif.py", "--images", "--output", f"{run.folder}/training.webp"),
