@@ -17,15 +17,12 @@ class PointDataset:
     """Points of the plane, scattered around a known skeleton.
 
     Attributes:
-        name: one of `DISTRIBUTIONS`.
         points: float32 [N, 2], to learn from.
-        test_points: float32 [M, 2], drawn in the same way, unseen in training.
-        skeleton: float32 [S, 2], where points lie without noise: the modes, or a
-            curve in small steps.
+        test_points: float32 [M, 2], drawn in the same way.
+        skeleton: float32 [S, 2], points without noise: the modes, or a curve in small steps.
         mode_of: int32 [S], the mode (the piece of the curve) of each of them.
         deviation: standard deviation of the noise, along each axis.
-        extent: half the side of the square around 0 that pictures show; the
-            networks compute in units of it.
+        extent: half the side of the square around 0 that plots show; the networks' unit.
     """
 
     name: str
@@ -37,11 +34,11 @@ class PointDataset:
     extent: float
     labels = None
     class_names = ()
-    streamed, background = False, None  # see `Dataset`
+    streamed, background = False, None
 
     @property
     def samples(self):
-        """The points, under the name that `Dataset` has for its images."""
+        """The points; see `Dataset`."""
         return self.points
 
     def sample(self):

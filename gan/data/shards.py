@@ -108,23 +108,14 @@ def read_index(folder):
     """Read the index of a folder of shards, a dict, and check that its files have their size."""
     path = folder / INDEX
     index = read_json(path, "the index of shards")
-    if index.get("format") != FORMAT or index.get("version") != VERSION:
-        raise UserError(f'{path}: expected the index of shards, "format": "{FORMAT}" and "version":'
-                        f" {VERSION}, got: {index.get('format')!r:.40}, "
-                        f"{index.get('version')!r:.40}")
-    with reading(path, "the index of shards"):
+    with reading(path, f"the index of {FORMAT}, version {VERSION}"):
         if not _is_whole(index):
             raise ValueError("its values contradict each other, or the format")
-    entries = files_of(index)
-    missing = [entry["file"] for entry in entries if not (folder / entry["file"]).is_file()]
-    if missing:
-        raise UserError(f"{folder}: expected the files that {INDEX} names, got a folder without "
-                        f"{listed(missing)}")
-    for entry in entries:
-        size = (folder / entry["file"]).stat().st_size
+    for entry in files_of(index):
+        file = folder / entry["file"]
+        size = file.stat().st_size if file.is_file() else "no file"
         if size != entry["bytes"]:
-            raise UserError(f"{folder / entry['file']}: expected {entry['bytes']} bytes as {INDEX} "
-                            f"says, got: {size}")
+            raise UserError(f"{file}: expected {entry['bytes']} bytes as {INDEX} says, got: {size}")
     return index
 
 
@@ -135,7 +126,8 @@ def _is_whole(index):
     names = [entry["file"] for entry in entries]
     numbers = [count, *shape, *(shard["count"] for shard in shards),
                *(entry["bytes"] for entry in entries)]
-    return (all(type(number) is int and number > 0 for number in numbers)
+    return (index["format"] == FORMAT and index["version"] == VERSION
+            and all(type(number) is int and number > 0 for number in numbers)
             and len(shape) == 3 and shape[0] == shape[1] and shape[0] in SIDES
             and shape[2] in CHANNELS and index["dtype"] == "uint8"
             and LANES <= count == sum(shard["count"] for shard in shards) < 2**31
@@ -166,13 +158,12 @@ def fingerprint_of_index(index):
 
 
 def map_file(folder, entry, shape, dtype):
-    """Map an .npy file of a shape and a dtype, None in place of any length; None for no entry."""
+    """Map an .npy file of a shape, whose length may be None, and a dtype; None for no entry."""
     if not entry:
         return None
     path = folder / entry["file"]
     array = map_npy(path)
-    fits = len(array.shape) == len(shape) and all(
-        size in (None, own) for size, own in zip(shape, array.shape, strict=True))
+    fits = array.shape[1:] == shape[1:] and shape[0] in (None, len(array))
     if not fits or array.dtype != dtype or not array.flags.c_contiguous:
         raise UserError(f"{path}: expected {np.dtype(dtype)} {list(shape)}, "
                         f"got: {array.dtype} {list(array.shape)}")
@@ -226,11 +217,10 @@ def refuse_unmanaged(target, force):
         raise UserError(f"{target}: expected nothing, an empty folder or shards there, got "
                         "something else; move it, or choose another folder") from error
     if strange:
-        raise UserError(f"{target / strange[0]}: gan.shards did not write this and would get in "
-                        "its way; move it, or choose another folder")
+        raise UserError(f"{target / strange[0]}: not written by gan.shards and in its way; move "
+                        "it, or choose another folder")
     if not force:
-        raise UserError(f"{target} holds shards; expected --force to replace them, or another "
-                        "folder")
+        raise UserError(f"{target} holds shards; expected --force, or another folder")
 
 
 # Writing.
