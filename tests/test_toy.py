@@ -1,11 +1,13 @@
+"""Simulated points, and runs on them."""
+
+import csv
+
 import numpy as np
 import pytest
 
 from gan.data import points
 from gan.evaluate import metrics
 from tests.conftest import run_script
-
-TINY_POINTS = ["--base-channels", "2", "--epochs", "2", "--num-samples", "100"]
 
 
 @pytest.mark.parametrize("name", points.DISTRIBUTIONS)
@@ -55,29 +57,14 @@ def test_mode_metrics_of_points_counted_by_hand():
     assert far == {"modes": 0, "good": 0, "imbalance": 0.5, "spread": 0}
 
 
-@pytest.fixture(scope="module")
-def point_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("points")
-    done = run_script("train_gan.py", "--dataset", "grid", *TINY_POINTS, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder, done
-
-
-def test_a_run_on_points_leaves_the_same_files(point_run):
-    folder, done = point_run
-    assert "grid: 102,400 points, no labels" in done.stdout and "good" in done.stdout
-    for name in ("generated_images/epoch_0002.png", "history.csv", "loss_curves.png",
-                 "exported_model/saved_model.pb"):
-        assert (folder / name).exists(), name
-    assert "modes,good,imbalance,spread" in (folder / "history.csv").read_text()
-
-
-def test_points_are_drawn_from_the_export(point_run, tmp_path):
-    model = point_run[0] / "exported_model"
+def test_a_run_on_points_is_drawn_from(trained, command, refused, tmp_path):
+    said = trained("--dataset", "grid", "--base-channels", 2, "--epochs", 2, "--num-samples", 100)
+    assert "grid: 102,400 points, no labels" in said and "good" in said
+    for name in ("generated_images/epoch_0002.png", "loss_curves.png"):
+        assert (tmp_path / name).exists(), name
+    assert "modes,good,imbalance,spread" in (tmp_path / "history.csv").read_text()
     for name in ("points.csv", "points.npz", "points.png"):
-        done = run_script("generate.py", "--model", model, "--output", name, "--num-images", 7,
-                          cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        assert command("generate.py", "--output", name, "--num-images", 7)[0] == 0
     lines = (tmp_path / "points.csv").read_text().splitlines()
     saved = np.load(tmp_path / "points.npz")
     assert lines[0] == "seed,x,y" and saved["points"].dtype == np.float32
@@ -85,19 +72,17 @@ def test_points_are_drawn_from_the_export(point_run, tmp_path):
     np.testing.assert_array_equal(table[:, 0], saved["seeds"])
     np.testing.assert_array_equal(table[:, 1:].astype(np.float32), saved["points"])
     assert (tmp_path / "points.png").stat().st_size > 1000
-    for form, text in (("--grid=2x2", "--grid: expected a generator of images, got one of points"),
-                       ("--interpolate=0,1", "--interpolate: expected a generator of images"),
-                       ("--seed=1", "--output: expected a file that ends in .png, .npz, .csv"),
-                       ("--output=a.png --label=1", "--label: needs a generator that was")):
-        done = run_script("generate.py", "--model", model, *form.split(), "--force", cwd=tmp_path)
-        assert done.returncode == 2 and text in done.stderr
+    for options, text in (
+            ("--grid=2x2", "--grid: expected a generator of images"),
+            ("--interpolate=0,1", "--interpolate: expected a generator of images"),
+            ("--seed=1", "--output: expected a file that ends in .png, .npz, .csv"),
+            ("--output=a.png --label=1", "--label: needs a generator that was")):
+        assert text in refused("generate.py", *options.split(), "--force")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "modes", "good"), [("ring", 8, 0.95), ("grid", 24, 0.9)])
 def test_the_default_run_learns_every_mode(name, modes, good, tmp_path):
-    import csv
-
     done = run_script("train_gan.py", "--dataset", name, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
@@ -111,8 +96,6 @@ def test_the_default_run_learns_every_mode(name, modes, good, tmp_path):
     ["--loss", "wgan"], ["--loss", "wgan", "--gradient-penalty", "wgan-gp", "--gp-weight", "10"],
 ])
 def test_every_loss_learns_the_ring(options, tmp_path):
-    import csv
-
     done = run_script("train_gan.py", "--dataset", "ring", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
