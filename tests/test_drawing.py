@@ -4,7 +4,6 @@ import math
 import shutil
 from types import SimpleNamespace
 
-import matplotlib.figure
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,7 +16,7 @@ from gan.drawing.sample_grids import surface_shade
 from gan.loop import early_steps
 from gan.run import history as curves
 from gan.run.clock import Timers
-from tests.conftest import TINY, run_script
+from tests.conftest import TINY
 
 # --- Images
 
@@ -58,21 +57,14 @@ def history(count, **metrics):
 
 
 @pytest.fixture
-def drawn(tmp_path, monkeypatch):
-    """A function that draws rows and returns the panels of the figure and the file's bytes."""
+def drawn(monkeypatch):
+    """A function that draws rows and returns the panels of the figure."""
     figures = []
-
-    class Kept(matplotlib.figure.Figure):
-        def __init__(self, *args, **settings):
-            super().__init__(*args, **settings)
-            figures.append(self)
-
-    monkeypatch.setattr("gan.drawing.plots.Figure", Kept)
+    monkeypatch.setattr("gan.drawing.plots.write_figure", lambda _, figure: figures.append(figure))
 
     def draw(rows, *options):
-        config, _ = TrainConfig.from_args(list(options))
-        curves.draw_curves(tmp_path / "curves.png", rows, config)
-        return figures[-1].axes, (tmp_path / "curves.png").read_bytes()
+        curves.draw_curves("curves.png", rows, TrainConfig.from_args(list(options))[0])
+        return figures[-1].axes
 
     return draw
 
@@ -83,7 +75,7 @@ def dashed(panel):
 
 @pytest.mark.parametrize("count", [1, 2, 40])
 def test_the_axis_shows_whole_epochs_only(drawn, count):
-    panels, _ = drawn(history(count))
+    panels = drawn(history(count))
     low, high = panels[-1].get_xlim()
     ticks = [tick for tick in panels[-1].get_xticks() if low <= tick <= high]
     assert ticks and all(tick == round(tick) for tick in ticks)
@@ -95,7 +87,7 @@ def test_the_axis_shows_whole_epochs_only(drawn, count):
     ("relativistic", 2 * [math.log(2)], False),
     ("wgan", [], False)])
 def test_losses_have_their_ideal_and_log_odds_their_probability(drawn, loss, ideal, log_odds):
-    panels, _ = drawn(history(3), "--loss", loss)
+    panels = drawn(history(3), "--loss", loss)
     assert dashed(panels[0])[: len(ideal)] == pytest.approx(ideal)
     low, high = panels[0].get_ylim()
     assert all(low < value < high for value in ideal)
@@ -112,13 +104,19 @@ def test_losses_have_their_ideal_and_log_odds_their_probability(drawn, loss, ide
 def test_the_distance_is_drawn_where_it_was_measured_more_than_once(drawn):
     once = history(3)
     once[-1]["frechet"] = 2.0
-    assert len(drawn(once)[0]) == 2
-    panels, data = drawn(history(3, frechet=2.0), "--dataset", "price_$_a_$")
-    assert "Fréchet distance (lower is better)" in panels[2].get_ylabel()
-    assert drawn(history(3, frechet=2.0), "--dataset", "price_$_a_$")[1] == data  # to the byte
-    panels, _ = drawn(history(3, modes=8, good=0.9), "--dataset", "ring")
+    assert len(drawn(once)) == 2
+    assert "Fréchet distance (lower is better)" in drawn(history(3, frechet=2.0))[2].get_ylabel()
+    panels = drawn(history(3, modes=8, good=0.9), "--dataset", "ring")
     assert "good points (higher is better)" in panels[2].get_ylabel()
     assert "real points" in [text.get_text() for text in panels[1].get_legend().get_texts()]
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    for path in paths:
+        curves.draw_curves(path, history(3, frechet=2.0), TrainConfig(dataset="price_$_a_$"))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert Image.open(paths[0]).size[0] > 500
 
 
 def test_a_run_draws_its_curves_every_ten_seconds(tmp_path, monkeypatch):
@@ -163,16 +161,14 @@ def test_the_first_epoch_is_drawn_at_growing_distances():
     assert early_steps(6) == [4]  # the sixth is the epoch's own
 
 
-def test_a_run_killed_in_its_first_epoch_may_begin_again(tiny_npz, tiny_run, tmp_path):
+def test_a_run_killed_in_its_first_epoch_may_begin_again(tiny_npz, tiny_run, tmp_path, trained):
     pictures = tmp_path / "generated_images"
     shutil.copytree(tiny_run[0] / "generated_images", pictures)
     for path in pictures.glob("epoch_000[12]*.png"):
         path.unlink()
     for name in ("config.json", "report.html", "manifest.txt"):
         shutil.copy(tiny_run[0] / name, tmp_path)
-    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 1,
-                      "--clusters", 2, "--sample-interval", 1, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    trained("--dataset", tiny_npz, *TINY, "--epochs", 1, "--clusters", 2, "--sample-interval", 1)
     assert {path.name for path in pictures.glob("epoch_000?.png")} == {
         "epoch_0000.png", "epoch_0001.png"}
 

@@ -11,29 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import make_gif as script
-from gan.common.errors import run_script
 from tests.conftest import ROOT
 
 HAS_FFMPEG = importlib.util.find_spec("imageio_ffmpeg") is not None
 
 
 @pytest.fixture
-def make_gif(tmp_path, monkeypatch, capsys):
-    """A function that runs the script here, in `tmp_path`; returns what it prints."""
-    monkeypatch.chdir(tmp_path)
+def make_gif(command, monkeypatch, tmp_path):
+    """A function that runs the script in `tmp_path`; returns what it prints."""
     monkeypatch.setenv("HOME", str(tmp_path))
 
     def make(*arguments, code=0):
-        monkeypatch.setattr("sys.argv", ["make_gif.py", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run_script("make_gif.py", script.main)
-        said = capsys.readouterr()
-        assert (caught.value.code or 0) == code, said.err
-        if code:
-            line, = said.err.splitlines()
-            return line.removeprefix("make_gif.py: error: ")
-        return said.out
+        found, said, complaint = command("make_gif.py", *arguments)
+        assert found == code and complaint.count("\n") == (code > 0), complaint
+        return complaint if code else said
 
     return make
 
@@ -115,8 +106,8 @@ def test_mp4(tmp_path, make_gif):
 def test_refusals_name_the_option(tmp_path, make_gif, monkeypatch):
     write_pictures(tmp_path / "generated_images")
     make_gif()
-    assert make_gif(code=2) == ("training.gif exists; expected --force to overwrite it, or "
-                                "another --output")
+    assert make_gif(code=2) == ("make_gif.py: error: training.gif exists; expected --force to "
+                                "overwrite it, or another --output\n")
     make_gif("--force")
     for arguments, reason in (
             (["--output", "a.avi"], "expected a name that ends in .gif, .webp, .png, .mp4, got: a"),

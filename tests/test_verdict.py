@@ -8,7 +8,7 @@ import pytest
 
 from gan.config import TrainConfig
 from gan.run.verdict import HINTS, verdict_of
-from tests.conftest import TINY, complete, run_script
+from tests.conftest import TINY, complete
 
 REFERENCE = {"frechet": 1.0, "precision": 0.9, "recall": 0.8, "classes": 10}
 GOOD = {"frechet": 1.5, "precision": 0.88, "recall": 0.78, "classes": 10,
@@ -123,31 +123,34 @@ def test_every_failure_comes_with_a_hint(kind):
     assert (found.hint == "--resume") == (kind in ("early", "improving", "behind", "settled"))
 
 
-def verdict_of_run(folder, *options):
-    """What a run prints as its verdict, in one line however it was wrapped."""
-    done = run_script("train_gan.py", *options, cwd=folder)
-    lines = done.stdout.splitlines()
-    start = next(index for index, line in enumerate(lines) if line.startswith("verdict"))
-    rest = itertools.takewhile(lambda line: line.startswith(" "), lines[start + 1 :])
-    return " ".join(" ".join([lines[start], *rest]).split())
+@pytest.fixture
+def verdict_of_run(trained):
+    """A function that trains and returns the verdict, in one line however it was wrapped."""
+    def judged(*options):
+        lines = trained(*options).splitlines()
+        start = next(index for index, line in enumerate(lines) if line.startswith("verdict"))
+        rest = itertools.takewhile(lambda line: line.startswith(" "), lines[start + 1 :])
+        return " ".join(" ".join([lines[start], *rest]).split())
+
+    return judged
 
 
-def test_a_run_made_to_diverge_is_found_out(tiny_npz, tmp_path):
-    said = verdict_of_run(tmp_path, "--dataset", tiny_npz, *TINY, "--epochs", 4, "--lr", 1,
-                          "--loss", "lsgan", "--gp-weight", 1000, "--arch", "mlp")
+def test_a_run_made_to_diverge_is_found_out(tiny_npz, verdict_of_run):
+    said = verdict_of_run("--dataset", tiny_npz, *TINY, "--epochs", 4, "--lr", 1, "--loss", "lsgan",
+                          "--gp-weight", 1000, "--arch", "mlp")
     assert "diverged: the losses are" in said
     assert said.endswith(". Try a lower learning rate (--lr)")
 
 
 @pytest.mark.slow
-def test_a_discriminator_made_to_win_is_found_out(tiny_npz, tmp_path):
+def test_a_discriminator_made_to_win_is_found_out(tiny_npz, verdict_of_run):
     assert "the discriminator has won" in verdict_of_run(
-        tmp_path, "--dataset", tiny_npz, *TINY, "--epochs", 46, "--lr-g", 1e-7, "--lr-d", 0.01,
+        "--dataset", tiny_npz, *TINY, "--epochs", 46, "--lr-g", 1e-7, "--lr-d", 0.01,
         "--gradient-penalty", "none", "--metrics-interval", 0)
 
 
 @pytest.mark.slow
-def test_a_run_made_to_collapse_is_found_out(tmp_path):
+def test_a_run_made_to_collapse_is_found_out(verdict_of_run):
     assert "mode collapse: " in verdict_of_run(
-        tmp_path, "--dataset", "ring", "--gradient-penalty", "none", "--lr-decay", 0, "--lr", 3e-3,
+        "--dataset", "ring", "--gradient-penalty", "none", "--lr-decay", 0, "--lr", 3e-3,
         "--epochs", 15)
