@@ -17,28 +17,19 @@ def read_events(folder):
     return events.Reload()
 
 
-def plugin_of(events, tag):
-    return events.SummaryMetadata(tag).plugin_data.plugin_name
-
-
-def test_scalars_are_read_back(tiny_run):
+def test_scalars_and_pictures_are_read_back(tiny_run):
     folder, _ = tiny_run
     events = read_events(folder / "tensorboard")
     from tensorboard.util import tensor_util
 
     rows = history(folder)
     for tag in ("discriminator_loss", "generator_loss", "real_score", "discriminator_accuracy"):
-        assert plugin_of(events, tag) == "scalars"
+        assert events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
         found = events.Tensors(tag)
         assert [event.step for event in found] == [1, 2]
         values = [tensor_util.make_ndarray(event.tensor_proto).item() for event in found]
         assert values == pytest.approx([float(row[tag]) for row in rows], rel=1e-6)
-
-
-def test_pictures_are_read_back(tiny_run):
-    folder, _ = tiny_run
-    events = read_events(folder / "tensorboard")
-    assert plugin_of(events, "generated") == "images"
+    assert events.SummaryMetadata("generated").plugin_data.plugin_name == "images"
     found = events.Tensors("generated")
     assert [event.step for event in found] == [0, 1, 2]
     for event in found:

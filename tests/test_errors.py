@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
 from gan.common.errors import UserError, printable, run_script
@@ -24,36 +23,15 @@ def start(script, *arguments, shell="", **settings):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("encoding", ["ascii", "cp932", "utf-8"])
-def test_help_in_any_encoding(script, encoding):
-    done = start(script, "--help", env={**os.environ, "PYTHONIOENCODING": encoding})
-    assert done.returncode == 0 and done.stderr == b""
-    assert done.stdout.decode(encoding).startswith(f"usage: {script}")
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_version(script):
-    done = start(script, "--version")
-    assert done.returncode == 0 and re.fullmatch(rf"{script} \d+\.\d+\.\d+\n".encode(),
-                                                 done.stdout)
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("shell", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams(script, shell):
-    assert start(script, "--help", shell=shell).returncode == 0
-    done = start(script, "--nonsense", shell=shell)
-    assert done.returncode == 2 and b"Traceback" not in done.stdout + done.stderr
-
-
-def test_a_gif_is_made_without_standard_output(tmp_path):
-    from PIL import Image
-
-    (tmp_path / "generated_images").mkdir()
-    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "generated_images/epoch_0001.png")
-    done = start("make_gif.py", shell=">&- <&-", cwd=tmp_path)
+def test_every_script_starts_and_fails_in_one_line(script):
+    done = start(script, "--help", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, b"")
-    assert Image.open(tmp_path / "training.gif").n_frames == 1
+    assert done.stdout.decode("ascii").startswith(f"usage: {script}")
+    done = start(script, "--version", shell="2>&-")
+    assert re.fullmatch(rf"{script} \d+\.\d+\.\d+\n".encode(), done.stdout)
+    done = start(script, "--nonsense", shell=">&-")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == f"{script}: error: unknown option: --nonsense (see --help)\n".encode()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -89,13 +67,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("module", ["gan.common.command_line", "numpy._core._multiarray_umath"])
-def test_ctrl_c_during_the_imports(script, module, tmp_path, tiny_run):
-    arguments = {"train_gan.py": ["--dry-run"], "generate.py": ["--model", str(tiny_run[0])],
-                 "make_gif.py": ["--images", str(tiny_run[0]), "--output", "a.gif"]}[script]
-    code = INTERRUPTED.format(module=module, argv=[str(ROOT / script), *arguments],
-                              root=str(ROOT))
+@pytest.mark.parametrize(("script", "module"), [
+    ("train_gan.py", "gan.common.command_line"), ("generate.py", "numpy._core._multiarray_umath"),
+    ("make_gif.py", "gan.common.command_line")])
+def test_ctrl_c_during_the_imports(script, module, tmp_path):
+    code = INTERRUPTED.format(module=module, argv=[str(ROOT / script)], root=str(ROOT))
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
                           text=True)
     assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
@@ -149,23 +125,10 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept
     assert {path.name for path in tmp_path.iterdir()} == {*foreign, "a", "b"}
 
 
-@pytest.mark.parametrize("arguments", [["train_gan.py", "--no-such"],
-                                       ["generate.py", "--model", "missing"]])
-def test_an_error_that_nobody_can_read_keeps_its_exit_code(tmp_path, arguments):
+def test_an_error_that_nobody_can_read_keeps_its_exit_code():
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, str(ROOT / arguments[0]), *arguments[1:]],
-                          stdout=writer, stderr=writer, cwd=tmp_path)
+    done = subprocess.run([sys.executable, str(ROOT / "make_gif.py"), "--no-such"], stdout=writer,
+                          stderr=writer)
     os.close(writer)
     assert done.returncode == 2
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has this file")
-def test_an_output_that_fills_while_it_is_printed_to_is_one_line(tiny_run, tmp_path):
-    with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, str(ROOT / "generate.py"), "--model",
-                               str(tiny_run[0]), "--output", "a.png"], stdout=full,
-                              stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    assert done.returncode == 2 and done.stderr == (
-        "generate.py: error: cannot write to standard output: No space left on device\n")
-    assert (tmp_path / "a.png").exists()

@@ -1,61 +1,134 @@
-"""What may change, and what must be the same, when a run is continued."""
+"""A run that was stopped in any way goes on as if it never was; what may change then."""
 
-import csv
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
+from gan.common.files import read_archive
+from gan.data.points import simulate
+from gan.evaluate.metrics import mode_metrics
 from gan.loop import best_row
+from gan.run.checkpoint import list_checkpoints
 from gan.run.history import History
-from tests.conftest import TINY, run_script
+from tests.conftest import ROOT, TINY, heed_signals, run_script
+from tests.test_scripts import history, pictures
 
 
-def rows_of(folder):
-    with open(folder / "history.csv") as file:
-        return list(csv.DictReader(file))
+def export_arrays(folder):
+    """All variables of the exported model, in a process of its own."""
+    code = ("import sys, numpy as np, tensorflow as tf;"
+            "m = tf.saved_model.load(sys.argv[1]);"
+            "np.savez(sys.argv[2], m.signatures['sample'](seeds=tf.range(32, dtype=tf.int64))"
+            "['images'].numpy())")
+    target = folder / "drawn.npz"
+    subprocess.run([sys.executable, "-c", code, str(folder / "exported_model"), str(target)],
+                   check=True, capture_output=True)
+    with np.load(target) as drawn:
+        return drawn["arr_0"]
 
 
-def test_learning_rate_may_change_and_the_change_is_noted(tiny_run, tmp_path):
-    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    done = run_script("train_gan.py", "--resume", "--epochs", 4, "--lr", 0.0001, cwd=tmp_path)
+def assert_same_run(first, second):
+    assert history(first) == history(second)
+    assert pictures(first) == pictures(second)
+    assert (first / "loss_curves.png").read_bytes() == (second / "loss_curves.png").read_bytes()
+    a, b = (read_archive(list_checkpoints(folder / "checkpoints")[0], "a checkpoint")[0]
+            for folder in (first, second))
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    np.testing.assert_array_equal(export_arrays(first), export_arrays(second))
+
+
+def start_training(folder, *arguments):
+    return subprocess.Popen([sys.executable, str(ROOT / "train_gan.py"), *map(str, arguments)],
+                            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            preexec_fn=heed_signals)
+
+
+def wait_for(path, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not path.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
+    assert path.exists(), process.communicate()
+
+
+LONG = [*TINY, "--epochs", 12, "--num-samples", 4]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tiny_npz, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *LONG, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "changed     lr from 0.0015 to 0.0001, from step 40 on" in done.stdout
-    config = json.loads((tmp_path / "config.json").read_text())
+    return folder
+
+
+@pytest.mark.parametrize("number", [
+    signal.SIGKILL, signal.SIGINT,
+    pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+    pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+])
+def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, tmp_path, number):
+    process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
+    wait_for(tmp_path / "generated_images/epoch_0005.png", process)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number, errors
+        assert f"saved. To continue:\n  python {ROOT / 'train_gan.py'} --resume\n" in output
+        assert errors == ""
+    done = run_script("train_gan.py", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(uninterrupted, tmp_path)
+    leftovers = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+    assert leftovers == []
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_the_run_at_once_and_loses_nothing(uninterrupted, tiny_npz, tmp_path):
+    process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
+    wait_for(tmp_path / "generated_images/epoch_0003.png", process)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, errors = process.communicate(timeout=60)
+    # Python itself dies of one that comes while it is leaving; shells say 130 to both.
+    assert process.returncode in (128 + signal.SIGINT, -signal.SIGINT)
+    assert "Traceback" not in errors
+    done = run_script("train_gan.py", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(uninterrupted, tmp_path)
+
+
+@pytest.mark.slow
+def test_time_limit_exports_and_can_be_resumed(trained, tiny_npz, tmp_path):
+    output = trained("--dataset", tiny_npz, *TINY, "--epochs", 100000, "--max-minutes", 0.25)
+    assert "time is up" in output and "train_gan.py --resume" in output
+    assert export_arrays(tmp_path).shape == (32, 16, 16, 1)
+
+
+def test_epochs_and_learning_rate_may_change_and_the_data_move(trained, tiny_npz, tiny_run,
+                                                               tmp_path):
+    shutil.copytree(tiny_run[0], tmp_path / "run")
+    shutil.copy(tiny_npz, tmp_path / "moved.npz")
+    output = trained("--resume", "--outdir", "run", "--dataset", "moved.npz", "--epochs", 4,
+                     "--lr", 0.0001)
+    assert "changed     lr from 0.0015 to 0.0001, from step 40 on" in output
+    assert "the learning rates now fall towards epoch 4" in output
+    config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["lr"] == config["lr_g"] == config["lr_d"] == 0.0001
+    assert config["dataset"] == str(tmp_path / "moved.npz")
     assert {"step": 40, "option": "lr", "before": 0.0015, "now": 0.0001} in config["changes"]
-    changed = [row["changed"] for row in rows_of(tmp_path)]
-    assert changed[0] == changed[1] == changed[3] == ""
-    assert "lr 0.0015 to 0.0001" in changed[2]
-
-
-def test_data_that_moved_is_known_by_its_content(tiny_npz, tiny_run, tmp_path):
-    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    shutil.copytree(tiny_run[0], run)
-    elsewhere.mkdir()
-    shutil.copy(tiny_npz, elsewhere / "moved.npz")
-    done = run_script("train_gan.py", "--resume", "--epochs", 3, "--outdir", run,
-                      "--dataset", "moved.npz", cwd=elsewhere)
-    assert done.returncode == 0, done.stderr
-    config = json.loads((run / "config.json").read_text())
-    assert config["dataset"] == str(elsewhere / "moved.npz")
-    again = run_script("train_gan.py", "--resume", "--epochs", 4, "--outdir", run, cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-
-
-def test_other_data_is_refused(tiny_npz, tiny_run, tmp_path):
-    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    with np.load(tiny_npz) as arrays:
-        np.savez(tmp_path / "other.npz", **{**arrays, "x_train": arrays["x_train"][::-1]})
-    done = run_script("train_gan.py", "--resume", "--dataset", "other.npz", cwd=tmp_path)
-    assert done.returncode == 2 and "does not hold the samples" in done.stderr
-
-
-def test_the_model_may_not_change(tiny_run, tmp_path):
-    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    done = run_script("train_gan.py", "--resume", "--base-channels", 8, cwd=tmp_path)
-    assert done.returncode == 2 and "--base-channels: the run to resume has 4" in done.stderr
+    changed = [row["changed"] for row in history(tmp_path / "run")]
+    assert changed[0] == changed[1] == changed[3] == "" and "lr 0.0015 to 0.0001" in changed[2]
 
 
 def test_a_change_is_noted_once_and_survives_a_checkpoint():
@@ -79,49 +152,33 @@ def test_the_best_row_is_the_nearest_to_the_data():
 
 
 @pytest.mark.slow
-def test_the_best_epoch_is_exported(tmp_path):
+def test_the_best_epoch_is_exported(trained, command, tmp_path):
     # A rate that is raised on resuming makes the last epoch worse than the first ones.
-    ring = ["--dataset", "ring", "--base-channels", 4, "--metrics-interval", 1, "--keep-best"]
-    begun = run_script("train_gan.py", *ring, "--epochs", 4, cwd=tmp_path)
-    assert begun.returncode == 0, begun.stderr
-    done = run_script("train_gan.py", "--resume", "--epochs", 5, "--lr", 0.9, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    good = [float(row["good"]) for row in rows_of(tmp_path)]
+    trained("--dataset", "ring", "--base-channels", 4, "--metrics-interval", 1, "--keep-best",
+            "--epochs", 4)
+    output = trained("--resume", "--epochs", 5, "--lr", 0.9)
+    good = [float(row["good"]) for row in history(tmp_path)]
     best = int(np.argmax(good)) + 1
-    assert best < 5 and f"exported    epoch {best}, the best" in done.stdout
+    assert best < 5 and f"exported    epoch {best}, the best" in output
     about = json.loads((tmp_path / "exported_model/assets.extra/gan.json").read_text())
     assert about["epochs"] == best and about["metrics"]["good"] == max(good)
-    drawn = run_script("generate.py", "--output", "a.npz", "--num-images", 10000, cwd=tmp_path)
-    assert drawn.returncode == 0, drawn.stderr
-    from gan.data.points import simulate
-    from gan.evaluate.metrics import mode_metrics
-
-    ring = simulate("ring")
-    points = np.load(tmp_path / "a.npz")["points"]
-    found = mode_metrics(points, ring.skeleton, ring.mode_of, ring.deviation)
-    assert found["good"] == max(good)
-
-
-def test_best_needs_a_metric(tmp_path):
-    done = run_script("train_gan.py", "--keep-best", *TINY, cwd=tmp_path)
-    assert done.returncode == 2 and "--keep-best needs --metrics-interval" in done.stderr
+    assert command("generate.py", "--output", "a.npz", "--num-images", 10000)[0] == 0
+    ring, points = simulate("ring"), np.load(tmp_path / "a.npz")["points"]
+    assert mode_metrics(points, ring.skeleton, ring.mode_of, ring.deviation)["good"] == max(good)
 
 
 @pytest.mark.slow
-def test_best_that_was_not_kept_is_told_and_the_last_one_exported(tmp_path):
-    ring = ["--dataset", "ring", "--base-channels", 4]
-    begun = run_script("train_gan.py", *ring, "--epochs", 3, cwd=tmp_path)
-    assert begun.returncode == 0, begun.stderr
-    done = run_script("train_gan.py", "--resume", "--keep-best", "--epochs", 4, "--lr", 0.9,
-                      cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    good = [float(row["good"]) for row in rows_of(tmp_path)]
-    best = int(np.argmax(good)) + 1
+def test_best_that_was_not_kept_is_told_and_the_last_one_exported(trained, command, tmp_path):
+    trained("--dataset", "ring", "--base-channels", 4, "--epochs", 3)
+    code, output, errors = command("train_gan.py", "--resume", "--keep-best", "--epochs", 4,
+                                   "--lr", 0.9)
+    assert code == 0, errors
+    best = int(np.argmax([float(row["good"]) for row in history(tmp_path)])) + 1
     about = json.loads((tmp_path / "exported_model/assets.extra/gan.json").read_text())
     if best == 3:  # the last of the first run is kept when the second one starts
-        assert about["epochs"] == 3 and "exported    epoch 3" in done.stdout
+        assert about["epochs"] == 3 and "exported    epoch 3" in output
     else:
-        assert f"warning: epoch {best} was the best, but --keep-best was not" in done.stderr
+        assert f"warning: epoch {best} was the best, but --keep-best was not" in errors
         assert about["epochs"] == 4
 
 
@@ -137,9 +194,3 @@ def test_metrics_in_other_features_are_not_mixed():
     history.compare_in("classifier")
     assert [row.get("frechet") for row in history.rows] == [None, None]
     assert history.rows[1]["epoch"] == 2 and history.rows[1]["generator_loss"] == 1
-
-
-def test_a_run_folder_that_is_not_there_is_not_made(tmp_path):
-    done = run_script("train_gan.py", "--resume", "--outdir", "typo", cwd=tmp_path)
-    assert done.returncode == 2 and "got: typo (no such folder)" in done.stderr
-    assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.data.shards import write_shards
 from tests.conftest import TINY, run_module, run_script
-from tests.test_scripts import LONG, assert_same_run, start_training, wait_for
+from tests.test_resume import LONG, assert_same_run, start_training, wait_for
 from tests.test_training import assert_same, values
 
 

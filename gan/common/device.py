@@ -83,18 +83,13 @@ def count_gpus():
 
 
 def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
-    """Choose the devices that TensorFlow uses and the precision to use on them.
-
-    To be called before anything is computed.
+    """Return the `Device` to use; to be called before anything is computed.
 
     Args:
         mixed_precision: "auto", "float16", "bfloat16" or "off".
         wanted: "auto" (GPUs if there are any), "cpu", "gpu", "gpu:1" and so on.
         count: number of devices; a processor is split into as many logical ones.
         local_rank: number of this process among those of this machine, each with its own GPU.
-
-    Returns:
-        A `Device`.
     """
     import tensorflow as tf
 

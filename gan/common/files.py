@@ -74,7 +74,7 @@ def atomic_folder(path):
         The temporary folder, a `Path` beside `path`.
 
     Raises:
-        UserError: when the folder cannot be written, with the system's reason.
+        UserError: when it cannot be written, with the system's reason.
     """
     path = Path(os.path.realpath(path))  # a link stays one
     temporary, old = _temporary_beside(path), _temporary_beside(path)
@@ -151,15 +151,7 @@ def make_folders(path):
 
 
 def make_folder(path, option):
-    """Create a folder and check that files can be made in it.
-
-    Args:
-        path: the folder.
-        option: what asked for it, named in the message, such as "--outdir".
-
-    Raises:
-        UserError: when it cannot be created or written.
-    """
+    """Create a folder and check that files can be made in it; `option` asked for it."""
     try:
         make_folders(Path(path))
         with tempfile.TemporaryFile(dir=path):
@@ -170,16 +162,12 @@ def make_folder(path, option):
 
 
 def refuse_existing(path, force, option):
-    """Refuse to write where something lies that may not be replaced.
+    """Refuse to write a file where something lies.
 
     Args:
         path: the file to write.
-        force: whether an existing file may be replaced; a folder, a broken link or a FIFO
-            never is.
+        force: whether a file may be replaced; a folder, a broken link or a FIFO never is.
         option: what to choose another place with, such as "--outdir".
-
-    Raises:
-        UserError: saying what lies there.
     """
     if not os.path.lexists(path):
         return
@@ -213,11 +201,7 @@ def _make_private(folder):
 
 
 def open_cached(path):
-    """Open a file of the cache, neither through a link nor one that others could write.
-
-    Raises:
-        OSError: saying why it is not opened.
-    """
+    """Open a file of the cache; `OSError` for a link, or a file that others could write."""
     file = os.fdopen(os.open(path, os.O_RDONLY | NO_WAIT), "rb")
     state = os.fstat(file.fileno())
     if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o022:
@@ -241,18 +225,11 @@ def write_json(path, content):
 
 
 def open_own(path, flags=os.O_RDONLY, follow=False):
-    """Open a text file of this program, without waiting for a FIFO.
-
-    Args:
-        path: the file.
-        flags: of `os.open`.
-        follow: whether to follow a link, which may lead to somebody else's file.
-
-    Returns:
-        A file descriptor.
+    """Return the descriptor of a text file of this program, without waiting for a FIFO.
 
     Raises:
-        OSError: for a link, and for all but files of at most 64 MiB.
+        OSError: for all but files of at most 64 MiB, and, unless `follow`, for a link, which
+            may lead to somebody else's file.
     """
     file = os.open(path, flags | (os.O_NONBLOCK if follow else NO_WAIT), 0o666)
     state = os.fstat(file)
@@ -271,9 +248,6 @@ def read_json(path, what):
 
     Returns:
         dict without NaN, infinities or integers beyond 64 bits.
-
-    Raises:
-        UserError: when it cannot be read or is anything else.
     """
     with reading(path, what), open(open_own(path, follow=True), encoding="utf-8") as file:
         return parse_json(file.read())
@@ -311,9 +285,6 @@ def write_archive(path, arrays, about):
         path: the file, or one that is open.
         arrays: dict of name → NumPy array.
         about: dict for JSON.
-
-    Raises:
-        UserError: when it cannot be written.
     """
     with contextlib.nullcontext(path) if isinstance(path, io.IOBase) else atomic_file(path) as file:
         np.savez(file, **arrays)
@@ -322,14 +293,11 @@ def write_archive(path, arrays, about):
 
 
 def read_archive(path, what):
-    """Read what `write_archive` wrote.
+    """Return `(arrays, about)` as `write_archive` was given them.
 
     Args:
         path: the file, or one that is open.
         what: it should be, such as "a checkpoint".
-
-    Returns:
-        `(arrays, about)`.
 
     Raises:
         UserError: when it is damaged, compressed, pickled or of another format.

@@ -17,12 +17,11 @@ class Timers:
     """
 
     def __init__(self):
-        """Start the clock."""
         self.seconds, self.began = {}, time.monotonic()
 
     @contextlib.contextmanager
     def __call__(self, name):
-        """Add the time spent in a `with` block to a phase."""
+        """Add the seconds spent in a `with` block to a phase."""
         began = time.monotonic()
         try:
             yield
@@ -50,7 +49,6 @@ class StopRequest:
     """
 
     def __init__(self, deadline=None):
-        """Remember the deadline."""
         self.deadline, self.signal, self._former = deadline, None, {}
 
     def __enter__(self):

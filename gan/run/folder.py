@@ -17,6 +17,7 @@ from gan.run.checkpoint import BEST
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
 HEADER = "# train_gan.py wrote these files, and replaces or deletes no others.\n"
 LINE = re.compile(r"^(?:([0-9a-f]{64})  )?([^\n\0]+)\n", re.MULTILINE)  # as `sha256sum` writes it
+LONGEST_NAME = 4096  # bytes
 EPOCH_PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 IN_SUBFOLDERS = re.compile(
     rf"generated_images/({EPOCH_PICTURE.pattern}|real_samples\.png)"
@@ -266,7 +267,7 @@ class Manifest:
         folder = path.parents[rest.count("/")] if below else self.path.parent
         if path.resolve() != folder.resolve() / (rest or top):
             return False
-        return self.names[name] in (None, _checksum(path))
+        return self.names[name] is None or self.names[name] == _checksum(path)
 
     def add(self, path):
         """List a file that is about to be written."""
@@ -274,17 +275,21 @@ class Manifest:
         if "\n" in name:  # a line would hold two
             return
         if self.names.get(name, "") is not None:
-            self._append(name)
+            self._append([name])
             self.names[name] = None
         self._added.add(name)
 
     def seal(self):
-        """Add the checksums of the files that this process has written."""
-        for name in sorted(self._added):
+        """Add the checksums of the files that this process has written.
+
+        Checkpoints have their own: a damaged one gives way to the one before it.
+        """
+        for name in self._added:
             path = self.path.parent / name
-            if self.lists(path):
+            if self.lists(path) and path.parent.name != "checkpoints":
                 self.names[name] = _checksum(path)
-                self._append(f"{self.names[name]}  {name}")
+        self._append(f"{self.names[name]}  {name}" for name in sorted(self._added)
+                     if self.names[name])
         self._added.clear()
 
     def delete(self):
@@ -295,14 +300,18 @@ class Manifest:
     def _name(self, path):
         return path.relative_to(self.path.parent).as_posix()
 
-    def _append(self, line):
+    def _append(self, lines):
+        text = "".join(f"{line}\n" for line in lines)
+        if not text:
+            return
         if not os.path.lexists(self.path):
             write_text(self.path, HEADER + "".join(f"{name}\n" for name in self.names))
         try:
             with open(open_own(self.path, os.O_RDWR | os.O_APPEND), "r+b", buffering=0) as file:
-                content = file.read()
-                file.truncate(content.rfind(b"\n") + 1)  # without the start of a line
-                file.write(os.fsencode(line) + b"\n")
+                start = max(0, file.seek(0, os.SEEK_END) - LONGEST_NAME)
+                file.seek(start)
+                file.truncate(start + file.read().rfind(b"\n") + 1)  # without the start of a line
+                file.write(os.fsencode(text))
                 os.fsync(file.fileno())
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {describe_os_error(error)}") from error

@@ -57,11 +57,7 @@ class History:
         return (self.rows[-1]["step"] if self.rows else 0) + self._steps
 
     def compare_in(self, features):
-        """Note the features of the metrics; drop metrics that were measured in others.
-
-        Args:
-            features: kind of features, such as "classifier".
-        """
+        """Note the kind of features of the metrics; drop metrics that were measured in others."""
         if self.features not in (None, features):  # their numbers cannot be compared
             self.rows = [{name: row[name] for name in row if name in NO_METRICS}
                          for row in self.rows]
@@ -120,13 +116,13 @@ def metrics_in(row):
 
 
 class TensorBoard:
-    """Writes TensorBoard events without the tensorboard package, if there is a folder."""
+    """Writes TensorBoard events without the tensorboard package.
+
+    Args:
+        folder: `RunFolder`, which lists the event file; None: write nothing.
+    """
 
     def __init__(self, folder):
-        """
-        Args:
-            folder: `RunFolder`, which lists the event file; None: write nothing.
-        """
         self._writer = None
         if folder is not None:
             name = f"events.out.tfevents.{time.time_ns()}.gan"
@@ -173,13 +169,6 @@ class LiveCurves:
     """Redraws loss_curves.png while a run goes on, at most once in ten seconds."""
 
     def __init__(self, folder, history, config, timers):
-        """
-        Args:
-            folder: `RunFolder`.
-            history: `History`.
-            config: `TrainConfig`.
-            timers: `Timers`.
-        """
         self._folder, self._history, self._config, self._timers = folder, history, config, timers
         self._drawn = None
 

@@ -44,12 +44,7 @@ def summary_of(loop, metrics, verdict, finished, device):
 
 
 def circumstances(device, dataset):
-    """Return a process's data, device, versions and command line as a dict for JSON.
-
-    Args:
-        device: `Device` that the run computes with.
-        dataset: `Dataset` or `PointDataset`.
-    """
+    """Return a run's data, `Device`, versions and command line as a dict for JSON."""
     import keras
     import tensorflow as tf
 
@@ -65,14 +60,7 @@ def circumstances(device, dataset):
 
 
 def print_summary(summary, quality, config, folder):
-    """Print the results, the files that were written, and the next commands.
-
-    Args:
-        summary: dict, see `summary_of`.
-        quality: list of (heading, text), the metrics in words.
-        config: `TrainConfig`.
-        folder: `RunFolder`.
-    """
+    """Print a summary, its metrics in words (heading, text), and the next commands."""
     print("" if summary["finished"] else "time is up: ", end="")
     print(f"trained {summary['epochs']} of {counted(config.epochs, 'epoch')}, "
           f"{counted(summary['steps'], 'step')}; "
@@ -99,14 +87,9 @@ def print_summary(summary, quality, config, folder):
 
 
 def continuation(folder, devices):
-    """Return the command to type that continues a run.
-
-    Args:
-        folder: `RunFolder`.
-        devices: number of processes.
-    """
-    share = f" --devices {devices}" if devices != 1 else ""
-    return f"{command('train_gan.py', folder, '--outdir')} --resume{share}"
+    """Return the command to type that continues a run on as many devices."""
+    options = f" --devices {devices}" if devices != 1 else ""
+    return f"{command('train_gan.py', folder, '--outdir')} --resume{options}"
 
 
 def command(script, folder, option):
@@ -114,7 +97,7 @@ def command(script, folder, option):
 
     Args:
         script: name of one of the scripts.
-        folder: `RunFolder`, named where it is not the current folder.
+        folder: `RunFolder`, named unless it is the current folder.
         option: the script's option that takes a run folder.
     """
     from_script = os.path.basename(sys.argv[0]) in ("train_gan.py", "make_gif.py", "generate.py")
