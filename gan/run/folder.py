@@ -110,8 +110,7 @@ class RunFolder:
         own = {*self.own_files()}
         theirs = [path for path in self._subfolders if os.path.lexists(path) and not path.is_dir()]
         theirs += self._foreign_links
-        theirs += [path for path in self._candidates() if path not in own]
-        if theirs:
+        if theirs := theirs or [path for path in self._candidates() if path not in own]:
             raise in_the_way(theirs[0])
         for folder in {self.images, self.checkpoints, self.export.resolve().parent}:
             remove_leftovers(folder)
