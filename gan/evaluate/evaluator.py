@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -162,16 +163,6 @@ class Comparison:
             for images in (self._images, self._unseen)]
 
 
-class PointComparison:
-    """Points, float [N, 2], beside the known modes of a `PointDataset`."""
-
-    per_image = {}
-
-    def __init__(self, points, dataset):
-        self.coverage = metrics.mode_metrics(points, dataset.skeleton, dataset.mode_of,
-                                             dataset.deviation)
-
-
 class Evaluator:
     """Measures generated samples and real ones alike; it costs nothing until it is asked.
 
@@ -285,8 +276,11 @@ class Evaluator:
         return self.count if real is None or len(real) <= metrics.NEIGHBORS else len(real)
 
     def _compare(self, samples, real=None):
+        """Return a `Comparison` with real images, or the coverage of known modes by points."""
         if self._points:
-            return PointComparison(samples[:], self.dataset)
+            known = self.dataset
+            return SimpleNamespace(per_image={}, coverage=metrics.mode_metrics(
+                samples[:], known.skeleton, known.mode_of, known.deviation))
         return Comparison(samples, real or self._training, self._most, self._test)
 
     def _measure_real(self, whose, samples, real=None):

@@ -74,8 +74,8 @@ def statistics(features):
 def frechet_distance(first, second):
     """Return the Fréchet distance of two Gaussians, given their `statistics`.
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Dowson & Landau 1982): FID (Heusel
-    et al. 2017) when the features are Inception's.
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Dowson & Landau 1982): FID (Heusel et al. 2017)
+    when the features are Inception's.
     """
     (mean1, covariance1), (mean2, covariance2) = first, second
     # The trace of (C1 C2)^(1/2) is that of the symmetric (R C2 R)^(1/2) with R = C1^(1/2), whose
@@ -90,10 +90,9 @@ def frechet_distance(first, second):
 
 
 def kernel_distance(real, fake):
-    """Return the squared maximum mean discrepancy, KID of Bińkowski et al. 2018.
+    """Return KID (Bińkowski et al. 2018), the squared MMD with the kernel (x·y / D + 1)^3.
 
-    The kernel is (x·y / D + 1)^3. The estimate is unbiased, so it may come out
-    below zero for equal distributions.
+    The estimate is unbiased, so it may come out below zero for equal distributions.
     """
     need(2, real, fake)
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
