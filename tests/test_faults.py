@@ -121,6 +121,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, kind):
         read_json(path, "a summary")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_files_and_folders_are_flushed_before_and_after_they_are_renamed(tmp_path, monkeypatch):
     events, fsync, replace, rename = [], os.fsync, os.replace, os.rename
 
@@ -160,7 +161,7 @@ def test_failing_write_leaves_the_old_file_and_no_leftover(tmp_path, monkeypatch
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "export"
     for text in ("old", "new"):
         with files.atomic_folder(path) as temporary:
@@ -168,6 +169,19 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
             assert not path.exists() or (path / "a").read_text() == "old"
     with pytest.raises(UserError, match="cannot write .*export"), files.atomic_folder(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    rename = os.rename
+
+    def fail_at_second(old, new):
+        rename(old, new)
+        monkeypatch.setattr(os, "rename", fail)
+
+    def fail(old, new):
+        monkeypatch.setattr(os, "rename", rename)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "rename", fail_at_second)
+    with pytest.raises(UserError, match="cannot write .*export"), files.atomic_folder(path):
+        pass
     assert (path / "a").read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 

@@ -95,6 +95,9 @@ def atomic_folder(path):
             sync(path.parent)
         except OSError as error:
             raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
+        finally:
+            if old.exists() and not path.exists():  # interrupted between the two
+                os.rename(old, path)
     shutil.rmtree(old, ignore_errors=True)
 
 
