@@ -46,6 +46,7 @@ GROUPS = {
 }
 FITS = ("crop", "pad", "squash")
 MOST_GRIDS = MOST_CHECKPOINTS = 40  # of a run by default; both can take longer than an epoch
+LOG_ROWS = 200
 LEARNING_RATE = real_number(1e-12, 1)  # not 0
 architectures = functools.partial(registered, "gan.models", "ARCHITECTURES")
 losses = functools.partial(registered, "gan.losses", "LOSSES")
@@ -163,6 +164,9 @@ class TrainConfig:
         points=1)
     checkpoint_interval: int = option(
         None, "output", f"epochs between checkpoints, at most {MOST_CHECKPOINTS} by default",
+        whole_number(1, 10**6))
+    log_interval: int = option(
+        None, "output", f"steps between rows of steps.csv, by default about {LOG_ROWS} a run",
         whole_number(1, 10**6))
     keep_best: bool = option(
         False, "output", "export the best measured epoch (needs --metrics-interval)", bool)
@@ -510,6 +514,8 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "batch_size": lambda config, facts: min(_size(config, facts).batch_size, facts.shape[0]),
     "epochs": lambda config, facts: max(
         EPOCHS, math.ceil(_size(config, facts).shown / facts.shape[0])),
+    "log_interval": lambda config, facts: math.ceil(
+        config.epochs * (facts.shape[0] // config.batch_size) / LOG_ROWS),
     "sample_interval": lambda config, facts: math.ceil(config.epochs / MOST_GRIDS),
     "checkpoint_interval": lambda config, facts: math.ceil(config.epochs / MOST_CHECKPOINTS),
 }

@@ -20,13 +20,13 @@ from gan.report.live import LiveReport
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.history import (
     AUGMENTATION,
-    CHANGED,
     History,
     LiveCurves,
     TensorBoard,
     metrics_in,
 )
 from gan.run.progress import Progress, in_calls
+from gan.run.step_log import StepLog
 from gan.run.summary import circumstances, continuation, print_summary, summary_of
 from gan.run.verdict import diverged, verdict_of
 from gan.training import GRADIENTS, MEASURES
@@ -61,7 +61,10 @@ class Loop:
         self._tracing = True  # until the first call of the train step
 
         with reading(folder.checkpoints, "a checkpoint of this version"):
-            self.history = History(checkpoint.history if checkpoint else None)
+            saved = checkpoint.history if checkpoint else {}
+            self.history = History(saved)
+            self.log = StepLog(config.log_interval, trainer.feed.steps_per_epoch,
+                               self.state.learning_rates, saved.get("log"))
         self.history.note_changes(int(self.state.step), changes or {})
         folder.write_config(config, self.history.changes)
         self.pictures = pictures_of(dataset, sampler, self.state.discriminator,
@@ -73,7 +76,7 @@ class Loop:
                                  int(self.state.step), unit=sampler.kind.unit,
                                  log_odds=self.state.log_odds)
         self.tensorboard = TensorBoard(folder if config.tensorboard else None)
-        self.curves = LiveCurves(folder, self.history, config, timers)
+        self.curves = LiveCurves(folder, self.history, self.log, config, timers)
         self.report = LiveReport(folder, config, self.history, timers,
                                  circumstances(device, dataset))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
@@ -128,13 +131,12 @@ class Loop:
                 row |= self._measure()
                 self._keep_best()
             self.progress.epoch_line(row)
-            self.tensorboard.scalars(
-                {name: row[name] for name in row if name not in ("epoch", CHANGED)}, epoch)
+            self.tensorboard.scalars(metrics_in(row), end)
 
             # Draw and save. The last epoch's curves are drawn when it is measured.
             if last or epoch % config.sample_interval == 0:
                 self._draw(epoch)
-            self.history.write_csv(self.folder.claim(self.folder.history))
+            self._write_logs()
             if not last:
                 self.curves.draw()
             self.report.write(at_once=last)
@@ -180,7 +182,8 @@ class Loop:
     def checkpoint(self):
         """Return the `Checkpoint` of the run as it is now."""
         return take_checkpoint(self.state, self.sampler.conditioning, self.config,
-                               self.dataset.fingerprint, self.history)
+                               self.dataset.fingerprint,
+                               self.history.to_dict() | {"log": self.log.to_dict()})
 
     def report_divergence(self, error):
         """Say what became of a run that was stopped by itself; returns the exit code."""
@@ -207,6 +210,9 @@ class Loop:
         seconds = time.perf_counter() - began
         measures = checked(measures, int(self.state.step), self.state.loss_scale())
         self.history.add_steps(measures, seconds)
+        for row in self.log.add(int(self.state.step), measures, self.history.seconds):
+            self.tensorboard.scalars(
+                {name: row[name] for name in row if name not in ("step", "seconds")}, row["step"])
         self.progress.update(epoch, measures)
 
     def _draw(self, epoch, step=None):
@@ -215,8 +221,11 @@ class Loop:
             picture = self.pictures.draw()
             path = images.epoch_picture(self.folder.images, epoch, step)
             images.write_png(self.folder.claim(path), picture)
-            if step is None:  # what TensorBoard shows is counted in epochs
-                self.tensorboard.image("generated", picture, epoch)
+            self.tensorboard.image("generated", picture, int(self.state.step))
+
+    def _write_logs(self):
+        self.history.write_csv(self.folder.claim(self.folder.history))
+        self.log.write_csv(self.folder.claim(self.folder.steps))
 
     def _measure(self):
         with self.timers("metrics"):
@@ -230,9 +239,9 @@ class Loop:
         self.history.compare_in(self.evaluator.features()["kind"])
         if not metrics_in(last):
             last |= self._measure()
-            self.tensorboard.scalars(metrics_in(last), last["epoch"])
+            self.tensorboard.scalars(metrics_in(last), last["step"])
             self._keep_best()
-            self.history.write_csv(self.folder.claim(self.folder.history))
+            self._write_logs()
             self.save()
         return metrics_in(last)
 

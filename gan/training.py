@@ -78,18 +78,18 @@ class TrainState:
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.augmentation = tf.Variable(0.0) if config.augment == "adaptive" else None
 
-        def optimizer(network, learning_rate, steps):
-            adam = FusedAdam(LinearDecay(learning_rate, steps, config.lr_decay),
-                             beta_1=config.beta1, beta_2=config.beta2)
+        def optimizer(network, schedule):
+            adam = FusedAdam(schedule, beta_1=config.beta1, beta_2=config.beta2)
             # float16 loses small gradients without a scale on the loss.
             adam = keras.optimizers.LossScaleOptimizer(adam) if self.half else adam
             adam.build(network.trainable_variables)
             return adam
 
-        steps = config.epochs * steps_per_epoch
-        self.generator_optimizer = optimizer(
-            self.generator, config.lr_g, steps // config.n_critic)
-        self.discriminator_optimizer = optimizer(self.discriminator, config.lr_d, steps)
+        steps, self.n_critic = config.epochs * steps_per_epoch, config.n_critic
+        self.schedules = (LinearDecay(config.lr_g, steps // config.n_critic, config.lr_decay),
+                          LinearDecay(config.lr_d, steps, config.lr_decay))
+        self.generator_optimizer = optimizer(self.generator, self.schedules[0])
+        self.discriminator_optimizer = optimizer(self.discriminator, self.schedules[1])
 
     def loss_scale(self):
         """Return the smaller loss scale of the two optimizers, or None without float16."""
@@ -97,6 +97,11 @@ class TrainState:
             return None
         return min(float(optimizer.dynamic_scale.numpy())
                    for optimizer in (self.generator_optimizer, self.discriminator_optimizer))
+
+    def learning_rates(self, step):
+        """Return the generator's and the discriminator's learning rate after a step."""
+        generator, discriminator = self.schedules
+        return float(generator(step // self.n_critic)), float(discriminator(step))
 
     def update_ema(self, fraction):
         """Move the EMA towards the generator; it spans a fraction of the steps so far."""

@@ -13,12 +13,13 @@ from gan.drawing.images import SOFTWARE
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 
 
-def plot_losses(path, rows, title, *, log_odds, samples, ideal, distance):
+def plot_losses(path, rows, log, title, *, log_odds, samples, ideal, distance):
     """Draw losses, scores and, where measured more than once, the distance to the data.
 
     Args:
         path: the PNG file to write.
-        rows: list of dict, the history, one row per epoch.
+        rows: list of dict, the history, one row per epoch, for what is measured.
+        log: list of dict, the rows of losses and scores, whose epochs may be fractions.
         title: of the figure.
         log_odds: whether the scores are probabilities of "real"; if not, they are mean
             outputs, and the discriminator's accuracy is drawn as well.
@@ -32,7 +33,7 @@ def plot_losses(path, rows, title, *, log_odds, samples, ideal, distance):
     panels = figure.subplots(count, 1, sharex=True)
     losses, scores, *more = panels
 
-    def draw(axes, column, label, color, shown=rows):
+    def draw(axes, column, label, color, shown=log):
         axes.plot([row["epoch"] for row in shown], [row[column] for row in shown], label=label,
                   marker="o" if len(shown) < 30 else None, ms=4, color=color)
 
@@ -43,7 +44,7 @@ def plot_losses(path, rows, title, *, log_odds, samples, ideal, distance):
         if column in ideal:
             losses.axhline(ideal[column], color=color, lw=0.9, ls="--", zorder=0,
                            label=f"{label}, ideal: {ideal[column]:.3f}")
-    losses.set(ylabel="loss (mean of the epoch)")
+    losses.set(ylabel="loss")
     losses.set_title(title, parse_math=False)  # a name may hold a $
     draw(scores, "real_score", f"real {samples}", DISCRIMINATOR)
     draw(scores, "fake_score", f"generated {samples}", GENERATOR)
@@ -58,7 +59,7 @@ def plot_losses(path, rows, title, *, log_odds, samples, ideal, distance):
         draw(panels[-1], column, f"generated {samples}", GENERATOR, measured)
         panels[-1].set(ylabel=f"{label} ({'lower' if lower else 'higher'} is better)")
         panels[-1].set_ylim(*((0, None) if lower else (0, 1.02)))
-    _set_epochs(panels, [row["epoch"] for row in rows])
+    _set_epochs(panels, [row["epoch"] for row in (*log[:1], *rows[-1:])])
     write_figure(path, figure)
 
 

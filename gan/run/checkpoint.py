@@ -103,9 +103,17 @@ def load_checkpoint(path):
 
 
 def take_checkpoint(state, conditioning, config, fingerprint, history):
-    """Return the `Checkpoint` of a run as it is now; `fingerprint` is that of the data set."""
+    """Return the `Checkpoint` of a run as it is now.
+
+    Args:
+        state: `TrainState`.
+        conditioning: `Conditioning` of the training samples.
+        config: `TrainConfig`.
+        fingerprint: of the data set.
+        history: dict for JSON.
+    """
     variables = {name: value.numpy() for name, value in state.variables().items()}
-    return Checkpoint(int(state.step), dataclasses.asdict(config), fingerprint, history.to_dict(),
+    return Checkpoint(int(state.step), dataclasses.asdict(config), fingerprint, history,
                       variables, conditioning.to_arrays(), environment=environment())
 
 

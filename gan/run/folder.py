@@ -39,6 +39,7 @@ class RunFolder:
         self.images = self.path / "generated_images"
         self.real_samples = self.images / "real_samples.png"
         self.history = self.path / "history.csv"
+        self.steps = self.path / "steps.csv"
         self.loss_curves = self.path / "loss_curves.png"
         self.report = self.path / "report.html"
         self.config = self.path / "config.json"
@@ -117,7 +118,7 @@ class RunFolder:
 
     def _candidates(self):
         """Return existing paths with the names of a run's files."""
-        found = [self.config, self.history, self.summary, self.loss_curves, self.report]
+        found = [self.config, self.history, self.steps, self.summary, self.loss_curves, self.report]
         for folder in self._subfolders:
             found += [path for path in sorted(folder.rglob("*"))
                       if IN_SUBFOLDERS.fullmatch(path.relative_to(self.path).as_posix())

@@ -132,12 +132,12 @@ class TensorBoard:
             self._write(tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def scalars(self, values, step):
-        """Write numbers: dict of name → number, at the epoch `step`."""
+        """Write numbers: dict of name → number."""
         for name, value in values.items():
             self._add("scalars", 1, name, np.float32(value), step)
 
     def image(self, name, image, step):
-        """Write a picture, uint8 [H, W, C], at the epoch `step`."""
+        """Write a picture, uint8 [H, W, C]."""
         height, width = (str(side).encode() for side in image.shape[:2])
         self._add("images", 3, name, [width, height, png_bytes(image)], step)
 
@@ -168,8 +168,9 @@ def _check(saved):
 class LiveCurves:
     """Redraws loss_curves.png while a run goes on, at most once in ten seconds."""
 
-    def __init__(self, folder, history, config, timers):
-        self._folder, self._history, self._config, self._timers = folder, history, config, timers
+    def __init__(self, folder, history, log, config, timers):
+        self._folder, self._history, self._log = folder, history, log
+        self._config, self._timers = config, timers
         self._drawn = None
 
     def draw(self, at_once=False):
@@ -180,16 +181,16 @@ class LiveCurves:
             return
         with self._timers("pictures"):
             path = self._folder.claim(self._folder.loss_curves)
-            draw_curves(path, self._history.rows, self._config)
+            draw_curves(path, self._history.rows, self._log.rows, self._config)
         self._drawn = now
 
 
-def draw_curves(path, rows, config):
-    """Draw the rows of a history as a PNG file; the same rows give the same bytes."""
+def draw_curves(path, rows, log, config):
+    """Draw the rows of a history and of a `StepLog`; the same rows give the same bytes."""
     loss, metric = LOSSES[config.loss], distance_metric(rows)
     data = printable(Path(config.dataset).name)
     plots.plot_losses(
-        path, rows, f"{data}, {config.arch}, {config.loss}, seed {config.seed}",
+        path, rows, log or rows, f"{data}, {config.arch}, {config.loss}, seed {config.seed}",
         log_odds=is_log_odds(loss), samples="points" if config.simulated else "images",
         ideal=equilibrium(loss, config.label_smoothing),
         distance=metric and (metric.name, metric.label, metric.better == "lower"),
