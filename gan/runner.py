@@ -6,6 +6,7 @@ TensorFlow is imported late, so that wrong options and wrong data are refused at
 import contextlib
 import io
 import os
+import sys
 from pathlib import Path
 
 from gan.common.command_line import say
@@ -17,6 +18,7 @@ from gan.run.checkpoint import assign_variables, differences, load_checkpoint
 from gan.run.clock import StopRequest
 from gan.run.folder import RunFolder
 from gan.run.resume import following, resume
+from gan.run.transcript import Transcript
 
 
 def run(config, given, timers, dataset=None):
@@ -38,19 +40,22 @@ def run(config, given, timers, dataset=None):
         if config.resume and not folder.path.is_dir():
             raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "
                             "(no such folder)")
-        with contextlib.nullcontext() if config.dry_run else folder.locked():
-            code = train(config, given | {"devices"}, folder, timers, dataset, cluster)
+        with (contextlib.nullcontext() if config.dry_run else folder.locked(),
+              contextlib.closing(Transcript(sys.stdout)) as transcript,
+              contextlib.redirect_stdout(transcript)):
+            code = train(config, given | {"devices"}, folder, timers, transcript, dataset, cluster)
         if cluster:
             cluster.send(b"")  # that is all
         return code
 
 
-def train(config, given, folder, timers, dataset=None, cluster=None):
+def train(config, given, folder, timers, transcript, dataset=None, cluster=None):
     """Train, export the generator and judge the run; returns the exit code.
 
     Args:
         config, given, timers, dataset: as for `run`.
         folder: `RunFolder`, locked unless this is a dry run.
+        transcript: `Transcript` of standard output.
         cluster: `Cluster` whose chief this process is, or None.
     """
     # Begin a run, or continue the one in the folder.
@@ -82,6 +87,7 @@ def train(config, given, folder, timers, dataset=None, cluster=None):
     # Train, draw, log and save, until the last epoch, a signal or the time limit.
     if checkpoint is None:
         folder.clear()
+    transcript.open(folder.claim(folder.log))
     with StopRequest(timers.deadline(config.max_minutes)) as stop:
         loop = Loop(trainer, sampler, dataset, device, folder, timers, checkpoint, changes)
         if cluster:

@@ -101,7 +101,8 @@ class TrainState:
     def learning_rates(self, step):
         """Return the generator's and the discriminator's learning rate after a step."""
         generator, discriminator = self.schedules
-        return float(generator(step // self.n_critic)), float(discriminator(step))
+        rates = generator(step // self.n_critic), discriminator(step)
+        return [round(float(rate), 10) for rate in rates]
 
     def update_ema(self, fraction):
         """Move the EMA towards the generator; it spans a fraction of the steps so far."""

@@ -65,3 +65,8 @@ def test_a_run_logs_some_two_hundred_rows(tiny_run):
     # The learning rates fall over the second half, to a tenth.
     assert float(rows[19]["generator_learning_rate"]) == pytest.approx(1.5e-3)
     assert float(rows[-1]["generator_learning_rate"]) == pytest.approx(1.5e-4)
+
+
+def test_a_run_keeps_what_it_printed(tiny_run):
+    folder, done = tiny_run
+    assert done.stdout and (folder / "log.txt").read_text() == done.stdout

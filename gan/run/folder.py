@@ -23,7 +23,7 @@ IN_SUBFOLDERS = re.compile(
     rf"generated_images/({EPOCH_PICTURE.pattern}|real_samples\.png)"
     r"|checkpoints/(step_\d{9,}|best)\.npz|tensorboard/[^/]+\.gan|exported_model/.+")
 # What is written before the first step, and can be written again.
-BEGUN = re.compile(r"config\.json|report\.html|generated_images/(real_samples|epoch_0000.*)\.png"
+BEGUN = re.compile(r"log\.txt|config\.json|report\.html|generated_images/(real_samples|epoch_0000.*)\.png"
                    r"|checkpoints/step_0+\.npz|tensorboard/.+")
 
 
@@ -40,6 +40,7 @@ class RunFolder:
         self.real_samples = self.images / "real_samples.png"
         self.history = self.path / "history.csv"
         self.steps = self.path / "steps.csv"
+        self.log = self.path / "log.txt"
         self.loss_curves = self.path / "loss_curves.png"
         self.report = self.path / "report.html"
         self.config = self.path / "config.json"
@@ -118,7 +119,8 @@ class RunFolder:
 
     def _candidates(self):
         """Return existing paths with the names of a run's files."""
-        found = [self.config, self.history, self.steps, self.summary, self.loss_curves, self.report]
+        found = [self.config, self.history, self.steps, self.log, self.summary, self.loss_curves,
+                 self.report]
         for folder in self._subfolders:
             found += [path for path in sorted(folder.rglob("*"))
                       if IN_SUBFOLDERS.fullmatch(path.relative_to(self.path).as_posix())

@@ -72,7 +72,7 @@ def print_summary(summary, quality, config, folder):
         say(heading, text)
     if summary["verdict"]:
         say("verdict", summary["verdict"]["text"])
-    written = [("pictures", folder.images), ("history", folder.history),
+    written = [("pictures", folder.images), ("history", folder.history), ("log", folder.log),
                ("curves", folder.loss_curves), ("summary", folder.summary),
                ("report", folder.report),
                ("checkpoint", folder.checkpoints), ("generator", folder.export)]

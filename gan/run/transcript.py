@@ -17,7 +17,8 @@ class Transcript(io.TextIOBase):
         """Append what was and will be written to a file, as far as the disk allows."""
         with contextlib.suppress(OSError):
             handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            self._file = open(handle, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+            self._file = open(  # noqa: SIM115 (closed in `close`)
+                handle, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
             self._file.writelines(self._kept)
 
     def close(self):
