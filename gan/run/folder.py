@@ -23,8 +23,9 @@ IN_SUBFOLDERS = re.compile(
     rf"generated_images/({EPOCH_PICTURE.pattern}|real_samples\.png)"
     r"|checkpoints/(step_\d{9,}|best)\.npz|tensorboard/[^/]+\.gan|exported_model/.+")
 # What is written before the first step, and can be written again.
-BEGUN = re.compile(r"log\.txt|config\.json|report\.html|generated_images/(real_samples|epoch_0000.*)\.png"
-                   r"|checkpoints/step_0+\.npz|tensorboard/.+")
+BEGUN = re.compile(
+    r"log\.txt|config\.json|report\.html|generated_images/(real_samples|epoch_0000.*)\.png"
+    r"|checkpoints/step_0+\.npz|tensorboard/.+")
 
 
 class RunFolder:
