@@ -288,7 +288,7 @@ def test_what_cannot_be_removed_is_an_error(copied, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("pathlib.Path.unlink", fail)
-    with pytest.raises(UserError, match="cannot remove .*config.json: Permission denied"):
+    with pytest.raises(UserError, match="cannot remove .*log.txt: Permission denied"):
         RunFolder(copied[0]).clear()
 
 
