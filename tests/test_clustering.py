@@ -1,12 +1,15 @@
-"""Features, principal components and clusters of images."""
+"""Features of images, their clusters, and coordinates within these."""
 
 import numpy as np
 import pytest
 
 from gan.data.clustering import (
+    LEVELS,
     ClusterFeatures,
+    Coordinates,
     PrincipalComponents,
     k_means,
+    normal_quantiles,
     orientation_histograms,
     thumbnails,
 )
@@ -68,15 +71,6 @@ def test_k_means_finds_separate_clouds():
     assert len({(a, b) for a, b in zip(truth, found, strict=True)}) == 5  # a renaming
 
 
-@pytest.mark.parametrize("shade", [0, 77])
-@pytest.mark.parametrize("count", [2, 3, 40])
-def test_identical_images_have_one_feature_and_one_cluster(count, shade):
-    images = np.full((count, 16, 16, 1), shade, np.uint8)
-    features = ClusterFeatures(images).fitted
-    np.testing.assert_array_equal(features, np.zeros((count, 50), np.float32))
-    assert len(set(k_means(features, count, np.random.default_rng(0)).tolist())) == 1
-
-
 def test_more_clusters_than_different_points():
     points = np.array([[0, 0], [5, 5]], np.float32).repeat(10, axis=0)
     found = k_means(points, 6, np.random.default_rng(0))
@@ -85,7 +79,7 @@ def test_more_clusters_than_different_points():
 
 
 @pytest.mark.parametrize("size", [16, 50])
-def test_thumbnails_are_mean_colours(size):
+def test_thumbnails_are_mean_colors(size):
     images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8)
     found = thumbnails(images).reshape(3, 4, 4, 3)
     edges = np.arange(5) * size // 4
@@ -96,14 +90,71 @@ def test_thumbnails_are_mean_colours(size):
                                        rtol=1e-5)
 
 
-def test_images_in_colour_are_told_apart_by_colour_and_by_edges():
+def test_images_in_color_are_told_apart_by_color_and_by_edges():
     random, count = np.random.default_rng(0), 200
     red, upright = random.integers(0, 2, (2, count)).astype(bool)
     images = np.zeros((count, 16, 16, 3), np.uint8)
-    images[upright, :, 6:10] = 120  # the same edges whatever the colour
+    images[upright, :, 6:10] = 120  # the same edges whatever the color
     images[~upright, 6:10] = 120
     images[red, ..., 0] += 60
     images[~red, ..., 2] += 60
     clusters = k_means(ClusterFeatures(images).fitted, 4, np.random.default_rng(0))
     kinds = 2 * red + upright
     assert len({(kind, cluster) for kind, cluster in zip(kinds, clusters, strict=True)}) == 4
+
+
+def curved(count, seed=0):
+    """Rows of two clusters that are skewed, correlated and bent: features, clusters."""
+    random = np.random.default_rng(seed)
+    clusters = random.integers(0, 2, count)
+    first = random.exponential(1, count)
+    second = 0.5 * first + random.normal(0, 0.3, count)
+    third = first**2 / 3 + random.normal(0, 0.3, count)
+    rows = np.stack([first, second, third, random.normal(0, 0.01, count)], axis=1)
+    rows[clusters == 1] = rows[clusters == 1][:, [1, 0, 2, 3]] * 3 + 7
+    return rows.astype(np.float32), clusters
+
+
+@pytest.mark.parametrize("group_of", [[0, 1], [0, 0]])
+def test_coordinates_are_independent_and_normal_in_each_cluster(group_of):
+    features, clusters = curved(20_000)
+    found = normal_quantiles()[Coordinates(features, clusters, np.array(group_of), 3).fitted]
+    assert found.shape == (20_000, 3)
+    for cluster in (0, 1):
+        own = found[clusters == cluster]
+        np.testing.assert_allclose(own.mean(axis=0), 0, atol=0.05)
+        np.testing.assert_allclose(np.cov(own.T), np.eye(3), atol=0.06)
+        # Bent, they would be uncorrelated, and yet their squares would not.
+        squares = np.corrcoef(np.square(own).T)
+        np.testing.assert_allclose(squares, np.eye(3), atol=0.1)
+        # Of a normal vector: the length's square has a variance of 2 D.
+        assert np.square(own).sum(axis=1).var() == pytest.approx(6, rel=0.15)
+
+
+def test_coordinates_of_rows_are_those_that_they_had_in_the_fit():
+    features, clusters = curved(3_000)
+    fitted = Coordinates(features, clusters, np.array([0, 1]), 2)
+    np.testing.assert_array_equal(fitted.of(features[:50], clusters[:50]), fitted.fitted[:50])
+    others, of_others = curved(3_000, seed=1)
+    values = normal_quantiles()[fitted.of(others, of_others)]
+    np.testing.assert_allclose(np.cov(values.T), np.eye(2), atol=0.1)
+
+
+def test_images_of_small_clusters_are_spread_over_the_normal_distribution_together():
+    random = np.random.default_rng(0)
+    features = random.normal(size=(8 * 200, 4)).astype(np.float32)
+    clusters, group_of = np.repeat(np.arange(8), 200), np.repeat([0, 1], 4)
+    found = Coordinates(features, clusters, group_of, 4).fitted
+    for group in (0, 1):
+        # 800 images over 256 levels: three or four on each.
+        counts = np.bincount(found[group_of[clusters] == group, 0], minlength=LEVELS)
+        assert counts.min() >= 3 and counts.max() <= 4
+
+
+def test_few_or_equal_images_have_fewer_coordinates():
+    features, clusters = curved(600)
+    groups = np.array([0, 1])
+    assert Coordinates(features, clusters, groups, 8).fitted.shape == (600, 2)
+    assert Coordinates(features[:100], clusters[:100], groups, 8).fitted.shape == (100, 0)
+    same = np.ones((1000, 4), np.float32)
+    assert Coordinates(same, np.zeros(1000, int), np.zeros(1, int), 8).fitted.shape == (1000, 0)

@@ -1,4 +1,4 @@
-"""What each image is conditioned on, and the classes on a sheet."""
+"""What each image is conditioned on, and the classes in a sample grid."""
 
 import dataclasses
 
@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
+from gan.config import TrainConfig
+from gan.data.clustering import normal_quantiles
 from gan.data.conditions import Conditioning, condition_dataset
 from gan.data.datasets import Dataset, class_rows, load_dataset
+from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
@@ -38,31 +41,24 @@ def test_conditions_without_labels(mnist):
     assert condition_dataset(bare, "clusters", 2000, seed=0).count <= 62
 
 
-def test_code_names_the_condition_its_group_and_all():
+def test_the_vector_has_a_place_for_the_cluster_its_group_and_all():
     parts = np.array([[0, 3, 5], [1, 3, 5], [2, 4, 5]])
     found = Conditioning(np.array([0, 1, 2]), np.full(3, 1 / 3), parts, "labels", parts[:, 1] - 3)
     assert found.vectors.tolist() == [[1, 0, 0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]]
 
 
-def test_conditions_survive_a_checkpoint(mnist):
-    small = Dataset("small", mnist.images[:300], mnist.labels[:300], mnist.class_names)
-    for kind in ("labels", "clusters", "none"):
-        before = condition_dataset(small, kind, 12, seed=0)
-        after = type(before).from_arrays(before.to_arrays(), 300)
-        np.testing.assert_array_equal(before.cluster_labels, after.cluster_labels)
-        np.testing.assert_array_equal(before.probabilities, after.probabilities)
-        np.testing.assert_array_equal(before.vectors, after.vectors)
-        assert before.describe() == after.describe()
-        assert (before.class_of is None) == (after.class_of is None)
-
-
-def test_the_description_has_singular_and_plural():
-    whole = condition_dataset(Dataset("a", np.zeros((4, 16, 16, 1), np.uint8)), "clusters", 1, 0)
-    for count, words in ((0, "images"), (1, "images, 1 PCA coordinate each"),
-                         (2, "images, 2 PCA coordinates each")):
-        coordinates = np.zeros((4, count), np.uint8) if count else None
-        described = dataclasses.replace(whole, coordinates=coordinates).describe()
-        assert described == f"1 cluster of all {words}"
+@pytest.mark.parametrize(("kind", "components", "words"), [
+    ("labels", 8, "20 clusters within the labels, 4 PCA coordinates each"),
+    ("clusters", 1, "2 clusters of all images, 1 PCA coordinate each"),
+    ("clusters", 0, "2 clusters of all images"), ("none", 8, "none")])
+def test_conditions_survive_a_checkpoint(mnist, kind, components, words):
+    small = Dataset("small", mnist.images[:1000], mnist.labels[:1000], mnist.class_names)
+    before = condition_dataset(small, kind, 2, 0, components)
+    after = Conditioning.from_arrays(before.to_arrays(), 1000)
+    for field in dataclasses.fields(Conditioning):
+        np.testing.assert_array_equal(getattr(before, field.name), getattr(after, field.name))
+    np.testing.assert_array_equal(before.vectors, after.vectors)
+    assert before.describe() == after.describe() == words
 
 
 @pytest.mark.parametrize("damage", [
@@ -91,33 +87,48 @@ def test_identical_images_share_one_condition_a_class(count, shade, kind):
     assert np.isfinite(found.vectors).all() and len(found.vectors) == found.count
 
 
-@pytest.mark.parametrize(("classes", "count"), [
-    (10, 100), (10, 20), (2, 16), (4, 100), (7, 49), (1, 9), (100, 100)])
-def test_rows_of_counts_that_divide_are_as_long_as_each_other(classes, count):
-    expected = np.arange(classes).repeat(count // classes)
-    np.testing.assert_array_equal(class_rows(np.arange(classes), count), expected)
-
-
-@pytest.mark.parametrize(("classes", "count", "rows"), [
-    (7, 64, [0, 0, 1, 2, 3, 4, 5, 6]),
-    (7, 100, [0, 0, 1, 1, 2, 2, 3, 4, 5, 6]),
-    (3, 100, [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]),
-    (2, 9, [0, 0, 1]),
+@pytest.mark.parametrize(("classes", "count", "expected"), [
+    # Counts that the classes divide.
+    (range(10), 100, np.arange(10).repeat(10)), (range(10), 20, np.arange(10).repeat(2)),
+    (range(7), 49, np.arange(7).repeat(7)), ([0], 9, [0] * 9),
+    # One class a row, and the first classes have a row more.
+    (range(7), 64, np.repeat([0, 0, 1, 2, 3, 4, 5, 6], 8)),
+    (range(3), 100, np.repeat([0, 0, 0, 0, 1, 1, 1, 2, 2, 2], 10)), ([0, 1], 9, [0] * 6 + [1] * 3),
+    # The last row may be short: five columns and four or five rows.
+    (range(3), 20, [0] * 10 + [1] * 5 + [2] * 5), (range(3), 22, [0] * 10 + [1] * 10 + [2] * 2),
+    # More classes than rows, or than images.
+    (range(10), 64, sorted([*range(10)] * 6 + [0, 1, 2, 3])), (range(100), 4, [0, 25, 50, 75]),
+    ([3, 7, 7], 4, [3, 3, 7, 7]),
 ])
-def test_each_row_of_a_sheet_shows_one_class(classes, count, rows):
-    columns = round(count**0.5)
-    found = class_rows(np.arange(classes), count).reshape(-1, columns)
-    np.testing.assert_array_equal(found, np.repeat(np.array(rows)[:, None], columns, axis=1))
+def test_rows_of_a_sample_grid(classes, count, expected):
+    np.testing.assert_array_equal(class_rows(list(classes), count), expected)
 
 
-def test_the_last_row_of_a_sheet_may_be_short():
-    # 20 pictures in five columns and four rows; three classes.
-    assert class_rows([0, 1, 2], 20).tolist() == [0] * 10 + [1] * 5 + [2] * 5
-    # 22: five columns, five rows, the last of two.
-    assert class_rows([0, 1, 2], 22).tolist() == [0] * 10 + [1] * 10 + [2] * 2
+def test_the_generator_is_given_the_coordinates_and_the_discriminator_sees_them(
+        tensorflow, tiny_npz, monkeypatch):
+    from gan import training
+    from gan.distributed.replica import SINGLE
 
+    config, _ = TrainConfig.from_args(["--dataset", str(tiny_npz), *TINY])
+    dataset = load_dataset(config.dataset)
+    config = config.for_data(dataset)
+    conditioning = condition_dataset(dataset, "labels", 2, 0, config.components)
+    trainer, _ = training.build_trainer(config, dataset, conditioning)
+    assert conditioning.coordinate_count == 1  # of 320 images
+    width = conditioning.vectors.shape[1]
+    assert trainer.state.discriminator.output_shape == (None, width + 1)
+    assert trainer.state.generator.input_shape == (None, config.latent_dim + width)
 
-def test_more_classes_than_rows_or_pictures():
-    assert class_rows(np.arange(10), 64).tolist() == sorted(list(range(10)) * 6 + [0, 1, 2, 3])
-    assert class_rows(np.arange(100), 4).tolist() == [0, 25, 50, 75]
-    assert class_rows([3, 7, 7], 4).tolist() == [3, 3, 7, 7]
+    given = []
+    inputs = training.generator_inputs
+
+    def record(latents, vectors):
+        given.append(latents.numpy())
+        return inputs(latents, vectors)
+
+    monkeypatch.setattr(training, "generator_inputs", record)
+    batch = trainer.feed.batch(tensorflow.range(config.batch_size))
+    training.train_step(config, trainer.state, SINGLE, *batch)
+    expected = normal_quantiles()[conditioning.coordinates[: config.batch_size]]
+    np.testing.assert_array_equal(given[0][:, :1], expected)
+    assert np.unique(given[0][:, 1:]).size == given[0][:, 1:].size
