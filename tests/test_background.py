@@ -14,22 +14,22 @@ def digits(count):
     return load_dataset("mnist").images[:count]
 
 
-def cleaned(image, contrast, colour=(0,)):
-    """What the layer makes of grey levels [H, W] or [H, W, C], in grey levels."""
+def cleaned(image, contrast, color=(0,)):
+    """What the layer makes of gray levels [H, W] or [H, W, C], in gray levels."""
     from gan.layers import CleanBackground
 
     image = np.asarray(image, np.float32).reshape(*np.shape(image)[:2], -1)
-    layer = CleanBackground(colour, contrast)
+    layer = CleanBackground(color, contrast)
     return ((layer(image[None] / 127.5 - 1).numpy()[0] + 1) * 127.5).squeeze()
 
 
-def test_the_background_is_the_most_frequent_colour():
+def test_the_background_is_the_most_frequent_color():
     images, _ = draw_shapes(50, 0)
     assert background_of(images[..., None]).tolist() == [0]
     noise = np.random.default_rng(0).integers(0, 256, (50, 28, 28, 1), np.uint8)
     assert background_of(noise) is None
-    colour = np.zeros((9, 16, 16, 3), np.uint8) + np.uint8([200, 7, 255])
-    assert background_of(colour).tolist() == [200, 7, 255]
+    color = np.zeros((9, 16, 16, 3), np.uint8) + np.uint8([200, 7, 255])
+    assert background_of(color).tolist() == [200, 7, 255]
 
 
 def test_digits_stand_out_from_black():
@@ -75,7 +75,7 @@ def test_a_trace_is_removed_unless_it_touches_something_plain(tensorflow):
     np.testing.assert_allclose(cleaned(image, 60), expected, atol=1e-4)
 
 
-def test_colours_are_cleaned_to_the_background_in_all_channels(tensorflow):
+def test_colors_are_cleaned_to_the_background_in_all_channels(tensorflow):
     image = np.full((6, 6, 3), [255, 200, 100.0])
     image[1, 1] = [250, 195, 105]
     image[4, 4] = [250, 100, 105]

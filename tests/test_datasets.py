@@ -39,18 +39,7 @@ def test_fashion_mnist_brings_its_class_names():
     assert dataset.class_names[7] == "Sneaker" and len(dataset.class_names) == 10
 
 
-def test_fashion_mnist_that_cannot_be_downloaded_names_the_way_out(monkeypatch, tensorflow):
-    import keras
-
-    def fail():
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", fail)
-    with pytest.raises(UserError, match="no route to host.*dataset-fashion-mnist"):
-        load_dataset("fashion_mnist")
-
-
-def test_fashion_mnist_as_keras_loads_it(monkeypatch, tensorflow):
+def test_fashion_mnist_is_loaded_by_keras_or_the_way_out_named(monkeypatch, tensorflow):
     import keras
 
     arrays = (GOOD, np.array([0, 1, 1, 0], np.uint8)), (GOOD[:2], np.array([1, 0], np.uint8))
@@ -58,6 +47,13 @@ def test_fashion_mnist_as_keras_loads_it(monkeypatch, tensorflow):
     dataset = load_dataset("fashion_mnist")
     assert dataset.name == "fashion_mnist" and dataset.labels.tolist() == [0, 1, 1, 0]
     assert dataset.test_images.shape == (2, 16, 16, 1) and dataset.test_labels.tolist() == [1, 0]
+
+    def fail():
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", fail)
+    with pytest.raises(UserError, match="no route to host.*dataset-fashion-mnist"):
+        load_dataset("fashion_mnist")
 
 
 def test_a_data_set_is_one_entry_of_the_registry(monkeypatch):
@@ -110,25 +106,15 @@ def test_images_are_hashed_once(monkeypatch, tmp_path):
     assert data.fingerprint == data.fingerprint and len(calls) == 1
 
 
-def test_examples_show_the_classes_of_class_rows():
-    labels = np.array([0, 1, 2] * 20 + [3], np.int32)
-    shades = np.arange(61, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    images = np.broadcast_to(shades, (61, 16, 16, 1))
-    data = Dataset("a", images, labels, ("a", "b", "c", "d"))
-    shown = data.examples(25)[:, 0, 0, 0].tolist()  # five rows of five, two of the first class
-    assert [labels[shade] for shade in shown] == [0] * 10 + [1] * 5 + [2] * 5 + [3] * 5
-    assert len(set(shown[:20])) == 20  # none twice where there are enough
-    assert shown[20:] == [60] * 5  # the only one of its class
-
-
-def test_examples_are_a_random_choice_and_each_time_the_same():
-    images = np.broadcast_to(np.arange(200, dtype=np.uint8).reshape(-1, 1, 1, 1), (200, 16, 16, 1))
-    labels = np.repeat(np.arange(2, dtype=np.int32), 100)
-    for data in (Dataset("a", images), Dataset("a", images, labels, ("a", "b"))):
+def test_examples_are_a_random_choice_by_class_and_each_time_the_same():
+    images = np.broadcast_to(np.arange(201, dtype=np.uint8).reshape(-1, 1, 1, 1), (201, 16, 16, 1))
+    labels = np.append(np.repeat(np.arange(2, dtype=np.int32), 100), 2)
+    for data in (Dataset("a", images), Dataset("a", images, labels, ("a", "b", "c"))):
         shown = data.examples(100)[:, 0, 0, 0].tolist()
         assert shown == data.examples(100)[:, 0, 0, 0].tolist()
         # Of the first half and of the second, as of a hundred tosses of a coin.
-        for part in (shown,) if data.labels is None else (shown[:50], shown[50:]):
-            early = sum(shade % 100 < 50 for shade in part) / len(part)
-            assert 0.3 < early < 0.7
+        assert 0.3 < sum(shade % 100 < 50 for shade in shown[:70]) / 70 < 0.7
+    # Four rows of ten, three of ten, and the only image of its class three times ten.
+    assert [labels[shade] for shade in shown] == [0] * 40 + [1] * 30 + [2] * 30
+    assert len(set(shown[:70])) == 70 and shown[70:] == [200] * 30
     assert sorted(Dataset("a", images[:9]).examples(100)[:, 0, 0, 0].tolist()) == list(range(9))

@@ -201,14 +201,8 @@ def test_the_three_ways_to_make_a_picture_square(folder, decoded, turned):
     np.testing.assert_array_equal(load("squash")[:, 2:6], np.zeros((24, 4)))
     assert load("squash")[12].tolist()[::4] == [0, 0, 100, 100, 200, 200]
     assert len(decoded) == 6 and len(cached(folder)) == 3  # each has a cache of its own
-
-
-def test_a_square_picture_is_the_same_whatever_the_fit(folder):
-    write(folder / "a.png", np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8))
-    found = [load_two(folder, folder / "a.png", image_size=20, fit=fit)
-             for fit in ("crop", "pad", "squash")]
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+    load("crop")
+    assert len(decoded) == 6
 
 
 def test_fit_needs_pictures(tiny_npz):
@@ -256,10 +250,9 @@ def test_skip_broken_goes_on_and_keeps_labels_beside_their_pictures(folder, brok
 
 @pytest.mark.parametrize("skip_broken", [False, True])
 def test_nothing_that_can_be_used(folder, skip_broken):
-    for number in range(3):
-        (folder / f"{number}.png").write_text("no picture")
+    (folder / "0.png").write_text("no picture")
     for _ in range(2):  # the second time from the cache
-        with pytest.raises(UserError, match="3 of 3 pictures cannot be used: 0.png .broken: not "
+        with pytest.raises(UserError, match="1 of 1 picture cannot be used: 0.png .broken: not "
                            "PNG.*expected some that can be used"):
             load_dataset(str(folder), image_size=16, skip_broken=skip_broken)
 
@@ -345,17 +338,6 @@ def test_a_picture_of_the_same_size_and_time_is_seen_to_have_changed(folder):
     (folder / "1.bmp").write_bytes(other)
     os.utime(folder / "1.bmp", ns=(state.st_atime_ns, state.st_mtime_ns))
     assert shades(load_dataset(str(folder)).images) == [1, 1]
-
-
-def test_caches_of_other_folders_stay(folder, decoded):
-    write_all(folder, ["1.png", "2.png"])
-    other = shutil.copytree(folder, folder.parent / "other")
-    for name in (folder, other):
-        load_dataset(str(name))
-    write(folder / "3.png", RAMP)
-    load_dataset(str(folder))
-    decoded.clear()
-    assert shades(load_dataset(str(other)).images) == [0, 1] and decoded == []
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "about", "length", "empty", "gone"])

@@ -3,12 +3,8 @@
 import functools
 import hashlib
 import json
-import os
 import pickle
 import shutil
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,7 +15,7 @@ from gan.data.conditions import condition_dataset, condition_images
 from gan.data.datasets import Dataset, load_dataset
 from gan.data.order import BlockOrder, BlockReader
 from gan.data.shards import check_shards, write_index, write_npy, write_shards
-from tests.conftest import ROOT, draw_shapes
+from tests.conftest import draw_shapes
 from tests.test_array_files import Bomb
 
 SHARD = 20_000  # bytes: 78 images of 16 pixels
@@ -149,6 +145,7 @@ def test_every_sample_comes_at_most_once(count, block):
     assert (order.batches(1) != order.batches(2)).any()
     np.testing.assert_array_equal(order.batches(2), BlockOrder(count, 16, 5, block).batches(2))
     assert (order.batches(1) != BlockOrder(count, 16, 6, block).batches(1)).any()
+    assert count % 64 == 0 or set(order.batches(1).ravel()) != set(flat)  # another rest
     assert np.mean(np.abs(np.diff(flat)) == 1) < 0.02  # neighbors in the data are none here
     with pytest.raises(UserError, match="--batch-size: expected at most .* got: 10000"):
         BlockOrder(count, 10_000, 5, block)
@@ -167,14 +164,6 @@ def test_a_lane_goes_through_groups_of_blocks_of_neighbors():
             own = np.sort(lane[numbers == number])
             assert set((own[1:] - own[:-1]) % count) <= {1, count - 4}  # around the end
     assert len(set(numbers.tolist())) == 20 and sorted(places) == sorted([*range(5)] * 20)
-
-
-def test_what_an_epoch_leaves_out_differs_from_epoch_to_epoch():
-    order = BlockOrder(64 * 10 + 63, 64, 0, 4)
-    left_out = [set(range(703)) - set(order.batches(epoch).ravel().tolist())
-                for epoch in range(1, 20)]
-    assert all(len(left) == 63 for left in left_out)
-    assert len(set.union(*left_out)) > 400
 
 
 @pytest.mark.parametrize("processes", [1, 8])
@@ -416,14 +405,6 @@ def test_nothing_in_shards_is_unpickled(gan_shards, copy, monkeypatch, name):
     assert not (copy.parent / "unpickled").exists()
 
 
-def test_a_shard_that_goes_while_training_reads_it(copy):
-    found = load_dataset(str(copy))
-    reader = BlockReader(found.images, BlockOrder(320, 32, 0, 5))
-    (copy / "images-00001.npy").unlink()
-    with pytest.raises(UserError, match="images-00001.npy: cannot be read: No such file"):
-        reader.read(BlockOrder(320, 32, 0, 5).batches(1)[0], 1)
-
-
 def test_files_of_others_are_never_replaced(gan_shards, tiny_npz, copy, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -464,22 +445,3 @@ def test_too_few_images_and_too_little_space(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="GiB of free space, got: 0 GiB"):
         write_shards(Dataset("many", images[..., None]), tmp_path / "many")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_killed_leaves_nothing_half(tmp_path, tiny_npz):
-    target = tmp_path / "below" / "target"
-    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "import time, numpy\nfrom gan.data import shards\nreal = shards.write_npy\n"
-            "def slow(*arguments):\n"
-            "    real(*arguments); print('half', flush=True); time.sleep(60)\n"
-            "shards.write_npy = slow\nfrom gan.data.datasets import load_dataset\n"
-            f"shards.write_shards(load_dataset({str(tiny_npz)!r}), {str(target)!r}, {SHARD})")
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"half\n"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    (left,) = target.parent.iterdir()
-    assert left.name.startswith(".gan-partial-") and not target.exists()
-    write_shards(load_dataset(str(tiny_npz)), target, SHARD)
-    assert list(target.parent.iterdir()) == [target]
-    check_shards(target)

@@ -33,24 +33,14 @@ FIELDS = ("cluster_labels", "probabilities", "vector_indices", "kind", "class_of
 
 @dataclass(frozen=True)
 class Conditioning:
-    """The condition of every training image.
+    """The condition of each of N training images: one of K clusters, and D PCA coordinates."""
 
-    Attributes:
-        cluster_labels: int32 [N] in [0, K).
-        probabilities: float32 [K], how often each cluster occurs; the sum is 1.
-        vector_indices: int32 [K, P], where the vector of each cluster is 1.
-        kind: "labels", "clusters" or "none".
-        class_of: int32 [K], the label of each cluster, or None without labels.
-        coordinates: uint8 [N, D], which the first D latent entries stand for, see
-            `gan.data.clustering`; None for none.
-    """
-
-    cluster_labels: np.ndarray
-    probabilities: np.ndarray
-    vector_indices: np.ndarray
-    kind: str
-    class_of: np.ndarray | None = None
-    coordinates: np.ndarray | None = None
+    cluster_labels: np.ndarray  # int32 [N] in [0, K)
+    probabilities: np.ndarray  # float32 [K], how often each cluster occurs; the sum is 1
+    vector_indices: np.ndarray  # int32 [K, P], where the vector of each cluster is 1
+    kind: str  # "labels", "clusters" or "none"
+    class_of: np.ndarray | None = None  # int32 [K], the label of each cluster
+    coordinates: np.ndarray | None = None  # uint8 [N, D], levels, see `gan.data.clustering`
 
     @classmethod
     def of_clusters(cls, cluster_labels, group_of, labeled, coordinates=None):
@@ -83,10 +73,9 @@ class Conditioning:
 
     @property
     def vectors(self):
-        """The multi-hot vector of each cluster, float32 [K, W].
+        """The multi-hot vector of each cluster, float32 [K, W]; W is 1 for one cluster.
 
         What is common to a group, or to all images, is learned once and not K times.
-        W is 1 for one cluster.
         """
         vectors = np.zeros((self.count, self.vector_indices.max() + 1), np.float32)
         np.put_along_axis(vectors, self.vector_indices, 1, axis=1)

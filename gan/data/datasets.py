@@ -32,28 +32,16 @@ SMALL = 32  # pixels, up to which grayscale images are small drawings
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images to learn from, and if there are any, images to compare with.
-
-    Attributes:
-        name: short name, for titles.
-        images: uint8 [N, H, W, C], C 1 or 3.
-        labels: int32 [N] in [0, len(class_names)), or None.
-        class_names: tuple of str, empty without labels.
-        test_images: uint8 [M, H, W, C] that no part of training sees, or None.
-        test_labels: int32 [M], or None.
-        images_digest: of `digest_images`, where it is known already.
-        original: fingerprint of the data set whose images these are, in another order;
-            None where they are no other's.
-    """
+    """Images to learn from, and if there are any, images to compare with."""
 
     name: str
-    images: np.ndarray
-    labels: np.ndarray | None = None
+    images: np.ndarray  # uint8 [N, H, W, C], C 1 or 3
+    labels: np.ndarray | None = None  # int32 [N] in [0, len(class_names))
     class_names: tuple = ()
-    test_images: np.ndarray | None = None
-    test_labels: np.ndarray | None = None
+    test_images: np.ndarray | None = None  # uint8 [M, H, W, C], unseen in training
+    test_labels: np.ndarray | None = None  # int32 [M]
     images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
-    original: str | None = None
+    original: str | None = None  # fingerprint of the data set that was written as these shards
     extent = 1.0  # the networks' unit; see `PointDataset`
     streamed = False  # whether the images are read from the disk whatever their size
 
@@ -68,7 +56,7 @@ class Dataset:
         return self.images.shape[1:]
 
     def sample(self):
-        """Return the data set to measure with: this one, as it is in memory."""
+        """Return the data set in memory that is measured with."""
         return self
 
     def examples(self, count):
@@ -101,16 +89,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ShardedDataset(Dataset):
-    """Images that stay on the disk, and are read while training.
-
-    Attributes:
-        images: `ShardedImages`, which were written in a random order.
-        folder: the `Path` of the shards.
-        index: dict, what describes them, see docs/data.md.
-    """
+    """Images that stay on the disk, `ShardedImages`, and are read while training."""
 
     folder: Path | None = None
-    index: dict | None = dataclasses.field(default=None, repr=False)
+    index: dict | None = dataclasses.field(default=None, repr=False)  # see docs/data.md
     streamed = True
 
     @classmethod
@@ -208,7 +190,7 @@ def _load_path(path):
 
 
 def from_arrays(name, path, arrays):
-    """Check arrays (a dict as `read_npz` returns it) and make a `Dataset` of them."""
+    """Return a `Dataset` of checked arrays, a dict as `read_npz` returns it."""
     trained = arrays["images"].dtype
     images, scale = to_pixels(arrays["images"], f"{path}: training images")
     settings = {"images_digest": arrays.get("images_digest")}
@@ -264,11 +246,9 @@ def are_pictures(shape):
 def class_rows(classes, count):
     """Choose the class of each image in a sample grid of ceil(sqrt(count)) columns.
 
-    - A count that the classes divide gives each class as many images.
-    - Otherwise each row shows one class, and the first classes have a row more
-      than the last, as long as there are rows for all classes.
-    - With more classes than rows, the first classes have an image more.
-    - With more classes than images, these show classes at even steps.
+    Each class has as many images, if the classes divide the count. Otherwise each row shows
+    one class, if there are as many rows, and the first classes have a row more. With more
+    classes than images, these show classes at even steps.
 
     Args:
         classes: the class numbers that occur, int [K], in any order, repeated or not.

@@ -119,8 +119,7 @@ class BlockReader:
         Args:
             images: `ShardedImages`.
             order: their `BlockOrder`.
-            index, count: this process is number `index` of `count`, each of which
-                takes the rows `index`, `index + count`, ... of every batch.
+            index, count: this process takes the rows `index`, `index + count`, ... of a batch.
         """
         self._images, self._order = images, order
         self._lanes = np.arange(index, LANES, count) if LANES % count == 0 else np.arange(LANES)
@@ -129,16 +128,10 @@ class BlockReader:
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="shards")
 
     def read(self, samples, epoch):
-        """Read a batch of an epoch, one of those of its order and process; others are slow.
+        """Read samples of an epoch: int [n] → uint8 [n, H, W, C], a copy.
 
-        Only one thread may call it at a time.
-
-        Args:
-            samples: int [n], indices.
-            epoch: counted from 1.
-
-        Returns:
-            uint8 [n, H, W, C], a copy.
+        They are the next batch of the order, or this process' rows of it; others are read one
+        by one. Only one thread may call it at a time.
         """
         groups, blocks, places = self._order.locate(self._plan(epoch), samples)
         first, last = int(groups.min()), int(groups.max())

@@ -61,7 +61,7 @@ _large = threading.Lock()
 class PictureFormat(NamedTuple):
     """The form that pictures are decoded to."""
 
-    side: int | None  # None: the pictures' own, see `_complete`
+    side: int | None  # None: the pictures' own if all are square and alike, otherwise 64
     channels: int | None  # 1 or 3; None: 3 if any picture has color
     fit: str = "crop"  # for other proportions: crop, pad or squash
 
@@ -79,12 +79,9 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     """Read a folder of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by their content.
 
     Args:
-        folder: the folder, see `gan.data.layout` for what is a class.
-        image_size: side of the result in pixels; None: the pictures' own if all
-            are square and alike, otherwise 64.
-        channels: 1 or 3; None: 3 if any picture has color.
+        folder: see `gan.data.layout` for what is a class.
+        image_size, channels, fit: as in `PictureFormat`.
         skip_broken: leave out what cannot be used instead of stopping.
-        fit: what is done to a picture of other proportions, see `decode`.
 
     Returns:
         dict for a data set: images uint8 [N, H, W, C], a memory map of the cache
