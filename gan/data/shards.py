@@ -5,7 +5,6 @@ docs/data.md has the format, so that other programs can write it.
 
 import bisect
 import hashlib
-import io
 import itertools
 import json
 import math
@@ -34,7 +33,6 @@ SHARD_BYTES = 10**9
 BLOCK_BYTES = 2**19  # read at a time: seconds for the way to a bucket are spent on no less
 WRITTEN_ORDER = 3  # stream of NumPy's generator; 2 is the order in training
 PART_BYTES = 2**26  # of images gathered at a time
-MOST_TESTS = 65_536  # test images that are kept
 
 
 class ShardedImages:
@@ -260,8 +258,11 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
                         "version": __version__}}
     with atomic_folder(target) as folder:
         index["shards"] = _write_images(folder, images, order, shard_bytes)
-        for part, array in _small_parts(dataset, order).items():
-            index[part] = write_npy(folder / f"{part}.npy", array.shape, array.dtype, [array])
+        beside = {"labels": None if dataset.labels is None else dataset.labels[order],
+                  "test_images": dataset.test_images, "test_labels": dataset.test_labels}
+        for part, array in beside.items():
+            if array is not None:
+                index[part] = write_npy(folder / f"{part}.npy", array.shape, array.dtype, [array])
         if condition != "none":
             labels = map_labels(folder, index)["labels"] if condition == "labels" else None
             found = condition_images(ShardedImages(folder, index), labels, clusters, seed,
@@ -299,31 +300,15 @@ def _write_images(folder, images, order, shard_bytes):
     return entries
 
 
-def _small_parts(dataset, order):
-    """Return the labels and the test images, a random part of these if there are very many."""
-    found = {}
-    if dataset.labels is not None:
-        found["labels"] = dataset.labels[order].astype(np.int32)
-    if dataset.test_images is not None:
-        count = len(dataset.test_images)
-        chosen = np.sort(np.random.default_rng(0).permutation(count)[:MOST_TESTS])
-        found["test_images"] = np.asarray(dataset.test_images[chosen])
-        if dataset.test_labels is not None:
-            found["test_labels"] = np.asarray(dataset.test_labels[chosen], np.int32)
-    return found
-
-
 def write_npy(path, shape, dtype, parts):
     """Write arrays one after the other as one .npy file; returns its entry for the index."""
-    header, digest = io.BytesIO(), hashlib.sha256()
-    np.lib.format.write_array_header_1_0(header, {
-        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
-        "shape": tuple(map(int, shape))})
     with open(path, "wb") as file:
-        for data in itertools.chain([header.getvalue()], map(np.ascontiguousarray, parts)):
-            file.write(data)
-            digest.update(data)
-        return {"file": path.name, "bytes": file.tell(), "sha256": digest.hexdigest()}
+        np.lib.format.write_array_header_1_0(file, {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
+            "shape": tuple(map(int, shape))})
+        for part in parts:
+            file.write(np.ascontiguousarray(part))
+    return entry_of(path)
 
 
 def entry_of(path):
