@@ -147,8 +147,11 @@ class Bomb:
 
 
 @pytest.mark.parametrize("place", ["npy", "npz", "pickle", "member"])
-def test_nothing_is_unpickled(tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("checked", [True, False])
+def test_nothing_is_unpickled(tmp_path, monkeypatch, place, checked):
     monkeypatch.chdir(tmp_path)
+    if not checked:  # NumPy is not allowed to either
+        monkeypatch.setattr("gan.data.arrays._array_bytes", lambda *_: 0)
     bomb = np.array([Bomb()] * 4, object)
     path = tmp_path / ("a.npz" if place in ("npz", "member") else "a.npy")
     if place == "npy":
@@ -160,8 +163,10 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch, place):
     else:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("x_train.npy", pickle.dumps(Bomb()))
-    with pytest.raises(UserError, match="expected numbers|expected a NumPy array"):
+    with pytest.raises(UserError if checked else Exception) as caught:
         load_dataset(str(path))
+    assert not checked or ("expected numbers" in str(caught.value)
+                           or "expected a NumPy array" in str(caught.value))
     assert not (tmp_path / "unpickled").exists()
 
 

@@ -218,6 +218,8 @@ def test_a_reader_gives_any_samples_of_any_epoch(sharded):
     strange = np.array([5, 300, 5, 17])
     np.testing.assert_array_equal(reader.read(strange, 1), whole[strange])
     np.testing.assert_array_equal(reader.read(order.batches(7)[3], 2), whole[order.batches(7)[3]])
+    half = BlockReader(found.images, order, 1, 2)  # which does not hold the rows of the other
+    np.testing.assert_array_equal(half.read(order.batches(1)[0], 1), whole[order.batches(1)[0]])
 
 
 # Conditions and measures.
