@@ -22,9 +22,7 @@ class Progress:
                  unit="img", log_odds=True):
         """
         Args:
-            epochs: of the whole run.
-            steps_per_epoch: batches an epoch.
-            batch_size: samples a step.
+            epochs, steps_per_epoch, batch_size: of the whole run.
             first_step: steps taken before, by a run that is resumed.
             stream: where to; default: standard error.
             unit: of what is learned, such as "img".
@@ -75,16 +73,10 @@ class Progress:
 
 
 def in_calls(batches):
-    """Cut the batches of an epoch into calls of about half a second.
+    """Cut the batches of an epoch, [steps, batch], into calls of about half a second.
 
     The grouping leaves no trace in the results, only in how often the bar moves
-    and how soon an interrupt is heeded.
-
-    Args:
-        batches: array [steps, batch].
-
-    Yields:
-        Slices of it, in order.
+    and how soon a request to stop is seen.
     """
     start, size = 0, FIRST_CALL_STEPS
     while start < len(batches):
