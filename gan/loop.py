@@ -77,7 +77,7 @@ class Loop:
                                  log_odds=self.state.log_odds)
         self.tensorboard = TensorBoard(folder if config.tensorboard else None)
         self.curves = LiveCurves(folder, self.history, self.log, config, timers)
-        self.report = LiveReport(folder, config, self.history, timers,
+        self.report = LiveReport(folder, config, self.history, self.log, timers,
                                  circumstances(device, dataset))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
             self.save()  # so that what was changed is in force when this process is killed

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -252,7 +253,8 @@ def live(folder, history=None):
     about = {"data": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
              "command": "python train_gan.py"}
     config = complete(TrainConfig.from_args([])[0], (60_000, 28, 28, 1))
-    return LiveReport(RunFolder(folder), config, history or History(), Timers(), about)
+    return LiveReport(RunFolder(folder), config, history or History(), SimpleNamespace(rows=[]),
+                      Timers(), about)
 
 
 def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path, capsys):

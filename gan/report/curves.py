@@ -23,6 +23,19 @@ def thin(rows, most=MOST_POINTS):
     return [rows[index] for index in sorted(kept)]
 
 
+def curve_rows(run):
+    """Return the rows that curves of a `RunContent` are drawn from, by step.
+
+    Losses and scores are those of its steps.csv, thinned; metrics those of its history.
+    """
+    if not run.log:
+        return thin(run.rows)
+    place = ("epoch", "step", "seconds")
+    metrics = [{name: row[name] for name in row if name in place or name in METRICS}
+               for row in run.rows if METRICS.keys() & row.keys()]
+    return sorted(thin(run.log) + metrics, key=lambda row: row["step"])
+
+
 def axes_of(rows):
     """Return where the rows lie on each axis: dict of axis → list of numbers."""
     return {"epoch": [row["epoch"] for row in rows], "step": [row["step"] for row in rows],
@@ -34,7 +47,7 @@ def panels_of(run, rows):
 
     Args:
         run: `RunContent`.
-        rows: its history after `thin`.
+        rows: what `curve_rows` returns.
 
     Returns:
         list of dict: "title", "note", "low" and "high" (bounds of the y axis or None),

@@ -30,6 +30,7 @@ class RunContent:
     config: dict  # see `gan.config.TrainConfig`
     changes: list = field(default_factory=list)  # dict, the options changed on resuming
     rows: list = field(default_factory=list)  # the history, one dict per epoch
+    log: list = field(default_factory=list)  # the rows of steps.csv, see `gan.run.step_log`
     step: int = 0  # those of an unfinished epoch included
     # See `gan.run.summary`; without verdict and metrics while the run goes on.
     summary: dict = field(default_factory=dict)
@@ -64,9 +65,9 @@ class RunContent:
 class LiveReport:
     """Rewrites report.html while a run goes on; an error in it never ends the run."""
 
-    def __init__(self, folder, config, history, timers, about):
+    def __init__(self, folder, config, history, log, timers, about):
         """Take the parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
-        self._folder, self._config, self._history = folder, config, history
+        self._folder, self._config, self._history, self._log = folder, config, history, log
         self._timers, self._about = timers, about
         self._written, self._warned = -LEAST_SECONDS, None
 
@@ -99,7 +100,7 @@ class LiveReport:
         return RunContent(
             name=name_of(folder.path), folder=str(folder.path),
             config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
-            step=history.step, state=state, note=note,
+            log=self._log.rows, step=history.step, state=state, note=note,
             summary=self._about | {"seconds": self._timers.seconds},
             pictures=pictures_in(folder.images), real=folder.real_samples)
 
@@ -127,17 +128,23 @@ def read_run(path):
             summary = {}
         return RunContent(
             name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
+            log=read_history(folder.steps, {"step"}),
             step=summary.get("steps") or (rows[-1]["step"] if rows else 0), summary=summary,
             pictures=pictures_in(folder.images), real=folder.real_samples,
             state=_state(folder, summary, len(rows), config["epochs"]))
 
 
-def read_history(path):
-    """Read history.csv into the rows of `History`; an absent file has no rows."""
+def read_history(path, whole=WHOLE):
+    """Read history.csv or steps.csv into rows of numbers; an absent file has no rows.
+
+    Args:
+        path: the file.
+        whole: names of the columns of whole numbers.
+    """
     if not path.exists():
         return []
     with reading(path, "the history of a run"), open(path, newline="", encoding="utf-8") as file:
-        return [{name: value if name == "changed" else (int if name in WHOLE else finite)(value)
+        return [{name: value if name == "changed" else (int if name in whole else finite)(value)
                  for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
 
 

@@ -8,7 +8,7 @@ from gan.common.command_line import flag
 from gan.common.errors import printable
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
-from gan.report.curves import BETTER, axes_of, compared_panels, panels_of, thin
+from gan.report.curves import BETTER, axes_of, compared_panels, curve_rows, panels_of
 from gan.report.pictures import pictures_of
 
 MOST_CLASSES = 40  # names that are shown
@@ -23,7 +23,7 @@ PLACE = {"outdir", "overwrite", "resume", "dry_run", "verbose", "max_minutes"}
 
 def page_of(runs):
     """Return the report of one run, or the comparison of several `RunContent`, as HTML."""
-    kept, one = [thin(run.rows) for run in runs], len(runs) == 1
+    kept, one = [curve_rows(run) for run in runs], len(runs) == 1
     shown = _single(runs[0]) if one else _comparison(runs)
     panels = panels_of(runs[0], kept[0]) if one else compared_panels(runs, kept)
     data = {**shown, "panels": panels, "written": round(time.time() * 1000),
