@@ -18,6 +18,7 @@ from gan.common.errors import UserError
 from gan.config import TrainConfig
 from gan.drawing.images import enlarge, epoch_picture, write_png
 from gan.report import __main__ as report
+from gan.report import comparison
 from gan.report.curves import thin
 from gan.report.live import LiveReport, RunContent, pictures_in, read_history, read_run
 from gan.report.page import page_of
@@ -380,3 +381,35 @@ def test_steps_of_an_unfinished_epoch_count(run, tmp_path):
     assert ["steps", "203", ""] in data_of((tmp_path / "report.html").read_text())["tiles"]
     edit(run / "summary.json", steps=43)
     assert ["steps", "43", ""] in data_of(page_of([read_run(run)]))["tiles"]
+
+
+def test_runs_that_differ_in_their_seed_are_one_row(tmp_path):
+    def run(loss, seed, frechet):
+        config = complete(TrainConfig(loss=loss, seed=seed, outdir=f"{loss}_{seed}"),
+                          (60_000, 28, 28, 1))
+        return content(name=f"{loss}_{seed}", config=dataclasses.asdict(config), summary={
+            "verdict": {"finding": "good: near" if seed else "mode collapse: 3 of 10 classes"},
+            "metrics": {"generated": {"frechet": frechet, "recall": 0.5},
+                        "real": {"frechet": 1.0}}})
+
+    runs = [run("hinge", seed, frechet) for seed, frechet in enumerate([1.0, 2.0, 6.0])]
+    groups = comparison.groups_of([runs[0], run("lsgan", 1, 4.0), *runs[1:]])
+    assert [(group.name, len(group.runs)) for group in groups] == [("hinge", 3), ("lsgan_1", 1)]
+    head, hinge, lsgan = comparison.table_of(groups)
+    assert head[:4] == ["run", "n", "Fréchet distance", "recall"] and "--loss" in head
+    assert hinge[:4] == ["hinge", "3", "3 ± 2.6", "0.5 ± 0"]  # the square root of 7
+    assert hinge[-1] == "2 good, 1 mode collapse" and lsgan[2] == "4" and lsgan[-1] == "good"
+    assert comparison.markdown(groups).splitlines()[2].startswith("| hinge | 3 | 3 ± 2.6 |")
+    rows = list(csv.DictReader(io.StringIO(comparison.csv_text(groups))))
+    assert float(rows[0]["frechet_std"]) == pytest.approx(7**0.5) and rows[1]["frechet_std"] == ""
+    assert rows[0]["seed"] == "0, 1, 2" and rows[0]["loss"] == "hinge"
+    data = data_of(page_of(runs))
+    assert [cell["text"] for cell in data["comparison"]["rows"][0][:2]] == ["hinge", "3"]
+    assert [line["label"] for line in data["panels"][-1]["lines"]] == ["hinge", "", ""]
+
+
+@pytest.mark.parametrize("suffix", [".md", ".csv"])
+def test_a_comparison_is_written_as_a_table(run, tmp_path, suffix):
+    shutil.copytree(run, tmp_path / "other")
+    assert report.main(["run", "other", "--output", f"table{suffix}"]) == 0
+    assert "Fréchet distance" in (tmp_path / f"table{suffix}").read_text() or suffix == ".csv"

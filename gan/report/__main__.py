@@ -2,6 +2,7 @@
 
     python -m gan.report RUN                  # RUN/report.html
     python -m gan.report RUN OTHER_RUN        # comparison.html
+    python -m gan.report RUN OTHER_RUN --output table.md    # or table.csv
 """
 
 import dataclasses
@@ -10,8 +11,10 @@ from pathlib import Path
 from gan.common.command_line import OptionParser, file, folder
 from gan.common.errors import printable, reading, run_script
 from gan.common.files import refuse_existing, remove_leftovers, write_text
+from gan.report.comparison import csv_text, groups_of, markdown
 
 COMPARISON = "comparison.html"
+TABLES = {".md": markdown, ".csv": csv_text}  # what is written instead of a page, by the suffix
 
 
 def main(argv=None):
@@ -27,9 +30,12 @@ def main(argv=None):
     runs = [read_run(path) for path in options.run]
     if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
-    import_tensorflow(verbose=False)  # what the losses mean is derived from them
     with reading(", ".join(options.run), "the files of a run"):
-        page = page_of(runs)
+        if output.suffix in TABLES:
+            page = TABLES[output.suffix](groups_of(runs))
+        else:
+            import_tensorflow(verbose=False)  # what the losses mean is derived from them
+            page = page_of(runs)
     remove_leftovers(output.parent)
     with claimed(output):
         write_text(output, page)
@@ -44,7 +50,7 @@ def make_parser():
     add("run", nargs="*", type=folder, default=["."], metavar="RUN",
         help="folder of a run; several are compared (default: this folder)")
     add("--output", type=file, metavar="FILE",
-        help=f"the page (default: report.html of the run; of several: {COMPARISON})")
+        help=f"the page (default: report.html or {COMPARISON}), or .md or .csv")
     add("--force", action="store_true", help="overwrite an existing file")
     return parser
 

@@ -84,11 +84,18 @@ def panels_of(run, rows):
     return panels
 
 
-def compared_panels(runs, kept):
-    """Return the panels that overlay a quantity of several runs, see `panels_of`."""
+def compared_panels(runs, kept, groups):
+    """Return the panels that overlay a quantity of several runs, see `panels_of`.
+
+    Runs of the same `Group` have the same color, and one label.
+    """
     def lines(column):
-        return [_line(run.name, index, rows, column, index)
-                for index, (run, rows) in enumerate(zip(runs, kept, strict=True))]
+        found = []
+        for index, (run, rows) in enumerate(zip(runs, kept, strict=True)):
+            color = next(number for number, group in enumerate(groups) if run in group.runs)
+            label = groups[color].name if run is groups[color].runs[0] else ""
+            found.append(_line(label, color, rows, column, index))
+        return found
 
     panels = [_accuracy(lines(ACCURACY))]
     if metric := distance_metric([row for rows in kept for row in rows]):

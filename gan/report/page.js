@@ -204,7 +204,7 @@ class Chart {
     line.y.forEach((value, index) => {
       if (value !== null) points.push([this.x(xs[index]).toFixed(1), this.y(value).toFixed(1)]);
     });
-    colored(svg("polyline", { class: "line", "data-run": line.run, points: points.join(" ") }, this.svg), line.color);
+    colored(svg("polyline", { class: "line", "data-run": line.color, points: points.join(" ") }, this.svg), line.color);
     if (points.length > 40 || this.panel.lines.length > MOST_IN_LEGEND) return;
     for (const [cx, cy] of points) colored(svg("circle", { class: "dot", cx, cy, r: 2.5 }, this.svg), line.color);
   }
@@ -240,7 +240,7 @@ class Chart {
     this.at = rows.reduce((best, row) => (away(row.x) < away(best) ? row.x : best), rows[0].x);
     if (rows.length > MOST_IN_TIP) {
       rows.sort((a, b) => Math.abs(this.y(a.value) - height) - Math.abs(this.y(b.value) - height));
-      emphasize(rows[0].line.run);
+      emphasize(rows[0].line.color);
       rows = rows.slice(0, MOST_IN_TIP).sort((a, b) => b.value - a.value);
     }
     for (const name of ["x1", "x2"]) this.cursor.setAttribute(name, this.x(this.at));

@@ -8,6 +8,12 @@ from gan.common.command_line import flag
 from gan.common.errors import printable
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
+from gan.report.comparison import (
+    differing_options,
+    groups_of,
+    mean_and_deviation,
+    measured_metrics,
+)
 from gan.report.curves import BETTER, axes_of, compared_panels, curve_rows, panels_of
 from gan.report.pictures import pictures_of
 
@@ -17,15 +23,14 @@ MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "ou
 NO_VERDICT = {"running": "In training; the verdict comes at the end",
               "interrupted": "Interrupted before it could be judged",
               "unfinished": "Not finished, so not judged yet"}
-# Where a run was and how it was started, which makes no difference to what it computes.
-PLACE = {"outdir", "overwrite", "resume", "dry_run", "verbose", "max_minutes"}
 
 
 def page_of(runs):
     """Return the report of one run, or the comparison of several `RunContent`, as HTML."""
     kept, one = [curve_rows(run) for run in runs], len(runs) == 1
-    shown = _single(runs[0]) if one else _comparison(runs)
-    panels = panels_of(runs[0], kept[0]) if one else compared_panels(runs, kept)
+    groups = [] if one else groups_of(runs)
+    shown = _single(runs[0]) if one else _comparison(groups)
+    panels = panels_of(runs[0], kept[0]) if one else compared_panels(runs, kept, groups)
     data = {**shown, "panels": panels, "written": round(time.time() * 1000),
             "running": one and runs[0].state == "running",
             "runs": [{"name": printable(run.name), "axes": axes_of(rows), **pictures}
@@ -166,33 +171,36 @@ def _commands(run):
 
 # Several runs.
 
-def _comparison(runs):
-    """A table with one row per run: options that differ, metrics, verdict."""
-    options = [name for name in dict.fromkeys(name for run in runs for name in run.config)
-               if name not in PLACE and any(run.config.get(name) != runs[0].config.get(name)
-                                            for run in runs)]
-    metrics = [metric for name, metric in METRICS.items()
-               if metric.in_summary and any(name in run.generated for run in runs)]
+def _comparison(groups):
+    options, metrics = differing_options(groups), measured_metrics(groups)
+    several = any(len(group.runs) > 1 for group in groups)
     rows = []
-    for index, run in enumerate(runs):
-        row = [{"text": printable(run.name), "run": index}]
-        row += [_number(*_measured(run, metric)) if metric.name in run.generated else "–"
-                for metric in metrics]
-        row += [_shown(run.config.get(name)) for name in options]
-        row += [_number(duration(run.rows[-1]["seconds"]) if run.rows else "–"),
-                {"text": _verdict(run)["text"], "note": _state_text(run), "kind": "long"}]
+    for index, group in enumerate(groups):
+        row = [{"text": group.name, "run": index}]
+        row += [_number(str(len(group.runs)))] if several else []
+        for metric in metrics:
+            values, real = group.values(metric.name), group.real(metric.name)
+            row.append(_number(mean_and_deviation(metric, values) if len(values) else "–",
+                               "" if real is None else f"real {metric.show(real)}"))
+        row += [_shown(group.config.get(name)) for name in options]
+        seconds, first = group.seconds(), group.runs[0]
+        row.append(_number("–" if seconds is None else duration(seconds)))
+        row.append({"text": group.verdict(), "kind": "long"} if len(group.runs) > 1 else
+                   {"text": _verdict(first)["text"], "note": _state_text(first), "kind": "long"})
         rows.append(row)
+    runs = [run for group in groups for run in group.runs]
     same = len({(run.config["dataset"], run.measured.get("features", {}).get("description"))
                 for run in runs if run.generated}) <= 1
+    notes = ["Mean ± standard deviation of n runs that differ in their seed."] if several else []
+    notes += [] if same else ["Metrics of different data or features are not comparable."]
     return {
         "title": f"{len(runs)} runs compared",
         "comparison": {
             "title": "Metrics, options that differ, verdicts",
-            "head": ["run", *(metric.label for metric in metrics),
+            "head": ["run", *(["n"] if several else []), *(metric.label for metric in metrics),
                      *({"text": flag(name), "kind": "code"} for name in options),
                      "training", "verdict"],
-            "rows": rows,
-            "notes": "" if same else "Metrics of different data or features are not comparable."},
+            "rows": rows, "notes": " ".join(notes)},
     }
 
 
