@@ -38,7 +38,7 @@ from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import animations
 from gan.drawing.images import enlarge, image_grid, write_png
 from gan.generator import SavedGenerator, interpolate
-from gan.metadata import find_export, read_metadata
+from gan.metadata import class_number, find_export, read_metadata
 
 MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
 IMAGES, POINTS, FRAMES = 64, 2000, 24  # drawn when no number is given
@@ -192,26 +192,11 @@ def choose_classes(text, metadata):
         text: a class name, its number, "each", or None.
         metadata: dict, see `read_metadata`.
     """
-    names, known = metadata["class_names"], metadata["classes"]
     if text is None:
         return None
-    if not known:
-        raise UserError("--label: needs a generator that was trained " + (
-            f"with --condition labels, this one was trained with --condition "
-            f"{metadata['config'].get('condition')}" if names else "on data with labels"))
     if text == "each":
-        return known
-    folded, number = [name.casefold() for name in names], None
-    if text.casefold() in folded:
-        number = folded.index(text.casefold())
-    elif text.isdecimal() and not any(name.isdecimal() for name in names):
-        number = int(text[:9])  # where names are numbers, a number is a name
-    if number not in known:
-        unknown = number is None or number >= len(names)
-        raise UserError(f"--label: expected each or a class of the generator "
-                        f"({', '.join(names[one] for one in known)}), got: {text}, "
-                        + ("which it does not know" if unknown else "of which it saw no image"))
-    return [number]
+        return metadata["classes"] or [class_number(metadata, text, "--label")]
+    return [class_number(metadata, text, "--label")]
 
 
 def labels_of(options, start, stop):

@@ -13,7 +13,7 @@ import numpy as np
 
 from gan.common.errors import UserError, reading
 from gan.data.sample_types import sample_type_of
-from gan.metadata import METADATA, MODEL, read_metadata, verify
+from gan.metadata import METADATA, MODEL, class_number, read_metadata, verify
 
 STRUCTURE = {  # calls, loops, variables
     "Assert", "AssignVariableOp", "Case", "DisableCopyOnRead", "Einsum", "If", "PartitionedCall",
@@ -65,14 +65,17 @@ class SavedGenerator:
                  for key, spec in signature.structured_input_signature[1].items()}
         return {key: tensor.numpy() for key, tensor in signature(**given).items()}
 
-    def sample(self, seeds, labels=None, truncation=1.0):
+    def sample(self, seeds, labels=None, truncation=1.0, label=None):
         """Draw one sample per seed: uint8 [N, H, W, C], or float32 [N, 2] of points.
 
         Args:
             seeds: whole numbers [N].
             labels: class numbers [N] of the training data; None: as frequent as there.
             truncation: factor of the latents.
+            label: name or number of the class of all samples, instead of `labels`.
         """
+        if label is not None:
+            labels = [class_number(self.metadata, label, "label")] * len(seeds)
         if truncation == 1:
             return next(iter(self._draw("sample", seeds, labels).values()))
         latents, conditions = self.latents(seeds, labels)

@@ -99,3 +99,32 @@ def verify(folder, metadata):
         if found.get(name) != checksum:
             what = "a damaged one" if name in found else "none"
             raise UserError(f"{folder / name}: expected the file as it was exported, got {what}")
+
+
+def class_number(metadata, text, where):
+    """Return the number of a class of a generator.
+
+    Args:
+        metadata: dict, see `read_metadata`.
+        text: the name of the class in any case, or its number.
+        where: what asked for it, such as "--label".
+
+    Raises:
+        UserError: for a class that the generator was not trained with.
+    """
+    names, known = metadata["class_names"], metadata["classes"]
+    if not known:
+        raise UserError(f"{where}: needs a generator that was trained " + (
+            f"with --condition labels, this one was trained with --condition "
+            f"{metadata['config'].get('condition')}" if names else "on data with labels"))
+    text, folded, number = str(text), [name.casefold() for name in names], None
+    if text.casefold() in folded:
+        number = folded.index(text.casefold())
+    elif text.isdecimal() and not any(name.isdecimal() for name in names):
+        number = int(text[:9])  # where names are numbers, a number is a name
+    if number not in known:
+        unknown = number is None or number >= len(names)
+        raise UserError(f"{where}: expected a class of the generator "
+                        f"({', '.join(names[one] for one in known)}), got: {text}, "
+                        + ("which it does not know" if unknown else "of which it saw no image"))
+    return number

@@ -29,6 +29,10 @@ def test_a_run_is_what_its_folder_holds(run):
     assert again.metrics == exported.metrics == run.metrics
     np.testing.assert_array_equal(again.generator.sample(range(3)),
                                   exported.generator.sample([0, 1, 2]))
+    np.testing.assert_array_equal(again.generator.sample([4, 5], label="1"),
+                                  again.generator.sample([4, 5], [1, 1]))
+    with pytest.raises(gan.UserError, match="label: expected a class of the generator .0, 1., g"):
+        again.generator.sample([0], label="7")
     with pytest.raises(gan.UserError, match="expected the folder of a run"):
         gan.load(run.folder / "generated_images")
 

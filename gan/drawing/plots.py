@@ -64,7 +64,7 @@ def plot_losses(path, rows, log, title, *, log_odds, samples, ideal, distance):
 
 
 def _set_probability(axes, label):
-    axes.axhline(0.5, color="grey", lw=0.8, ls="--", zorder=0)
+    axes.axhline(0.5, color="gray", lw=0.8, ls="--", zorder=0)
     axes.set(ylabel=label, ylim=(0, 1))
 
 
