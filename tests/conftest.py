@@ -19,6 +19,17 @@ TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--nu
         "--mixed-precision", "off"]
 
 
+LONGEST = ("test_lab", "test_replicas", "test_resume", "test_interface", "test_training")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that none is left over at the end."""
+    def place(item):
+        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 def draw_shapes(count, seed, size=16):
     """Squares (class 0) and crosses (class 1) at random places: uint8, int labels."""
     random = np.random.default_rng(seed)

@@ -63,7 +63,7 @@ def drawn(monkeypatch):
     monkeypatch.setattr("gan.drawing.plots.write_figure", lambda _, figure: figures.append(figure))
 
     def draw(rows, *options):
-        curves.draw_curves("curves.png", rows, TrainConfig.from_args(list(options))[0])
+        curves.draw_curves("curves.png", rows, rows, TrainConfig.from_args(list(options))[0])
         return figures[-1].axes
 
     return draw
@@ -114,7 +114,7 @@ def test_the_distance_is_drawn_where_it_was_measured_more_than_once(drawn):
 def test_the_same_rows_give_the_same_bytes(tmp_path):
     paths = [tmp_path / name for name in ("a.png", "b.png")]
     for path in paths:
-        curves.draw_curves(path, history(3, frechet=2.0), TrainConfig(dataset="price_$_a_$"))
+        curves.draw_curves(path, history(3, frechet=2.0), [], TrainConfig(dataset="price_$_a_$"))
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert Image.open(paths[0]).size[0] > 500
 
@@ -124,7 +124,8 @@ def test_a_run_draws_its_curves_every_ten_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr(curves.time, "monotonic", lambda: clock[0])
     rows = []
     folder = SimpleNamespace(loss_curves=path, claim=lambda path: path)
-    live = curves.LiveCurves(folder, SimpleNamespace(rows=rows), TrainConfig(), Timers())
+    live = curves.LiveCurves(folder, SimpleNamespace(rows=rows), SimpleNamespace(rows=[]),
+                             TrainConfig(), Timers())
 
     def redrawn(seconds, **settings):
         clock[0] += seconds

@@ -264,7 +264,7 @@ def test_saved_options_are_checked_like_given_ones(name, value):
     assert resumed(config, given, saved) == (config, {})
     with pytest.raises(UserError, match=f"{name}: expected "):
         resumed(config, given, saved | {name: value})
-    with pytest.raises(UserError, match="unknown option other"):
+    with pytest.raises(UserError, match="other: expected an option"):
         resumed(config, given, saved | {"other": 1})
 
 

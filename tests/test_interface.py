@@ -14,6 +14,14 @@ OPTIONS = {"base_channels": 4, "batch_size": 16, "num_samples": 9, "mixed_precis
 IMAGES, LABELS = draw_shapes(320, 0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_samples(tensorflow):
+    """Metrics of 500 samples, which take less time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gan.evaluate.evaluator.Evaluator.__init__.__defaults__", ("auto", 500))
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(tensorflow, tiny_npz, tmp_path_factory):
     return gan.train(tiny_npz, outdir=tmp_path_factory.mktemp("run"), latent_dim=8, **OPTIONS)
@@ -89,7 +97,7 @@ def test_a_loss_of_ones_own_trains(tensorflow, tmp_path):
     ends = []
     for name in (loss, "hinge"):  # the same formulas
         run = gan.train(IMAGES, labels=LABELS, loss=name, outdir=tmp_path / str(len(ends)),
-                        latent_dim=8, **OPTIONS)
+                        latent_dim=8, arch="mlp", **OPTIONS)
         ends.append(run.generator.sample(range(9)))
     np.testing.assert_allclose(*(end.astype(int) for end in ends), atol=1)
 

@@ -18,8 +18,8 @@ from gan.run.history import TIMED
 from tests.conftest import ROOT, TINY
 
 
-def history(folder):
-    rows = list(csv.DictReader(io.StringIO((folder / "history.csv").read_text())))
+def history(folder, name="history.csv"):
+    rows = list(csv.DictReader(io.StringIO((folder / name).read_text())))
     return [{name: value for name, value in row.items() if name not in TIMED} for row in rows]
 
 
@@ -32,7 +32,7 @@ def test_a_run_leaves_what_the_readme_says(tiny_run):
     left = {path.name for path in folder.iterdir()}
     assert left == {"generated_images", "history.csv", "loss_curves.png", "config.json",
                     "checkpoints", "exported_model", "tensorboard", "summary.json", "report.html",
-                    "manifest.txt"}
+                    "manifest.txt", "steps.csv", "log.txt"}
     within = {f"epoch_0000_step_{step:09d}.png" for step in (4, 6, 8, 11, 16)}
     assert set(pictures(folder)) == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png",
                                      "real_samples.png", *within}
@@ -131,7 +131,20 @@ def test_bar_on_a_terminal(tiny_npz, tmp_path):
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
-@pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+needs_fashion = pytest.mark.skipif(
+    not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+
+
+@needs_fashion
+def test_fashion_mnist_of_debian_is_read(command):
+    code, output, _ = command("train_gan.py", "--dataset", FASHION, "--dry-run", "--condition",
+                              "none")
+    assert code == 0
+    assert "fashion-mnist: 60,000 images of 28 x 28 x 1, 10 classes" in output
+
+
+@pytest.mark.slow
+@needs_fashion
 def test_fashion_mnist_of_debian_is_trained_and_drawn_by_name(command, trained, refused):
     output = trained("--dataset", FASHION, "--base-channels", 4, "--batch-size", 256, "--epochs",
                      1, "--clusters", 2, "--num-samples", 20)
