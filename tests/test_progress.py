@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from gan.run import progress
+from gan.run import progress, transcript
 
 ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4,
        "discriminator_accuracy": 0.7, "seconds": 1.0, "images_per_second": 1000.0}
@@ -65,3 +65,36 @@ def test_the_bar_is_wide_enough_to_be_read(monkeypatch):
     assert len(bar) >= 10 and len(line) <= 80
     assert line.startswith("epoch 2/162   0% |") and "loss D 1.25 G 1.25" in line
     shown.close()
+
+
+def test_a_long_epoch_says_every_ten_seconds_how_far_it_is(capsys, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    shown = progress.Progress(2, 1000, 64, 0, stream=io.StringIO())
+    for _ in range(8):
+        clock[0] += 6
+        shown.update(1, np.full((50, 2), 0.5, np.float32))
+    assert capsys.readouterr().out.splitlines() == [
+        f"epoch 1/2  step {steps} of 2,000  loss D 0.500 G 0.500" for steps in (100, 200, 300, 400)]
+
+
+def test_a_notebook_has_a_bar_in_the_output_of_its_cell(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    shown = progress.Progress(2, 1000, 64, 0)
+    shown.update(1, np.full((50, 2), 0.5, np.float32))
+    shown.close()
+    output, errors = capsys.readouterr()
+    assert "epoch 1/2" in output and output.rstrip(" ").endswith("\r") and errors == ""
+
+
+def test_a_bar_is_not_kept_in_the_log(tmp_path):
+    terminal = io.StringIO()
+    kept = transcript.Transcript(terminal)
+    kept.write("one\n")
+    kept.write("\r 50% |##  |")
+    kept.open(tmp_path / "log.txt")
+    kept.write("\rtwo\r")
+    kept.write("three\n")
+    kept.close()
+    assert (tmp_path / "log.txt").read_text() == "one\nthree\n"
+    assert terminal.getvalue() == "one\n\r 50% |##  |\rtwo\rthree\n"

@@ -100,8 +100,7 @@ def _metrics(run):
     real, rows = run.measured.get("real", {}), []
     for name, metric in METRICS.items():
         if name in run.generated:
-            meaning = metric.explanation.removesuffix("; lower is better")
-            note = "; ".join(filter(None, [meaning, BETTER[metric.better]]))
+            note = "; ".join(filter(None, [metric.explanation, BETTER[metric.better]]))
             rows.append([{"text": metric.label, "note": note},
                          _number(metric.show(run.generated[name])),
                          _number(metric.show(real[name]) if name in real else "–")])

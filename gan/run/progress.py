@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, and lines about its epochs anywhere."""
+"""Progress of a run: a bar on a terminal or in a notebook, lines anywhere."""
 
 import sys
 import time
@@ -12,11 +12,12 @@ FIRST_CALL_STEPS = 1
 CALL_SECONDS = 0.5  # of a call of the train step, between two updates of the bar
 MOST_STEPS = 500
 LEAST_SECONDS = 5.0  # between two lines about epochs, which may be much shorter
+MOST_SECONDS = 10.0  # without a line where there is no bar
 BAR = "{desc} {percentage:3.0f}% |{bar}| {remaining} left, {rate_fmt}{postfix}"
 
 
 class Progress:
-    """A tqdm bar over the samples of a run, and a line an epoch, but at most one in 5 seconds."""
+    """A tqdm bar over the samples of a run, and lines about its epochs, 5 to 10 seconds apart."""
 
     def __init__(self, epochs, steps_per_epoch, batch_size, first_step, stream=None,
                  unit="img", log_odds=True):
@@ -24,17 +25,20 @@ class Progress:
         Args:
             epochs, steps_per_epoch, batch_size: of the whole run.
             first_step: steps taken before, by a run that is resumed.
-            stream: where to; default: standard error.
+            stream: of the bar; default: standard error, or the output of a notebook's cell.
             unit: of what is learned, such as "img".
             log_odds: whether the scores are probabilities, see `gan.losses.is_log_odds`.
         """
-        stream = stream or sys.stderr
+        notebook = _in_notebook()
+        stream = stream or (sys.stdout if notebook else sys.stderr)
+        self._steps, self._of_steps = first_step, epochs * steps_per_epoch
+        self._last_line = time.monotonic()
         self.epochs, self.batch_size = epochs, batch_size
         self._unit, self._log_odds, self._printed = unit, log_odds, None
         self._bar = tqdm(
             total=epochs * steps_per_epoch * batch_size, initial=first_step * batch_size,
             unit=self._unit, unit_scale=True, dynamic_ncols=True, file=stream, bar_format=BAR,
-            disable=not stream.isatty(), leave=False,
+            disable=not (notebook or stream.isatty()), leave=False,
         )
 
     def update(self, epoch, measures):
@@ -43,13 +47,18 @@ class Progress:
         self._bar.set_description_str(f"epoch {epoch}/{self.epochs}", refresh=False)
         self._bar.set_postfix_str(f"loss D {losses[0]:.2f} G {losses[1]:.2f}", refresh=False)
         self._bar.update(len(measures) * self.batch_size)
+        self._steps += len(measures)
+        if self._bar.disable and time.monotonic() - self._last_line >= MOST_SECONDS:
+            self._last_line = time.monotonic()
+            say_parts([f"epoch {epoch}/{self.epochs}", f"step {self._steps:,} of "
+                       f"{self._of_steps:,}", f"loss D {losses[0]:.3f} G {losses[1]:.3f}"])
 
     def epoch_line(self, row):
         """Print a line about a finished epoch above the bar, unless the last one is too recent."""
         now, last = time.monotonic(), row["epoch"] == self.epochs
         if not last and self._printed is not None and now - self._printed < LEAST_SECONDS:
             return
-        self._printed = now
+        self._printed = self._last_line = now
         score = ".0%" if self._log_odds else ".3g"
         parts = [
             f"epoch {row['epoch']:{len(str(self.epochs))}d}/{self.epochs} {row['seconds']:7.1f} s",
@@ -70,6 +79,11 @@ class Progress:
     def close(self):
         """Remove the bar."""
         self._bar.close()
+
+
+def _in_notebook():
+    """Whether this is the kernel of a notebook, whose cells show a bar as a terminal does."""
+    return "IPython" in sys.modules and hasattr(sys.modules["IPython"].get_ipython(), "kernel")
 
 
 def in_calls(batches):

@@ -8,7 +8,7 @@ from gan.common.files import open_own
 
 
 class Transcript(io.TextIOBase):
-    """A stream that passes text on, and keeps it; see `contextlib.redirect_stdout`."""
+    """A stream that passes text on, and keeps all but bars; see `contextlib.redirect_stdout`."""
 
     def __init__(self, stream):
         self._stream, self._kept, self._file = stream, [], None
@@ -26,6 +26,8 @@ class Transcript(io.TextIOBase):
             self._file.close()
 
     def write(self, text):
+        if "\r" in text:  # a bar, which is drawn again and again
+            return self._stream.write(text)
         if self._file is None:
             self._kept.append(text)
         else:
