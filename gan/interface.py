@@ -1,5 +1,6 @@
 """The Python interface: train a run, load it again, draw from it."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -52,32 +53,51 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
         arrays = {"images": np.asarray(data)}
         arrays |= {} if labels is None else {"labels": np.asarray(labels)}
         dataset = from_arrays(ARRAY, "data", arrays)
-    if loss is not None:
-        options["loss"] = loss if isinstance(loss, str) else _register_loss(loss)
     if (generator is None) != (discriminator is None):
         raise UserError("generator and discriminator: expected both models or none")
     if generator is not None:
-        options["arch"] = _register_models(generator, discriminator)
+        options["arch"] = OWN
         if not options.get("resume"):
             options.setdefault("latent_dim", int(generator.input_shape[-1]))
+    if loss is not None:
+        options["loss"] = loss if isinstance(loss, str) else OWN
     options["outdir"] = os.path.expanduser(options.get("outdir", "."))
-    for name, value in options.items():
-        if name == "config":
-            continue
-        if name not in FIELDS:
-            raise UserError(f"{name}: expected an option of train_gan.py, see gan.TrainConfig")
-        if value is not FIELDS[name].default:
-            check_value(FIELDS[name], value)
+    with contextlib.ExitStack() as stack:
+        if loss is not None and not isinstance(loss, str):
+            from gan.losses import LOSSES
 
-    config = TrainConfig.from_options(**options)
-    if dataset:
-        config = dataclasses.replace(config, dataset=ARRAY)
-    from gan.runner import run
+            stack.enter_context(_registered(LOSSES, loss))
+        if generator is not None:
+            from gan.models import ARCHITECTURES, Architecture
 
-    code = run(config, set(options) - {"config"}, timers, dataset)
+            own = Architecture(generator, discriminator, ("images", "points"))
+            stack.enter_context(_registered(ARCHITECTURES, own))
+        for name, value in options.items():
+            if name == "config":
+                continue
+            if name not in FIELDS:
+                raise UserError(f"{name}: expected an option of train_gan.py, see gan.TrainConfig")
+            if value is not FIELDS[name].default:
+                check_value(FIELDS[name], value)
+        config = TrainConfig.from_options(**options)
+        if dataset:
+            config = dataclasses.replace(config, dataset=ARRAY)
+        from gan.runner import run
+
+        code = run(config, set(options) - {"config"}, timers, dataset)
     if code >= 128:  # Ctrl-C; what was trained is saved
         raise KeyboardInterrupt
     return Run(config.outdir)
+
+
+@contextlib.contextmanager
+def _registered(registry, entry):
+    """Hold a loss or an architecture of one's own in its registry, in a `with` block."""
+    registry[OWN] = entry
+    try:
+        yield
+    finally:
+        del registry[OWN]
 
 
 def load(path):
@@ -161,17 +181,3 @@ class Run:
             axes.axis("off")
         pyplot.close(figure)  # a notebook shows what a cell returns, and not twice
         return figure
-
-
-def _register_loss(loss):
-    from gan.losses import LOSSES
-
-    LOSSES[OWN] = loss
-    return OWN
-
-
-def _register_models(generator, discriminator):
-    from gan.models import ARCHITECTURES, Architecture
-
-    ARCHITECTURES[OWN] = Architecture(generator, discriminator, ("images", "points"))
-    return OWN

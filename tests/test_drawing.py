@@ -162,6 +162,7 @@ def test_the_first_epoch_is_drawn_at_growing_distances():
     assert early_steps(6) == [4]  # the sixth is the epoch's own
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_first_epoch_may_begin_again(tiny_npz, tiny_run, tmp_path, trained):
     pictures = tmp_path / "generated_images"
     shutil.copytree(tiny_run[0] / "generated_images", pictures)

@@ -335,6 +335,7 @@ def test_names_are_printed_without_their_escape_sequences(generate, tmp_path):
     assert output == r"a\x1b]0;title\x07\u202eb.png: 1 images, seeds 0 to 0" "\n"
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_removed(two_of_ten, generate, tmp_path):
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "generate.py"), "--model", str(two_of_ten), "--output",

@@ -119,10 +119,14 @@ def test_wrong_arguments_are_one_sentence(tensorflow, tmp_path, settings, messag
     settings = dict(settings)
     if {"generator", "latent_dim", "logits"} & settings.keys() or "of the samples'" in message:
         settings = {**own_models(logits=settings.pop("logits", 1)), **settings}
+    from gan.losses import LOSSES
+    from gan.models import ARCHITECTURES
+
     with pytest.raises(gan.UserError, match=re.escape(message)):
         gan.train(**{"data": IMAGES, "outdir": tmp_path, "clusters": 1, "base_channels": 4,
                      **settings})
     assert not list(tmp_path.glob("*.json"))
+    assert "own" not in LOSSES.keys() | ARCHITECTURES.keys()
 
 
 def test_the_snippets_of_the_page_run(tensorflow, tiny_npz, tmp_path, monkeypatch):

@@ -60,7 +60,8 @@ def uninterrupted(tiny_npz, tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [
-    signal.SIGKILL, signal.SIGINT,
+    signal.SIGKILL,
+    pytest.param(signal.SIGINT, marks=pytest.mark.slow),
     pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
     pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
 ])

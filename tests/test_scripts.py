@@ -107,6 +107,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(trained, tiny_npz, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_bar_on_a_terminal(tiny_npz, tmp_path):
     import pty
 
