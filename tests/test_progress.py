@@ -82,9 +82,10 @@ def test_a_notebook_has_a_bar_in_the_output_of_its_cell(capsys, monkeypatch):
     monkeypatch.setattr(progress, "_in_notebook", lambda: True)
     shown = progress.Progress(2, 1000, 64, 0)
     shown.update(1, np.full((50, 2), 0.5, np.float32))
+    shown._bar.refresh()
     shown.close()
     output, errors = capsys.readouterr()
-    assert "epoch 1/2" in output and output.rstrip(" ").endswith("\r") and errors == ""
+    assert "epoch 1/2" in output and output.endswith("\r") and errors == ""
 
 
 def test_a_bar_is_not_kept_in_the_log(tmp_path):
