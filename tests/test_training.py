@@ -131,7 +131,7 @@ def test_an_edited_loss_trains_as_edited(untrained, monkeypatch, loss):
 
 
 @pytest.mark.parametrize("loss", SIX)
-@pytest.mark.parametrize("bias", [0.0, -20.0, -84.0, -88.0, -200.0])  # how sure D is of all samples
+@pytest.mark.parametrize("bias", [0.0, -20.0, -88.0, -200.0])  # how sure D is of all samples
 def test_one_backward_pass_gives_the_gradients_of_two(untrained, tensorflow, monkeypatch, loss,
                                                       bias):
     trainer, gradients = untrained(loss), []
