@@ -33,8 +33,7 @@ def make_parser():
     add("--shard-size", type=real_number(0.001, 10**6), default=1000, metavar="MB",
         help="largest size of a shard in megabytes (default: 1000)")
     add("--seed", type=whole_number(0, 2**31 - 1), default=0, metavar="N",
-        help="of the random order in which the images are written, and of their clusters "
-        "(default: 0)")
+        help="of the order of the images and of their clusters (default: 0)")
     for field in OPTIONS:
         add_option(parser, field)
     add("--force", action="store_true", help="replace shards that lie in TARGET")

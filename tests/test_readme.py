@@ -31,6 +31,15 @@ def parser_of(name):
     return import_module(own).make_parser()
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_fits_eighty_columns(name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = parser_of(name)
+    assert max(map(len, parser.format_help().splitlines())) <= 80
+    for action in parser._actions:
+        assert len(re.sub(r" \(.*?\)", "", action.help % vars(action)).split()) <= 12, action.dest
+
+
 def known_options():
     parsers = [parser_of(name) for name in COMMANDS]
     known = {option for parser in parsers for option in parser._option_string_actions}

@@ -77,8 +77,8 @@ def make_parser():
     add("--model", type=folder, default="exported_model", metavar="FOLDER",
         help="exported model, or folder of the run (default: exported_model)")
     add("--dataset", metavar="NAME|PATH", help="the data (default: what it was trained on)")
-    add("--features", default="auto", type=one_of(FEATURES), metavar=f"{{{','.join(FEATURES)}}}",
-        help="features that images are compared in (auto: as in the run)")
+    add("--features", default="auto", type=one_of(FEATURES), metavar="NAME",
+        help=f"{', '.join(FEATURES)} (default: auto, as in the run)")
     add("--num-images", type=whole_number(100, 10**6), default=10_000, metavar="N",
         help="samples to generate, and real ones to compare (default: 10000)")
     add("--neighbors", type=file, nargs="?", const="neighbors.png", metavar="FILE",
