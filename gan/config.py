@@ -326,7 +326,8 @@ class TrainConfig:
                        f"got: {getattr(self, name)}")
 
 
-POINTS = {field.name: field.metadata["points"] for field in dataclasses.fields(TrainConfig)
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+POINTS = {name: field.metadata["points"] for name, field in FIELDS.items()
           if field.metadata["points"] is not None}
 VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none"], "augment": ["none", "auto"],
                      "mirror": [False]}
@@ -364,13 +365,12 @@ def check_options(options):
     Raises:
         UserError: for an unknown option or a value that no command line can give.
     """
-    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
     for name, value in sorted(options.items()):
-        if name not in fields:
+        if name not in FIELDS:
             raise UserError(f"{name:.60}: expected an option of train_gan.py")
         if value is not None or name not in ("image_size", "channels"):  # points have none
-            check_value(fields[name], value)
-    return {name: options.get(name, field.default) for name, field in fields.items()}
+            check_value(FIELDS[name], value)
+    return {name: options.get(name, field.default) for name, field in FIELDS.items()}
 
 
 # The defaults that depend on the data, the device or other options.
@@ -542,7 +542,7 @@ def make_parser():
     headings["data"].add_argument(
         "--config", type=file, metavar="FILE", default=argparse.SUPPRESS,
         help="take options from the config.json of another run")
-    for field in dataclasses.fields(TrainConfig):
+    for field in FIELDS.values():
         add_option(headings[field.metadata["group"]], field, default_words(field, examples))
     return parser
 

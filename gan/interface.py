@@ -11,7 +11,7 @@ import numpy as np
 from gan.common.command_line import check_value
 from gan.common.errors import UserError
 from gan.common.files import read_json
-from gan.config import TrainConfig
+from gan.config import FIELDS, TrainConfig
 from gan.data.datasets import from_arrays
 from gan.drawing.images import tile
 from gan.generator import METADATA, SavedGenerator
@@ -21,7 +21,6 @@ from gan.run.folder import RunFolder
 
 ARRAY = "array"  # the name of data that are handed over
 OWN = "own"  # the name of a loss or an architecture that is handed over
-FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
 def train(data=None, *, labels=None, loss=None, generator=None, discriminator=None, **options):

@@ -1,6 +1,7 @@
 """Files and folders written whole or not at all; our own files read with care."""
 
 import contextlib
+import csv
 import errno
 import fcntl
 import io
@@ -220,6 +221,15 @@ def write_text(path, text):
     """Write `text` as UTF-8 to `path`, whole or not at all."""
     with atomic_file(path) as file:
         file.write(text.encode())
+
+
+def write_csv(path, columns, rows):
+    """Write rows, dicts, as CSV, whole or not at all; what a row lacks is left empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def write_json(path, content):

@@ -1,7 +1,5 @@
 """History of a run: a row per epoch, as CSV, loss curves and TensorBoard events."""
 
-import csv
-import io
 import time
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.common.errors import printable
-from gan.common.files import write_text
+from gan.common.files import write_csv
 from gan.drawing import plots
 from gan.drawing.images import png_bytes
 from gan.evaluate.registry import distance_metric
@@ -103,11 +101,7 @@ class History:
         columns = list(COLUMNS)
         for row in self.rows:
             columns += [name for name in row if name not in columns]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(path, text.getvalue())
+        write_csv(path, columns, self.rows)
 
 
 def metrics_in(row):

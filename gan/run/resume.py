@@ -4,10 +4,9 @@ import dataclasses
 
 from gan.common.command_line import flag, say
 from gan.common.errors import UserError, reading, warn
-from gan.config import FOR_ONCE, TrainConfig, check_options
+from gan.config import FIELDS, FOR_ONCE, check_options
 from gan.run.checkpoint import load_newest
 
-FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 # What may differ between the processes of a run: each one's own matter, or only the chief's.
 OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
        "verbose"}

@@ -1,11 +1,8 @@
 """Log of a run within its epochs: steps.csv, a row every few steps."""
 
-import csv
-import io
-
 import numpy as np
 
-from gan.common.files import write_text
+from gan.common.files import write_csv
 from gan.training import MEASURES
 
 COLUMNS = ("step", "epoch", "seconds", *MEASURES, "generator_learning_rate",
@@ -65,8 +62,4 @@ class StepLog:
 
     def write_csv(self, path):
         """Write the rows as CSV, whole or not at all."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(path, text.getvalue())
+        write_csv(path, COLUMNS, self.rows)
