@@ -21,7 +21,6 @@ OPTIONS = [field for field in dataclasses.fields(TrainConfig)
 
 
 def make_parser():
-    """Return the parser of the command line."""
     parser = OptionParser(prog="python -m gan.shards", description="Write a data set as shards, "
                           "which training reads from the disk while it goes on, or check them.")
     add = parser.add_argument
@@ -41,7 +40,6 @@ def make_parser():
 
 
 def main():
-    """Write or check shards from the command line; returns the exit code."""
     options = make_parser().parse_args()
     if options.check:
         if options.source:
@@ -54,7 +52,6 @@ def main():
 
 
 def write(options):
-    """Write `options.source` to `options.target`."""
     from gan.data.datasets import DATASETS, load_dataset
     from gan.data.points import DISTRIBUTIONS
     from gan.data.shards import refuse_unmanaged, write_shards
@@ -82,7 +79,6 @@ def write(options):
 
 
 def check(path):
-    """Check a folder of shards."""
     from gan.data.shards import check_shards, is_sharded
 
     if not is_sharded(path):
@@ -94,7 +90,6 @@ def check(path):
 
 
 def show(path, index):
-    """Print a line about a folder of shards."""
     shards, conditions = index["shards"], index.get("conditions")
     size = sum(shard["bytes"] for shard in shards) / MEGABYTE
     shape = " x ".join(map(str, index["shape"]))

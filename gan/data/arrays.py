@@ -24,10 +24,9 @@ IDX_FILES = {
 
 
 def require_file(path):
-    """Raise a `UserError` unless a path leads to a regular file; opening a FIFO never returns."""
     if not os.path.isfile(path):
         raise UserError(f"{path}: expected a file, got nothing or a broken link, a folder, a FIFO "
-                        "or a device")
+                        "or a device")  # opening a FIFO would never return
 
 
 def check_memory(size, where):
@@ -43,8 +42,7 @@ def check_memory(size, where):
 def read_npz(path):
     """Read an .npz file with x_train and, optionally, y_train, x_test and y_test.
 
-    Returns:
-        dict of "images" (always), "labels", "test_images" and "test_labels" → array.
+    Returns dict of "images", "labels", "test_images", "test_labels" → array.
     """
     found = read_members(path, NPZ_NAMES)
     if "x_train" not in found:
@@ -55,15 +53,12 @@ def read_npz(path):
 
 
 def read_members(path, names):
-    """Read those of the named arrays that an .npz file has: dict of name → array.
-
-    Their sizes are compared with the memory before anything is unpacked.
-    """
+    """Read those of the named arrays that an .npz file has: dict of name → array."""
     require_file(path)
     with _read_errors(path, "an .npz file"), zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         members = {name: members[name] for name in names if name in members}
-        size = 0
+        size = 0  # compared with the memory before anything is unpacked
         for name, info in members.items():
             # Python unpacks others without a limit: 800 bytes of bzip2 can become a GiB at once.
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -82,7 +77,6 @@ def read_npy(path):
 
 
 def map_npy(path):
-    """Map an .npy file into memory, read-only."""
     return _load_npy(path, "r", 0)
 
 
@@ -159,7 +153,7 @@ def _read_idx(path):
 
 @contextlib.contextmanager
 def _open_idx(path):
-    """Open an IDX file of unsigned bytes: magic 0 0 8 n, then n sizes, then the data."""
+    # Unsigned bytes: magic 0 0 8 n, then n sizes, then the data.
     require_file(path)
     opened = gzip.open if path.suffix == ".gz" else open
     with _read_errors(path, "an IDX file"), opened(path, "rb") as file:

@@ -11,15 +11,9 @@ LEAST_CONTRAST = 16  # gray levels; less could be meant
 
 
 class Background(NamedTuple):
-    """An even background.
-
-    Attributes:
-        color: tuple of C integers from 0 to 255.
-        contrast: gray levels by which every pixel of another color, or one of its
-            eight neighbors, differs from it in some channel; one in 3,000 may not.
-    """
-
-    color: tuple
+    color: tuple  # of C integers from 0 to 255
+    # Gray levels by which every pixel of another color, or one of its eight neighbors,
+    # differs from it in some channel; one in 3,000 may not.
     contrast: float
 
     @property
@@ -29,7 +23,6 @@ class Background(NamedTuple):
 
     @property
     def dark(self):
-        """Whether the color is nearer to black than to white in all channels."""
         return max(self.color) < 128
 
 
@@ -63,15 +56,11 @@ def difference_from(images, color):
 
 
 def largest_around(values):
-    """Return the largest value, none negative, of each pixel and its eight neighbors: [N, H, W]."""
     return around(values, np.maximum, 0)
 
 
 def around(values, choose, edge):
-    """Combine each pixel of [N, H, W] with its neighbors by `np.maximum` or `np.minimum`.
-
-    `edge` is the value beyond the edges.
-    """
+    """Return `np.maximum` or `np.minimum` of each pixel of [N, H, W] and its eight neighbors."""
     padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), constant_values=edge)
     rows = choose(choose(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
     return choose(choose(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])

@@ -1,15 +1,9 @@
-"""Clusters of images and PCA coordinates within them.
+"""Clusters of images, and PCA coordinates within them.
 
-Images are clustered by PCA of edge directions and colors. Raw pixels would mix what overlaps: a
-slanted 4 lies nearer to a slanted 9 than to an upright 4. Histograms of oriented gradients
-(Dalal & Triggs 2005) compare strokes instead and tolerate small shifts.
-
-The coordinates make generator and discriminator agree on what the first latent entries stand for,
-which speeds up training. Within each cluster the features are centered and whitened, on the axes
-that vary most within all clusters together. Then they are rotated and mapped to the normal
-distribution several times, as coordinates that are normal one by one need not be so together
-(Laparra et al. 2011, "Iterative Gaussianization"). So latents that are drawn at random are
-distributed like those of training.
+Images are clustered by PCA of colors and of histograms of oriented gradients (Dalal & Triggs
+2005), as raw pixels mix what overlaps: a slanted 4 lies nearer to a slanted 9 than to an upright 4.
+Coordinates are whitened within clusters, then rotated and mapped to the normal several times,
+so that they are normal together (Laparra et al. 2011, "Iterative Gaussianization").
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -53,11 +47,7 @@ def parts_of(images, places=None):
 
 
 class ClusterFeatures:
-    """PCA of the edges in images (or those at some places), and of the colors if they have any.
-
-    Attributes:
-        fitted: float32 [n, D], the features of the images that the axes were fitted to.
-    """
+    """PCA of the edges in images (or those at some places), and of the colors if they have any."""
 
     def __init__(self, images, places=None):
         self._describe = [orientation_histograms, *([thumbnails] * (images.shape[-1] == 3))]
@@ -65,10 +55,9 @@ class ClusterFeatures:
                  for _, part in parts_of(images, places)]
         described = [np.concatenate(kind) for kind in zip(*parts, strict=True)]
         self._axes = [PrincipalComponents(kind, DIMENSIONS) for kind in described]
-        self.fitted = self._project(described)
+        self.fitted = self._project(described)  # float32 [n, D]
 
     def of(self, images):
-        """Return float32 [N, D] of uint8 [N, H, W, C], these or others like them."""
         return self._project([describe(images) for describe in self._describe])
 
     def _project(self, described):
@@ -92,12 +81,7 @@ def thumbnails(images):
 
 
 def orientation_histograms(images):
-    """Describe the edges of images: uint8 [N, H, W, C] → float32 [N, cells * cells * 8].
-
-    Cells have 4 pixels a side (more for sides above 32). Each gradient is shared between
-    the two nearest directions of its cell, each cell gives half of its histogram to its
-    neighbors, and the root makes distances those of Hellinger.
-    """
+    """Describe the edges of images: uint8 [N, H, W, C] → float32 [N, cells * cells * 8]."""
     height, width = images.shape[1:3]
     cell = 4 * -(-max(height, width) // 32)
     size = max(1, PART_PIXELS // (height * width))
@@ -122,6 +106,7 @@ def _histograms(images, cell):
     fraction = direction - whole
     lower = whole.astype(np.int64) % BINS
 
+    # Share each gradient between the two nearest directions of its cell.
     rows, columns = -(-height // cell), -(-width // cell)
     row, column = np.arange(height)[:, None] // cell, np.arange(width) // cell
     cell_of = (np.arange(count)[:, None, None] * rows + row) * columns + column
@@ -131,17 +116,14 @@ def _histograms(images, cell):
     histogram += np.bincount(place + (lower + 1) % BINS, length * fraction, total)
     histogram = histogram.astype(np.float32).reshape(count, rows, columns, BINS)
 
+    # Give half of each histogram to the neighbors. The root makes distances those of Hellinger.
     wide = np.pad(histogram, ((0, 0), (1, 1), (1, 1), (0, 0)))
     neighbors = wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1] + wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:]
     return np.sqrt(histogram / 2 + neighbors / 8).reshape(count, -1)
 
 
 class PrincipalComponents:
-    """The `number` directions in which arrays, [N, ...], vary most.
-
-    Attributes:
-        deviation: the root of the variance along all of them together.
-    """
+    """The `number` directions in which arrays, [N, ...], vary most."""
 
     def __init__(self, arrays, number):
         flat = arrays.reshape(len(arrays), -1)
@@ -164,12 +146,8 @@ class PrincipalComponents:
 
 
 def k_means(points, number, random):
-    """Cluster points, float32 [N, D], by Lloyd's algorithm: int [N] in [0, number).
-
-    The starts are those of k-means++ (Arthur & Vassilvitskii 2007). A cluster may come out
-    empty. `random` is a `numpy.random.Generator`.
-    """
-    # Starts among a sample: as good as among all, and faster by their ratio.
+    """Cluster points, float32 [N, D], by Lloyd's algorithm: int [N]; a cluster may be empty."""
+    # Starts of k-means++ (Arthur & Vassilvitskii 2007) among a sample: as good as among all.
     sample = points[random.permutation(len(points))[: SAMPLES_PER_START * number]]
     centers = sample[:1]
     nearest = np.square(sample - centers[0]).sum(axis=1)
@@ -188,35 +166,25 @@ def k_means(points, number, random):
 
 
 def distances(points, centers):
-    """Return |p - c|² without |p|², which is the same for every center: [N, K]."""
+    # |p - c|² without |p|², which is the same for every center.
     return np.square(centers).sum(axis=1) - 2 * points @ centers.T
 
 
 def normal_quantiles():
-    """Return the number that each level stands for: float32 [256], quantiles of the normal."""
+    """Return the number that each level of a coordinate stands for, float32 [256]."""
     normal = NormalDist()
     return np.array([normal.inv_cdf((level + 0.5) / LEVELS) for level in range(LEVELS)],
                     np.float32)
 
 
 class Coordinates:
-    """PCA coordinates of features within clusters, quantized to levels of a normal distribution.
+    """Up to `number` PCA coordinates of features, float32 [N, F], within K clusters.
 
-    The mapping to the normal is fitted to each cluster with at least one row per level, and
-    to each group for the rows of smaller clusters.
-
-    Attributes:
-        fitted: uint8 [N, D], the levels of the rows that it was fitted to.
+    They are quantized to levels of the normal, fitted to each cluster with a row per level, and to
+    each group of the smaller ones.
     """
 
     def __init__(self, features, clusters, group_of, number):
-        """
-        Args:
-            features: float32 [N, F].
-            clusters: int [N] in [0, K), the cluster of each row; each occurs.
-            group_of: int [K], the group of each cluster.
-            number: D; there are fewer for few rows, or where fewer axes vary.
-        """
         number = min(number, len(features) // IMAGES_PER_COORDINATE)
         self._centers = means_of(features, clusters)
         large, own = np.bincount(clusters) >= LEVELS, np.arange(len(group_of))
@@ -228,7 +196,7 @@ class Coordinates:
         self._axes = np.ascontiguousarray(axes[:, ::-1][:, :number])
         self._whitening = _whitening(rest @ self._axes, clusters)
         self._rounds = []
-        self.fitted = self._levels(features, clusters, _rotations(number))
+        self.fitted = self._levels(features, clusters, _rotations(number))  # uint8 [N, D]
 
     def of(self, features, clusters):
         """Return the levels of other rows, uint8 [N, D]; an unknown cluster counts as the last."""
@@ -250,7 +218,6 @@ class Coordinates:
 
 
 def means_of(values, clusters):
-    """Return the mean of the values of each cluster, float32 [K, F]; each cluster occurs."""
     sums = np.stack([np.bincount(clusters, column) for column in values.T], axis=1)
     return (sums / np.bincount(clusters)[:, None]).astype(np.float32)
 
@@ -263,7 +230,6 @@ def _rows_of(numbers):
 
 
 def _rotations(number):
-    """Return the rotation of each round, float32 [D, D]; the last one is the identity."""
     random = np.random.default_rng(0)
     rotations = [np.linalg.qr(random.standard_normal((number, number)))[0]
                  for _ in range(ROTATIONS)]
@@ -280,7 +246,6 @@ def _bounds(values, groups):
 
 
 def _quantized(values, groups, bounds):
-    """Return the level of each value in its group: uint8 [N, D]."""
     found = np.zeros(values.shape, np.uint8)
     for group, rows in _rows_of(groups):
         for column in range(values.shape[1]):
@@ -294,16 +259,14 @@ def _quantized(values, groups, bounds):
 
 
 def _whitening(values, clusters):
-    """Return the inverse root of each cluster's covariance, float32 [K, D, D].
-
-    The symmetric root, so that an axis means the same in all clusters. Small clusters
-    borrow from the covariance of all.
-    """
+    """Return the inverse root of each cluster's covariance, float32 [K, D, D]."""
     number = values.shape[1]
     pooled = values.T @ values / len(values)
     found = np.zeros((clusters.max() + 1, number, number), np.float32)
     for cluster, rows in _rows_of(clusters):
+        # Small clusters borrow from the covariance of all.
         own, weight = values[rows], len(rows) / (len(rows) + number)
         variances, axes = np.linalg.eigh(weight * own.T @ own / len(own) + (1 - weight) * pooled)
+        # The symmetric root, so that an axis means the same in all clusters.
         found[cluster] = (axes / np.sqrt(np.maximum(variances, 1e-12))) @ axes.T
     return found

@@ -1,9 +1,7 @@
 """Conditioning: the label, k-means cluster and PCA coordinates of each training image.
 
-Knowing which of many small clusters to draw from makes the generator's task easier and the
-discriminator stricter. Clusters within each label serve best; without labels, clusters of all
-images (Liu et al. 2020, "Diverse Image Generation via Self-Conditioned GANs"). All is fitted to a
-sample of fixed size; other images get the nearest cluster.
+Clusters within each label serve best; without labels, clusters of all images (Liu et al. 2020,
+"Diverse Image Generation via Self-Conditioned GANs").
 """
 
 from dataclasses import dataclass, replace
@@ -44,13 +42,11 @@ class Conditioning:
 
     @classmethod
     def of_clusters(cls, cluster_labels, group_of, labeled, coordinates=None):
-        """Return the conditioning on clusters, int [N], that belong to groups, int [K].
-
-        The groups are labels, or else clusters of clusters.
-        """
+        """Return the conditioning on clusters, int [N], in groups, int [K]: labels or clusters."""
         count = len(group_of)
         occurrences = np.bincount(cluster_labels, minlength=count).astype(np.float32)
-        # At its own index, at its group's, and at one that all share.
+        # At its own index, at its group's, and at one that all share, so that what is common
+        # is learned once and not K times.
         indices = np.stack([np.arange(count), count + group_of,
                             np.full(count, count + group_of.max() + 1)], axis=1)
         if count == 1:
@@ -63,26 +59,20 @@ class Conditioning:
 
     @property
     def coordinate_count(self):
-        """D, the number of PCA coordinates."""
         return 0 if self.coordinates is None else self.coordinates.shape[1]
 
     @property
     def count(self):
-        """K, the number of clusters."""
         return len(self.probabilities)
 
     @property
     def vectors(self):
-        """The multi-hot vector of each cluster, float32 [K, W]; W is 1 for one cluster.
-
-        What is common to a group, or to all images, is learned once and not K times.
-        """
+        """The multi-hot vector of each cluster, float32 [K, W]; W is 1 for one cluster."""
         vectors = np.zeros((self.count, self.vector_indices.max() + 1), np.float32)
         np.put_along_axis(vectors, self.vector_indices, 1, axis=1)
         return vectors
 
     def describe(self):
-        """The conditioning in words."""
         if self.kind == "none":
             return "none"
         number, where = self.coordinate_count, {
@@ -91,7 +81,6 @@ class Conditioning:
         return f"{counted(self.count, 'cluster')} {where}{each}"
 
     def to_arrays(self):
-        """Return dict of name → array, for a checkpoint."""
         arrays = {PREFIX + field: getattr(self, field) for field in FIELDS}
         arrays[PREFIX + "kind"] = np.array(self.kind)
         return {name: array for name, array in arrays.items() if array is not None}
@@ -129,18 +118,10 @@ def _are_below(end, numbers):
 
 
 def condition_dataset(dataset, kind, clusters, seed, components=0):
-    """Return the `Conditioning` of a data set.
+    """Return the `Conditioning` of a data set on "labels", "clusters" or "none".
 
-    Args:
-        dataset: a data set, see `gan.data.datasets`.
-        kind: "labels", "clusters" or "none".
-        clusters: within each label, or of all images, at most: one for each 16 images.
-        seed: of the k-means starts. With shards that hold these conditions, it is that
-            of writing them.
-        components: PCA coordinates within the clusters, at most: fewer for few images.
-
-    Raises:
-        UserError: for "labels" without labels, or a damaged file of conditions.
+    `clusters` (within each label, or of all images) and `components` are the most that there
+    may be; few images have fewer. The seed is of k-means; shards may hold conditions already.
     """
     if kind == "none":
         return Conditioning(np.zeros(len(dataset.samples), np.int32), np.ones(1, np.float32),
@@ -161,7 +142,6 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
 
 
 def condition_images(images, labels, clusters, seed, components):
-    """Return the `Conditioning` of images, in memory or in shards, on clusters (and labels)."""
     # Fit clusters and coordinates to a sample.
     sample, labeled = sample_of(images), labels is not None
     whole = len(sample) == len(images)
@@ -215,13 +195,11 @@ def _clusters(features, groups, wanted, labeled, random):
 
 
 def write_conditions(file, conditioning):
-    """Write a conditioning to an open .npz file."""
     np.savez(file, **{name.removeprefix(PREFIX): array
                       for name, array in conditioning.to_arrays().items()})
 
 
 def read_conditions(path, count):
-    """Read what `write_conditions` wrote for so many images."""
     arrays = {PREFIX + name: array for name, array in read_members(path, FIELDS).items()}
     try:
         return Conditioning.from_arrays(arrays, count)

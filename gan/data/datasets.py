@@ -47,12 +47,10 @@ class Dataset:
 
     @property
     def samples(self):
-        """The images, under the name that `PointDataset` has for its points."""
         return self.images
 
     @property
     def sample_shape(self):
-        """(H, W, C) of one image."""
         return self.images.shape[1:]
 
     def sample(self):
@@ -60,11 +58,7 @@ class Dataset:
         return self
 
     def examples(self, count):
-        """Return images for a sample grid: [count, H, W, C], the classes as in `class_rows`.
-
-        They are chosen at random, each time the same. A class with too few
-        images repeats them; without labels there are at most N.
-        """
+        """Return images for a sample grid: [count, H, W, C], the classes as in `class_rows`."""
         images, labels = self.sample().images, self.sample().labels
         order = np.random.default_rng(0).permutation(len(images))
         if labels is None:
@@ -97,7 +91,6 @@ class ShardedDataset(Dataset):
 
     @classmethod
     def of(cls, folder):
-        """Return the data set in a folder of shards; no image is read."""
         index = read_index(folder)
         return cls(index["name"], ShardedImages(folder, index),
                    class_names=tuple(index["class_names"]),
@@ -112,14 +105,10 @@ class ShardedDataset(Dataset):
 
     @property
     def fingerprint(self):
-        """As the index says: nothing is read for it."""
         return self.index["fingerprint"]
 
     def sample(self):
-        """Return a `Dataset` in memory of the first images, at most 65,536 and a GiB of them.
-
-        It is a fair sample, as images in shards have a random order.
-        """
+        """Return a `Dataset` of the first images, a fair sample as their order is random."""
         return self._sample
 
     @functools.cached_property
@@ -134,7 +123,7 @@ class ShardedDataset(Dataset):
 
 
 def is_picture_folder(name):
-    """Whether `--dataset` names a folder of pictures, for which there are options of their own."""
+    """Whether `--dataset` names a folder of pictures."""
     if name in DATASETS or not os.path.isdir(name) or is_sharded(Path(name)):
         return False
     from gan.data.pictures import holds_pictures  # Pillow is not needed before
@@ -143,15 +132,9 @@ def is_picture_folder(name):
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop"):
-    """Load a `Dataset` or a `PointDataset`.
+    """Load a `Dataset` or a `PointDataset` by its name in `DATASETS` or its path.
 
-    Args:
-        name: one of `DATASETS`, or the path of an .npz or .npy file, or of a folder of
-            pictures, of shards, or of IDX files.
-        image_size, channels, skip_broken, fit: for a folder of pictures, see `read_pictures`.
-
-    Raises:
-        UserError: naming the file, what was expected and what arrived.
+    The options are for a folder of pictures, see `read_pictures`.
     """
     options = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken,
                "fit": None if fit == "crop" else fit}
@@ -220,7 +203,6 @@ def _load_mnist():
 
 
 def _load_fashion_mnist():
-    """Load Fashion-MNIST, which Keras downloads once."""
     from gan.common.device import import_tensorflow
 
     import_tensorflow(verbose=False)
@@ -246,24 +228,16 @@ def are_pictures(shape):
 def class_rows(classes, count):
     """Choose the class of each image in a sample grid of ceil(sqrt(count)) columns.
 
-    Each class has as many images, if the classes divide the count. Otherwise each row shows
-    one class, if there are as many rows, and the first classes have a row more. With more
-    classes than images, these show classes at even steps.
-
-    Args:
-        classes: the class numbers that occur, int [K], in any order, repeated or not.
-        count: images in the grid.
-
-    Returns:
-        int [count], sorted.
+    `classes`, int [K], may be repeated. Returns int [count], sorted.
     """
     classes = np.unique(classes)
-    if count < len(classes):
+    if count < len(classes):  # classes at even steps
         return classes[np.arange(count) * len(classes) // count]
     columns = math.ceil(math.sqrt(count))
     rows = -(-count // columns)
     if count % len(classes) == 0 or rows < len(classes):
         return np.sort(np.resize(classes, count))
+    # Each row shows one class, and the first classes have a row more.
     return np.sort(np.resize(classes, rows)).repeat(columns)[:count]
 
 

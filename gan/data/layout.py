@@ -28,18 +28,12 @@ class File(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The training or the test pictures, sorted by class and name."""
-
     files: list  # of `File`
     labels: list  # the name of the class of each, empty without classes
 
 
 def files_below(folder, depth=None):
-    """Yield a `File` for each file below a folder, sorted by the names of folders and files.
-
-    Hidden ones are passed over; links are followed, but not in a circle. At most `depth`
-    levels of folders are looked into.
-    """
+    """Yield a `File` for each file below a folder, sorted by name, but for hidden ones."""
     def walk(path, folders, ancestors):
         with os.scandir(path) as entries:
             entries = sorted(entries, key=lambda entry: entry.name)
@@ -51,7 +45,7 @@ def files_below(folder, depth=None):
                 yield File(name, entry.path, folders, (name, *_state(entry)))
             elif depth is None or len(folders) + 1 < depth:
                 state = os.stat(entry.path)
-                own = (state.st_dev, state.st_ino)
+                own = (state.st_dev, state.st_ino)  # a link may lead in a circle
                 if own not in ancestors:
                     yield from walk(entry.path, (*folders, entry.name), {*ancestors, own})
 

@@ -1,11 +1,9 @@
 """Order of the training samples: a function of (seed, epoch), the same for any number of processes.
 
-Samples in memory are permuted. Samples in shards are shuffled in blocks, as a disk or a network
-is read fast only in blocks: an epoch begins at a random place, goes around, and is cut into
+Shards are shuffled in blocks: an epoch begins at a random place, goes around, and is cut into
 blocks of neighbors, which are permuted and dealt out to 64 lanes. Of each lane, four blocks at a
-time are shuffled together, and sample t of the epoch comes from lane t mod 64. So of R processes,
-where R divides 64 and the batch, the one that takes the rows r, r + R, ... of every batch reads
-the lanes r, r + R, ... alone.
+time are shuffled together; sample t comes from lane t mod 64. So of R processes, where R divides
+64, the one that takes the rows r, r + R, ... of every batch reads the lanes r, r + R, ... alone.
 """
 
 import functools
@@ -23,43 +21,27 @@ READERS = 8  # threads, so that reads of a distant disk overlap
 
 
 class RandomOrder:
-    """The order of `count` samples in memory: any permutation.
-
-    Attributes:
-        batch_size: samples a batch.
-        steps: whole batches an epoch.
-    """
+    """The order of `count` samples in memory: any permutation."""
 
     def __init__(self, count, batch_size, seed):
         self.batch_size, self.steps = batch_size, count // batch_size
         self._count, self._seed = count, seed
 
     def batches(self, epoch):
-        """Return the batches of an epoch, counted from 1: int32 [steps, batch] indices of samples.
-
-        Each sample comes at most once; the remainder that fills no batch is another
-        one in every epoch.
-        """
+        """Return the batches of an epoch, counted from 1: int32 [steps, batch] indices."""
         random = np.random.default_rng([self._seed, DATA_ORDER, epoch])
         order = random.permutation(self._count).astype(np.int32)
         return order[: self.steps * self.batch_size].reshape(-1, self.batch_size)
 
 
 class Plan(NamedTuple):
-    """The blocks of an epoch."""
-
     first: int  # sample of block 0
     groups: list  # of int [rows, lanes], the blocks of a group
     group_of: np.ndarray  # int [blocks]
 
 
 class BlockOrder:
-    """The order of samples that are read in blocks of at most `block`; see `RandomOrder`.
-
-    Attributes:
-        sizes: int [blocks], samples of each block; the last one is empty.
-        starts: int [blocks], its first sample, counted from the first of the epoch.
-    """
+    """The order of samples that are read in blocks of at most `block`; see `RandomOrder`."""
 
     def __init__(self, count, batch_size, seed, block):
         self._count, self._seed, length = count, seed, count // LANES
@@ -70,11 +52,11 @@ class BlockOrder:
         # All lanes are equally long: whole blocks, and a shorter one at the end.
         block = min(block, length)
         self._whole, rest = length // block * LANES, [length % block] * LANES * (length % block > 0)
-        self.sizes = np.array([block] * self._whole + rest + [0])
+        self.sizes = np.array([block] * self._whole + rest + [0])  # samples of each block
+        # The first sample of each block, counted from the first of the epoch.
         self.starts = np.cumsum(self.sizes) - self.sizes
 
     def batches(self, epoch):
-        """Return the batches of an epoch, as `RandomOrder.batches` does."""
         plan, random = self._draw(epoch)
         lanes = []
         for group in plan.groups:
@@ -84,20 +66,15 @@ class BlockOrder:
         return order.T.ravel()[: self.steps * self.batch_size].reshape(-1, self.batch_size)
 
     def plan(self, epoch):
-        """Return the `Plan` of an epoch."""
         return self._draw(epoch)[0]
 
     def locate(self, plan, samples):
-        """Return the group and the block of samples, and their places in it, int [n] each.
-
-        The block of a sample that the epoch leaves out is the empty one.
-        """
+        """Return the group, the block (empty if left out) and the place of samples, int [n]."""
         inside = (samples.astype(np.int64) - plan.first) % self._count
         blocks = np.searchsorted(self.starts, inside, side="right") - 1
         return plan.group_of[blocks], blocks, inside - self.starts[blocks]
 
     def _draw(self, epoch):
-        """Return the plan of an epoch, and the generator that shuffles its groups."""
         random = np.random.default_rng([self._seed, DATA_ORDER, epoch])
         first = int(random.integers(self._count))
         last = np.arange(self._whole, len(self.sizes) - 1)
@@ -108,19 +85,12 @@ class BlockOrder:
 
 
 class BlockReader:
-    """Reads the blocks of sharded images ahead of the batches that need them.
+    """Reads sharded images ahead, for the rows `index`, `index + count`, ... of each batch.
 
-    It holds two groups (more only for batches that are larger), a quarter of a GiB in all: 512 KiB
-    a block, 256 blocks a group. It is less where the data are small or shared by processes.
+    It holds two groups, a quarter of a GiB: 256 blocks of 512 KiB each.
     """
 
     def __init__(self, images, order, index=0, count=1):
-        """
-        Args:
-            images: `ShardedImages`.
-            order: their `BlockOrder`.
-            index, count: this process takes the rows `index`, `index + count`, ... of a batch.
-        """
         self._images, self._order = images, order
         self._lanes = np.arange(index, LANES, count) if LANES % count == 0 else np.arange(LANES)
         self._plan = functools.lru_cache(2)(order.plan)
@@ -128,11 +98,7 @@ class BlockReader:
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="shards")
 
     def read(self, samples, epoch):
-        """Read samples of an epoch: int [n] → uint8 [n, H, W, C], a copy.
-
-        They are the next batch of the order, or this process' rows of it; others are read one
-        by one. Only one thread may call it at a time.
-        """
+        """Read the next samples of an epoch (or, slowly, any): int [n] → uint8 [n, H, W, C]."""
         groups, blocks, places = self._order.locate(self._plan(epoch), samples)
         first, last = int(groups.min()), int(groups.max())
         self._look_ahead(epoch, range(first, max(first + 2, last + 1)))
@@ -149,7 +115,7 @@ class BlockReader:
         return found
 
     def _look_ahead(self, epoch, groups):
-        """Begin to read groups, of which the last may be in the next epoch; forget all others."""
+        # Groups of which the last may be in the next epoch.
         count = len(self._plan(epoch).groups)
         wanted = [(epoch + group // count, group % count) for group in groups]
         for other in self._groups.keys() - set(wanted):
@@ -160,12 +126,7 @@ class BlockReader:
                 self._groups[key] = self._begin(*key)
 
     def _begin(self, epoch, group):
-        """Begin to read a group.
-
-        Returns:
-            `(starts, images, reads)`: where each block starts in the images, int [blocks], -1
-            for those of others; uint8 [n, H, W, C]; and the futures that fill them.
-        """
+        """Return where each block of a group starts (-1: of others), images, and their futures."""
         plan, order = self._plan(epoch), self._order
         blocks = plan.groups[group][:, self._lanes].ravel()
         ends = np.cumsum(order.sizes[blocks])
@@ -179,10 +140,7 @@ class BlockReader:
 
 
 def pipeline_of(samples, batch_size, seed, index=0, count=1):
-    """Return the order of samples, and the function (batch, epoch) → samples that reads them.
-
-    Samples in shards are read in blocks, ahead of time; see `BlockReader` for the arguments.
-    """
+    """Return the order of samples, and the function (batch, epoch) → samples that reads them."""
     block = getattr(samples, "block", None)
     if not block:
         return RandomOrder(len(samples), batch_size, seed), lambda batch, epoch: samples[batch]

@@ -1,8 +1,4 @@
-"""Reader of a folder of pictures, with a cache of decoded pixels.
-
-The cache has one file for each folder and way to decode it: the pixels, then what they
-are as JSON, and its length. It is replaced when any picture has changed.
-"""
+"""Reader of a folder of pictures, with a cache of decoded pixels."""
 
 import contextlib
 import hashlib
@@ -59,15 +55,12 @@ _large = threading.Lock()
 
 
 class PictureFormat(NamedTuple):
-    """The form that pictures are decoded to."""
-
     side: int | None  # None: the pictures' own if all are square and alike, otherwise 64
     channels: int | None  # 1 or 3; None: 3 if any picture has color
-    fit: str = "crop"  # for other proportions: crop, pad or squash
+    fit: str = "crop"  # cut out the middle; "pad" with white; "squash": other proportions
 
     @property
     def shape(self):
-        """(H, W, C)."""
         return self.side, self.side, self.channels
 
 
@@ -78,18 +71,8 @@ class UnusableError(Exception):
 def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop"):
     """Read a folder of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by their content.
 
-    Args:
-        folder: see `gan.data.layout` for what is a class.
-        image_size, channels, fit: as in `PictureFormat`.
-        skip_broken: leave out what cannot be used instead of stopping.
-
-    Returns:
-        dict for a data set: images uint8 [N, H, W, C], a memory map of the cache
-        where there could be one, and their images_digest; and if there are any,
-        labels, str [N], test_images and test_labels, these two in a random order.
-
-    Raises:
-        UserError: naming the pictures that cannot be used.
+    Returns a dict for `from_arrays`: images uint8 [N, H, W, C], mapped from the cache, and
+    their images_digest; if there are any, labels, str [N], test_images and test_labels.
     """
     folder, pictures, others = Path(folder), [], []
     for file in files_below(folder):
@@ -130,13 +113,12 @@ def read_header(path):
 
 
 def _shuffled(part):
-    """Return a `Part` in a random order, each time the same, as metrics look at the first ones."""
+    # Metrics look at the first ones.
     order = np.random.default_rng(0).permutation(len(part.files))
     return Part(*([values[place] for place in order] if values else [] for values in part))
 
 
 def _read_part(folder, part, form, skip_broken, name):
-    """Return images [N, H, W, C], the names of their classes or None, and their digest."""
     images, left_out, digest = cached_pictures(folder, part.files, form, name)
     count = len(part.files)
     if left_out:
@@ -157,16 +139,11 @@ def _read_part(folder, part, form, skip_broken, name):
     return images, np.array(labels), digest
 
 
-# The cache.
+# The cache. A file for each folder and format: pixels, what they are as JSON, its length.
 
 
 def cached_pictures(folder, files, form, part):
-    """Decode pictures, a list of `File`, or take them from the cache where none has changed.
-
-    Returns:
-        `(images, left_out, digest)`: uint8 [N, H, W, C], dict of place in `files` → why
-        that picture cannot be used, and `digest_images` of the images.
-    """
+    """Return images, dict of place in `files` → why that one cannot be used, and the digest."""
     about = json.dumps([VERSION, str(folder.resolve()), part, *form])
     state = hashlib.sha256(json.dumps([file.identity for file in files]).encode()).hexdigest()
     key = hashlib.sha256(about.encode()).hexdigest()[:16]
@@ -198,7 +175,6 @@ def cached_pictures(folder, files, form, part):
 
 
 def _load(path, about, state):
-    """Return what the cache holds of pictures in a state, or None."""
     try:
         with open_cached(path) as file:
             end = file.seek(-LENGTH_BYTES, os.SEEK_END)
@@ -241,7 +217,6 @@ def _complete(form, files):
 
 
 def _decode_all(files, form, output):
-    """Write the pixels of pictures; returns dict of place → why that one cannot be used."""
     left_out, size = {}, max(1, PART_BYTES // math.prod(form.shape))
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool, tqdm(
         total=len(files), desc="reading pictures", unit="img", leave=False, disable=None,
@@ -263,14 +238,10 @@ def _decode_all(files, form, output):
 
 
 def decode(path, form):
-    """Decode one picture, the first if the file holds several.
+    """Decode the first picture of a file: uint8 [H, W, C], or why it cannot be used, in words.
 
-    "crop" cuts out the middle, "pad" puts white beside the whole picture, "squash"
-    changes its proportions. It is shrunk by averaging areas, or enlarged with cubics;
-    what is transparent becomes white; 16 bits become 8, as do floats in [0, 1].
-
-    Returns:
-        uint8 [H, W, C] of a complete `PictureFormat`; or why it cannot be used, in words.
+    It is shrunk by averaging areas, or enlarged with cubics; what is transparent becomes white;
+    16 bits become 8, as do floats in [0, 1].
     """
     try:
         if not os.path.isfile(path):
@@ -351,7 +322,6 @@ def _with_eight_bits(picture, channels):
 
 
 def _white(picture):
-    """Return the value that is white where a picture has more than 8 bits a value."""
     if picture.mode == "F":
         return 1
     if picture.format == "TIFF":
@@ -360,7 +330,6 @@ def _white(picture):
 
 
 def _fitted(picture, form, scale):
-    """Bring a picture to the side of a form, as `decode` describes it."""
     size = form.side, form.side
     method = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
     if form.fit == "squash":

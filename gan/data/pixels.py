@@ -18,28 +18,18 @@ MAX_CLASSES = 1000
 
 
 class Scale(NamedTuple):
-    """The values that become 0 and 255."""
-
-    low: float
-    high: float
+    low: float  # becomes 0
+    high: float  # becomes 255
 
 
 BYTES, UNIT, SIGNED = Scale(0, 255), Scale(0, 1), Scale(-1, 1)
 
 
 def to_pixels(images, where, trained=None):
-    """Check images and convert them to what is trained on, where that needs no guess.
+    """Convert images, where that needs no guess: uint8 [N, H, W, C], and the `Scale` they had.
 
-    Args:
-        images: [N, H, W], [N, H, W, C] or [N, C, H, W], C 1 or 3, H = W; bool,
-            integers from 0 to 255, or floats in [0, 1] or [-1, 1].
-        where: the array's place, for messages.
-        trained: for test images: (dtype, `Scale`) of the training images, whose scale
-            is used for the same kind of numbers.
-
-    Returns:
-        `(pixels, scale)`: uint8 [N, H, W, C], the array itself where it has that form
-        already, and the `Scale` that it had.
+    They are [N, H, W], [N, H, W, C] or [N, C, H, W]; bool, integers from 0 to 255, or floats in
+    [0, 1] or [-1, 1]. `trained` is for test images: dtype and scale of the training images.
     """
     dtype = images.dtype
     images = _channels_last(images, where)
@@ -114,23 +104,14 @@ def _scaled(values, scale):
 
 
 def _parts(images):
-    """Yield slices of about as many values each."""
     size = max(1, PART_VALUES // max(1, images[0].size))
     return (slice(start, start + size) for start in range(0, len(images), size))
 
 
 def number_labels(labels, count, where):
-    """Number the classes 0, 1, ... in the order of their labels, where that needs no guess.
+    """Number classes in the order of their labels: int32 [N], and the labels, int or str.
 
-    Args:
-        labels: [N] or [N, 1] integers from 0 up (of any type) or strings, or one-hot
-            rows [N, K].
-        count: N, how many there must be.
-        where: the array's place, for messages.
-
-    Returns:
-        `(numbers, values)`: int32 [N] in [0, K), and the K labels that they
-        stand for, sorted, a list of int or of str.
+    Labels are [N] or [N, 1] integers from 0 up or strings, or one-hot rows [N, K].
     """
     values, numbers = np.unique(_one_dimensional(labels, count, where), return_inverse=True)
     if len(values) > MAX_CLASSES:
@@ -174,7 +155,7 @@ def _one_dimensional(labels, count, where):
 
 
 def digest_images(images):
-    """Return the `hashlib` object of images, uint8 [N, H, W, C]; one pass over the data."""
+    """Return the `hashlib` object of images, uint8 [N, H, W, C]."""
     digest = hashlib.sha256(repr(images.shape).encode())
     for start in range(0, len(images), HASHED):
         digest.update(np.ascontiguousarray(images[start : start + HASHED]))

@@ -14,45 +14,32 @@ PIECE_POINTS = 100  # that a piece's center line is written down with
 
 @dataclass(frozen=True)
 class PointDataset:
-    """Points of the plane, scattered around a known skeleton.
-
-    Attributes:
-        points: float32 [N, 2], to learn from.
-        test_points: float32 [M, 2], drawn in the same way.
-        skeleton: float32 [S, 2], points without noise: the modes, or a curve in small steps.
-        mode_of: int32 [S], the mode (the piece of the curve) of each of them.
-        deviation: standard deviation of the noise, along each axis.
-        extent: half the side of the square around 0 that plots show; the networks' unit.
-    """
+    """Points of the plane, scattered around a known skeleton."""
 
     name: str
-    points: np.ndarray
-    test_points: np.ndarray
-    skeleton: np.ndarray
-    mode_of: np.ndarray
-    deviation: float
-    extent: float
+    points: np.ndarray  # float32 [N, 2]
+    test_points: np.ndarray  # float32 [M, 2]
+    skeleton: np.ndarray  # float32 [S, 2], without noise: the modes, or a curve in small steps
+    mode_of: np.ndarray  # int32 [S], the mode (the piece of the curve) of each of them
+    deviation: float  # standard deviation of the noise, along each axis
+    extent: float  # half the side of the square around 0 that plots show; the networks' unit
     labels = None
     class_names = ()
     streamed, background = False, None
 
     @property
     def samples(self):
-        """The points; see `Dataset`."""
         return self.points
 
     def sample(self):
-        """Return the data set to measure with: this one."""
         return self
 
     @property
     def sample_shape(self):
-        """(2,)."""
         return self.points.shape[1:]
 
     @functools.cached_property
     def fingerprint(self):
-        """A short hash of the points."""
         return hashlib.sha256(np.ascontiguousarray(self.points)).hexdigest()[:16]
 
 
@@ -101,7 +88,6 @@ def _line():
 
 
 def _steps(pieces):
-    """The middles of equal steps from 0 to 1."""
     return (np.arange(pieces * PIECE_POINTS) + 0.5) / (pieces * PIECE_POINTS)
 
 

@@ -1,10 +1,10 @@
-"""Sample types, images and points: how each is stored, scaled for the networks, and served."""
+"""Sample types, images and points: stored, scaled for the networks, and served."""
 
 import numpy as np
 
 
 class Images:
-    """Square images: uint8 [N, H, W, C], C 1 or 3."""
+    """Square images."""
 
     name = "images"
     unit = "img"
@@ -36,14 +36,13 @@ class Images:
 
 
 class Points:
-    """Points of the plane: float32 [N, 2], which need no scaling."""
+    """Points of the plane, which need no scaling."""
 
     name = unit = "points"
     dtype = np.float32
 
     @staticmethod
     def to_floats(samples):
-        """Return the points as they are."""
         return samples
 
     to_stored = to_served = served_to_stored = to_floats

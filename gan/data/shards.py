@@ -1,7 +1,4 @@
-"""Data sets in shards: .npy files of equal kind with an index, read from the disk while training.
-
-docs/data.md has the format, so that other programs can write it.
-"""
+"""Data sets in shards: .npy files with an index in the format of docs/data.md."""
 
 import bisect
 import hashlib
@@ -36,14 +33,7 @@ PART_BYTES = 2**26  # of images gathered at a time
 
 
 class ShardedImages:
-    """Images in shards, which look like one array that is read when it is indexed.
-
-    Attributes:
-        shape: (N, H, W, C).
-        dtype: uint8.
-        nbytes: of all images.
-        block: how many neighbors are read at a time while training.
-    """
+    """Images in shards, which look like one array that is read when it is indexed."""
 
     dtype, ndim = np.dtype(np.uint8), 4
 
@@ -51,7 +41,7 @@ class ShardedImages:
         self.shape = (index["count"], *index["shape"])
         self._size = math.prod(index["shape"])  # bytes an image
         self.nbytes = self.shape[0] * self._size
-        self.block = max(1, BLOCK_BYTES // self._size)
+        self.block = max(1, BLOCK_BYTES // self._size)  # neighbors read at a time in training
         shards = index["shards"]
         self._paths = [folder / shard["file"] for shard in shards]
         self._starts = list(itertools.accumulate((shard["count"] for shard in shards), initial=0))
@@ -73,10 +63,7 @@ class ShardedImages:
         return images
 
     def read_into(self, start, images):
-        """Fill a contiguous array with neighbors; after the last image comes the first.
-
-        Several threads may do it at once.
-        """
+        """Fill a contiguous array with neighbors; after the last image comes the first."""
         view = memoryview(images.reshape(-1))
         while view:
             shard = bisect.bisect_right(self._starts, start) - 1
@@ -98,7 +85,6 @@ class ShardedImages:
 
 
 def is_sharded(path):
-    """Whether a path is a folder of shards: one with an index."""
     return os.path.isfile(Path(path) / INDEX)
 
 
@@ -143,11 +129,7 @@ def files_of(index):
 
 
 def fingerprint_of_index(index):
-    """Return 16 hexadecimal digits for the images and labels that an index describes.
-
-    The start of the SHA-256 of lines: the shape of all images as a JSON list, the
-    SHA-256 of each shard in its order, and that of the labels if there are any.
-    """
+    """Return 16 hexadecimal digits for the images and labels that an index describes."""
     lines = [json.dumps([index["count"], *index["shape"]]),
              *(shard["sha256"] for shard in index["shards"])]
     if index.get("labels"):
@@ -169,7 +151,6 @@ def map_file(folder, entry, shape, dtype):
 
 
 def map_labels(folder, index):
-    """Map what belongs to the images: dict of labels, test_images, test_labels → array or None."""
     tests = map_file(folder, index.get("test_images"), (None, *index["shape"]), np.uint8)
     return {"labels": map_file(folder, index.get("labels"), (index["count"],), np.int32),
             "test_images": tests,
@@ -226,19 +207,9 @@ def refuse_unmanaged(target, force):
 
 def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="none", clusters=0,
                  components=0, admit=lambda: None):
-    """Write a data set as shards, in a random order, with its conditions.
+    """Write a `Dataset` as shards in a random order, with its conditions; returns the index.
 
-    Args:
-        dataset: a `Dataset` of images.
-        target: the folder; it is there when all is written, and not before.
-        shard_bytes: largest size of a shard, its header aside.
-        seed: of the order and of the clusters.
-        condition, clusters, components: see `condition_dataset`.
-        admit: function that raises a `UserError` if `target` may not be replaced,
-            called just before it is.
-
-    Returns:
-        The index, a dict.
+    `admit` is called just before the folder `target` takes the place of what is there.
     """
     target, images, count = Path(target), dataset.images, len(dataset.images)
     if count < LANES:
@@ -277,7 +248,6 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
 
 
 def _write_images(folder, images, order, shard_bytes):
-    """Write images into shards of equal size; returns their entries."""
     size = math.prod(images.shape[1:])
     number = -(-len(order) // max(1, int(shard_bytes) // size))
     bounds = np.arange(number + 1) * len(order) // number
@@ -319,6 +289,5 @@ def entry_of(path):
 
 
 def write_index(folder, index):
-    """Write the index of a folder of shards, with its fingerprint."""
     index["fingerprint"] = fingerprint_of_index(index)
     (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
