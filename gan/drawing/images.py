@@ -34,14 +34,9 @@ def enlarge(image, factor):
 
 
 def tile(images, columns=None):
-    """Lay images out row by row.
+    """Lay images, uint8 [N, H, W, C], out row by row, as near to a square as possible by default.
 
-    Args:
-        images: uint8 [N, H, W, C], C 1 or 3, N at least 1.
-        columns: images a row; default: as near to a square as possible.
-
-    Returns:
-        uint8 [rows * (H + gap) + gap, columns * (W + gap) + gap, C], gray between the images.
+    Returns uint8 [rows * (H + 2) + 2, columns * (W + 2) + 2, C], gray between the images.
     """
     count, height, width, channels = images.shape
     columns = columns or math.ceil(math.sqrt(count))
@@ -64,9 +59,7 @@ def image_grid(images, columns=None):
 def neighbor_grid(halves):
     """Draw images and to the right of each, after a gap, its nearest neighbors, as `image_grid`.
 
-    Args:
-        halves: list of (uint8 [R, H, W, C], uint8 [R, K, H, W, C]), images and the neighbors
-            of each, drawn side by side.
+    Halves, drawn side by side, are (images, uint8 [R, H, W, C], their neighbors [R, K, H, W, C]).
     """
     blank = np.full_like(halves[0][0][:, None], BACKGROUND)
     columns = []
@@ -93,11 +86,7 @@ def png_bytes(image):
 
 
 def read_png(path):
-    """Read a picture as uint8 [H, W] or [H, W, 3].
-
-    Raises:
-        UserError: when the file is missing, broken, or not a picture.
-    """
+    """Read a picture as uint8 [H, W] or [H, W, 3]; `UserError` if it is none."""
     if os.path.exists(path) and not os.path.isfile(path):  # reading a FIFO never ends
         raise UserError(f"{path}: expected a PNG picture, got no file")
     try:

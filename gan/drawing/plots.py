@@ -14,18 +14,11 @@ DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 
 
 def plot_losses(path, rows, log, title, *, log_odds, samples, ideal, distance):
-    """Draw losses, scores and, where measured more than once, the distance to the data.
+    """Draw losses and scores of the log, and of the rows, where they have more than one, a metric.
 
-    Args:
-        path: the PNG file to write.
-        rows: list of dict, the history, one row per epoch, for what is measured.
-        log: list of dict, the rows of losses and scores, whose epochs may be fractions.
-        title: of the figure.
-        log_odds: whether the scores are probabilities of "real"; if not, they are mean
-            outputs, and the discriminator's accuracy is drawn as well.
-        samples: what is generated, "images" or "points".
-        ideal: dict of column → the loss at equilibrium, see `gan.losses.equilibrium`.
-        distance: `(column, label, lower)` of a metric, and whether lower is better, or None.
+    Scores are probabilities of "real" where the discriminator's output is `log_odds`, else mean
+    outputs beside its accuracy. `ideal` is dict of column → loss at equilibrium, `distance` the
+    metric's (column, label, whether lower is better) or None.
     """
     measured = [row for row in rows if distance and distance[0] in row]
     count = 3 - log_odds + (len(measured) > 1)
@@ -81,17 +74,10 @@ def _set_epochs(panels, epochs):
 
 
 def scatter_plot(extent, real=None, generated=None, shade=None, caption=""):
-    """Draw points of the plane, over the discriminator's decision surface if given.
+    """Draw points, float [N, 2], of the square of half side `extent` around 0: uint8 [H, W, 3].
 
-    Args:
-        extent: half the side of the square around 0 that is shown.
-        real, generated: float [N, 2] and [M, 2], or None.
-        shade: float [S, S] in [-1, 1] over the square, rows from the bottom up: from
-            "generated" (orange) to "real" (violet), white and a line at 0.
-        caption: what the shade means.
-
-    Returns:
-        uint8 [H, W, 3], of the same size for every call.
+    `shade`, float [S, S] in [-1, 1], rows from the bottom up, is the discriminator's decision
+    surface, from "generated" (orange) to "real" (violet), with a line at 0.
     """
     figure = Figure(figsize=(6.6, 6.6), layout="constrained")
     axes = figure.subplots()

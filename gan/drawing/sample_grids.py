@@ -9,15 +9,7 @@ REAL_POINTS = 2000
 
 
 def pictures_of(dataset, sampler, discriminator, count, log_odds):
-    """Return what draws a run's pictures: a `SampleGrid`, or of points a `ScatterPlot`.
-
-    Args:
-        dataset: `Dataset` or `PointDataset`.
-        sampler: `Sampler` of the EMA generator.
-        discriminator: Sequential, float32 [N, ...] → float32 [N, 1].
-        count: samples in a picture.
-        log_odds: whether the discriminator's output is the log-odds of "real".
-    """
+    """Return what draws a run's pictures of `count` samples: a `SampleGrid` or `ScatterPlot`."""
     if len(dataset.sample_shape) == 1:
         return ScatterPlot(dataset, sampler, discriminator, count, log_odds)
     return SampleGrid(dataset, sampler, count)
@@ -32,11 +24,9 @@ class SampleGrid:
         self._real = dataset.examples(count)
 
     def real(self):
-        """Return the picture of real images, uint8 [H, W, C]."""
         return images.image_grid(self._real)
 
     def draw(self):
-        """Return the picture of what the generator draws now, uint8 [H, W, C]."""
         return images.image_grid(images.to_uint8(self._sampler.sample(*self._chosen)))
 
 
@@ -55,11 +45,9 @@ class ScatterPlot:
                                    autograph=False)
 
     def real(self):
-        """Return the picture of real points, uint8 [H, W, 3]."""
         return plots.scatter_plot(self._extent, real=self._real)
 
     def draw(self):
-        """Return the picture of what both networks do now, uint8 [H, W, 3]."""
         generated = self._sampler.sample(*self._chosen).numpy()
         surface, real, fake = (self._output(points).numpy()
                                for points in (self._places, self._real, generated))
@@ -69,18 +57,10 @@ class ScatterPlot:
 
 
 def surface_shade(surface, real, fake, log_odds):
-    """Return the shade of a decision surface in [-1, 1], 0 where it is undecided, and a caption.
-
-    Only log-odds tell the probability of "real". Any other output is compared with the middle
-    of what real and generated points get, as a critic's output may have any offset and unit.
-
-    Args:
-        surface, real, fake: float32 [N], the discriminator's output at places of the plane,
-            at real and at generated points.
-        log_odds: whether it is the log-odds of "real".
-    """
+    """Return the shade in [-1, 1] of the discriminator's output on the plane, and a caption."""
     if log_odds:  # 2 sigmoid(x) - 1
         return np.tanh(surface / 2), "probability of “real”: violet 1, white 0.5, orange 0"
+    # A critic's output may have any offset and unit: compare it with what samples get.
     relative = surface - (real.mean() + fake.mean()) / 2
     spread = max(np.percentile(np.abs(relative), 75), 1)
     return np.tanh(relative / spread), "discriminator's output: violet higher, orange lower"

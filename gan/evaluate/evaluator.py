@@ -29,14 +29,9 @@ DRAW_BATCH = 500
 
 
 class Drawn:
-    """Samples of a generator as a sequence; each slice of it is drawn when it is read."""
+    """Samples that `draw`, int64 seeds [n] → [n, *shape], makes when a slice of them is read."""
 
     def __init__(self, draw, count, first_seed=0, shape=()):
-        """
-        Args:
-            draw: function of int64 seeds [n], counted from `first_seed`, → array [n, *shape].
-            count: how many.
-        """
         self._draw, self._first, self.shape = draw, first_seed, (count, *shape)
 
     def __len__(self):
@@ -48,17 +43,8 @@ class Drawn:
                                for start in range(0, len(seeds), DRAW_BATCH)])
 
 
-class NoFeatures:
-    """Stands for an extractor where samples are compared in no features."""
-
-    accuracy = statistics = None
-
-    def __init__(self, kind, description, reason=""):
-        self.kind, self.description, self.reason = kind, description, reason
-
-
 class RealImages:
-    """The training images, or those at some places; nothing is computed before it is needed."""
+    """The training images, or those at some places, and what is known of them once needed."""
 
     def __init__(self, dataset, extractor, places=None):
         self.extractor, self._dataset, self._whole = extractor, dataset, places is None
@@ -72,13 +58,11 @@ class RealImages:
 
     @functools.cached_property
     def frequencies(self):
-        """[K], of the classes in the data."""
         counts = np.bincount(self._dataset.labels, minlength=len(self._dataset.class_names))
         return counts / counts.sum()
 
     @functools.cached_property
     def near(self):
-        """The features of at most 5,000 of the images, in random order."""
         return self.extractor.extract(Subset(self.images, self._order[:NEIGHBOR_COUNT]))[0]
 
     @functools.cached_property
@@ -96,19 +80,11 @@ class RealImages:
 class Comparison:
     """Images beside the real ones, read once in parts: what metrics are computed from.
 
-    Attributes:
-        per_image: dict of metric → its mean.
-        coverage: see `class_metrics`; empty without a classifier.
+    `images`, uint8 [N, H, W, C], come in random order, as some metrics take the first; `most` is
+    how many precision and recall are of, and `unseen` are real images that were not trained on.
     """
 
     def __init__(self, images, real, most, unseen):
-        """
-        Args:
-            images: uint8 [N, H, W, C], a sequence in random order; some metrics take the first.
-            real: `RealImages`.
-            most: images that precision and recall are of, at most.
-            unseen: uint8 [M, H, W, C], real images that were not trained on, or None.
-        """
         self.real, self._images, self._unseen, self._most = real, images, unseen, most
         self._patches = Patches(len(images), images.shape[1])
         features, probabilities, self.per_image = [], [], {}
@@ -130,18 +106,17 @@ class Comparison:
 
     @property
     def features(self):
-        """Features float32 [N, D] of the images."""
         if self._features is None:
             raise NotMeasurableError(self.real.extractor.reason)
         return self._features
 
     def frechet(self, count=None):
-        """Return the Fréchet distance of the first images, or of all."""
+        """Return the Fréchet distance of the first `count` images, or of all."""
         return metrics.frechet_distance(metrics.statistics(self.features[:count]),
                                         self.real.statistics)
 
     def pairs(self, most=NEIGHBOR_COUNT):
-        """Return features of equal numbers of real images and of these, at most so many."""
+        """Return features of equal numbers of real images and of these."""
         count = min(most, NEIGHBOR_COUNT, len(self.real.images), len(self.features))
         return self.real.near[:count], self.features[:count]
 
@@ -151,7 +126,6 @@ class Comparison:
 
     @functools.cached_property
     def swd(self):
-        """(finest, mean of the coarser scales or None)."""
         finest, *coarse = self.real.swd.distances(self._patches)
         return finest, float(np.mean(coarse)) if coarse else None
 
@@ -166,20 +140,12 @@ class Comparison:
 class Evaluator:
     """Measures generated samples and real ones alike; it costs nothing until it is asked.
 
-    Attributes:
-        count: samples to generate; real ones are as many, where there are enough.
-        samples: what they are called, "images" or "points".
-        left_out: dict of "generated", "reference" or "split" → dict of metric → reason.
+    `count` samples are generated, and as many real ones taken where there are enough. What
+    `wanted` means, see `extractor_for`. The reasons of what could not be measured are in
+    `left_out`, dict of "generated", "reference" or "split" → dict of metric → reason.
     """
 
     def __init__(self, dataset, wanted="auto", count=COUNT):
-        """
-        Args:
-            dataset: a `Dataset` (of images in shards a sample is compared with) or a
-                `PointDataset`.
-            wanted: what images are compared in, see `extractor_for`.
-            count: see the attribute.
-        """
         self._whole, self._wanted, self.count = dataset, wanted, count
         self._points = sample_type_of(dataset.sample_shape) is Points
         self.samples = "points" if self._points else "images"
@@ -187,11 +153,9 @@ class Evaluator:
         self._real = {}  # "reference" or "split" → its metrics
 
     def measure(self, samples, slow=False):
-        """Return the metrics of generated samples, dict of name → finite number.
+        """Return the metrics of samples, uint8 [N, H, W, C] or float [N, 2]: name → finite number.
 
-        Args:
-            samples: uint8 [N, H, W, C] or float [N, 2], an array or `Drawn`.
-            slow: whether to compare them with every training image, too.
+        `slow` ones compare them with every training image, too.
         """
         comparison = self._compare(samples)
         found, self.left_out["generated"] = self._collect(comparison, slow)
@@ -206,10 +170,9 @@ class Evaluator:
         return {} if self._test is None else self._measure_real("reference", self._test)
 
     def split(self):
-        """Return the metrics of a sixth of the training images, compared with the others.
+        """Return the metrics of a sixth of the training images beside the others; not of points.
 
-        Test images can be by other writers or of another year, and are then farther from the
-        training images than these from each other. Empty for points.
+        Test images by other writers are farther from training images than these from each other.
         """
         return {} if self._split[0] is None else self._measure_real("split", *self._split)
 
@@ -233,22 +196,22 @@ class Evaluator:
 
     @functools.cached_property
     def extractor(self):
-        """What turns images into features, see `extractor_for`, or `NoFeatures`."""
         if self._points:
-            return NoFeatures("modes", "distance from the known modes")
+            return SimpleNamespace(kind="modes", description="distance from the known modes",
+                                   accuracy=None)
         try:
             return extractor_for(self.dataset, self._wanted)
         except NotMeasurableError as error:
-            return NoFeatures("none", f"nothing, as {error}", str(error))
+            return SimpleNamespace(kind="none", description=f"nothing, as {error}", accuracy=None,
+                                   statistics=None, reason=str(error))
 
     @functools.cached_property
     def _training(self):
-        """What generated images and test images are compared with."""
         return RealImages(self.dataset, self.extractor)
 
     @functools.cached_property
     def _split(self):
-        """A sixth of the training images at random, and the `RealImages` of the others, or None."""
+        """A sixth of the training images, and the `RealImages` of the others; None of points."""
         images = self.dataset.samples
         if self._points or len(images) < 6:
             return None, None
@@ -260,7 +223,6 @@ class Evaluator:
 
     @functools.cached_property
     def _test(self):
-        """As many test samples as are generated, where there are enough; None without any."""
         if self._points:
             return self.dataset.test_points[: self.count]
         images = self.dataset.test_images
@@ -271,12 +233,11 @@ class Evaluator:
 
     @property
     def _most(self):
-        """Images that precision and recall can be of, so that all are of equal numbers."""
+        """Images that precision and recall are of, so that all are of equal numbers."""
         real = self._split[0] if self._test is None else self._test
         return self.count if real is None or len(real) <= metrics.NEIGHBORS else len(real)
 
     def _compare(self, samples, real=None):
-        """Return a `Comparison` with real images, or the coverage of known modes by points."""
         if self._points:
             known = self.dataset
             return SimpleNamespace(per_image={}, coverage=metrics.mode_metrics(
@@ -284,7 +245,6 @@ class Evaluator:
         return Comparison(samples, real or self._training, self._most, self._test)
 
     def _measure_real(self, whose, samples, real=None):
-        """Return metrics of real samples, from the cache if an earlier run left them there."""
         if whose not in self._real:
             test = None if self._points else self.dataset.test_images
             key = [whose, self.dataset.fingerprint, self.count, self._most, self.features(),
@@ -313,7 +273,7 @@ class Evaluator:
 
 
 def _cached(key, compute):
-    """Return the two dicts that `compute` returns, or that an earlier process left in the cache."""
+    """Return the two dicts of `compute()`, or what an earlier process left of them in the cache."""
     # What another version measured may mean something else.
     text = json.dumps([__version__, *key], sort_keys=True)
     path = cache_folder() / f"reference_{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"

@@ -4,13 +4,7 @@ import numpy as np
 
 from gan.data.clustering import PrincipalComponents
 from gan.data.datasets import ASSETS
-from gan.evaluate.metrics import (
-    NotMeasurableError,
-    parts_of,
-    random_subset,
-    shrink,
-    statistics,
-)
+from gan.evaluate.metrics import NotMeasurableError, parts_of, random_subset, shrink, statistics
 from gan.evaluate.networks import (
     MOST_DESCRIBED,
     encoder_held_out,
@@ -31,23 +25,12 @@ LEAST_IMAGES = 200  # below which nothing is learned without labels
 
 
 def extractor_for(dataset, wanted="auto"):
-    """Return what the images of a data set are compared in.
+    """Return the `FeatureNetwork` or `PixelFeatures` that the images of a data set are compared in.
 
-    It depends on the data and on what was asked for, never on what lies in a cache.
-
-    Args:
-        dataset: a `Dataset` of images.
-        wanted: "auto": the classifier that comes with the package if it is of these data,
-            else pixels; "trained": "classifier" where the data have labels, else "learned";
-            "classifier", "learned", "inception" or "pixels".
-
-    Returns:
-        A `FeatureNetwork` or `PixelFeatures`. Pixels stand in for a network that cannot be had
-        or is too weak; the description says why.
-
-    Raises:
-        NotMeasurableError: when all training images are the same.
-        UserError: when the weights of Inception are asked for and cannot be had.
+    "auto" is the classifier that comes with the package if it is of these data, else "pixels";
+    "trained" is "classifier" where there are labels, else "learned". Pixels stand in for a network
+    that cannot be had or is too weak, and their description says why. What lies in a cache has
+    no say. Images that are all the same raise `NotMeasurableError`.
     """
     if all((part == dataset.images[:1]).all() for part in parts_of(dataset.images)):
         raise NotMeasurableError("all training images are the same")
@@ -103,11 +86,7 @@ def need_skill(accuracy, guessing, share, task):
 
 
 class PixelFeatures:
-    """The principal components of the pixels, which know shape and position but not meaning.
-
-    They are divided by the root of their total variance, so that distances have the scale of
-    the data. Attributes as of a `FeatureNetwork`.
-    """
+    """The principal components of the pixels, whose total variance is brought to 1."""
 
     kind, accuracy = "pixels", None
 
@@ -120,7 +99,6 @@ class PixelFeatures:
         self.statistics = statistics(features * self._scale)
 
     def extract(self, images):
-        """Return features float32 [N, D] and None, as `FeatureNetwork.extract` does."""
         return self._components.project(_shrunk(images)) * self._scale, None
 
 

@@ -72,10 +72,9 @@ def statistics(features):
 
 
 def frechet_distance(first, second):
-    """Return the Fréchet distance of two Gaussians, given their `statistics`.
+    """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two `statistics`.
 
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Dowson & Landau 1982): FID (Heusel et al. 2017)
-    when the features are Inception's.
+    (Dowson & Landau 1982); FID (Heusel et al. 2017) when the features are Inception's.
     """
     (mean1, covariance1), (mean2, covariance2) = first, second
     # The trace of (C1 C2)^(1/2) is that of the symmetric (R C2 R)^(1/2) with R = C1^(1/2), whose
@@ -90,10 +89,7 @@ def frechet_distance(first, second):
 
 
 def kernel_distance(real, fake):
-    """Return KID (Bińkowski et al. 2018), the squared MMD with the kernel (x·y / D + 1)^3.
-
-    The estimate is unbiased, so it may come out below zero for equal distributions.
-    """
+    """Return KID (Bińkowski et al. 2018), the squared MMD with the kernel (x·y / D + 1)^3."""
     need(2, real, fake)
     real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
     return float(_kernel_mean(real, real, True) + _kernel_mean(fake, fake, True)
@@ -112,11 +108,7 @@ def _kernel_mean(first, second, without_diagonal):
 
 
 def precision_recall(real, fake):
-    """Return improved precision and recall (Kynkäänniemi et al. 2019).
-
-    Precision is the fraction of generated samples within a ball around some real one that
-    reaches to its third neighbor; recall is the same, exchanged.
-    """
+    """Return improved precision and recall (Kynkäänniemi et al. 2019), of third neighbors."""
     need(NEIGHBORS + 1, real, fake)
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
     distances = squared_distances(fake, real)
@@ -144,9 +136,7 @@ def squared_distances(first, second):
 def class_metrics(probabilities, expected):
     """Return how images spread over the classes, dict of metric → number.
 
-    Args:
-        probabilities: [N, K], a classifier's.
-        expected: [K], frequencies in the data; a class of frequency 0 does not occur.
+    `probabilities`, [N, K], are a classifier's, and `expected`, [K], frequencies in the data.
     """
     need(1, probabilities)
     expected = np.asarray(expected)
@@ -164,10 +154,7 @@ def class_metrics(probabilities, expected):
 
 
 def mode_metrics(points, skeleton, mode_of, deviation):
-    """Return how well points, float [N, 2], cover known modes, dict of metric → number.
-
-    `skeleton`, `mode_of` and `deviation` are those of a `PointDataset`.
-    """
+    """Return how well points, float [N, 2], cover the modes of a `PointDataset`."""
     need(1, points)
     points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
     nearest, distance = [], []
@@ -205,10 +192,7 @@ def shrink(images):
 
 
 def nearest_ratio(generated, unseen):
-    """Return the median distance to the nearest training image, relative to unseen real images.
-
-    The arguments are such distances, [N] and [M].
-    """
+    """Return the ratio of the medians of distances to the nearest training image, [N] and [M]."""
     need(1, generated, unseen)
     if np.median(unseen) == 0:
         raise NotMeasurableError("most real test images are copies of training images")
@@ -216,7 +200,7 @@ def nearest_ratio(generated, unseen):
 
 
 def copied_share(generated, unseen):
-    """Return the fraction of images nearer to a training image than 99% of unseen ones are."""
+    """Return the fraction of such distances below those of 99% of unseen images."""
     need(1, generated, unseen)
     nearest = np.quantile(unseen, COPY_QUANTILE)
     if nearest == 0:
@@ -282,7 +266,6 @@ class SlicedWasserstein:
                 for own, real in zip(self._projections(patches.scales()), self._real, strict=True)]
 
     def _projections(self, scales):
-        """Return sorted float32 [N * 32, 64] of each scale."""
         return [np.sort((part - mean) / deviation @ self._directions, axis=0)
                 for part, (mean, deviation) in zip(scales, self._units, strict=True)]
 
@@ -303,7 +286,6 @@ class Patches:
         return self._taken
 
     def add(self, images):
-        """Take patches of the next images, uint8 [N, H, W, C]."""
         images = images[: self._places[0].shape[1] - self._taken]
         if not len(images):
             return
@@ -346,7 +328,7 @@ def _blur(images):
 
 
 def _quantiles(values, count):
-    """Bring sorted values [N, D] to a length, by the nearest ranks."""
+    """Bring sorted values [N, D] to a length."""
     if len(values) == count:
         return values
     return values[((np.arange(count) + 0.5) / count * len(values)).astype(int)]

@@ -1,9 +1,6 @@
-"""Nearest training images of generated ones, which show whether the generator copies.
+"""Nearest training images of generated ones, compared pixel by pixel, averaged to 1,200 values.
 
-Images are compared pixel by pixel, after squares of pixels were averaged so that at most 1,200
-values are left. A copy that is blurred, noisy or paler is then still nearest to its original,
-and of an exact copy the distance is 0. Features of a classifier would not do: they tell what
-an image is of, not which one it is.
+Features of a classifier would not do: they tell what an image is of, not which one it is.
 """
 
 from typing import NamedTuple
@@ -19,16 +16,12 @@ COUNT = 2_000  # images of each kind whose distances are compared
 
 
 class Nearest(NamedTuple):
-    """What lies next to some images, the nearest first."""
-
     places: np.ndarray  # int [N, K], among the references
     distances: np.ndarray  # float32 [N, K], root mean square, in units of the pixel range
 
 
 class Nearness(NamedTuple):
-    """How near generated images come to training images."""
-
-    median_distance: float  # to the nearest one
+    median_distance: float  # of generated images to the nearest training image
     times_training: float | None  # relative to that of training images to the next one
 
     def __str__(self):
@@ -39,13 +32,9 @@ class Nearness(NamedTuple):
 
 
 def nearest_images(images, references, count=NEIGHBORS, own=None):
-    """Find the `count` references that images come nearest to: a `Nearest`.
+    """Find the K = `count` references, uint8 [M, H, W, C], that come nearest to images.
 
-    Args:
-        images, references: uint8 [N, H, W, C] and [M, H, W, C], read in parts.
-        count: K, at most M (M - 1 with `own`).
-        own: int [N], the place of each image itself among the references, which
-            does not count; None: none of them is there.
+    `own`, int [N], is the place of each image itself among the references, which does not count.
     """
     rows, first = flat_values(images), 0
     places = np.zeros((len(rows), 0), np.int64)
@@ -71,14 +60,11 @@ def nearest_images(images, references, count=NEIGHBORS, own=None):
 
 
 def find_neighbors(samples, training, seed=0):
-    """Find the training images next to the first 2,000 generated ones.
+    """Find the training images next to the first 2,000 generated ones: `(Nearness, halves)`.
 
-    Which images come nearest is judged by how near other training images are to that training
-    image (as in Alaa et al. 2022): simple images are near to many, which is no copying.
-
-    Returns:
-        `(nearness, halves)`: `Nearness`, and for the first images and for those that come
-        nearest to a training image (uint8 [R, H, W, C], places of their neighbors [R, K]).
+    The halves are the first images, and those that come nearest to a training image relative to
+    how near others are to that one (as in Alaa et al. 2022), as simple images are near to many;
+    each is (uint8 [R, H, W, C], places of their neighbors [R, K]).
     """
     need(2, training)
     samples = samples[:COUNT]
@@ -96,10 +82,7 @@ def find_neighbors(samples, training, seed=0):
 
 
 def draw_neighbors(path, samples, training, mirror=False):
-    """Draw generated images beside their nearest training images: PNG; returns `Nearness`.
-
-    With `mirror`, mirror images of the training images count as training images.
-    """
+    """Draw generated images beside their nearest training images as PNG; returns `Nearness`."""
     if mirror:
         training = np.concatenate([training, training[:, :, ::-1]])
     nearness, halves = find_neighbors(samples, training)
@@ -108,7 +91,7 @@ def draw_neighbors(path, samples, training, mirror=False):
 
 
 def flat_values(images):
-    """Return float32 [N, D] in [0, 1] of uint8 [N, H, W, C], shrunk a part at a time."""
+    """Return float32 [N, D] in [0, 1] of uint8 [N, H, W, C]."""
     return np.concatenate([
         np.asarray(shrink(np.asarray(part)), np.float32).reshape(len(part), -1) / 255
         for part in parts_of(images)])

@@ -45,15 +45,11 @@ to_floats = Images.to_floats
 
 
 class FeatureNetwork:
-    """A trained network: uint8 images → features, and class probabilities of a classifier.
+    """A trained network of some kind, a key of `DESCRIPTIONS`: images → features.
 
-    Attributes:
-        kind: "classifier", "learned" or "inception".
-        network: Keras model, images in [-1, 1] → features, or → logits after the features of a
-            classifier.
-        accuracy: on images that it was not trained on, in [0, 1]; None if unknown.
-        statistics: mean [D] and covariance [D, D] of the training images' features.
-        description: what its features are, in words.
+    `network` is a Keras model, images in [-1, 1] → features, or → logits after the features of
+    a classifier; `accuracy` is that on held-out images, and `statistics` are those of the training
+    images' features.
     """
 
     def __init__(self, kind, network, accuracy=None, statistics=None):
@@ -64,11 +60,7 @@ class FeatureNetwork:
         self._known = {}  # digest of an image → its features in Inception, which take long
 
     def extract(self, images):
-        """Return features float32 [N, D] and class probabilities float32 [N, K] or None.
-
-        Args:
-            images: uint8 [N, H, W, C], a sequence, see `parts_of`.
-        """
+        """Return features float32 [N, D] of uint8 images, and class probabilities or None."""
         self._compute = self._compute or self._compile(images.shape[1:])
         most = min(BATCH[self.kind], PIXELS // math.prod(images.shape[1:3]))
         describe = self._describe_once if self.kind == "inception" else self._compute
@@ -103,7 +95,6 @@ class FeatureNetwork:
 
 
 def build_classifier(image_shape, classes):
-    """Build the classifier: Sequential, images in [-1, 1] → logits [N, classes]."""
     import keras
     from keras import layers
 
@@ -124,7 +115,6 @@ def build_classifier(image_shape, classes):
 
 
 def build_encoder(image_shape):
-    """Build the encoder: Sequential, images in [-1, 1] → features [N, 128]."""
     import keras
     from keras import layers
 
@@ -148,7 +138,7 @@ def build_encoder(image_shape):
 
 
 def enlarged(images):
-    """Turn uint8 [N, H, W, 1 or 3] into what Inception expects, inside a graph."""
+    """Turn uint8 [N, H, W, 1 or 3] into what Inception expects."""
     import tensorflow as tf
 
     resized = tf.image.resize(images, [SIDE, SIDE], antialias=images.shape[1] > SIDE)
@@ -156,11 +146,7 @@ def enlarged(images):
 
 
 def inception_network(images):
-    """Return Keras' Inception-v3 (Szegedy et al. 2016) with the training images' statistics.
-
-    It was trained on photographs of 299 pixels; at 28 gray pixels its features say little.
-    Published FIDs use the weights that TensorFlow released in 2015, and Keras has others.
-    """
+    """Return Keras' Inception-v3 (Szegedy et al. 2016) with the training images' statistics."""
     found = FeatureNetwork("inception", _load_inception())
     found.statistics = statistics(found.extract(random_subset(images, INCEPTION_IMAGES))[0])
     return found
@@ -183,7 +169,7 @@ def _load_inception():
 
 
 def trained_network(kind, dataset):
-    """Return the "classifier" or the "learned" network of a data set: cached or trained now."""
+    """Return the "classifier" or the "learned" network of a data set, cached or trained now."""
     path = cache_folder() / f"{kind}_{RECIPES[kind]}_{dataset.fingerprint}.npz"
     network = load_network(path, kind, dataset, dataset.fingerprint)
     if network is None:
@@ -193,7 +179,6 @@ def trained_network(kind, dataset):
 
 
 def save_network(path, network, fingerprint):
-    """Write a `FeatureNetwork` with the fingerprint of the data it was trained on."""
     arrays = {f"weights/{index:02d}": array
               for index, array in enumerate(network.network.get_weights())}
     arrays |= dict(zip(STATISTICS, network.statistics, strict=True))
@@ -201,7 +186,7 @@ def save_network(path, network, fingerprint):
 
 
 def load_network(path, kind, dataset, fingerprint):
-    """Read a `FeatureNetwork`, or return None if there is none of these data, or it is damaged."""
+    """Read a `FeatureNetwork`; None if there is none of these data, or it is damaged."""
     if not path.exists():
         return None
     try:
@@ -223,14 +208,7 @@ def load_network(path, kind, dataset, fingerprint):
 
 
 def train_classifier(dataset, epochs=EPOCHS, seed=0):
-    """Train a classifier on a labeled data set's training images.
-
-    Its accuracy is measured on the labeled test images, or where there are none on a tenth of
-    the training images, which it is then not trained on.
-
-    Raises:
-        NotMeasurableError: when these are fewer than 50.
-    """
+    """Train a classifier on labeled training images; a tenth is held out if no test images are."""
     import keras
     import tensorflow as tf
 
@@ -285,16 +263,14 @@ def _adam(rate, first, steps):
 
 
 def encoder_held_out(count):
-    """Return how many of a number of images measure what was learned from the others."""
     return min(max(LEAST_HELD_OUT, count // HELD_OUT), MOST_HELD_OUT)
 
 
 def train_encoder(dataset, seed=0):
     """Train an encoder on a data set's training images by SimCLR (Chen et al. 2020).
 
-    The two views of an image change neither hue nor saturation: wrong colors are a defect of
-    generated images. The accuracy is the fraction of held-out images of which one view is
-    nearest to the other. The training images' features have mean 0 and a total variance of 1.
+    The accuracy is the fraction of held-out images of which one view is nearest to the other.
+    The training images' features have mean 0 and a total variance of 1.
     """
     import keras
 
@@ -325,10 +301,8 @@ def _found_again(encoder, images, seed):
 
 
 def views(images, draws):
-    """Show images, float32 [N, H, W, C], moved, mirrored, in another light and partly covered.
-
-    Everything is decided by `draws`, float32 [N, VIEW_DRAWS] in [0, 1).
-    """
+    """Show images moved, mirrored, relit and partly covered, as float32 [N, 10] in [0, 1) say."""
+    # Neither hue nor saturation changes: wrong colors are a defect of generated images.
     import tensorflow as tf
 
     even = 2 * draws - 1  # in [-1, 1)
@@ -355,7 +329,7 @@ def nt_xent(first, second, temperature):
 
 
 def _two_views(images, seed):
-    """Return two views of each image, float32 [2 N, H, W, C]: the first ones first."""
+    """Return two views of each image, [2 N, H, W, C]: the first ones first."""
     import tensorflow as tf
 
     images = tf.concat(2 * [to_floats(images)], axis=0)
@@ -364,7 +338,6 @@ def _two_views(images, seed):
 
 
 def _fit_encoder(encoder, images, trained, seed):
-    """Train an encoder on the images, uint8, at the places `trained`, in random order."""
     import keras
     import tensorflow as tf
     from tqdm import trange

@@ -6,10 +6,7 @@ from gan.evaluate import metrics
 
 
 class Metric(NamedTuple):
-    """One metric of generated samples, all that the program knows of it.
-
-    It is computed by `function` or `per_image`; without either, by the evaluator.
-    """
+    """One metric, computed by `function` or `per_image`; without either, by the evaluator."""
 
     name: str  # in history.csv and in JSON
     label: str  # in sentences and on axes

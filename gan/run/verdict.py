@@ -38,10 +38,7 @@ LASTING = ("won", "collapse", "outside", "worse")  # what the rest of a run may 
 
 
 class Verdict(NamedTuple):
-    """A diagnosis and a hint.
-
-    The kind is "good", "unknown" (nothing was measured) or a key of `HINTS`.
-    """
+    """A diagnosis and a hint; the kind is "good", "unknown" or a key of `HINTS`."""
 
     kind: str
     finding: str
@@ -52,13 +49,7 @@ class Verdict(NamedTuple):
 
 
 def verdict_of(rows, real, config):
-    """Judge a run by its history.
-
-    Args:
-        rows: list of dict, the history; the last one with metrics.
-        real: dict, the metrics of real samples, see `Evaluator.real`.
-        config: the run's `TrainConfig`.
-    """
+    """Judge a run by its history, the last row with metrics, beside metrics of real samples."""
     kind, finding = next(_diagnoses(rows, real, config))
     hint = HINTS.get(kind, "")
     if rows[-1]["epoch"] < config.epochs and kind not in FINAL:
