@@ -1,10 +1,5 @@
 #!/usr/bin/env python3
-"""Train a generator and a discriminator against each other.
-
-    python train_gan.py                      # MNIST, about two minutes on two cores
-    python train_gan.py --resume             # continue an interrupted run
-    python train_gan.py --help               # every option
-"""
+"""Train a generator and a discriminator against each other: python train_gan.py --help"""
 
 if __name__ == "__main__":
     from gan.common.errors import exit_on_interrupt

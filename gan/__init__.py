@@ -1,10 +1,4 @@
-"""Generative adversarial networks in flat Keras scripts, exported as SavedModels.
-
-    import gan
-
-    run = gan.train("mnist", epochs=3, outdir="run")
-    run.show()
-"""
+"""Generative adversarial networks in Keras: `gan.train("mnist", epochs=3).show()`."""
 
 import importlib
 

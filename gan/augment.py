@@ -1,8 +1,7 @@
 """Adaptive discriminator augmentation (Karras et al. 2020), differentiable.
 
-Real and generated images are changed alike and at random, each change with probability p, so
-that the discriminator cannot learn the real ones by heart. As most images stay unchanged, the
-generator has no reason to draw changed ones.
+Real and generated images are changed alike, each change with probability p. As most images stay
+unchanged, the generator has no reason to draw changed ones.
 """
 
 import math
@@ -24,12 +23,10 @@ PASSES = 50  # over the data, in which p rises by how much too sure the discrimi
 
 
 def augment(images, draws, p):
-    """Mirror, stretch, shift, recolor and partly blank images; values may leave [-1, 1].
+    """Mirror, stretch, shift, recolor and partly blank images, float32 [N, H, W, C] in [-1, 1].
 
-    Args:
-        images: float32 [N, H, W, C] in [-1, 1]; only with three channels are colors turned.
-        draws: float32 [N, DRAWS] in [0, 1), which decide all.
-        p: float32 scalar in [0, 1], the probability of each change, half of it for mirroring.
+    Draws, float32 [N, DRAWS] in [0, 1), decide all: each change is made with probability p, half
+    of it for mirroring. Values may leave [-1, 1].
     """
     mirrored = draws[:, 0] < p / 2
     made = tf.cast(draws[:, 1:CHANGES] < p, tf.float32)
@@ -78,15 +75,10 @@ def mirrored(images, draws):
 
 
 def affine(images, down, across, shift):
-    """Stretch images around their middle, shift and mirror them, interpolating linearly.
+    """Stretch images around their middle, shift and mirror them; beyond the edge, they reflect.
 
-    Beyond the edge lies the image's reflection.
-
-    Args:
-        images: float32 [N, H, W, C].
-        down, across: float32 [N], the height and the width of what is seen, of the image's;
-            below 1 enlarges, a negative one mirrors.
-        shift: float32 [N, 2], how far down and across the view moves, of the side.
+    The view spans factors `down` and `across` [N] of the height and width (negative: mirrored), and
+    moves by `shift` [N, 2] of the side.
     """
     for factor, place in ((down, shift[:, 0]), (across, shift[:, 1])):
         _, size, *rest = images.shape
@@ -98,7 +90,7 @@ def affine(images, down, across, shift):
 
 
 def _resampling(size, factor, shift):
-    """Matrices of the weights that each pixel is interpolated with, float32 [N, size, size]."""
+    """Matrices of linear interpolation weights, float32 [N, size, size]."""
     places = tf.range(size, dtype=tf.float32)
     middle, last = (size - 1) / 2, float(size - 1)
     source = middle + factor[:, None] * (places - middle) + size * shift[:, None]
@@ -112,13 +104,9 @@ def relight(images, brightness, contrast):
 
 
 def cutout(images, made, places, fraction):
-    """Set a square of images to 0.
+    """Set a square to 0 in images whose `made` [N] is 1.
 
-    Args:
-        images: float32 [N, H, W, C], H = W.
-        made: float32 [N], 1 where there is a square and 0 where not.
-        places: float32 [N, 2] in [0, 1), its middle, down and across.
-        fraction: its side, of the images'.
+    Its middle `places` [N, 2] and its side `fraction` are given as fractions of the image's side.
     """
     size = images.shape[1]
     offsets = tf.abs(tf.range(size, dtype=tf.float32)[None, :, None] + 0.5

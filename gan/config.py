@@ -1,4 +1,4 @@
-"""Configuration of a training run: every option, its default, and what excludes what.
+"""Configuration of a training run: options, their defaults, and what excludes what.
 
 Nothing heavy is imported here, so that `--help` and a mistyped option answer at once.
 """
@@ -54,11 +54,7 @@ losses = functools.partial(registered, "gan.losses", "LOSSES")
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All options of one training run.
-
-    The command line, `--help`, config.json and the checks of a resumed run are derived from
-    these fields, see `option`. A default of None or "auto" is decided by `RULES`.
-    """
+    """All options of a run; `RULES` decide those of which the default is None or "auto"."""
 
     dataset: str = option(
         "mnist", "data", f"{', '.join(DATASETS)}, or a path", metavar="NAME|PATH")
@@ -176,33 +172,13 @@ class TrainConfig:
 
     @classmethod
     def from_args(cls, argv=None):
-        """Parse a command line.
-
-        Args:
-            argv: list of str; None takes the process's own.
-
-        Returns:
-            `(config, given)`: the configuration, and the set of the names of the options
-            that were given rather than left at their default.
-
-        Raises:
-            UserError: naming the option, what was expected and what arrived.
-        """
+        """Parse a list of str (None: the process's own); returns what was given as well."""
         given = vars(make_parser().parse_args(argv))
         return cls.from_options(**given), set(given) - {"config"}
 
     @classmethod
     def from_options(cls, config=None, **given):
-        """Return the configuration with these options.
-
-        Args:
-            config: path of the config.json of a run, whose options are taken where others
-                are not given.
-            **given: options by the names of the fields.
-
-        Raises:
-            UserError: for options that contradict each other.
-        """
+        """Return the configuration with these options, and else those of a config.json."""
         other = options_of(config, given) if config else {}
         points = POINTS if {**other, **given}.get("dataset") in DISTRIBUTIONS else {}
         config = cls(**{**points, **other, **given})
@@ -213,15 +189,7 @@ class TrainConfig:
         return dataclasses.replace(config, dataset=path)
 
     def for_data(self, dataset, device=None):
-        """Return the complete configuration: with the defaults for a data set and a device.
-
-        Args:
-            dataset: `Dataset` or `PointDataset`.
-            device: `Device`; None: a CPU that computes in float32.
-
-        Raises:
-            UserError: for an option that does not suit the data.
-        """
+        """Return the complete configuration for a data set, on a `Device` (None: CPU, float32)."""
         largest = None if dataset.labels is None else int(np.bincount(dataset.labels).max())
         facts = Facts(tuple(dataset.samples.shape), largest, dataset.background)
         if device:
@@ -229,7 +197,6 @@ class TrainConfig:
         return self.completed(facts)
 
     def completed(self, facts):
-        """Return the complete configuration for `Facts`; see `for_data`."""
         if self.condition == "labels" and facts.largest_class is None:
             raise UserError("--condition: expected clusters or none, as "
                             f"{os.path.basename(self.dataset)} has no labels, got: labels")
@@ -242,19 +209,16 @@ class TrainConfig:
         return config
 
     def on_devices(self, count, given):
-        """Return the configuration of a run on so many devices."""
         if count == 1 and "reduce_precision" in given and self.reduce_precision != "float32":
             raise UserError("--reduce-precision needs several devices, got: 1")
         return dataclasses.replace(self, devices=count)
 
     @property
     def simulated(self):
-        """Whether the data are simulated points."""
         return self.dataset in DISTRIBUTIONS
 
     @property
     def named(self):
-        """Whether the data set is known by its name, so that `dataset` is no path."""
         return self.dataset in DATASETS
 
     @property
@@ -337,12 +301,7 @@ FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
 
 
 def options_of(path, given):
-    """Return the options in the config.json of a run that another run takes over.
-
-    Args:
-        path: of the file.
-        given: names of the options that the other run has of its own.
-    """
+    """Return the options in a run's config.json, but for those that `given` ones replace."""
     if "resume" in given:
         raise UserError("--config has no effect on a run that is resumed; expected no --resume")
     with reading(path, "the options of a run"):
@@ -360,11 +319,7 @@ def options_of(path, given):
 
 
 def check_options(options):
-    """Return all options of a run that JSON holds; what it lacks has its default.
-
-    Raises:
-        UserError: for an unknown option or a value that no command line can give.
-    """
+    """Return all options of a run that JSON holds; what it lacks has its default."""
     for name, value in sorted(options.items()):
         if name not in FIELDS:
             raise UserError(f"{name:.60}: expected an option of train_gan.py")
@@ -388,15 +343,7 @@ OUTPUTS = {"resnet": "clip"}  # without an even background; others: tanh
 
 
 class Facts(NamedTuple):
-    """What the defaults depend on besides the options.
-
-    Attributes:
-        shape: of all samples, (N, H, W, C) of images, (N, 2) of points.
-        largest_class: number of images in it; None without labels.
-        background: of the images, see `Dataset.background`.
-        gpu: whether a GPU computes.
-        policy: Keras dtype policy that the device computes fastest with.
-    """
+    """What the defaults depend on besides the options."""
 
     shape: tuple
     largest_class: int | None = None
@@ -406,7 +353,6 @@ class Facts(NamedTuple):
 
     @property
     def images(self):
-        """Whether the samples are images."""
         return len(self.shape) == 4
 
     @property
@@ -415,19 +361,15 @@ class Facts(NamedTuple):
         return self.images and are_pictures(self.shape[1:])
 
     def most_clusters(self, config):
-        """The largest number of clusters that there are images for."""
         divided = self.largest_class if config.condition == "labels" else self.shape[0]
         return max(1, divided // IMAGES_PER_CLUSTER)
 
     @property
     def most_components(self):
-        """The largest number of PCA coordinates that there are images for."""
         return self.shape[0] // IMAGES_PER_COORDINATE
 
 
 class Size(NamedTuple):
-    """How large the networks are and how long they are trained."""
-
     base_channels: int  # nearest the image
     batch_size: int  # images a step
     shown: int  # images of the whole run, at least
@@ -527,7 +469,6 @@ UNSHOWN = {"dataset", "image_size", "channels", "device", "mixed_precision"}
 
 
 def make_parser():
-    """Return the parser of the command line."""
     parser = OptionParser(
         prog="train_gan.py", usage="%(prog)s [OPTIONS]",
         description="Train a generator and a discriminator against each other, save a sample grid "

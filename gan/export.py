@@ -1,18 +1,8 @@
 """The generator as a SavedModel that is used without any of this code.
 
-Signatures, all from N rows to N rows:
-
-- `serving_default`: latents (and conditions, if there are several) → images in [0, 1];
-- `sample`: seeds → images uint8; latent and condition are drawn in the graph;
-- `sample_labels` (labelled data): seeds, labels → images uint8;
-- `latents`, `latents_labels`: the same seeds → the latents and conditions that
-  the two above would draw, to be changed and given to `serving_default`;
-- `condition_vectors`: conditions → the vectors that the generator is conditioned on, and
-  `images_from_vectors`: latents, vectors → images, for vectors between two conditions'.
-
-For simulated data the signatures give points, float32 [N, 2], and there are no
-conditions. A seed names one image, whatever the batch. The weights are those of the
-EMA generator, float32 whatever it was trained in.
+Signatures: `serving_default` (latents, conditions → images in [0, 1]), `sample` (seeds → uint8),
+`sample_labels`, `latents` and `latents_labels` (what these draw), `condition_vectors`, and
+`images_from_vectors`, for vectors between two conditions. Simulated data: points [N, 2].
 """
 
 import json
@@ -29,14 +19,9 @@ from gan.metadata import METADATA, checksums
 
 
 def export_generator(folder, sampler, metadata, claim=lambda path: path):
-    """Write the SavedModel, whole or not at all; an export that lies there is replaced.
+    """Write the SavedModel of a `Sampler`, whole or not at all, with `metadata` in its gan.json.
 
-    Args:
-        folder: where to.
-        sampler: the `Sampler` of a float32 generator.
-        metadata: dict for `assets.extra/gan.json`, with "latent_dim", "sample_shape",
-            "class_names" and "config" among others.
-        claim: function of the path of each file, called before it is there.
+    Each file is passed to `claim` before it is there.
     """
     archive = keras.export.ExportArchive()
     for name, (function, signature) in _endpoints(sampler, metadata["latent_dim"]).items():
@@ -62,7 +47,7 @@ def export_generator(folder, sampler, metadata, claim=lambda path: path):
 
 
 def add_metadata(folder, metadata):
-    """Add the entries of a dict to the `gan.json` of an export."""
+    """Add entries to the `gan.json` of an export."""
     known = json.loads((folder / METADATA).read_text())
     write_json(folder / METADATA, {**known, **metadata})
 

@@ -1,4 +1,4 @@
-"""Input pipeline: batches of training samples with their conditions, from memory or the disk."""
+"""Input pipeline: batches of samples with their conditions, from memory or the disk."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,28 +13,12 @@ READ_AHEAD = 4  # batches
 
 
 class Feed:
-    """Batches of real samples with their condition vectors and PCA coordinates.
+    """Batches of real samples, in an order that is a function of (seed, epoch).
 
-    The order is a function of (seed, epoch), so that a resumed run sees what the
-    uninterrupted one would have seen.
-
-    Attributes:
-        steps_per_epoch: whole batches in the data.
-        signature: of the arguments that `arguments` returns, for `tf.function`.
-        failure: the `UserError` that ended the reading of samples, if one did.
+    `streamed` samples are read step by step; `failure` is the `UserError` that ended it, if any.
     """
 
     def __init__(self, samples, conditioning, batch_size, seed, streamed=False, replica=SINGLE):
-        """
-        Args:
-            samples: uint8 [N, H, W, C] or float32 [N, 2], or `ShardedImages`.
-            conditioning: `Conditioning` of the samples.
-            batch_size: samples a batch, at most N.
-            seed: of the order.
-            streamed: whether to read the samples of each step when it comes, rather than
-                hold them all in memory; the results are the same.
-            replica: this device, see `gan.distributed.replica`.
-        """
         self._order, self._read = pipeline_of(
             samples, batch_size, seed, replica.rank, replica.world_size)
         self._replica, self._shape = replica, [batch_size // replica.world_size, *samples.shape[1:]]
@@ -66,19 +50,13 @@ class Feed:
         return batches, iter(self._stream(batches))
 
     def batch(self, indices, stream=None):
-        """Return `(samples, vectors, coordinates)` as `train_step` takes them, in a graph.
-
-        Args:
-            indices: int32 [shard], of samples.
-            stream: the iterator that `arguments` returned, if it did.
-        """
+        """Return samples, vectors and coordinates of int32 [shard] indices, for `train_step`."""
         stored = tf.gather(self._in_memory, indices) if stream is None else stream.get_next()
         vectors = tf.gather(self._vectors, tf.gather(self._cluster_labels, indices))
         levels = tf.cast(tf.gather(self._coordinates, indices), tf.int32)
         return self._kind.to_floats(stored), vectors, tf.gather(self._quantiles, levels)
 
     def _stream(self, batches):
-        """Return a `tf.data.Dataset` of the samples of each batch, read ahead of the steps."""
         epoch = self._epoch
 
         def read(batch):
@@ -98,7 +76,6 @@ class Feed:
 
 
 def _to_tensor(samples):
-    """Return samples as a tensor on the device that trains."""
     if not isinstance(samples, np.memmap):
         return tf.constant(samples[:])  # reads them, if they are in shards
     # `tf.constant` would need twice the memory for a moment; this shares the map.

@@ -1,10 +1,8 @@
 """Exported generator, loaded back; it needs none of the code that trained it.
 
 A SavedModel is a program: TensorFlow has operations that write files, open connections and
-call Python. Before anything of a model runs, every operation in its file is looked up. Allowed
-are operations that compute numbers from numbers, the few that call functions, read variables
-and loop, and TensorFlow's checkpoint operations in the functions that save and restore
-variables, which nothing here ever calls.
+call Python. Before anything of a model runs, all of its operations are looked up: allowed are
+those that only compute, call, loop and read variables.
 """
 
 from pathlib import Path
@@ -26,15 +24,7 @@ PLAIN_ATTRIBUTES = {"_construction_context", "_input_shapes"}  # of a function
 
 
 class SavedGenerator:
-    """A SavedModel that `train_gan.py` exported.
-
-    Attributes:
-        metadata: dict, the content of its `gan.json`.
-        sample_shape: (H, W, C) of an image, (2,) of a point.
-        class_names: list of str, empty for data without labels.
-        model: the SavedModel as TensorFlow loads it.
-        signatures: dict of name → the SavedModel's function, see `gan.export`.
-    """
+    """A SavedModel that `train_gan.py` exported; `metadata` is the dict in its `gan.json`."""
 
     def __init__(self, path):
         """Load the export in a folder; `UserError` if it is damaged or does more than compute."""
@@ -68,11 +58,8 @@ class SavedGenerator:
     def sample(self, seeds, labels=None, truncation=1.0, label=None):
         """Draw one sample per seed: uint8 [N, H, W, C], or float32 [N, 2] of points.
 
-        Args:
-            seeds: whole numbers [N].
-            labels: class numbers [N] of the training data; None: as frequent as there.
-            truncation: factor of the latents.
-            label: name or number of the class of all samples, instead of `labels`.
+        Classes are as frequent as in the data, or `labels` [N], or all `label`, a name or number.
+        `truncation` is a factor of the latents.
         """
         if label is not None:
             labels = [class_number(self.metadata, label, "label")] * len(seeds)
@@ -111,20 +98,11 @@ class SavedGenerator:
 
 
 def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_size=500):
-    """Draw images on a closed path through the latent vectors of seeds.
+    """Yield images on a closed path through the latents of seeds, `frames` from one to the next.
 
     The latents follow great circles (White 2016, "Sampling Generative Networks"): halfway on
     a straight line between two normal vectors is a shorter one than the generator was trained
     on. Condition vectors are interpolated linearly.
-
-    Args:
-        generator: a `SavedGenerator` of images.
-        seeds, labels, truncation: as for its `sample`.
-        frames: images from one seed to the next.
-        batch_size: images drawn at a time.
-
-    Yields:
-        len(seeds) * frames images, uint8 [H, W, C]; the first is that of the first seed.
     """
     latents, conditions = generator.latents(seeds, labels)
     latents, vectors = truncation * latents, generator.condition_vectors(conditions)
@@ -139,12 +117,7 @@ def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_
 
 
 def slerp(start, end, t):
-    """Spherical linear interpolation (Shoemake 1985); linear where the two are (anti)parallel.
-
-    Args:
-        start, end: float [N, D].
-        t: float [N] in [0, 1], how far to go from start to end.
-    """
+    """Spherical interpolation (Shoemake 1985) of [N, D] by t [N]; linear where (anti)parallel."""
     lengths = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
     cosine = (start * end).sum(axis=1) / np.maximum(lengths, 1e-12)
     angle = np.arccos(np.clip(cosine, -1, 1))
@@ -156,11 +129,7 @@ def slerp(start, end, t):
 
 
 def refuse_other_operations(folder):
-    """Refuse a SavedModel that could do anything but compute; it is parsed, not loaded.
-
-    Raises:
-        UserError: naming the first operation that is not allowed.
-    """
+    """Refuse a SavedModel that could do anything but compute; it is parsed, not loaded."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     path = Path(folder) / MODEL

@@ -1,4 +1,4 @@
-"""The Python interface: train a run, load it again, draw from it."""
+"""Python interface: train a run, load it again, draw from it."""
 
 import contextlib
 import dataclasses
@@ -24,23 +24,12 @@ OWN = "own"  # the name of a loss or an architecture that is handed over
 
 
 def train(data=None, *, labels=None, loss=None, generator=None, discriminator=None, **options):
-    """Train a generator and a discriminator against each other, as `train_gan.py` does.
+    """Train a generator and a discriminator as `train_gan.py` does, and return the `Run`.
 
-    Args:
-        data: name or path of a data set, see docs/data.md; or images as an array [N, H, W] or
-            [N, H, W, C], uint8 or floats in [0, 1] or [-1, 1]. None: MNIST.
-        labels: the class of each image of an array: int or str [N].
-        loss: name of a loss, or a `gan.Loss`.
-        generator, discriminator: Keras models to train instead of an architecture of this
-            package, see docs/python.md.
-        **options: those of `train_gan.py`, with underscores: `epochs=3, outdir="run"`;
-            `config="other/config.json"` takes the others from another run.
-
-    Returns:
-        `Run`.
-
-    Raises:
-        UserError: for wrong options or data, before anything is written.
+    Data are a name or path (None: MNIST), or images [N, H, W(, C)], uint8 or floats in [0, 1] or
+    [-1, 1], with `labels` [N]. The loss is a name or a `gan.Loss`; generator and discriminator
+    may be Keras models (docs/python.md). Options are those of `train_gan.py`, with underscores;
+    `config="run/config.json"` takes the rest from a run. Wrong ones raise `UserError`.
     """
     timers, dataset = Timers(), None
     if data is None or isinstance(data, (str, os.PathLike)):
@@ -100,20 +89,15 @@ def _registered(registry, entry):
 
 
 def load(path):
-    """Return the `Run` in a folder, or the run of which an exported model is all there is."""
+    """Return the `Run` in a folder, or that of an exported model."""
     return Run(path)
 
 
 class Run:
-    """A run in its folder.
+    """A run in its folder, or an exported model that is all there is of it.
 
-    Attributes:
-        folder: `Path`.
-        config: dict, every option as it was used.
-        history: dict of column → list, a value per epoch; see docs/training.md.
-        metrics: dict of metric → number, of generated samples.
-        verdict: str, the judgment of the run; "" before its end.
-        generator: `gan.generator.SavedGenerator`, with `sample(seeds, labels)`.
+    `config` is a dict of the options as used, `history` of columns with a value per epoch,
+    `metrics` of numbers; `verdict` is "" before the end; `generator` draws with `sample(seeds)`.
     """
 
     def __init__(self, path):
@@ -161,9 +145,9 @@ class Run:
         return SavedGenerator(self._export)
 
     def show(self, rows=8, columns=8):
-        """Draw samples of the seeds from 0 up; returns a Matplotlib figure.
+        """Draw samples of the seeds from 0 up (2,000 points); returns a Matplotlib figure.
 
-        Images of a labeled run show a class per row, in turn. Of points, 2,000 are drawn.
+        Images of a labeled run show a class per row, in turn.
         """
         from matplotlib import pyplot
 

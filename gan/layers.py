@@ -7,10 +7,9 @@ import tensorflow as tf
 
 
 class FusedBatchNorm(keras.layers.Layer):
-    """Batch normalization of [N, H, W, C] in one kernel (Ioffe & Szegedy 2015).
+    """Batch normalization of [N, H, W, C] in one float32 kernel (Ioffe & Szegedy 2015).
 
     `keras.layers.BatchNormalization` computes the same from some twenty small operations.
-    Weights and statistics are float32 under every dtype policy.
     """
 
     EPSILON = 1e-3
@@ -112,7 +111,6 @@ class SpectralLayer(keras.layers.Layer):
 
     Unlike `keras.layers.SpectralNormalization` it leaves the kernel as it is: a call takes no
     power iteration (`iterate` does, once a step), and gradients flow through the singular value.
-    The singular vectors u and v are float32 variables.
     """
 
     FIRST_ITERATIONS = 10  # so that the first step is bounded already
@@ -122,7 +120,7 @@ class SpectralLayer(keras.layers.Layer):
         self.units = units
 
     def build_weights(self, shape):
-        """Create the kernel [..., units], the bias and the singular vectors."""
+        """Create the kernel [..., units], the bias and the singular vectors u and v: float32."""
         def weight(name, shape, initializer, trainable=True):
             return self.add_weight(shape=shape, initializer=initializer, trainable=trainable,
                                    dtype="float32", autocast=False, name=name)
@@ -142,7 +140,6 @@ class SpectralLayer(keras.layers.Layer):
         self.v.assign(tf.math.l2_normalize(tf.transpose(matrix) @ u))
 
     def normalized_kernel(self):
-        """The divided kernel in the layer's compute dtype."""
         matrix = tf.reshape(self.kernel.value, [-1, self.units])
         sigma = tf.reduce_sum(self.u.value * (matrix @ self.v.value))
         return tf.cast(self.kernel.value / sigma, self.compute_dtype)
@@ -230,9 +227,8 @@ class CleanBackground(keras.layers.Layer):
     """Fades faint traces on an even background, unless they touch what is plain.
 
     A pixel stays where it or one of its eight neighbors differs from the background by
-    `contrast`, as everything in the training images does; it is gone where none differs by half
-    of that. It is the hysteresis thresholding of Canny 1986, without a jump. Color and
-    contrast are in gray levels, see `gan.data.background.Background`.
+    `contrast` gray levels, as everything in the training images does; it is gone where none
+    differs by half of that: hysteresis thresholding (Canny 1986) without a jump.
     """
 
     def __init__(self, color, contrast, **settings):

@@ -45,16 +45,6 @@ class Loop:
 
     def __init__(self, trainer, sampler, dataset, device, folder, timers, checkpoint=None,
                  changes=None):
-        """
-        Args:
-            trainer, sampler: as `build_networks` returns them.
-            dataset: `Dataset` or `PointDataset` that is learned.
-            device: `Device` that computes.
-            folder: `RunFolder`, locked.
-            timers: `Timers`.
-            checkpoint: `Checkpoint` that the trainer's state is from, or None.
-            changes: dict of option → (before, now), what the resumed run changes.
-        """
         self.config = config = trainer.config
         self.trainer, self.state, self.sampler = trainer, trainer.state, sampler
         self.dataset, self.device, self.folder, self.timers = dataset, device, folder, timers
@@ -83,12 +73,7 @@ class Loop:
             self.save()  # so that what was changed is in force when this process is killed
 
     def run(self, stop):
-        """Train until the last epoch is done, which returns True, or `stop` is requested.
-
-        Raises:
-            DivergedError: when a loss, score or gradient is not finite; the last checkpoint
-                stays.
-        """
+        """Train until the last epoch is done, which returns True, or `stop` is requested."""
         try:
             return self._run(stop)
         finally:
@@ -175,7 +160,6 @@ class Loop:
         self.report.write(state=None)
 
     def save(self):
-        """Write a checkpoint of the run as it is now."""
         with self.timers("checkpoints"):
             self.checkpoint().save(self.folder)
 
@@ -194,7 +178,6 @@ class Loop:
         return EXIT_DIVERGED
 
     def report_interrupt(self):
-        """Say that the run was interrupted and how to go on."""
         self.report.write("interrupted")
         print(f"interrupted at step {int(self.state.step):,}; saved. To continue:\n"
               f"  {continuation(self.folder, self.config.devices)}", flush=True)
@@ -269,11 +252,7 @@ class Loop:
             self.checkpoint().write(self.folder.claim(self.folder.best))
 
     def _restore_best(self):
-        """Set the EMA generator to the best measured epoch's.
-
-        Returns:
-            That epoch's row of the history; None if it is the last one, or was not kept.
-        """
+        """Set the EMA to the best epoch's and return that epoch's row; None if it is the last."""
         row = best_row(self.history.rows)
         if not self.config.keep_best or row is None or row["step"] == int(self.state.step):
             return None
@@ -292,17 +271,9 @@ class Loop:
 
 
 def checked(measures, step, loss_scale=None):
-    """Return the measures of some steps, float32 [steps, len(MEASURES)].
+    """Return measures, float32 [steps, len(MEASURES)]; `DivergedError` for what is not finite.
 
-    Gradients of steps that an overflow of float16 skipped are 0.
-
-    Args:
-        measures: of the same shape.
-        step: the last of these steps.
-        loss_scale: of float16, or None.
-
-    Raises:
-        DivergedError: for what is not finite, or a loss scale that keeps falling.
+    Gradients of steps that an overflow of float16 skipped become 0.
     """
     wrong = ~np.isfinite(measures)
     if loss_scale is not None:

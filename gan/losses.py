@@ -1,8 +1,7 @@
 """Adversarial losses, gradient penalties and what the losses are at equilibrium.
 
 A loss is registered in `LOSSES` alone: training, plots and verdict derive all else from its two
-functions. They take the logits of real and of generated samples, float32 [N], and return the
-mean over the batch, a float32 scalar.
+functions of the logits of real and of generated samples, float32 [N] → a scalar.
 """
 
 import functools
@@ -23,11 +22,7 @@ class Loss(NamedTuple):
     generator: Callable
 
     def smoothed(self, smoothing):
-        """Return the loss with one-sided label smoothing in [0, 0.5].
-
-        Raises:
-            UserError: for a discriminator's loss without a parameter `smoothing`.
-        """
+        """Return the loss with one-sided label smoothing in [0, 0.5]."""
         if not smoothing:
             return self
         if not self.takes_smoothing:
@@ -38,7 +33,6 @@ class Loss(NamedTuple):
 
     @property
     def takes_smoothing(self):
-        """Whether the discriminator's loss has one-sided label smoothing."""
         return "smoothing" in inspect.signature(self.discriminator).parameters
 
 
@@ -78,10 +72,7 @@ def hinge_discriminator(real, fake):
 
 
 def wasserstein_discriminator(real, fake):
-    """D(G(z)) - D(x), Arjovsky et al. 2017: minus the estimated distance.
-
-    Use it with a gradient penalty: it is meaningful only where D's slope is bounded.
-    """
+    """D(G(z)) - D(x), Arjovsky et al. 2017: minus the distance, where D's slope is bounded."""
     return tf.reduce_mean(fake) - tf.reduce_mean(real)
 
 
@@ -128,13 +119,10 @@ def is_log_odds(loss):
 
 @functools.cache
 def equilibrium(loss, smoothing=0.0):
-    """Return what the losses are when real and generated samples cannot be told apart.
+    """Return dict of the losses when real and generated samples cannot be told apart.
 
     Every sample then has the same logit, the one at which the discriminator's loss is least.
-
-    Returns:
-        dict of "discriminator_loss" and "generator_loss" → float. A loss without such a
-        value is left out: a critic's logit may be any that all samples share.
+    A loss without such a value is left out: a critic's logit may be any that all samples share.
     """
     def values(function, logits):
         pairs = tf.constant(logits, tf.float64)[:, None]
@@ -158,10 +146,7 @@ def equilibrium(loss, smoothing=0.0):
 
 
 def zero_centered_penalty(gradient):
-    """|gradient|^2 / 2, Mescheder et al. 2018, equation 9: R1 at real samples, R2 at generated.
-
-    The gradient [N, ...] is that of each sample's logit with respect to that sample.
-    """
+    """|gradient|^2 / 2, Mescheder et al. 2018, equation 9, of each sample's logit: R1 or R2."""
     return 0.5 * tf.reduce_mean(_squared_norm(gradient))
 
 
@@ -178,9 +163,6 @@ def _squared_norm(gradient):
 
 
 def discriminator_accuracy(real, fake):
-    """How often the discriminator ranks a real sample above a generated one, in [0, 1].
-
-    0.5 is guessing, whatever the loss: unlike the logits it has no unit.
-    """
+    """How often a real sample has a higher logit than a generated one; 0.5 is guessing."""
     above = tf.cast(real > fake, tf.float32) + 0.5 * tf.cast(real == fake, tf.float32)
     return tf.reduce_mean(above)

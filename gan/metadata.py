@@ -22,11 +22,7 @@ def find_export(path):
 
 
 def read_metadata(path):
-    """Return an export's `gan.json` as a checked dict, without TensorFlow.
-
-    Raises:
-        UserError: when there is no whole export of this project.
-    """
+    """Return an export's `gan.json` as a checked dict, without TensorFlow."""
     path = Path(path)
     if not (path / MODEL).is_file():
         run = path.parent if path.name == "exported_model" else path
@@ -65,10 +61,6 @@ def training_data(model, metadata):
     """Return the name or path of the data that an export learned.
 
     `gan.json` holds the name alone; the path is in the config.json of the run's folder.
-
-    Args:
-        model: the SavedModel's folder.
-        metadata: dict, see `read_metadata`.
     """
     name = metadata["config"]["dataset"]
     with contextlib.suppress(UserError, KeyError, TypeError, ValueError):  # handed on
@@ -89,10 +81,7 @@ def checksums(folder):
 
 
 def verify(folder, metadata):
-    """Raise a `UserError` if a file of an export is not as it was written.
-
-    A damaged graph could crash TensorFlow, which does not look before it runs.
-    """
+    """Raise a `UserError` if a file of an export is not as it was written."""
     with reading(folder, "an export"):
         found = checksums(folder)
     for name, checksum in metadata["sha256"].items():
@@ -102,16 +91,7 @@ def verify(folder, metadata):
 
 
 def class_number(metadata, text, where):
-    """Return the number of a class of a generator.
-
-    Args:
-        metadata: dict, see `read_metadata`.
-        text: the name of the class in any case, or its number.
-        where: what asked for it, such as "--label".
-
-    Raises:
-        UserError: for a class that the generator was not trained with.
-    """
+    """Return the number of a class, given by its name in any case or its number."""
     names, known = metadata["class_names"], metadata["classes"]
     if not known:
         raise UserError(f"{where}: needs a generator that was trained " + (

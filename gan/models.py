@@ -40,13 +40,8 @@ OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}  # and tanh
 def build_generator(config, shape, vector_size, extent=1.0, policy="float32", background=None):
     """Build the generator: float32 [N, latent_dim + vector_size] → samples, images in [-1, 1].
 
-    Args:
-        config: a complete `TrainConfig`.
-        shape: of a sample, (H, W, C) of an image or (2,) of a point.
-        vector_size: entries of a condition vector; a single one says nothing and is left out.
-        extent: scale of points.
-        policy: Keras dtype policy.
-        background: `Background` that is cleaned of faint traces, or None.
+    A sample's shape is (H, W, C), or (2,) of points, which are scaled by `extent`. A condition
+    vector of one entry says nothing and is left out. A `Background` is cleaned of faint traces.
     """
     inputs = config.latent_dim + (vector_size if vector_size > 1 else 0)
     layers_of = architecture(config.arch, shape).generator
@@ -147,7 +142,6 @@ def grow(config, shape):
 
 
 def upsample(config, filters, **settings):
-    """Double the size by a transposed convolution, anti-aliased if asked for."""
     # A kernel of 4 at stride 2 covers every pixel equally often; 5 would not.
     yield layers.Conv2DTranspose(filters, 4, strides=2, padding="same",
                                  kernel_initializer=normal(), **settings)
@@ -156,7 +150,6 @@ def upsample(config, filters, **settings):
 
 
 def downsample(config, filters):
-    """Halve the size by a convolution."""
     if config.spectral_norm:
         yield SpectralConv2D(filters)
     else:
@@ -165,21 +158,18 @@ def downsample(config, filters):
 
 
 def norm_relu():
-    """Batch normalization, then ReLU."""
     yield current_replica().batch_norm()
     yield layers.ReLU()
 
 
 def leaky(config):
-    """LeakyReLU, then dropout if asked for."""
     yield layers.LeakyReLU(0.2)
     if config.dropout:
         yield current_replica().dropout(config.dropout)
 
 
 def normal():
-    """The initial weights of Radford et al. 2015."""
-    return RandomNormal(0.0, 0.02)
+    return RandomNormal(0.0, 0.02)  # Radford et al. 2015
 
 
 # resnet: R3GAN (Huang et al. 2024).
@@ -223,7 +213,6 @@ def resnet_discriminator(config, shape):
 
 
 def residual_block(filters, widening, blocks):
-    """One residual block of the number that a network has."""
     # Fixup: of L branches of three layers, those before the last one start smaller by
     # L^(-1 / 4), and the last one at zero, so that a block begins as the identity.
     scale = math.sqrt(2) / blocks**0.25
@@ -304,10 +293,9 @@ def _copy(model):
 
 
 class Architecture(NamedTuple):
-    """Functions of (config, shape) that return or yield the layers of the two networks.
+    """Functions of (config, shape) that return the layers of the two networks, or two Keras models.
 
-    The generator's lead up to the output activation, the discriminator's to the last hidden
-    layer. Models of one's own are two whole Keras models instead.
+    The generator's lead up to the output activation, the discriminator's to the last hidden layer.
     """
 
     generator: Callable
@@ -324,7 +312,6 @@ ARCHITECTURES = {
 
 
 def architecture(name, shape):
-    """Return an `Architecture` by its name; `UserError` if there is none for such samples."""
     samples = sample_type_of(shape).name
     known = [key for key, entry in ARCHITECTURES.items() if samples in entry.samples]
     if name not in known:
@@ -336,7 +323,7 @@ def architecture(name, shape):
 
 
 def coarsest(shape):
-    """Return (height, width, doublings): the coarsest feature map, and how often it doubles."""
+    """Return height and width of the coarsest feature map, and how often it doubles."""
     def padded(side):
         return min((places << doublings, doublings) for places in PLACES
                    for doublings in range(1, MOST_DOUBLINGS + 1) if places << doublings >= side)
@@ -360,13 +347,11 @@ def margins(shape):
 
 
 def crop(shape):
-    """Cut the feature maps to the size of the image, if they are larger."""
     if any(map(any, margins(shape))):
         yield layers.Cropping2D(margins(shape))
 
 
 def pad(shape):
-    """Pad an image to the size of the feature maps, if they are larger."""
     if any(map(any, margins(shape))):
         yield layers.ZeroPadding2D(margins(shape))
 
@@ -376,7 +361,6 @@ def pad(shape):
 
 @contextlib.contextmanager
 def dtype_policy(name):
-    """Create layers under a Keras dtype policy, in a `with` block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:
@@ -386,10 +370,8 @@ def dtype_policy(name):
 
 
 def samples_are_independent(discriminator):
-    """Whether each output depends on its own sample alone, as without batch statistics.
-
-    Tried with random weights, as initial ones may be zero, and put back afterwards.
-    """
+    """Whether each output depends on its own sample alone, as without batch statistics."""
+    # Tried with random weights, as initial ones may be zero.
     saved = [variable.numpy() for variable in discriminator.variables]
     for index, variable in enumerate(discriminator.trainable_variables):
         fan_in = max(1, math.prod(variable.shape[:-1]))

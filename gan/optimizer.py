@@ -7,10 +7,10 @@ FINAL = 0.1  # of the learning rate, at the last step
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """`keras.optimizers.Adam` with TensorFlow's fused update.
+    """`keras.optimizers.Adam` (Kingma & Ba 2015) with TensorFlow's fused update.
 
     Keras writes the update as some fifteen small operations per variable, which take longer
-    than the arithmetic of small networks. The numbers are the same (Kingma & Ba 2015).
+    than the arithmetic of small networks. The numbers are the same.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -31,15 +31,9 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Constant learning rate that falls linearly to a tenth at the end of the run."""
+    """Learning rate that falls linearly to a tenth over the last fraction `decay` of the steps."""
 
     def __init__(self, learning_rate, steps, decay):
-        """
-        Args:
-            learning_rate: before it falls.
-            steps: steps of the whole run.
-            decay: fraction of them, at the end, over which it falls.
-        """
         self.learning_rate, self.steps, self.decay = learning_rate, steps, decay
 
     def __call__(self, step):

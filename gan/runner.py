@@ -1,4 +1,4 @@
-"""A training run, from its options to the exported generator.
+"""Training run, from its options to the exported generator.
 
 TensorFlow is imported late, so that wrong options and wrong data are refused at once.
 """
@@ -22,14 +22,7 @@ from gan.run.transcript import Transcript
 
 
 def run(config, given, timers, dataset=None):
-    """Train a run, or continue one; returns the exit code.
-
-    Args:
-        config: `TrainConfig` of a command line or a call.
-        given: names of the options that were given there.
-        timers: `Timers`.
-        dataset: `Dataset`; None: what `config.dataset` names.
-    """
+    """Train or continue a run, on a `Dataset` or what the configuration names: the exit code."""
     from gan.distributed.cluster import joined
 
     with joined(config) as cluster:
@@ -50,14 +43,7 @@ def run(config, given, timers, dataset=None):
 
 
 def train(config, given, folder, timers, transcript, dataset=None, cluster=None):
-    """Train, export the generator and judge the run; returns the exit code.
-
-    Args:
-        config, given, timers, dataset: as for `run`.
-        folder: `RunFolder`, locked unless this is a dry run.
-        transcript: `Transcript` of standard output.
-        cluster: `Cluster` whose chief this process is, or None.
-    """
+    """Train, export the generator and judge the run; returns the exit code."""
     # Begin a run, or continue the one in the folder.
     if not config.dry_run:
         folder.check()
@@ -128,7 +114,6 @@ def work(config, given, timers, cluster):
 
 
 def count_devices(config, cluster):
-    """Return over how many devices each batch is split."""
     if cluster:
         return cluster.world_size
     if config.devices != "auto":
@@ -138,11 +123,7 @@ def count_devices(config, cluster):
 
 
 def load_data(config, checkpoint=None, dataset=None):
-    """Load the data set of a `TrainConfig`, unless it is given, and describe it.
-
-    Raises:
-        UserError: when it cannot be read, or is not the one of the `Checkpoint` that is resumed.
-    """
+    """Load the data set of a `TrainConfig`, unless it is given, and describe it."""
     dataset = dataset or _read_data(config, checkpoint)
     count, shape = len(dataset.samples), " x ".join(map(str, dataset.sample_shape))
     parts = [f"{count:,} points" if config.simulated else f"{count:,} images of {shape}",
@@ -183,18 +164,7 @@ def start_device(config, checkpoint=None, cluster=None):
 
 
 def build_networks(config, dataset, device, checkpoint=None, cluster=None):
-    """Build the networks and what feeds them, in the checkpoint's state if there is one.
-
-    Args:
-        config: a complete `TrainConfig`.
-        dataset: `Dataset` or `PointDataset`.
-        device: `Device`.
-        checkpoint: `Checkpoint` to resume, or None.
-        cluster: `Cluster` of the processes that train the run, or None.
-
-    Returns:
-        `(trainer, sampler)`: `Trainer`, and `Sampler` of the EMA generator.
-    """
+    """Build the `Trainer` and the `Sampler` of its EMA, in a checkpoint's state if there is one."""
     from gan.distributed.cluster import ChiefTrainer
     from gan.distributed.replica import replicas_on
     from gan.training import build_trainer

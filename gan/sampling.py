@@ -1,7 +1,6 @@
 """Samples of the generator as functions of seeds: seed → latent and condition → sample.
 
-Every random number is a function of (seed, stream), so that a seed names one sample whatever
-the batch. The generator algorithm is named because the default differs between devices.
+The generator algorithm is named because the default differs between devices.
 """
 
 import numpy as np
@@ -44,14 +43,7 @@ def _stream(seed, stream):
 
 
 class Sampler:
-    """The EMA generator as a function of seeds and conditions.
-
-    Sample grids, metrics and the exported model all draw through it.
-
-    Attributes:
-        conditioning: `Conditioning` of the training samples.
-        kind: type of the samples, see `gan.data.sample_types`.
-    """
+    """The EMA generator as a function of seeds and conditions: what all draw through."""
 
     def __init__(self, generator, conditioning, latent_dim):
         self.conditioning, self.kind = conditioning, sample_type_of(generator.output_shape[1:])
@@ -73,24 +65,14 @@ class Sampler:
         return self.generate_from_vectors(latents, self.vectors_of(conditions))
 
     def generate_from_vectors(self, latents, vectors):
-        """Generate samples in a graph: float32 [N, H, W, C] in [-1, 1] or [N, 2].
-
-        Args:
-            latents: float32 [N, latent_dim].
-            vectors: float32 [N, W], condition vectors.
-        """
+        """Generate samples of latents and vectors: float32 [N, H, W, C] in [-1, 1] or [N, 2]."""
         return self._network(generator_inputs(latents, vectors))
 
     def vectors_of(self, conditions):
-        """Return the condition vectors of cluster labels: int32 [N] → float32 [N, W]."""
         return tf.gather(self._vectors, conditions)
 
     def latents(self, seeds, labels=None):
-        """Return `(latents, conditions)` of seeds, int64 [N], in a graph.
-
-        Labels, int32 [N], are the class of each; without them, classes are as frequent as in
-        the data.
-        """
+        """Return latents and conditions of int64 seeds, of given labels, int32 [N], if any."""
         probabilities = tf.constant(self.conditioning.probabilities)
         if labels is not None:
             of_class = tf.equal(labels[:, None], self.conditioning.class_of[None])
@@ -98,19 +80,13 @@ class Sampler:
         return self._latents(seeds), self._conditions(seeds, probabilities)
 
     def _sample(self, seeds, conditions):
-        """int64 seeds, int32 conditions [N] → float32 [N, H, W, C] in [-1, 1] or [N, 2]."""
         return self.generate(self._latents(seeds), conditions)
 
     def _draw(self, seeds):
-        """What the export's `sample` draws: int64 [N] → uint8 [N, H, W, C] or points."""
         return self.kind.to_stored(self.generate(*self.latents(seeds)))
 
     def picture_samples(self, count):
-        """Choose the fixed samples of a sample grid; with labels class by class.
-
-        Returns:
-            `(seeds, conditions)`, int64 and int32 [count].
-        """
+        """Return int64 seeds and int32 conditions of a sample grid; with labels class by class."""
         seeds = np.arange(count, dtype=np.int64)
         classes, probabilities = self.conditioning.class_of, self.conditioning.probabilities
         if classes is not None:

@@ -1,4 +1,4 @@
-"""State, step and trainer: how the discriminator and the generator learn from each other."""
+"""State, step and trainer: how discriminator and generator learn from each other."""
 
 import functools
 
@@ -40,20 +40,7 @@ tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 class TrainState:
-    """The variables of a run; set to saved values, they continue that run bit for bit.
-
-    Attributes:
-        generator, discriminator: the two networks.
-        ema: the generator with averaged weights (EMA), float32.
-        generator_optimizer, discriminator_optimizer: Adam, with a loss scale in float16.
-        step: int64 variable, steps taken.
-        augmentation: float32 variable, the augmentation probability p, or None.
-        background: `Background` that the EMA generator cleans, or None.
-        loss: `Loss`, with label smoothing.
-        log_odds: whether the sigmoid of the logits is a probability, see `losses.is_log_odds`.
-        one_backward_pass: whether one backward pass through the discriminator may serve both
-            networks, see `train_step`.
-    """
+    """The variables of a run; set to saved values, they continue that run bit for bit."""
 
     def __init__(self, config, dataset, conditioning, steps_per_epoch):
         self.half = config.policy == "mixed_float16"
@@ -129,13 +116,9 @@ class TrainState:
 def train_step(config, state, replica, real, vectors, coordinates):
     """Update the discriminator, then the generator and its EMA; returns the `MEASURES`.
 
-    Args:
-        config, state: a complete `TrainConfig`, and the `TrainState` to change.
-        replica: this device among those that take the step, see `gan.distributed.replica`.
-        real: float32 [N, H, W, C] in [-1, 1] or [N, 2], this device's shard of the samples.
-        vectors: float32 [N, W], their condition vectors. The generated samples share them,
-            so that each occurs as often as in the data.
-        coordinates: float32 [N, D], their PCA coordinates, which the latents begin with.
+    `real` is float32 [N, H, W, C] in [-1, 1] or [N, 2], this replica's shard of the samples, with
+    their condition vectors [N, W] and PCA coordinates [N, D]. The generated samples share both, so
+    that each condition occurs as often as in the data; their latents begin with the coordinates.
     """
     generator, discriminator = state.generator, state.discriminator
     draw = functools.partial(random_shard, config, state, replica)
@@ -255,17 +238,12 @@ def add_penalty(config, state, draw, gradients, real, fake, condition):
 
 
 def random_shard(config, state, replica, distribution, shape, stream):
-    """Return this device's shard of random numbers, a function of (seed, step, stream).
-
-    The distribution is `tf.random.stateless_uniform` or `stateless_normal`, the shape that of
-    one sample's numbers.
-    """
+    """Return this device's shard of random numbers, a function of (seed, step, stream)."""
     seed = tf.stack([state.step, tf.constant(config.seed + (stream << 32), tf.int64)])
     return replica.shard(distribution([config.batch_size, *shape], seed, alg=ALGORITHM))
 
 
 def gradient_norm(gradients, optimizer):
-    """Return the norm of all gradients together, without the loss scale."""
     return tf.linalg.global_norm(gradients) / optimizer.scale_loss(tf.constant(1.0))
 
 
@@ -278,11 +256,7 @@ class Trainer:
         self._run = tf.function(self._steps, input_signature=feed.signature, autograph=False)
 
     def train(self, batches):
-        """Take a step for each batch: int32 [steps, batch] → float32 [steps, len(MEASURES)].
-
-        Raises:
-            UserError: when samples cannot be read from disk any more.
-        """
+        """Take a step for each batch: int32 [steps, batch] → float32 [steps, len(MEASURES)]."""
         try:
             arguments = self.feed.arguments(batches)
             with self.replica.scope():
@@ -293,7 +267,6 @@ class Trainer:
             raise
 
     def trace(self):
-        """Trace the step, as the first call of `train` would."""
         with self.replica.scope():
             self._run.get_concrete_function()
 
@@ -313,11 +286,7 @@ class Trainer:
 
 
 def build_trainer(config, dataset, conditioning, streamed=False, replicas=(SINGLE,)):
-    """Build the networks of a run and what feeds them, on each replica of this process.
-
-    Returns:
-        `(trainer, sampler)`: `Trainer` or `ReplicaGroup`, and `Sampler` of the EMA generator.
-    """
+    """Build the `Trainer` (or `ReplicaGroup`) of a run, and the `Sampler` of its EMA generator."""
     trainers = []
     for replica in replicas:
         with replica.scope():
