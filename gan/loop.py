@@ -22,11 +22,11 @@ from gan.run.history import (
     AUGMENTATION,
     History,
     LiveCurves,
+    StepLog,
     TensorBoard,
     metrics_in,
 )
 from gan.run.progress import Progress, in_calls
-from gan.run.step_log import StepLog
 from gan.run.summary import circumstances, continuation, print_summary, summary_of
 from gan.run.verdict import diverged, verdict_of
 from gan.training import GRADIENTS, MEASURES

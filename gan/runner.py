@@ -14,11 +14,16 @@ from gan.common.device import count_gpus, find_device, import_tensorflow, memory
 from gan.common.errors import UserError, counted, printable
 from gan.data.conditions import Conditioning, condition_dataset
 from gan.data.datasets import is_picture_folder, load_dataset
-from gan.run.checkpoint import assign_variables, differences, load_checkpoint
+from gan.run.checkpoint import (
+    assign_variables,
+    differences,
+    following,
+    load_checkpoint,
+    resume,
+)
 from gan.run.clock import StopRequest
 from gan.run.folder import RunFolder
-from gan.run.resume import following, resume
-from gan.run.transcript import Transcript
+from gan.run.progress import Transcript
 
 
 def run(config, given, timers, dataset=None):

@@ -9,7 +9,7 @@ from gan.common.command_line import flag
 from gan.common.errors import UserError
 from gan.config import EXAMPLES, RULES, Facts, TrainConfig, check_options, make_parser
 from gan.data.background import Background
-from gan.run.resume import resumed
+from gan.run.checkpoint import resumed
 from tests.conftest import ROOT, complete
 
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)

@@ -17,7 +17,7 @@ def machine(tensorflow, monkeypatch):
         monkeypatch.setattr(
             tensorflow.config.experimental, "get_device_details",
             lambda _: {"device_name": "Tesla T4", "compute_capability": capability})
-        monkeypatch.setattr(device, "_processor_flags", lambda: set(flags))
+        monkeypatch.setattr(device, "processor", lambda field: " ".join(flags))
 
     return pretend
 

@@ -25,9 +25,9 @@ from gan.run.checkpoint import (
     environment,
     load_checkpoint,
     load_newest,
+    resumed,
 )
 from gan.run.folder import LOCK, RunFolder
-from gan.run.resume import resumed
 from tests.conftest import ROOT, TINY, complete
 
 

@@ -131,8 +131,7 @@ def test_what_lies_in_the_place_of_the_gif_stays(tmp_path, make_gif, kind):
      "no file": lambda: os.mkfifo(path)}[kind]()
     before = path.lstat()
     for arguments in ([], ["--force"]):
-        assert f"training.gif: expected a file or nothing, got {kind}" in make_gif(
-            *arguments, code=2)
+        assert "training.gif: expected a file or nothing" in make_gif(*arguments, code=2)
     after = path.lstat()
     assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
         before.st_ino, before.st_mode, before.st_mtime_ns)

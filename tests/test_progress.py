@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from gan.run import progress, transcript
+from gan.run import progress
 
 ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4,
        "discriminator_accuracy": 0.7, "seconds": 1.0, "images_per_second": 1000.0}
@@ -90,7 +90,7 @@ def test_a_notebook_has_a_bar_in_the_output_of_its_cell(capsys, monkeypatch):
 
 def test_a_bar_is_not_kept_in_the_log(tmp_path):
     terminal = io.StringIO()
-    kept = transcript.Transcript(terminal)
+    kept = progress.Transcript(terminal)
     kept.write("one\n")
     kept.write("\r 50% |##  |")
     kept.open(tmp_path / "log.txt")

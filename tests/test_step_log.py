@@ -11,8 +11,8 @@ from gan.training import MEASURES
 
 @pytest.fixture
 def step_log(tensorflow):
-    from gan.run import step_log
-    return step_log
+    from gan.run import history
+    return history
 
 
 def rates(step):
@@ -46,7 +46,7 @@ def test_rows_are_means_however_the_steps_are_grouped(step_log, tmp_path):
 
 def test_what_is_no_log_is_refused(step_log):
     saved = step_log.StepLog(5, 10, rates).to_dict()
-    for wrong in ({"rows": [[1, 2]]}, {"rows": [["a"] * len(step_log.COLUMNS)]}):
+    for wrong in ({"rows": [[1, 2]]}, {"rows": [["a"] * len(step_log.LOG_COLUMNS)]}):
         with pytest.raises(ValueError):
             step_log.StepLog(5, 10, rates, saved | wrong)
 

@@ -1,4 +1,4 @@
-"""Command-line parser with one-line errors, and options declared as dataclass fields."""
+"""Command-line parser, option types, and options declared as dataclass fields."""
 
 import argparse
 import ast
@@ -34,7 +34,6 @@ class OptionParser(argparse.ArgumentParser):
                           help="show the version and exit")
 
     def parse_args(self, args=None, namespace=None):
-        """Parse `args` (default: the process's); an error is a `UserError`."""
         args = [_with_dashes(str(text)) for text in (sys.argv[1:] if args is None else args)]
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
@@ -116,25 +115,21 @@ def _wrong(expected, text, why=""):
     return argparse.ArgumentTypeError(f"expected {expected}, got: {text!r:.{SHOWN}}{why}")
 
 
-def folder(text):
+def folder(text, kind="a folder"):
     """Argparse type for the name of a folder, in which `~` is the home folder."""
-    return _path(text, "a folder")
-
-
-def file(text):
-    """Argparse type for the name of a file, in which `~` is the home folder."""
-    return _path(text, "a file")
-
-
-def _path(text, kind):
     path = os.path.expanduser(text)
     if not text or "\0" in text:
         raise _wrong(f"the name of {kind}", text)
-    if not text.isascii() and text != text.encode(errors="replace").decode():
+    if text != text.encode(errors="replace").decode():
         raise _wrong(f"the name of {kind} in UTF-8", text)  # TensorFlow writes to no other
     if path.startswith("~"):  # of no user of this machine; a folder ~x is named ./~x
         raise _wrong(f"the name of {kind}", text, " (no such home folder)")
     return path
+
+
+def file(text):
+    """Argparse type for the name of a file, in which `~` is the home folder."""
+    return folder(text, "a file")
 
 
 def one_of(choices, kind=str):
@@ -150,10 +145,7 @@ def one_of(choices, kind=str):
 
 
 def registered(module, table):
-    """Return the keys of a registry, such as LOSSES of gan.losses, without importing its module.
-
-    Importing the networks or losses takes seconds, as it starts TensorFlow.
-    """
+    """Return the keys of a registry, such as LOSSES of gan.losses, without starting TensorFlow."""
     if loaded := sys.modules.get(module):  # entries may have been added
         return tuple(getattr(loaded, table))
     for node in ast.parse(Path(importlib.util.find_spec(module).origin).read_text()).body:
@@ -194,15 +186,10 @@ def device_count(text):
 
 
 def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None):
-    """Declare one option.
+    """Declare one option: `default` is None or "auto" where a rule decides.
 
     Args:
-        default: its value when not given; None or "auto" where a rule decides.
-        group: name of its heading in `--help`.
-        help: what it does, with its unit, in at most 12 words.
-        parse: function from the command line's text to the checked value;
-            `bool` makes a switch.
-        metavar: the placeholder in `--help`; by default N or X for a number.
+        parse: function from the command line's text to the checked value; `bool`: a switch.
         fixed: whether a run keeps it for life: `--resume` refuses another value.
         points: its value when not given and the data are simulated points.
     """
@@ -212,18 +199,12 @@ def option(default, group, help, parse=str, *, metavar=None, fixed=False, points
 
 
 def choice(default, group, help, choices, **settings):
-    """Declare an option that takes one of a few words, a tuple or a function returning one."""
+    """Declare an option that takes one of some words, see `one_of`."""
     return option(default, group, help, one_of(choices), metavar=choices, **settings)
 
 
 def add_option(parser, field, default=""):
-    """Add the option that a field declares to a parser; what is not given is not parsed.
-
-    Args:
-        parser: `OptionParser` or a group of one.
-        field: of a dataclass, see `option`.
-        default: its default in words, such as "default: 64".
-    """
+    """Add the option that a field declares to a parser; `default` in words: "default: 64"."""
     about = field.metadata
     words = about["help"] + (f" ({default})" if default else "")
     given = {"dest": field.name, "default": argparse.SUPPRESS, "help": words.replace("%", "%%")}

@@ -1,10 +1,11 @@
-"""Device, precision and memory that this machine offers; TensorFlow imported without its noise."""
+"""Device, precision and memory of this machine; the quiet import of TensorFlow."""
 
 import contextlib
 import gc
 import importlib.util
 import os
 import platform
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -50,10 +51,8 @@ def import_tensorflow(verbose):
 
 @contextlib.contextmanager
 def hidden_messages():
-    """Hide what TensorFlow's C++ parts write to standard error; show it if there is an error.
-
-    They write to file descriptor 2 before any log level is read.
-    """
+    """Hide what TensorFlow's C++ parts write to standard error; show it if there is an error."""
+    # They write to file descriptor 2 before any log level is read.
     sys.stderr.flush()
     kept = os.dup(2)
     with _temporary_file() as diverted:
@@ -89,9 +88,8 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
     """Return the `Device` to use; to be called before anything is computed.
 
     Args:
-        mixed_precision: "auto", "float16", "bfloat16" or "off".
-        wanted: "auto" (GPUs if there are any), "cpu", "gpu", "gpu:1" and so on.
-        count: number of devices; a processor is split into as many logical ones.
+        mixed_precision, wanted, count: the options --mixed-precision, --device and --devices;
+            a processor is split into as many logical devices.
         local_rank: number of this process among those of this machine, each with its own GPU.
     """
     import tensorflow as tf
@@ -129,7 +127,7 @@ def _choose_policy(mixed_precision, capability):
         return policy, "as --mixed-precision says"
     if capability and capability >= TENSOR_CORES:
         return "mixed_float16", "it has tensor cores"
-    if capability is None and BFLOAT16_FLAGS & _processor_flags():
+    if capability is None and BFLOAT16_FLAGS & set(processor("flags").split()):
         return "mixed_bfloat16", "the processor multiplies it"
     return "float32", "nothing shorter is faster here"
 
@@ -151,9 +149,10 @@ def cores():
     return len(usable(0)) if usable else os.cpu_count()
 
 
-def _processor_flags():
+def processor(field):
+    """Return what Linux says of the processor, such as its "model name"; elsewhere ""."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
+        found = re.search(rf"^{field}\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else ""

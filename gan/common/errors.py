@@ -1,4 +1,4 @@
-"""Errors that a user can mend, the start and end of every command, and lines printed safely."""
+"""User errors, the start and end of every command, and lines printed safely."""
 
 import contextlib
 import errno
@@ -13,30 +13,23 @@ _abrupt = []  # not empty: see `leave_abruptly`
 
 
 class UserError(Exception):
-    """Wrong input, or an environment that the program cannot run in.
-
-    The message is one line: what is wrong, what was expected, what arrived.
-    """
+    """Wrong input or environment; the message says what was expected and what arrived."""
 
     exit_code = EXIT_WRONG_INPUT  # of the command
 
 
 def exit_on_interrupt(name):
-    """Let Ctrl-C end a script in one line while it imports its modules.
-
-    NumPy would report the KeyboardInterrupt as a broken installation.
-    """
+    """Let Ctrl-C end a script in one line while it imports its modules."""
+    # NumPy would report the KeyboardInterrupt as a broken installation.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda number, _: _leave_at_once(name, number))
 
 
 def run_script(name, main):
-    """Run `main()`, and exit with what it returns.
+    """Run `main()` and exit with what it returns: 2 after a `UserError`, in one line.
 
-    A `UserError` becomes one line on standard error and exit code 2. The first SIGINT,
-    SIGTERM or SIGHUP raises KeyboardInterrupt, so that temporary files are removed, and
-    becomes exit code 128 plus its number; the second ends the process at once. Any other
-    exception is a bug and keeps its traceback.
+    The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt, so that temporary files are
+    removed, and becomes 128 plus its number; the second ends the process at once.
     """
     _prepare_streams()
     received = []
@@ -68,7 +61,6 @@ def leave_abruptly():
 
 
 def _outcome(name, main, received):
-    """Return the exit code of `main`, after one line about what went wrong."""
     try:
         try:
             code = main()
@@ -92,7 +84,7 @@ def _outcome(name, main, received):
 
 
 def _translated(error):
-    """Return a `UserError` for a full standard output or memory, else the error itself."""
+    """Return a `UserError` for a full disk or memory, else the error itself."""
     text, number = str(error), getattr(error, "errno", None)
     # An error that names a file is a `UserError` by now.
     if number in (errno.ENOSPC, errno.EIO) and error.filename is None:
@@ -120,7 +112,6 @@ def _leave_at_once(name, number):
 
 
 def _prepare_streams():
-    """Make the standard streams accept whatever is printed."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -136,14 +127,9 @@ def _discard_output():
 
 @contextlib.contextmanager
 def reading(path, what):
-    """Turn any error that the content of one of our own files causes into a `UserError`.
+    """Turn whatever a damaged file causes in a `with` block into a `UserError`.
 
-    The file may be damaged, or written by somebody else. Code in this block needs no
-    checks of its own, except for content that would silently give wrong results.
-
-    Args:
-        path: the file, named in the message.
-        what: the file should be, such as "the summary of a run".
+    `what` it should be is named, such as "the summary of a run".
     """
     try:
         yield
@@ -165,15 +151,10 @@ def describe_os_error(error):
 
 
 def printable(text):
-    """Return text that a terminal shows and does not obey.
-
-    Control characters, and bytes of a file name that are no text, become escapes such
-    as `\\x1b`.
-    """
+    """Return text with control characters, which a terminal obeys, as escapes: `\\x1b`."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in str(text)
-    )
+        for letter in str(text))
 
 
 def note(text):

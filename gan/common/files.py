@@ -1,4 +1,4 @@
-"""Files and folders written whole or not at all; our own files read with care."""
+"""Files and folders written whole or not at all, and our own files read with care."""
 
 import contextlib
 import csv
@@ -29,21 +29,8 @@ ABOUT = "about.json"  # within an archive
 
 @contextlib.contextmanager
 def atomic_file(path):
-    """Open a temporary neighbor of `path` and rename it to `path` on success.
-
-    A reader sees the old file or the new one, never a part of one; on an error
-    the old file stays and the temporary one is removed. In the cache folder the
-    file is for its owner alone, and takes the place of a link that lies there.
-
-    Args:
-        path: the file to write.
-
-    Yields:
-        A binary file object.
-
-    Raises:
-        UserError: when the file cannot be written, with the system's reason.
-    """
+    """Open a binary file that takes the place of `path` on success; on an error the old stays."""
+    # In the cache a file is for its owner alone, and takes the place of a link.
     private = Path(path).parent == cache_folder()
     path = Path(path if private else os.path.realpath(path))  # elsewhere a link stays one
     temporary = _temporary_beside(path)
@@ -69,14 +56,7 @@ def atomic_file(path):
 
 @contextlib.contextmanager
 def atomic_folder(path):
-    """Fill a temporary folder that takes the place of `path` on success.
-
-    Yields:
-        The temporary folder, a `Path` beside `path`.
-
-    Raises:
-        UserError: when it cannot be written, with the system's reason.
-    """
+    """Fill a temporary folder, a `Path`, that takes the place of `path` on success."""
     path = Path(os.path.realpath(path))  # a link stays one
     temporary, old = _temporary_beside(path), _temporary_beside(path)
     with contextlib.ExitStack() as stack:
@@ -108,10 +88,8 @@ def _temporary_beside(path):
 
 
 def remove_leftovers(folder):
-    """Remove what `atomic_file` and `atomic_folder` of killed processes left in a folder.
-
-    Living processes hold a lock on theirs.
-    """
+    """Remove what `atomic_file` and `atomic_folder` of killed processes left in a folder."""
+    # Living processes hold a lock on theirs.
     for path in Path(folder).glob(f"{PREFIX}*"):
         if TEMPORARY.fullmatch(path.name) is None:
             continue
@@ -129,7 +107,7 @@ def remove_leftovers(folder):
 
 
 def _try_lock(handle):
-    """Lock an open file or folder until it is closed; False if another process has, or can't."""
+    """Lock an open file or folder until it is closed; returns whether that was possible."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -166,20 +144,15 @@ def make_folder(path, option):
 
 
 def refuse_existing(path, force, option):
-    """Refuse to write a file where something lies.
+    """Refuse to write a file where something lies; with `force`, anything but a file.
 
-    Args:
-        path: the file to write.
-        force: whether a file may be replaced; a folder, a broken link or a FIFO never is.
-        option: what to choose another place with, such as "--outdir".
+    `option` is what to choose another place with, such as "--outdir".
     """
     if not os.path.lexists(path):
         return
     if not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else (
-            "a broken link" if os.path.islink(path) else "no file")
-        raise UserError(f"{path}: expected a file or nothing, got {kind}; move it, or choose "
-                        f"another {option}")
+        raise UserError(f"{path}: expected a file or nothing there; move it, or choose another "
+                        f"{option}")
     if not force:
         raise UserError(f"{path} exists; expected --force to overwrite it, or another {option}")
 
@@ -188,15 +161,12 @@ def refuse_existing(path, force, option):
 
 
 def cache_folder():
-    """The folder for what can be made again: $XDG_CACHE_HOME/gan or ~/.cache/gan.
-
-    It is for its owner alone, as it holds what private data became; see `atomic_file`.
-    """
+    """Return the folder for what can be made again: $XDG_CACHE_HOME/gan or ~/.cache/gan."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan"
 
 
 def _make_private(folder):
-    """Take a folder away from everybody else; a link, or somebody else's folder, is refused."""
+    """Take a folder, which holds what private data became, away from everybody else."""
     state = os.lstat(folder)
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "it is a link, or belongs to another user")
@@ -238,11 +208,10 @@ def write_json(path, content):
 
 
 def open_own(path, flags=os.O_RDONLY, follow=False):
-    """Return the descriptor of a text file of this program, without waiting for a FIFO.
+    """Return the descriptor of a text file of this program; OSError for what cannot be one.
 
-    Raises:
-        OSError: for all but files of at most 64 MiB, and, unless `follow`, for a link, which
-            may lead to somebody else's file.
+    That is all but files of at most 64 MiB, and, unless `follow`, a link, which may lead to
+    somebody else's file. It does not wait for a FIFO.
     """
     file = os.open(path, flags | (os.O_NONBLOCK if follow else NO_WAIT), 0o666)
     state = os.fstat(file)
@@ -253,21 +222,13 @@ def open_own(path, flags=os.O_RDONLY, follow=False):
 
 
 def read_json(path, what):
-    """Read a JSON object that this program wrote.
-
-    Args:
-        path: the file.
-        what: it should be, such as "the summary of a run".
-
-    Returns:
-        dict without NaN, infinities or integers beyond 64 bits.
-    """
+    """Read a JSON object that this program wrote: see `parse_json` and `reading`."""
     with reading(path, what), open(open_own(path, follow=True), encoding="utf-8") as file:
         return parse_json(file.read())
 
 
 def parse_json(text):
-    """Return the dict of a JSON object; ValueError for anything else, NaN included."""
+    """Return the dict of a JSON object; ValueError for NaN or integers beyond 64 bits."""
     content = json.loads(text, parse_constant=finite, parse_float=finite, parse_int=_whole)
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
@@ -292,13 +253,7 @@ def _whole(text):
 
 
 def write_archive(path, arrays, about):
-    """Write arrays and a description; an earlier file stays until the new one is whole.
-
-    Args:
-        path: the file, or one that is open.
-        arrays: dict of name → NumPy array.
-        about: dict for JSON.
-    """
+    """Write arrays (dict of name → array) and a dict for JSON to a path or an open file."""
     with contextlib.nullcontext(path) if isinstance(path, io.IOBase) else atomic_file(path) as file:
         np.savez(file, **arrays)
         with zipfile.ZipFile(file, "a") as archive:
@@ -306,15 +261,7 @@ def write_archive(path, arrays, about):
 
 
 def read_archive(path, what):
-    """Return `(arrays, about)` as `write_archive` was given them.
-
-    Args:
-        path: the file, or one that is open.
-        what: it should be, such as "a checkpoint".
-
-    Raises:
-        UserError: when it is damaged, compressed, pickled or of another format.
-    """
+    """Return `(arrays, about)` as `write_archive` was given them; see `reading`."""
     where = "what arrived" if isinstance(path, io.IOBase) else path
     with reading(where, what), np.load(path, allow_pickle=False) as content:
         if any(part.compress_type for part in content.zip.infolist()):  # it may unpack to more

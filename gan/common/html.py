@@ -1,4 +1,4 @@
-"""Self-contained HTML files from a body, a style sheet, scripts and data."""
+"""Self-contained HTML pages from a body, a style sheet, scripts and data."""
 
 import base64
 import hashlib
@@ -28,16 +28,10 @@ PAGE = """<!doctype html>
 
 
 def html_page(body, style, scripts, title, data, policy=""):
-    """Return a page that loads nothing, and in which no text can act.
-
-    Its Content Security Policy names its own scripts and style by their checksums, so that
-    nothing else runs, were it to slip into the text.
+    """Return a page that loads nothing, and whose policy runs no script or style but its own.
 
     Args:
-        body: path of the HTML that the body begins with.
-        style: path of CSS.
-        scripts: list of paths of JavaScript, each in an element with its file's name as id.
-        title: text of the window.
+        body, style, scripts: paths of the files; a script's id is its name.
         data: dict of element id → value for JSON, or bytes as base64.
         policy: further rules of the Content Security Policy.
     """
@@ -64,7 +58,7 @@ def _data_element(name, value):
 
 
 def _shortened(value):
-    """Replace what JSON has no number for; round others to float32."""
+    """Return a value with numbers rounded to float32; None for infinities and NaN."""
     if isinstance(value, dict):
         return {str(name): _shortened(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

@@ -30,7 +30,7 @@ class RunContent:
     config: dict  # see `gan.config.TrainConfig`
     changes: list = field(default_factory=list)  # dict, the options changed on resuming
     rows: list = field(default_factory=list)  # the history, one dict per epoch
-    log: list = field(default_factory=list)  # the rows of steps.csv, see `gan.run.step_log`
+    log: list = field(default_factory=list)  # the rows of steps.csv, see `StepLog`
     step: int = 0  # those of an unfinished epoch included
     # See `gan.run.summary`; without verdict and metrics while the run goes on.
     summary: dict = field(default_factory=dict)

@@ -1,18 +1,18 @@
-"""Checkpoints: the whole state of a run in one file that is either good or refused."""
+"""Checkpoints: the whole state of a run in one file, and the options of a run that is resumed."""
 
 import dataclasses
 import functools
 import io
 import os
 import platform
-import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from gan import __version__
-from gan.common.device import cores
-from gan.common.errors import UserError
+from gan.common.command_line import flag, say
+from gan.common.device import cores, processor
+from gan.common.errors import UserError, reading, warn
 from gan.common.files import read_archive, write_archive
+from gan.config import FIELDS, FOR_ONCE, check_options
 
 BEST = "best.npz"  # the checkpoint of the best epoch, with --keep-best
 KEEP = 2  # checkpoints, so that there is one before the last if that is damaged
@@ -21,6 +21,9 @@ DESCRIPTION = {"step": int, "config": dict, "dataset": str, "history": dict, "ve
                "environment": dict}  # what is saved as JSON
 KERNELS = ("TF_ENABLE_", "TF_XLA_", "XLA_", "ONEDNN_", "DNNL_", "OMP_NUM_", "TF_NUM_", "TF_DETERM",
            "NVIDIA_TF32_")  # how the names of environment variables that choose kernels begin
+# Options that may differ between the processes of a run: each one's own, or only the chief's.
+OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
+       "verbose"}
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,7 @@ class Checkpoint:
     environment: dict = dataclasses.field(default_factory=dict)  # see `environment`
 
     def save(self, folder):
-        """Write the checkpoint into a `RunFolder` and remove all but the newest two.
-
-        Raises:
-            UserError: when it cannot be written; earlier checkpoints stay.
-        """
+        """Write the checkpoint into a `RunFolder` and remove all but the newest two."""
         self.write(folder.claim(folder.checkpoints / f"step_{self.step:09d}.npz"))
         for path in list_checkpoints(folder.checkpoints)[KEEP:]:
             if folder.lists(path):
@@ -65,16 +64,8 @@ def list_checkpoints(folder):
     return sorted(files, key=lambda path: int(path.stem[5:]), reverse=True)
 
 
-def load_newest(folder, warn):
-    """Read the newest checkpoint in a folder that is whole.
-
-    Args:
-        folder: the checkpoint folder.
-        warn: function of a message, called for each damaged file passed over.
-
-    Raises:
-        UserError: when there is none.
-    """
+def load_newest(folder, warn=warn):
+    """Read the newest whole checkpoint; `warn` is called with a line for each damaged one."""
     files = list_checkpoints(folder)
     if not files:
         raise UserError(f"--resume: expected a checkpoint in {folder}, got a folder without one")
@@ -87,11 +78,7 @@ def load_newest(folder, warn):
 
 
 def load_checkpoint(path):
-    """Read a checkpoint file, or one that is open.
-
-    Raises:
-        UserError: when it is damaged or no checkpoint.
-    """
+    """Read a checkpoint file, or one that is open; a damaged one is refused."""
     arrays, description = read_archive(path, "a checkpoint")
     for name, kind in DESCRIPTION.items():
         if type(description.get(name)) is not kind or (name == "step" and description[name] < 0):
@@ -103,23 +90,31 @@ def load_checkpoint(path):
 
 
 def take_checkpoint(state, conditioning, config, fingerprint, history):
-    """Return the `Checkpoint` of a run as it is now.
-
-    Args:
-        state: `TrainState`.
-        conditioning: `Conditioning` of the training samples.
-        config: `TrainConfig`.
-        fingerprint: of the data set.
-        history: dict for JSON.
-    """
+    """Return the `Checkpoint` of a `TrainState`, a `Conditioning` and a `TrainConfig`."""
     variables = {name: value.numpy() for name, value in state.variables().items()}
     return Checkpoint(int(state.step), dataclasses.asdict(config), fingerprint, history,
                       variables, conditioning.to_arrays(), environment=environment())
 
 
+def assign_variables(variables, arrays):
+    """Set variables to the arrays of the same names; all of both must fit."""
+    expected = {name: f"{variable.dtype.name} {list(variable.shape)}"
+                for name, variable in variables.items()}
+    found = {name: f"{array.dtype} {list(array.shape)}" for name, array in arrays.items()}
+    for name in sorted(expected | found):
+        if expected.get(name) != found.get(name):
+            raise UserError(f"--resume: expected a checkpoint with the variable {name} "
+                            f"{expected.get(name, 'left out')}, got: {found.get(name, 'none')}")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+# What the bits of a run depend on besides its options.
+
+
 @functools.cache
 def environment():
-    """Return what the bits of a run depend on besides its options: dict of name → text."""
+    """Return the versions, processors and kernels of this process: dict of name → text."""
     import keras
     import tensorflow as tf
 
@@ -127,16 +122,9 @@ def environment():
             for gpu in tf.config.get_visible_devices("GPU")]
     kernels = {name: value for name, value in os.environ.items() if name.startswith(KERNELS)}
     return {"TensorFlow": tf.__version__, "Keras": keras.__version__,
-            "GPU": ", ".join(gpus) or "none", "processor": _processor(), "cores": str(cores()),
+            "GPU": ", ".join(gpus) or "none", "cores": str(cores()),
+            "processor": processor("model name") or platform.processor() or platform.machine(),
             **dict(sorted(kernels.items()))}
-
-
-def _processor():
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:  # not Linux
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def differences(checkpoint, config):
@@ -148,22 +136,57 @@ def differences(checkpoint, config):
                      for name in before | now if before.get(name) != now.get(name))
 
 
-def assign_variables(variables, arrays):
-    """Set variables to saved values; all of both must fit.
+# Options of a run that is resumed, or that several processes train.
 
-    Args:
-        variables: dict of name → `tf.Variable`.
-        arrays: dict of name → array, of the same names, shapes and types.
 
-    Raises:
-        UserError: naming the first that is missing, left over or of another shape.
+def resume(config, given, folder):
+    """Load the newest checkpoint in a `RunFolder`, and say what changes.
+
+    `given` names the options on the command line. Returns `(config, checkpoint, changes)`,
+    see `resumed`.
     """
-    expected = {name: f"{variable.dtype.name} {list(variable.shape)}"
-                for name, variable in variables.items()}
-    found = {name: f"{array.dtype} {list(array.shape)}" for name, array in arrays.items()}
-    for name in sorted(expected | found):
-        if expected.get(name) != found.get(name):
-            raise UserError(f"--resume: expected a checkpoint with the variable {name} "
-                            f"{expected.get(name, 'left out')}, got: {found.get(name, 'none')}")
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
+    checkpoint = load_newest(folder.checkpoints)
+    with reading(folder.checkpoints, "a checkpoint of this version"):
+        config, changes = resumed(config, given, checkpoint.config)
+    for name, (before, now) in changes.items():
+        say("changed", f"{name} from {before} to {now}, from step {checkpoint.step:,} on")
+    if "epochs" in changes and config.lr_decay > 0:
+        say("note", f"the learning rates now fall towards epoch {config.epochs}, not "
+            f"{changes['epochs'][0]}")
+    return config, checkpoint, changes
+
+
+def resumed(config, given, saved):
+    """Return `(config, changes)` of a run that is resumed, whose options `saved` is a dict of.
+
+    They are the saved options with those given now, where they may change; and dict of
+    name → (before, now) for those that change what is learned.
+    """
+    saved = check_options(saved)
+    now = {name: getattr(config, name) for name in given}
+    if "lr" in given:
+        now = {"lr_g": config.lr, "lr_d": config.lr, **now}
+    for name, field in FIELDS.items():
+        if field.metadata["fixed"] and now.pop(name, saved[name]) not in (saved[name], "auto"):
+            raise UserError(f"{flag(name)}: the run to resume has {saved[name]}, "
+                            f"got: {getattr(config, name)}")
+    if now.get("epochs", saved["epochs"]) < saved["epochs"]:
+        raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
+                        f"resume has, got: {now['epochs']}")
+    anew = {name: FIELDS[name].default for name in FOR_ONCE}
+    if saved["device"].startswith("gpu"):
+        anew["device"] = "auto"  # this machine may have none
+    result = dataclasses.replace(
+        config, **{**saved, **anew, **now, "resume": False, "outdir": config.outdir})
+    result.check(given)
+    changes = {name: (saved[name], now[name]) for name, field in FIELDS.items()
+               if field.metadata["group"] in ("objective", "training")
+               and name in now.keys() - {*FOR_ONCE, "resume", "device"}
+               and now[name] != saved[name]}
+    return result, changes
+
+
+def following(config, given, leading):
+    """Return the chief's configuration, a dict, with what is this process' own matter."""
+    own = {name: getattr(config, name) for name in OWN & given | {"device"}}
+    return dataclasses.replace(config, **{**leading, **own})

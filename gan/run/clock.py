@@ -9,19 +9,14 @@ from gan.common.errors import STOP_SIGNALS
 
 
 class Timers:
-    """Seconds that a process has spent in named phases.
-
-    Attributes:
-        seconds: dict of phase → seconds so far; a phase within another counts in both.
-        began: `time.monotonic()` at the start of the process's work.
-    """
+    """Seconds that a process has spent in named phases, since `began` (`time.monotonic()`)."""
 
     def __init__(self):
         self.seconds, self.began = {}, time.monotonic()
 
     @contextlib.contextmanager
     def __call__(self, name):
-        """Add the seconds spent in a `with` block to a phase."""
+        """Add the seconds of a `with` block to a phase; one within another counts in both."""
         began = time.monotonic()
         try:
             yield
@@ -29,7 +24,7 @@ class Timers:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     def deadline(self, minutes):
-        """Return the `time.monotonic()` of so many minutes after the start; None for None."""
+        """Return the `time.monotonic()` of so many minutes after the start; None for 0."""
         return self.began + 60 * minutes if minutes else None
 
     def total(self):
@@ -38,18 +33,13 @@ class Timers:
 
 
 class StopRequest:
-    """A signal or a time limit that is remembered until the run can stop.
+    """A signal or a passed deadline, remembered within a `with` block until the run can stop.
 
-    The first signal is noted; a second Ctrl-C interrupts at once. Use as a context
-    manager, which puts the former handlers back at the end.
-
-    Attributes:
-        deadline: `time.monotonic()` at which to stop; None: never.
-        signal: number of the signal that arrived, or None.
+    `signal` is the number of the first signal, or None; a second Ctrl-C interrupts at once.
     """
 
     def __init__(self, deadline=None):
-        self.deadline, self.signal, self._former = deadline, None, {}
+        self.signal, self._deadline, self._former = None, deadline, {}
 
     def __enter__(self):
         if threading.current_thread() is not threading.main_thread():
@@ -70,11 +60,6 @@ class StopRequest:
         self.signal = number
 
     @property
-    def out_of_time(self):
-        """Whether the deadline has passed."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
-
-    @property
     def requested(self):
-        """Whether to stop, for either reason."""
-        return self.signal is not None or self.out_of_time
+        out_of_time = self._deadline is not None and time.monotonic() >= self._deadline
+        return self.signal is not None or out_of_time

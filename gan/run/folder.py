@@ -32,10 +32,6 @@ class RunFolder:
     """The paths below `--outdir`, and what may be done with them."""
 
     def __init__(self, outdir):
-        """
-        Args:
-            outdir: the folder; it need not exist yet.
-        """
         self.path = Path(outdir)
         self.images = self.path / "generated_images"
         self.real_samples = self.images / "real_samples.png"
@@ -50,12 +46,43 @@ class RunFolder:
         self.best = self.checkpoints / BEST
         self.export = self.path / "exported_model"
         self.tensorboard = self.path / "tensorboard"
+        self.manifest = self.path / MANIFEST
         self._subfolders = self.images, self.checkpoints, self.tensorboard, self.export
+        self._written = set()  # names of the files of this process
 
     @functools.cached_property
-    def manifest(self):
-        """The `Manifest`, read when it is first needed."""
-        return Manifest(self.path)
+    def names(self):
+        """The manifest: dict of relative path → SHA-256, or None for a file being written.
+
+        What no run writes, or what leads out of the folder, is not of the run, whoever listed it.
+        """
+        try:
+            with open(open_own(self.manifest), "rb") as file:
+                content = os.fsdecode(file.read())
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise in_the_way(self.manifest) from error
+        if not content.startswith(HEADER):
+            raise in_the_way(self.manifest)
+        # The last line has no end if the process was killed while writing it.
+        return {name: checksum or None for checksum, name in LINE.findall(content, len(HEADER))
+                if ("/" not in name and name != MANIFEST) or IN_SUBFOLDERS.fullmatch(name)}
+
+    def lists(self, path):
+        """Return whether a file is in the manifest, unchanged since, and no link."""
+        return self._holds(path) and not any(
+            folder in path.parents for folder in self._foreign_links)
+
+    def _holds(self, path):
+        name = self._name(path)
+        if name not in self.names or not path.is_file():
+            return False
+        top, below, rest = name.partition("/")
+        folder = path.parents[rest.count("/")] if below else self.path
+        if path.resolve() != folder.resolve() / (rest or top):
+            return False
+        return self.names[name] is None or self.names[name] == _checksum(path)
 
     @functools.cached_property
     def _foreign_links(self):
@@ -65,51 +92,30 @@ class RunFolder:
             target = folder.resolve()
             files = (path for path in folder.rglob("[!.]*") if not path.is_dir())
             if any((place / MANIFEST).exists() for place in (target, target.parent)) or not all(
-                    map(self.manifest.lists, files)):
+                    map(self._holds, files)):
                 found.append(folder)
         return found
 
-    def lists(self, path):
-        """Return whether a file of the run is in its manifest, and unchanged."""
-        return self.manifest.lists(path) and not any(
-            folder in path.parents for folder in self._foreign_links)
-
     def claim(self, path):
-        """List a file of the run that is about to be written.
-
-        Args:
-            path: in the run's folder or one of its subfolders.
-
-        Returns:
-            The path.
-
-        Raises:
-            UserError: when a file lies there that the run did not write.
-        """
+        """List a file that is about to be written and return its path; refuse a foreign one."""
         for place in (path, *path.parents):
             if place in self._foreign_links:
                 raise in_the_way(place)
         if os.path.lexists(path) and not self.lists(path):
             raise in_the_way(path)
-        self.manifest.add(path)
+        self._add(path)
         return path
 
     def own_files(self):
         """Return the existing files that the manifest lists."""
-        files = (self.path / name for name in self.manifest.names)
-        return [path for path in files if self.lists(path)]
+        return [path for path in (self.path / name for name in self.names) if self.lists(path)]
 
     def holds_run(self):
         """Return whether there is anything here that a run would be missed for."""
-        return not all(BEGUN.fullmatch(path.relative_to(self.path).as_posix())
-                       for path in self.own_files())
+        return not all(BEGUN.fullmatch(self._name(path)) for path in self.own_files())
 
     def check(self):
-        """Refuse a folder in which a run would get in the way of somebody else's files.
-
-        Raises:
-            UserError: naming the first unlisted file in the place of one that a run writes.
-        """
+        """Refuse a folder in which a run would get in the way of somebody else's files."""
         own = {*self.own_files()}
         theirs = [path for path in self._subfolders if os.path.lexists(path) and not path.is_dir()]
         theirs += self._foreign_links
@@ -124,47 +130,76 @@ class RunFolder:
                  self.report]
         for folder in self._subfolders:
             found += [path for path in sorted(folder.rglob("*"))
-                      if IN_SUBFOLDERS.fullmatch(path.relative_to(self.path).as_posix())
+                      if IN_SUBFOLDERS.fullmatch(self._name(path))
                       and (folder != self.export or path.is_symlink() or not path.is_dir())]
         return filter(os.path.lexists, found)
 
     def clear(self):
-        """Delete the files that the manifest lists, then the manifest; other files stay.
-
-        Raises:
-            UserError: naming what cannot be removed.
-        """
+        """Delete the files that the manifest lists, then the manifest; other files stay."""
         try:
             for path in self.own_files():
                 path.unlink()
-            self.manifest.delete()
+            self.manifest.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"--overwrite: cannot remove {error.filename}: "
                             f"{describe_os_error(error)}") from error
+        self.names.clear()
+        self._written.clear()
         for folder in (*sorted(self.export.rglob("*"), reverse=True), self.export):
             with contextlib.suppress(OSError):  # a link, or not empty
                 folder.rmdir()
 
     def write_config(self, config, changes):
-        """Write config.json.
-
-        Args:
-            config: `TrainConfig`.
-            changes: list of dict, the options that were changed on resuming.
-        """
+        """Write config.json: a `TrainConfig`, and the options that were changed on resuming."""
         changed = {"changes": changes} if changes else {}
         write_json(self.claim(self.config), dataclasses.asdict(config) | changed)
 
+    # The manifest: a line is appended before its file is written.
+
+    def _name(self, path):
+        return path.relative_to(self.path).as_posix()
+
+    def _add(self, path):
+        name = self._name(path)
+        if "\n" in name:  # a line would hold two
+            return
+        if self.names.get(name, "") is not None:
+            self._append([name])
+            self.names[name] = None
+        self._written.add(name)
+
+    def _seal(self):
+        """Add the checksums of the files that this process has written."""
+        for name in self._written:
+            path = self.path / name
+            if path.parent != self.checkpoints and self._holds(path):  # these have their own
+                self.names[name] = _checksum(path)
+        self._append(f"{self.names[name]}  {name}" for name in sorted(self._written)
+                     if self.names[name])
+        self._written.clear()
+
+    def _append(self, lines):
+        text = "".join(f"{line}\n" for line in lines)
+        if not text:
+            return
+        if not os.path.lexists(self.manifest):
+            write_text(self.manifest, HEADER + "".join(f"{name}\n" for name in self.names))
+        try:
+            with open(open_own(self.manifest, os.O_RDWR | os.O_APPEND), "r+b",
+                      buffering=0) as file:
+                start = max(0, file.seek(0, os.SEEK_END) - LONGEST_NAME)
+                file.seek(start)
+                file.truncate(start + file.read().rfind(b"\n") + 1)  # without the start of a line
+                file.write(os.fsencode(text))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write {self.manifest}: {describe_os_error(error)}") from error
+
+    # The lock, which the system frees when its process has ended in any way.
+
     @contextlib.contextmanager
     def locked(self):
-        """Create the folder and keep other runs out of it.
-
-        The system frees the lock of a process that ended in any way. On network file
-        systems it works where `flock` does; where it does not, a warning says so.
-
-        Raises:
-            UserError: when it cannot be written or another process runs here.
-        """
+        """Create the folder and keep other runs out of it."""
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         make_folder(self.path, "--outdir")
         lock = self._acquire()
@@ -173,7 +208,7 @@ class RunFolder:
             yield
         finally:
             with contextlib.suppress(UserError):  # the disk is full: the names will do
-                self.manifest.seal()
+                self._seal()
             with contextlib.suppress(OSError):  # the folder may be gone or full
                 (self.path / LOCK).unlink()
             os.close(lock)
@@ -229,115 +264,21 @@ class RunFolder:
         return False
 
 
-class Manifest:
-    """Relative paths of the files that a run wrote, with checksums once it has ended.
-
-    A line is appended before its file is written. What a run does not write, or what
-    leads out of the folder, is not of the run, whoever listed it.
-
-    Attributes:
-        path: of the manifest.
-        names: dict of relative path → SHA-256, or None for a file that is being written.
-    """
-
-    def __init__(self, folder):
-        """Read the manifest in a folder, if there is one.
-
-        Raises:
-            UserError: when a file of that name is no manifest, or a link.
-        """
-        self.path, self.names, self._added = Path(folder) / MANIFEST, {}, set()
-        try:
-            with open(open_own(self.path), "rb") as file:
-                content = os.fsdecode(file.read())
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise in_the_way(self.path) from error
-        if not content.startswith(HEADER):
-            raise in_the_way(self.path)
-        # The last line has no end if the process was killed while writing it.
-        for checksum, name in LINE.findall(content, len(HEADER)):
-            if ("/" not in name and name != MANIFEST) or IN_SUBFOLDERS.fullmatch(name):
-                self.names[name] = checksum or None
-
-    def lists(self, path):
-        """Return whether a path is a listed file, unchanged since, and no link."""
-        name = self._name(path)
-        if name not in self.names or not path.is_file():
-            return False
-        top, below, rest = name.partition("/")
-        folder = path.parents[rest.count("/")] if below else self.path.parent
-        if path.resolve() != folder.resolve() / (rest or top):
-            return False
-        return self.names[name] is None or self.names[name] == _checksum(path)
-
-    def add(self, path):
-        """List a file that is about to be written."""
-        name = self._name(path)
-        if "\n" in name:  # a line would hold two
-            return
-        if self.names.get(name, "") is not None:
-            self._append([name])
-            self.names[name] = None
-        self._added.add(name)
-
-    def seal(self):
-        """Add the checksums of the files that this process has written.
-
-        Checkpoints have their own: a damaged one gives way to the one before it.
-        """
-        for name in self._added:
-            path = self.path.parent / name
-            if self.lists(path) and path.parent.name != "checkpoints":
-                self.names[name] = _checksum(path)
-        self._append(f"{self.names[name]}  {name}" for name in sorted(self._added)
-                     if self.names[name])
-        self._added.clear()
-
-    def delete(self):
-        """Delete the manifest."""
-        self.path.unlink(missing_ok=True)
-        self.names, self._added = {}, set()
-
-    def _name(self, path):
-        return path.relative_to(self.path.parent).as_posix()
-
-    def _append(self, lines):
-        text = "".join(f"{line}\n" for line in lines)
-        if not text:
-            return
-        if not os.path.lexists(self.path):
-            write_text(self.path, HEADER + "".join(f"{name}\n" for name in self.names))
-        try:
-            with open(open_own(self.path, os.O_RDWR | os.O_APPEND), "r+b", buffering=0) as file:
-                start = max(0, file.seek(0, os.SEEK_END) - LONGEST_NAME)
-                file.seek(start)
-                file.truncate(start + file.read().rfind(b"\n") + 1)  # without the start of a line
-                file.write(os.fsencode(text))
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {describe_os_error(error)}") from error
-
-
 @contextlib.contextmanager
 def claimed(path):
     """List a file that another command writes in a `with` block, if its folder is a run's."""
-    manifest, path = None, Path(path)
+    folder = RunFolder(Path(path).parent)
     with contextlib.suppress(UserError):  # somebody else's manifest.txt
-        manifest = Manifest(path.parent)
-    if not manifest or not manifest.path.exists():
-        yield
-        return
-    manifest.add(path)
+        if folder.manifest.exists():
+            folder._add(Path(path))
     yield
-    manifest.seal()
+    folder._seal()
 
 
 def is_listed(path):
     """Return whether the manifest beside a file lists it."""
     with contextlib.suppress(UserError):
-        return Manifest(Path(path).parent).lists(Path(path))
+        return RunFolder(Path(path).parent).lists(Path(path))
     return False
 
 

@@ -1,4 +1,4 @@
-"""History of a run: a row per epoch, as CSV, loss curves and TensorBoard events."""
+"""History of a run: a row per epoch and per log interval, as CSV, curves and TensorBoard events."""
 
 import time
 from pathlib import Path
@@ -15,6 +15,8 @@ from gan.losses import LOSSES, equilibrium, is_log_odds
 from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
+LOG_COLUMNS = ("step", "epoch", "seconds", *MEASURES, "generator_learning_rate",
+               "discriminator_learning_rate")
 TIMED = ("seconds", "images_per_second")  # what no two runs share
 AUGMENTATION = "augmentation"  # column of its strength, there only if it is adapted
 CHANGED = "changed"  # column of the options that a resumed run changed, there only if one did
@@ -29,21 +31,18 @@ class History:
         rows: list of dict with `COLUMNS` as keys (and metrics, where measured).
         seconds: training time so far, that before a resumption included.
         features: kind of features that the metrics were measured in, or None.
-        changes: list of dict with "step", "option", "before" and "now", the
-            options that were changed on resuming.
+        changes: list of dict with "step", "option", "before" and "now", made on resuming.
     """
 
     def __init__(self, saved=None):
-        """
-        Args:
-            saved: what `to_dict` returned, to continue from; None: a new run.
-        """
         saved = saved or {"rows": [], "sums": [0.0] * len(MEASURES), "steps": 0, "seconds": 0.0,
                           "epoch_seconds": 0.0, "changes": [], "features": None}
-        _check(saved)
+        _check(saved["steps"], saved["seconds"], saved["epoch_seconds"],
+               *(change["step"] for change in saved["changes"]),
+               *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED}))
         self.rows = list(saved["rows"])
         self.seconds = saved["seconds"]
-        self._sums = np.array(saved["sums"], np.float64)
+        self._sums = _sums(saved["sums"])
         self._steps = saved["steps"]
         self._epoch_seconds = saved["epoch_seconds"]
         self.changes = list(saved["changes"])
@@ -91,17 +90,61 @@ class History:
         return row
 
     def to_dict(self):
-        """Everything as a dict for JSON."""
+        """Return everything as a dict for JSON."""
         return {"rows": self.rows, "sums": self._sums.tolist(), "steps": self._steps,
                 "seconds": self.seconds, "epoch_seconds": self._epoch_seconds,
                 "changes": self.changes, "features": self.features}
 
     def write_csv(self, path):
         """Write the rows as CSV, whole or not at all."""
-        columns = list(COLUMNS)
-        for row in self.rows:
-            columns += [name for name in row if name not in columns]
-        write_csv(path, columns, self.rows)
+        columns = dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)])
+        write_csv(path, [*columns], self.rows)
+
+
+class StepLog:
+    """Rows of steps.csv, dict with `LOG_COLUMNS` as keys: the means over `interval` steps each."""
+
+    def __init__(self, interval, steps_per_epoch, learning_rates, saved=None):
+        """`learning_rates`: function of a step → (the generator's, the discriminator's)."""
+        self._interval, self._steps_per_epoch = interval, steps_per_epoch
+        self._learning_rates = learning_rates
+        saved = saved or {"rows": [], "sums": [0.0] * len(MEASURES), "steps": 0}
+        _check(saved["steps"], *(value for row in saved["rows"] for value in row))
+        self.rows = [dict(zip(LOG_COLUMNS, row, strict=True)) for row in saved["rows"]]
+        self._sums, self._steps = _sums(saved["sums"]), saved["steps"]
+
+    def add(self, step, measures, seconds):
+        """Add the measures of the steps up to this one; returns the rows that became complete."""
+        known = len(self.rows)
+        for number, measure in enumerate(measures, step - len(measures) + 1):
+            self._sums += measure
+            self._steps += 1
+            if number % self._interval == 0:
+                values = [number, round(number / self._steps_per_epoch, 4), round(seconds, 2),
+                          *(self._sums / self._steps).tolist(), *self._learning_rates(number)]
+                self.rows.append(dict(zip(LOG_COLUMNS, values, strict=True)))
+                self._sums[:], self._steps = 0, 0
+        return self.rows[known:]
+
+    def to_dict(self):
+        """Return everything as a dict for JSON."""
+        return {"rows": [list(row.values()) for row in self.rows], "sums": self._sums.tolist(),
+                "steps": self._steps}
+
+    def write_csv(self, path):
+        """Write the rows as CSV, whole or not at all."""
+        write_csv(path, LOG_COLUMNS, self.rows)
+
+
+def _check(*numbers):
+    """Refuse what no history holds, which would end in a wrong curve or a later error."""
+    if not all(type(number) in (int, float) for number in numbers):
+        raise ValueError("the history holds something else than numbers")
+
+
+def _sums(values):
+    _check(*values)
+    return np.array(values, np.float64).reshape(len(MEASURES))
 
 
 def metrics_in(row):
@@ -110,11 +153,7 @@ def metrics_in(row):
 
 
 class TensorBoard:
-    """Writes TensorBoard events without the tensorboard package.
-
-    Args:
-        folder: `RunFolder`, which lists the event file; None: write nothing.
-    """
+    """Writer of TensorBoard events into a `RunFolder` (None: nowhere), without its package."""
 
     def __init__(self, folder):
         self._writer = None
@@ -149,34 +188,23 @@ class TensorBoard:
         self._writer.flush()
 
 
-def _check(saved):
-    """Raise an error for what `History.to_dict` could not have returned."""
-    numbers = [*saved["sums"], saved["steps"], saved["seconds"], saved["epoch_seconds"],
-               *(change["step"] for change in saved["changes"]),
-               *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED})]
-    if len(saved["sums"]) != len(MEASURES) or not all(
-            type(number) in (int, float) for number in numbers):
-        raise ValueError("the history holds something else than numbers")
-
-
 class LiveCurves:
     """Redraws loss_curves.png while a run goes on, at most once in ten seconds."""
 
     def __init__(self, folder, history, log, config, timers):
         self._folder, self._history, self._log = folder, history, log
         self._config, self._timers = config, timers
-        self._drawn = None
+        self._drawn = -BETWEEN_CURVES
 
     def draw(self, at_once=False):
         """Draw the history as it is now, if it has a row and is due, or if `at_once`."""
-        now = time.monotonic()
-        due = at_once or self._drawn is None or now - self._drawn >= BETWEEN_CURVES
+        due = at_once or time.monotonic() - self._drawn >= BETWEEN_CURVES
         if not self._history.rows or not due:
             return
         with self._timers("pictures"):
             path = self._folder.claim(self._folder.loss_curves)
             draw_curves(path, self._history.rows, self._log.rows, self._config)
-        self._drawn = now
+        self._drawn = time.monotonic()
 
 
 def draw_curves(path, rows, log, config):

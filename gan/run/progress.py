@@ -1,5 +1,7 @@
-"""Progress of a run: a bar on a terminal or in a notebook, lines anywhere."""
+"""What a run prints: a progress bar, lines about its epochs, and the log that keeps them."""
 
+import contextlib
+import io
 import sys
 import time
 
@@ -21,14 +23,6 @@ class Progress:
 
     def __init__(self, epochs, steps_per_epoch, batch_size, first_step, stream=None,
                  unit="img", log_odds=True):
-        """
-        Args:
-            epochs, steps_per_epoch, batch_size: of the whole run.
-            first_step: steps taken before, by a run that is resumed.
-            stream: of the bar; default: standard error, or the output of a notebook's cell.
-            unit: of what is learned, such as "img".
-            log_odds: whether the scores are probabilities, see `gan.losses.is_log_odds`.
-        """
         notebook = _in_notebook()
         stream = stream or (sys.stdout if notebook else sys.stderr)
         self._steps, self._of_steps = first_step, epochs * steps_per_epoch
@@ -87,11 +81,8 @@ def _in_notebook():
 
 
 def in_calls(batches):
-    """Cut the batches of an epoch, [steps, batch], into calls of about half a second.
-
-    The grouping leaves no trace in the results, only in how often the bar moves
-    and how soon a request to stop is seen.
-    """
+    """Cut the batches of an epoch, [steps, batch], into calls of about half a second."""
+    # This leaves no trace in the results, only in how soon a request to stop is seen.
     start, size = 0, FIRST_CALL_STEPS
     while start < len(batches):
         began = time.perf_counter()
@@ -99,3 +90,37 @@ def in_calls(batches):
         start += size
         seconds = max(time.perf_counter() - began, 1e-6)
         size = max(1, min(MOST_STEPS, 2 * size, int(size * CALL_SECONDS / seconds)))
+
+
+class Transcript(io.TextIOBase):
+    """A stream that passes text on, and keeps all but bars; see `contextlib.redirect_stdout`."""
+
+    def __init__(self, stream):
+        self._stream, self._kept, self._file = stream, [], None
+
+    def open(self, path):
+        """Append what was and will be written to a file, as far as the disk allows."""
+        with contextlib.suppress(OSError):
+            self._file = open(path, "a", buffering=1, encoding="utf-8",  # noqa: SIM115
+                              errors="backslashreplace")
+            self._file.writelines(self._kept)
+
+    def close(self):
+        with contextlib.suppress(OSError, AttributeError):
+            self._file.close()
+
+    def write(self, text):
+        if "\r" in text:  # a bar, which is drawn again and again
+            return self._stream.write(text)
+        if self._file is None:
+            self._kept.append(text)
+        else:
+            with contextlib.suppress(OSError):  # the disk is full
+                self._file.write(text)
+        return self._stream.write(text)
+
+    def flush(self):
+        self._stream.flush()
+
+    def isatty(self):
+        return self._stream.isatty()

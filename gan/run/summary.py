@@ -12,15 +12,7 @@ from gan.common.errors import counted, printable
 
 
 def summary_of(loop, metrics, verdict, finished, device):
-    """Return the results of a run as a dict for JSON.
-
-    Args:
-        loop: `Loop`, when all is done.
-        metrics: dict of name → number, of generated samples.
-        verdict: `Verdict`, or None before the first epoch.
-        finished: whether the last epoch is done.
-        device: `Device` that the run computed with.
-    """
+    """Return the results of a `Loop` as a dict for JSON; no `Verdict` before the first epoch."""
     rows = loop.history.rows
     seconds = {name: round(value, 2) for name, value in loop.timers.seconds.items()}
     return {
@@ -87,19 +79,13 @@ def print_summary(summary, quality, config, folder):
 
 
 def continuation(folder, devices):
-    """Return the command to type that continues a run on as many devices."""
+    """Return the command that continues a run."""
     options = f" --devices {devices}" if devices != 1 else ""
     return f"{command('train_gan.py', folder, '--outdir')} --resume{options}"
 
 
 def command(script, folder, option):
-    """Return a command to type, that works where this one was typed.
-
-    Args:
-        script: name of one of the scripts.
-        folder: `RunFolder`, named unless it is the current folder.
-        option: the script's option that takes a run folder.
-    """
+    """Return a command that works where this one was typed; `option` takes the `RunFolder`."""
     from_script = os.path.basename(sys.argv[0]) in ("train_gan.py", "make_gif.py", "generate.py")
     scripts = os.path.dirname(sys.argv[0]) if from_script else Path(__file__).parents[2]
     words = ["python", os.path.join(scripts, script)]
