@@ -15,8 +15,8 @@ from gan.config import FIELDS, TrainConfig
 from gan.data.datasets import from_arrays
 from gan.drawing.images import tile
 from gan.generator import METADATA, SavedGenerator
-from gan.report.live import read_history
 from gan.run.clock import Timers
+from gan.run.content import read_history
 from gan.run.folder import RunFolder
 
 ARRAY = "array"  # the name of data that are handed over

@@ -16,7 +16,7 @@ from gan.drawing.sample_grids import pictures_of
 from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.registry import distance_of, summary_lines
 from gan.export import add_metadata, export_generator
-from gan.report.live import LiveReport
+from gan.report.page import LiveReport
 from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
 from gan.run.history import (
     AUGMENTATION,

@@ -19,11 +19,11 @@ from gan.config import TrainConfig
 from gan.drawing.images import enlarge, epoch_picture, write_png
 from gan.report import __main__ as report
 from gan.report import comparison
-from gan.report.curves import thin
-from gan.report.live import LiveReport, RunContent, pictures_in, read_history, read_run
-from gan.report.page import page_of
+from gan.report.__main__ import page_of
+from gan.report.page import LiveReport, thin
 from gan.report.pictures import MOST_BYTES, MOST_FRAMES, choose, data_uri, reduce
 from gan.run.clock import Timers
+from gan.run.content import RunContent, pictures_in, read_history, read_run
 from gan.run.folder import RunFolder
 from gan.run.history import History
 from tests.conftest import complete
@@ -268,7 +268,7 @@ def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path,
 
 
 def test_a_defect_of_the_report_ends_nothing_and_shows_where(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("gan.report.live.page_of", lambda *_: 1 // 0)
+    monkeypatch.setattr("gan.report.page.run_page", lambda *_: 1 // 0)
     live(tmp_path).write()
     told = capsys.readouterr().err
     assert "warning: report.html could not be written: " in told and "Traceback" in told
@@ -276,9 +276,9 @@ def test_a_defect_of_the_report_ends_nothing_and_shows_where(tmp_path, capsys, m
 
 def test_a_report_is_written_once_a_second_at_most(tmp_path, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("gan.report.live.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gan.report.page.time.monotonic", lambda: now[0])
     writer, written = live(tmp_path), []
-    monkeypatch.setattr("gan.report.live.write_text", lambda *_: written.append(now[0]))
+    monkeypatch.setattr("gan.report.page.write_text", lambda *_: written.append(now[0]))
     for now[0] in (100.0, 100.4, 101.1, 101.2):
         writer.write()
     writer.write("interrupted")
@@ -395,12 +395,15 @@ def test_runs_that_differ_in_their_seed_are_one_row(tmp_path):
     runs = [run("hinge", seed, frechet) for seed, frechet in enumerate([1.0, 2.0, 6.0])]
     groups = comparison.groups_of([runs[0], run("lsgan", 1, 4.0), *runs[1:]])
     assert [(group.name, len(group.runs)) for group in groups] == [("hinge", 3), ("lsgan_1", 1)]
-    head, hinge, lsgan = comparison.table_of(groups)
-    assert head[:4] == ["run", "n", "Fréchet distance", "recall"] and "--loss" in head
+    head, (hinge, lsgan) = comparison.table_of(groups)
+    hinge, lsgan = ([cell if isinstance(cell, str) else cell["text"] for cell in row]
+                    for row in (hinge, lsgan))
+    assert head[:4] == ["run", "n", "Fréchet distance", "recall"] and head[4]["text"] == "--loss"
     assert hinge[:4] == ["hinge", "3", "3 ± 2.6", "0.5 ± 0"]  # the square root of 7
-    assert hinge[-1] == "2 good, 1 mode collapse" and lsgan[2] == "4" and lsgan[-1] == "good"
-    assert comparison.markdown(groups).splitlines()[2].startswith("| hinge | 3 | 3 ± 2.6 |")
-    rows = list(csv.DictReader(io.StringIO(comparison.csv_text(groups))))
+    assert hinge[-1] == "2 good, 1 mode collapse" and lsgan[2] == "4" and lsgan[-1] == "good: near"
+    together = [run for group in groups for run in group.runs]
+    assert comparison.markdown(together).splitlines()[2].startswith("| hinge | 3 | 3 ± 2.6 |")
+    rows = list(csv.DictReader(io.StringIO(comparison.csv_text(together))))
     assert float(rows[0]["frechet_std"]) == pytest.approx(7**0.5) and rows[1]["frechet_std"] == ""
     assert rows[0]["seed"] == "0, 1, 2" and rows[0]["loss"] == "hinge"
     data = data_of(page_of(runs))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gan.drawing.images import epoch_picture, write_png
-from gan.report.live import pictures_in
-from gan.report.page import page_of
+from gan.report.__main__ import page_of
+from gan.run.content import pictures_in
 from tests.browser import chromium, needs_chromium
 from tests.test_report import EVIL, config, content, data_of, row
 

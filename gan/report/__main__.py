@@ -1,4 +1,4 @@
-"""The report of a run as one HTML file, or a comparison of several.
+"""Report of a run as one HTML file, or a comparison of several.
 
     python -m gan.report RUN                  # RUN/report.html
     python -m gan.report RUN OTHER_RUN        # comparison.html
@@ -9,9 +9,13 @@ import dataclasses
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
+from gan.common.device import import_tensorflow
 from gan.common.errors import printable, reading, run_script
 from gan.common.files import refuse_existing, remove_leftovers, write_text
-from gan.report.comparison import csv_text, groups_of, markdown
+from gan.report.comparison import comparison_page, csv_text, markdown
+from gan.report.page import run_page
+from gan.run.content import read_run
+from gan.run.folder import RunFolder, claimed, is_listed
 
 COMPARISON = "comparison.html"
 TABLES = {".md": markdown, ".csv": csv_text}  # what is written instead of a page, by the suffix
@@ -20,27 +24,25 @@ TABLES = {".md": markdown, ".csv": csv_text}  # what is written instead of a pag
 def main(argv=None):
     """Write a report as a command line says (None: the process's own); returns the exit code."""
     options = make_parser().parse_args(argv)
-
-    from gan.common.device import import_tensorflow
-    from gan.report.live import read_run
-    from gan.report.page import page_of
-    from gan.run.folder import claimed
-
     output = choose_output(options)
     runs = [read_run(path) for path in options.run]
     if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
     with reading(", ".join(options.run), "the files of a run"):
-        if output.suffix in TABLES:
-            page = TABLES[output.suffix](groups_of(runs))
-        else:
-            import_tensorflow(verbose=False)  # what the losses mean is derived from them
-            page = page_of(runs)
+        text = TABLES.get(output.suffix, page_of)(runs)
     remove_leftovers(output.parent)
     with claimed(output):
-        write_text(output, page)
+        write_text(output, text)
     print(f"{printable(output)}: {output.stat().st_size / 1000:,.0f} kB")
     return 0
+
+
+def page_of(runs):
+    """Return the report of one run, or the comparison of several `RunContent`, as HTML."""
+    if len(runs) > 1:
+        return comparison_page(runs)
+    import_tensorflow(verbose=False)  # what the losses mean is derived from them
+    return run_page(runs[0])
 
 
 def make_parser():
@@ -57,8 +59,6 @@ def make_parser():
 
 def choose_output(options):
     """Return the path of the page; `UserError` where a file may not be overwritten."""
-    from gan.run.folder import RunFolder, is_listed
-
     default = RunFolder(options.run[0]).report if len(options.run) == 1 else Path(COMPARISON)
     output = Path(options.output or default)
     refuse_existing(output, options.force or (not options.output and is_listed(output)),

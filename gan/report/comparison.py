@@ -1,32 +1,47 @@
-"""Several runs in one table: those that differ in nothing but the seed are a row."""
+"""Comparison of several runs: those that differ in nothing but the seed are one row."""
 
 import csv
 import io
 import os
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
 from gan.common.command_line import flag
 from gan.common.errors import printable
-from gan.evaluate.registry import METRICS
+from gan.evaluate.registry import METRICS, distance_metric
+from gan.report.page import (
+    ACCURACY,
+    NETWORKS,
+    accuracy_panel,
+    curve_rows,
+    duration,
+    html_of,
+    line,
+    metric_panel,
+    number,
+    option_text,
+    panel,
+    state_text,
+    verdict_text,
+)
 
 # Where a run was and how it was started, which makes no difference to what it computes.
 PLACE = {"outdir", "overwrite", "resume", "dry_run", "verbose", "max_minutes"}
 
 
+@dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but the seed.
+    """Runs that differ in nothing but the seed."""
 
-    Attributes:
-        runs: list of `RunContent`, at least one.
-        config: dict, their options but for the seed of several.
-    """
+    runs: list  # of `RunContent`, at least one
 
-    def __init__(self, runs):
-        self.runs, self.config = runs, dict(runs[0].config)
-        if len(runs) > 1:
-            self.config["seed"] = ", ".join(str(run.config["seed"]) for run in runs)
+    @property
+    def config(self):
+        """The runs' options, with the seeds of all."""
+        return self.runs[0].config | {
+            "seed": ", ".join(str(run.config["seed"]) for run in self.runs)}
 
     @property
     def name(self):
@@ -50,16 +65,12 @@ class Group:
         return float(np.mean(times)) if times else None
 
     def verdict(self):
-        """Return the verdicts, such as "good" or "2 good, 1 mode collapse"."""
-        found = Counter(_verdict(run) for run in self.runs)
-        if len(self.runs) == 1:
-            return next(iter(found))
+        """Return the verdict of a run, or of several such as "2 good, 1 mode collapse"."""
+        texts = [verdict_text(run) for run in self.runs]
+        if len(texts) == 1:
+            return texts[0]
+        found = Counter(text.split(":")[0] for text in texts)
         return ", ".join(f"{count} {text}" for text, count in found.most_common())
-
-
-def _verdict(run):
-    verdict = run.summary.get("verdict") or {}
-    return str(verdict.get("finding") or run.note or run.state).split(":")[0]
 
 
 def groups_of(runs):
@@ -85,51 +96,88 @@ def measured_metrics(groups):
             if metric.in_summary and any(len(group.values(name)) for group in groups)]
 
 
-def mean_and_deviation(metric, values):
-    """Return values as text: "0.0123", or "0.0123 ± 0.0012" of several."""
-    text = metric.show(values.mean())
-    return text if len(values) == 1 else f"{text} ± {values.std(ddof=1):.2g}"
-
-
 def table_of(groups):
-    """Return the comparison as texts: list of rows, the head first.
-
-    Each metric is the mean of the runs, with the standard deviation where there are several.
-    """
+    """Return the comparison as head and rows of cells, see `drawCell` of page.js."""
     options, metrics = differing_options(groups), measured_metrics(groups)
-    rows = [["run", "n", *(metric.label for metric in metrics), *map(flag, options),
-             "seconds", "verdict"]]
-    for group in groups:
-        values = [(metric, group.values(metric.name)) for metric in metrics]
+    several = any(len(group.runs) > 1 for group in groups)
+    head = ["run", *(["n"] if several else []), *(metric.label for metric in metrics),
+            *({"text": flag(name), "kind": "code"} for name in options), "training", "verdict"]
+    rows = []
+    for index, group in enumerate(groups):
         seconds = group.seconds()
-        rows.append([group.name, str(len(group.runs)),
-                     *(mean_and_deviation(*each) if len(each[1]) else "–" for each in values),
-                     *(printable(group.config.get(name)) for name in options),
-                     f"{seconds:.0f}" if seconds is not None else "–", group.verdict()])
-    return rows
+        rows.append([
+            {"text": group.name, "run": index},
+            *([number(str(len(group.runs)))] if several else []),
+            *(_measured(group, metric) for metric in metrics),
+            *(option_text(group.config.get(name)) for name in options),
+            number("–" if seconds is None else duration(seconds)),
+            {"text": group.verdict(), "kind": "long",
+             "note": state_text(group.runs[0]) if len(group.runs) == 1 else ""}])
+    return head, rows
 
 
-def markdown(groups):
+def _measured(group, metric):
+    """Return a metric's mean and deviation in a group, and in small print that of real samples."""
+    values, real = group.values(metric.name), group.real(metric.name)
+    if not len(values):
+        return number("–")
+    deviation = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
+    return number(metric.show(values.mean()) + deviation,
+                  "" if real is None else f"real {metric.show(real)}")
+
+
+def comparison_page(runs):
+    """Return the comparison of several `RunContent` as HTML."""
+    groups, kept = groups_of(runs), [curve_rows(run) for run in runs]
+    head, rows = table_of(groups)
+    same = len({(run.config["dataset"], run.measured.get("features", {}).get("description"))
+                for run in runs if run.generated}) <= 1
+    notes = ["Mean ± standard deviation of n runs that differ in their seed."] * ("n" in head)
+    notes += [] if same else ["Metrics of different data or features are not comparable."]
+    table = {"title": "Metrics, options that differ, verdicts", "head": head, "rows": rows,
+             "notes": " ".join(notes)}
+    return html_of(runs, kept, _panels(runs, kept, groups),
+                   {"title": f"{len(runs)} runs compared", "comparison": table})
+
+
+def _panels(runs, kept, groups):
+    """Return the panels; runs of a `Group` have the same color, and one label."""
+    color_of = {id(run): color for color, group in enumerate(groups) for run in group.runs}
+    labeled = {id(group.runs[0]): group.name for group in groups}
+
+    def lines(column):
+        return [line(labeled.get(id(run), ""), color_of[id(run)], rows, column, index)
+                for index, (run, rows) in enumerate(zip(runs, kept, strict=True))]
+
+    panels = [accuracy_panel(lines(ACCURACY))]
+    if metric := distance_metric([row for rows in kept for row in rows]):
+        panels.insert(0, metric_panel(metric, lines(metric.name)))
+    note = "" if len({run.config["loss"] for run in runs}) == 1 else "not comparable: losses differ"
+    return panels + [panel(f"Loss of the {network}", note, lines(column))
+                     for column, network in NETWORKS.items()]
+
+
+def markdown(runs):
     """Return the comparison as a table in Markdown."""
-    head, *rows = ([cell.replace("|", "\\|") for cell in row] for row in table_of(groups))
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+    head, rows = table_of(groups_of(runs))
+    texts = [[cell if isinstance(cell, str) else cell["text"] for cell in row]
+             for row in (head, ["---"] * len(head), *rows)]
+    lines = ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in texts]
     return "\n".join(lines) + "\n"
 
 
-def csv_text(groups):
+def csv_text(runs):
     """Return the comparison as CSV, mean and standard deviation in columns of their own."""
-    options, metrics = differing_options(groups), measured_metrics(groups)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["run", "n", *(f"{metric.name}{part}" for metric in metrics
-                                   for part in ("", "_std")), *options, "seconds", "verdict"])
+    groups, rows, text = groups_of(runs), [], io.StringIO()
     for group in groups:
-        numbers = []
-        for metric in metrics:
+        row = {"run": group.name, "n": len(group.runs)}
+        for metric in measured_metrics(groups):
             values = group.values(metric.name)
-            numbers += [values.mean() if len(values) else "",
-                        values.std(ddof=1) if len(values) > 1 else ""]
-        writer.writerow([group.name, len(group.runs), *numbers,
-                         *(group.config.get(name) for name in options), group.seconds(),
-                         group.verdict()])
+            row[metric.name] = values.mean() if len(values) else ""
+            row[f"{metric.name}_std"] = values.std(ddof=1) if len(values) > 1 else ""
+        row |= {name: group.config.get(name) for name in differing_options(groups)}
+        rows.append(row | {"seconds": group.seconds(), "verdict": group.verdict()})
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()

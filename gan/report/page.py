@@ -1,23 +1,29 @@
-"""Report page of one run or of several, as data that the page's script draws."""
+"""Report page of one run, as data that the page's script draws."""
 
+import dataclasses
 import shlex
+import sys
 import time
+import traceback
 from pathlib import Path
 
 from gan.common.command_line import flag
-from gan.common.errors import printable
+from gan.common.errors import UserError, printable
+from gan.common.files import write_text
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
-from gan.report.comparison import (
-    differing_options,
-    groups_of,
-    mean_and_deviation,
-    measured_metrics,
-)
-from gan.report.curves import BETTER, axes_of, compared_panels, curve_rows, panels_of
 from gan.report.pictures import pictures_of
+from gan.run.content import RunContent, name_of, pictures_in, read_run
 
+LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
+MOST_POINTS = 400  # of a curve, before extremes are added
 MOST_CLASSES = 40  # names that are shown
+NETWORKS = {"discriminator_loss": "discriminator", "generator_loss": "generator"}
+SCORES = {"real_score": "real", "fake_score": "generated"}
+ACCURACY = "discriminator_accuracy"
+GUESSING = [{"label": "guessing", "y": 0.5}]
+BETTER = {"lower": "lower is better", "higher": "higher is better",
+          "reference": "the closer to real samples, the better", "": ""}
 MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "outside": "bad",
          "worse": "bad"}
 NO_VERDICT = {"running": "In training; the verdict comes at the end",
@@ -25,36 +31,74 @@ NO_VERDICT = {"running": "In training; the verdict comes at the end",
               "unfinished": "Not finished, so not judged yet"}
 
 
-def page_of(runs):
-    """Return the report of one run, or the comparison of several `RunContent`, as HTML."""
-    kept, one = [curve_rows(run) for run in runs], len(runs) == 1
-    groups = [] if one else groups_of(runs)
-    shown = _single(runs[0]) if one else _comparison(groups)
-    panels = panels_of(runs[0], kept[0]) if one else compared_panels(runs, kept, groups)
+class LiveReport:
+    """Rewrites report.html while a run goes on; an error in it never ends the run."""
+
+    def __init__(self, folder, config, history, log, timers, about):
+        """Take the parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
+        self._folder, self._config, self._history, self._log = folder, config, history, log
+        self._timers, self._about = timers, about
+        self._written, self._warned = -LEAST_SECONDS, None
+
+    def write(self, state="running", note="", at_once=False):
+        """Write the report in a state of `RunContent`, or as the folder says for None.
+
+        While the run goes on, at most once a second, unless `at_once`.
+        """
+        if state == "running" and not at_once and (
+                time.monotonic() - self._written < LEAST_SECONDS):
+            return
+        try:
+            with self._timers("report"):
+                run = self._content(state, note) if state else read_run(self._folder.path)
+                write_text(self._folder.claim(self._folder.report), run_page(run))
+        except Exception as error:  # a page is no reason to lose hours of training
+            if str(error) != self._warned:
+                self._warned = str(error)
+                print(f"warning: {self._folder.report.name} could not be written: {error}",
+                      file=sys.stderr, flush=True)
+                if not isinstance(error, UserError | OSError):  # a defect of this project
+                    traceback.print_exception(error, file=sys.stderr)
+        self._written = time.monotonic()
+
+    def _content(self, state, note):
+        folder, history = self._folder, self._history
+        return RunContent(
+            name=name_of(folder.path), folder=str(folder.path),
+            config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
+            log=self._log.rows, step=history.step, state=state, note=note,
+            summary=self._about | {"seconds": self._timers.seconds},
+            pictures=pictures_in(folder.images), real=folder.real_samples)
+
+
+def run_page(run):
+    """Return the report of a `RunContent` as HTML."""
+    config, rows = run.config, curve_rows(run)
+    name = run.summary.get("data", {}).get("name") or Path(str(config["dataset"])).name
+    return html_of([run], [rows], _panels(run, rows), {
+        "title": printable(name), "state": [run.state, state_text(run)],
+        "about": f"{config['arch']}, {config['loss']} loss, condition: {config['condition']}, "
+                 f"seed {config['seed']}",
+        "verdict": _verdict(run), "tiles": _tiles(run),
+        "tables": [_metrics(run), _facts(run), _commands(run), _options(run)]})
+
+
+def html_of(runs, kept, panels, shown):
+    """Return a page as HTML: runs with the rows of their curves, panels, and what else it shows."""
     data = {**shown, "panels": panels, "written": round(time.time() * 1000),
-            "running": one and runs[0].state == "running",
-            "runs": [{"name": printable(run.name), "axes": axes_of(rows), **pictures}
+            "running": len(runs) == 1 and runs[0].state == "running",
+            "runs": [{"name": printable(run.name), "axes": _axes(rows), **pictures}
                      for run, rows, pictures in zip(runs, kept, pictures_of(runs), strict=True)]}
     folder = Path(__file__).parent
     return html_page(folder / "page.html", folder / "page.css", [folder / "page.js"],
                      data["title"], {"data": data})
 
 
-# One run.
-
-def _single(run):
-    config = run.config
-    name = run.summary.get("data", {}).get("name") or Path(str(config["dataset"])).name
-    return {
-        "title": printable(name), "state": [run.state, _state_text(run)],
-        "about": f"{config['arch']}, {config['loss']} loss, condition: {config['condition']}, "
-                 f"seed {config['seed']}",
-        "verdict": _verdict(run), "tiles": _tiles(run),
-        "tables": [_metrics(run), _facts(run), _commands(run), _options(run)],
-    }
+# Texts and tables
 
 
-def _state_text(run):
+def state_text(run):
+    """Return how far a run is, in words."""
     done = f"{run.epochs:,} of {run.config['epochs']:,} epochs"
     if run.state == "running" and run.epochs == run.config["epochs"]:
         return f"trained, {run.epochs:,} epochs; now exported and measured"
@@ -63,14 +107,18 @@ def _state_text(run):
             "diverged": f"diverged after {done}"}.get(run.state, f"unfinished, {done}")
 
 
-def _verdict(run):
+def verdict_text(run):
+    """Return the diagnosis of a run, or why there is none."""
     found = run.summary.get("verdict") or {}
-    text, hint = run.note or found.get("text") or NO_VERDICT.get(run.state, "No verdict"), ""
-    finding = found.get("finding")
-    if finding and text.startswith(finding):
-        text, hint = finding, text[len(finding):].lstrip(". ")
+    return str(run.note or found.get("finding") or NO_VERDICT.get(run.state, "No verdict"))
+
+
+def _verdict(run):
+    found, text = run.summary.get("verdict") or {}, verdict_text(run)
+    hint = found.get("text", "") if not run.note else ""
     mood = "bad" if run.state == "diverged" else MOODS.get(found.get("kind"), "")
-    return {"mood": mood, "text": text[:1].upper() + text[1:], "hint": hint}
+    return {"mood": mood, "text": text[:1].upper() + text[1:],
+            "hint": hint.removeprefix(text).lstrip(". ")}
 
 
 def _tiles(run):
@@ -85,15 +133,11 @@ def _tiles(run):
             left = last["seconds"] / run.epochs * (run.config["epochs"] - run.epochs)
             tiles.append(("left, about", duration(left), ""))
         tiles.append((f"{run.samples} per second", f"{last['images_per_second']:,.0f}", ""))
-    return tiles + [(metric.label, *_measured(run, metric)) for name, metric in METRICS.items()
-                    if metric.in_summary and name in run.generated]
-
-
-def _measured(run, metric):
-    """A metric of generated samples, and in small print that of real ones."""
     real = run.measured.get("real", {})
-    beside = f"real {metric.show(real[metric.name])}" if metric.name in real else ""
-    return metric.show(run.generated[metric.name]), beside
+    return tiles + [
+        (metric.label, metric.show(run.generated[name]),
+         f"real {metric.show(real[name])}" if name in real else "")
+        for name, metric in METRICS.items() if metric.in_summary and name in run.generated]
 
 
 def _metrics(run):
@@ -102,8 +146,8 @@ def _metrics(run):
         if name in run.generated:
             note = "; ".join(filter(None, [metric.explanation, BETTER[metric.better]]))
             rows.append([{"text": metric.label, "note": note},
-                         _number(metric.show(run.generated[name])),
-                         _number(metric.show(real[name]) if name in real else "–")])
+                         number(metric.show(run.generated[name])),
+                         number(metric.show(real[name]) if name in real else "–")])
     described = run.measured.get("features", {}).get("description")
     source = run.measured.get("real_source")
     notes = (f"Compared in {described}." if described else "") + (
@@ -136,19 +180,13 @@ def _options(run):
     changes = [f"{change['option']} from {change['before']} to {change['now']} "
                f"at step {change['step']:,}" for change in run.changes]
     return {"title": "Options", "folded": True,
-            "rows": [[{"text": flag(name), "kind": "code"}, _shown(value)]
+            "rows": [[{"text": flag(name), "kind": "code"}, option_text(value)]
                      for name, value in run.config.items()],
             "notes": f"Changed on resuming: {'; '.join(changes)}." if changes else ""}
 
 
-def _shown(value):
-    if isinstance(value, bool) or value is None:
-        return {True: "on", False: "off", None: "–"}[value]
-    return f"{value:g}" if isinstance(value, float) else printable(value)
-
-
 def _commands(run):
-    """Commands that resume the run and use what it made."""
+    """Return a table of the commands that resume the run and use what it made."""
     where = [] if run.folder == "." else [run.folder]
     more = ["--epochs", str(2 * run.config["epochs"])] if run.state in (
         "finished", "diverged") else []
@@ -168,44 +206,16 @@ def _commands(run):
                      for label, words in commands.items()]}
 
 
-# Several runs.
-
-def _comparison(groups):
-    options, metrics = differing_options(groups), measured_metrics(groups)
-    several = any(len(group.runs) > 1 for group in groups)
-    rows = []
-    for index, group in enumerate(groups):
-        row = [{"text": group.name, "run": index}]
-        row += [_number(str(len(group.runs)))] if several else []
-        for metric in metrics:
-            values, real = group.values(metric.name), group.real(metric.name)
-            row.append(_number(mean_and_deviation(metric, values) if len(values) else "–",
-                               "" if real is None else f"real {metric.show(real)}"))
-        row += [_shown(group.config.get(name)) for name in options]
-        seconds, first = group.seconds(), group.runs[0]
-        row.append(_number("–" if seconds is None else duration(seconds)))
-        row.append({"text": group.verdict(), "kind": "long"} if len(group.runs) > 1 else
-                   {"text": _verdict(first)["text"], "note": _state_text(first), "kind": "long"})
-        rows.append(row)
-    runs = [run for group in groups for run in group.runs]
-    same = len({(run.config["dataset"], run.measured.get("features", {}).get("description"))
-                for run in runs if run.generated}) <= 1
-    notes = ["Mean ± standard deviation of n runs that differ in their seed."] if several else []
-    notes += [] if same else ["Metrics of different data or features are not comparable."]
-    return {
-        "title": f"{len(runs)} runs compared",
-        "comparison": {
-            "title": "Metrics, options that differ, verdicts",
-            "head": ["run", *(["n"] if several else []), *(metric.label for metric in metrics),
-                     *({"text": flag(name), "kind": "code"} for name in options),
-                     "training", "verdict"],
-            "rows": rows, "notes": " ".join(notes)},
-    }
-
-
-def _number(text, note=""):
-    """A cell that is never broken into lines."""
+def number(text, note=""):
+    """Return a cell that is never broken into lines."""
     return {"text": text, "note": note, "kind": "number"}
+
+
+def option_text(value):
+    """Return the value of an option as text."""
+    if isinstance(value, bool) or value is None:
+        return {True: "on", False: "off", None: "–"}[value]
+    return f"{value:g}" if isinstance(value, float) else printable(value)
 
 
 def duration(seconds):
@@ -216,3 +226,90 @@ def duration(seconds):
     if minutes < 60:
         return f"{minutes}\u00a0min {rest}\u00a0s"
     return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min"
+
+
+# Curves
+
+
+def curve_rows(run):
+    """Return the rows that a run's curves are drawn from, by step.
+
+    Losses and scores are those of its steps.csv, thinned; metrics those of its history.
+    """
+    if not run.log:
+        return thin(run.rows)
+    place = ("epoch", "step", "seconds")
+    metrics = [{name: row[name] for name in row if name in place or name in METRICS}
+               for row in run.rows if METRICS.keys() & row.keys()]
+    return sorted(thin(run.log) + metrics, key=lambda row: row["step"])
+
+
+def thin(rows, most=MOST_POINTS):
+    """Return at most `most` evenly spaced rows, plus those with a column's extremes."""
+    if len(rows) <= most:
+        return rows
+    kept = {round(place * (len(rows) - 1) / (most - 1)) for place in range(most)}
+    for name in [*NETWORKS, *SCORES, ACCURACY, *METRICS]:
+        values = [(row[name], index) for index, row in enumerate(rows) if name in row]
+        if values:
+            kept |= {min(values)[1], max(values)[1]}
+    return [rows[index] for index in sorted(kept)]
+
+
+def _axes(rows):
+    return {"epoch": [row["epoch"] for row in rows], "step": [row["step"] for row in rows],
+            "minutes": [row["seconds"] / 60 for row in rows]}
+
+
+def _panels(run, rows):
+    from gan.losses import LOSSES, equilibrium, is_log_odds  # here, as it imports TensorFlow
+
+    loss = LOSSES.get(run.config["loss"])  # None if it is no longer registered
+    ideal = equilibrium(loss, run.config["label_smoothing"]) if loss else {}
+    panels = [panel("Losses", "dashed: when real and generated samples cannot be told apart",
+                    [line(label, color, rows, column)
+                     for color, (column, label) in enumerate(NETWORKS.items())],
+                    guides=[{"label": label, "y": ideal[column], "color": color}
+                            for color, (column, label) in enumerate(NETWORKS.items())
+                            if column in ideal])]
+    scores = [line(f"{label} {run.samples}", color, rows, column)
+              for color, (column, label) in enumerate(SCORES.items())]
+    if loss and is_log_odds(loss):
+        panels.append(panel("Discriminator’s probability of “real”",
+                            "mean; 0.5 is guessing", scores, 0, 1, GUESSING))
+    else:
+        note = f"mean; the {run.config['loss']} loss has no probability"
+        panels += [panel("Discriminator’s output", note, scores),
+                   accuracy_panel([line("", 0, rows, ACCURACY)])]
+    real = run.measured.get("real", {})
+    for name, metric in METRICS.items():
+        if metric.in_summary and sum(name in row for row in rows) > 1:
+            guides = [{"label": f"real {run.samples}", "y": real[name]}] if name in real else []
+            panels.append(metric_panel(metric, [line("generated", 1, rows, name)], 0,
+                                       1 if metric.fraction else None, guides))
+    return panels
+
+
+def accuracy_panel(lines):
+    """Return the panel of the discriminator's accuracy."""
+    return panel("Discriminator accuracy",
+                 "how often a real sample ranks above a generated one; 0.5 is guessing",
+                 lines, 0, 1, GUESSING)
+
+
+def metric_panel(metric, lines, *bounds_and_guides):
+    """Return the panel of a `Metric`."""
+    return panel(metric.label[0].upper() + metric.label[1:], BETTER[metric.better], lines,
+                 *bounds_and_guides)
+
+
+def panel(title, note, lines, low=None, high=None, guides=()):
+    """Return a panel: lines with a value, bounds of its y axis or None, horizontal guides."""
+    lines = [line for line in lines if any(value is not None for value in line["y"])]
+    return {"title": title, "note": note, "lines": lines, "low": low, "high": high,
+            "guides": list(guides)}
+
+
+def line(label, color, rows, column, run=0):
+    """Return a line of a panel: the values of a column, of the run with a number."""
+    return {"label": label, "color": color, "run": run, "y": [row.get(column) for row in rows]}

@@ -18,15 +18,13 @@ TRIES = ((80, 640), (60, 640), (50, 480), (40, 320))
 
 
 def pictures_of(runs):
-    """Return for each `RunContent` a dict of "frames" and "real", for the page's script.
-
-    A frame has a "label", a "src" and "at": its epoch, or a place between two epochs.
-    """
+    """Return for each `RunContent` a dict of "frames" and "real", for the page's script."""
     most = max(LEAST_FRAMES, MOST_FRAMES // len(runs))
     found = []
     for run in runs:
         frames = [{"label": f"step {step:,}" if step else f"epoch {epoch:,}",
-                   "at": epoch + (step and 1 - 1 / (1 + step)), "src": data_uri(path)}
+                   "at": epoch + (step and 1 - 1 / (1 + step)),  # between two epochs
+                   "src": data_uri(path)}
                   for epoch, step, path in choose(run.pictures, most)]
         found.append({"frames": [frame for frame in frames if frame["src"]],
                       "real": run.real and data_uri(run.real)})
@@ -36,8 +34,7 @@ def pictures_of(runs):
 def choose(pictures, most=MOST_FRAMES):
     """Return at most so many of the pictures, evenly spaced, the first and the last among them.
 
-    What is chosen of a list is chosen of a longer one that begins with it, or left out for
-    good, so that each picture is encoded only once.
+    What a longer list leaves out stays out, so that each picture is encoded only once.
     """
     spacing = 1
     while -(-len(pictures) // spacing) + 1 > most and len(pictures) > most:

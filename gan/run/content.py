@@ -1,29 +1,23 @@
-"""Content of a report, from the folder of a run or from a run that goes on."""
+"""Content of a run's folder."""
 
 import csv
-import dataclasses
 import os
-import sys
-import time
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan.common.errors import UserError, reading
-from gan.common.files import finite, read_json, write_text
+from gan.common.files import finite, read_json
 from gan.config import check_options
 from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
-from gan.report.page import page_of
 from gan.run.folder import EPOCH_PICTURE, RunFolder
 
-LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
-WHOLE = {"epoch", "step", "modes", "classes"}
+WHOLE = {"epoch", "step", "modes", "classes"}  # columns of whole numbers
 
 
 @dataclass(frozen=True)
 class RunContent:
-    """Everything that a report shows of one run; all of it is data and may hold any text."""
+    """What is known of one run; all of it is data and may hold any text."""
 
     name: str
     folder: str  # as in commands to type
@@ -62,55 +56,8 @@ class RunContent:
         return self.measured.get("generated") or (rows[-1] if rows else {})
 
 
-class LiveReport:
-    """Rewrites report.html while a run goes on; an error in it never ends the run."""
-
-    def __init__(self, folder, config, history, log, timers, about):
-        """Take the parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
-        self._folder, self._config, self._history, self._log = folder, config, history, log
-        self._timers, self._about = timers, about
-        self._written, self._warned = -LEAST_SECONDS, None
-
-    def write(self, state="running", note="", at_once=False):
-        """Write the report as the run is now, at most once a second.
-
-        Args:
-            state: see `RunContent`; None: as the run's folder says.
-            note: text about the state.
-            at_once: write it even within the second.
-        """
-        if state == "running" and not at_once and (
-                time.monotonic() - self._written < LEAST_SECONDS):
-            return
-        try:
-            with self._timers("report"):
-                run = self._content(state, note) if state else read_run(self._folder.path)
-                write_text(self._folder.claim(self._folder.report), page_of([run]))
-        except Exception as error:  # a page is no reason to lose hours of training
-            if str(error) != self._warned:
-                self._warned = str(error)
-                print(f"warning: {self._folder.report.name} could not be written: {error}",
-                      file=sys.stderr, flush=True)
-                if not isinstance(error, UserError | OSError):  # a defect of this project
-                    traceback.print_exception(error, file=sys.stderr)
-        self._written = time.monotonic()
-
-    def _content(self, state, note):
-        folder, history = self._folder, self._history
-        return RunContent(
-            name=name_of(folder.path), folder=str(folder.path),
-            config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
-            log=self._log.rows, step=history.step, state=state, note=note,
-            summary=self._about | {"seconds": self._timers.seconds},
-            pictures=pictures_in(folder.images), real=folder.real_samples)
-
-
 def read_run(path):
-    """Read a `RunContent` from the folder of a run.
-
-    Raises:
-        UserError: when there is no run of this project, or a file of it is damaged.
-    """
+    """Return the `RunContent` of a folder; `UserError` without a run, or for a damaged file."""
     folder = RunFolder(path)
     if not folder.config.exists():
         raise UserError(f"{path}: expected the folder of a run, got one without config.json")
@@ -135,12 +82,7 @@ def read_run(path):
 
 
 def read_history(path, whole=WHOLE):
-    """Read history.csv or steps.csv into rows of numbers; an absent file has no rows.
-
-    Args:
-        path: the file.
-        whole: names of the columns of whole numbers.
-    """
+    """Return the rows of history.csv or steps.csv, dicts of numbers; none without the file."""
     if not path.exists():
         return []
     with reading(path, "the history of a run"), open(path, newline="", encoding="utf-8") as file:
