@@ -12,8 +12,7 @@ from gan.common.errors import UserError
 from gan.common.html import json_in_script
 from gan.generator import SavedGenerator
 from gan.playground import __main__ as playground
-from gan.playground.graph import read_signature
-from gan.playground.network import Network, pack
+from gan.playground.network import Network, pack, read_signature
 from gan.playground.page import ASSETS, directions, write_page
 from tests.browser import chromium, needs_chromium
 
@@ -56,8 +55,8 @@ def engine(browser, tmp_path):
     browser.open(blank)
     browser.evaluate((ASSETS / "engine.js").read_text().replace("const ", "var "))
 
-    def compute(output, **given):
-        description, weights = pack(Network(output), half=False)
+    def compute(tensors, **given):
+        description, weights = pack(Network(tensors), half=False)
         weights = base64.b64encode(weights).decode()
         inputs = ", ".join(f"{name}: Float32Array.from({array.ravel().tolist()})"
                            for name, array in given.items())
@@ -87,10 +86,10 @@ def test_every_generator_computes_what_tensorflow_computes(tensorflow, engine, s
         generator = build_generator(config, shape, 3, background=background)
         for variable in generator.trainable_variables:  # away from zeros and ones
             variable.assign_add(0.1 * random.normal(size=variable.shape))
-        output = read_signature(
+        tensors = read_signature(
             lambda latents, vectors, generator=generator: {
                 "y": generator(generator_inputs(latents, vectors))}, given)
-        np.testing.assert_allclose(engine(output, **given), output.value.ravel(),
+        np.testing.assert_allclose(engine(tensors, **given), tensors[-1].value.ravel(),
                                    rtol=2e-3, atol=2e-4, err_msg=arch)
 
 
@@ -105,17 +104,17 @@ def test_every_generator_computes_what_tensorflow_computes(tensorflow, engine, s
     (lambda tf, x: tf.nn.leaky_relu(x, 1.5), "LeakyRelu with a slope"),
 ])
 def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, expected):
-    output = read_signature(lambda latents: {"y": layer(tensorflow, latents)},
+    tensors = read_signature(lambda latents: {"y": layer(tensorflow, latents)},
                             {"latents": np.ones([1, 6, 5, 4], np.float32)})
     with pytest.raises(UserError, match="the page knows no operation .*" + expected):
-        Network(output)
+        Network(tensors)
 
 
 def test_weights_of_float16_are_half_as_long(tensorflow):
     weights = tensorflow.constant(np.arange(12).reshape(4, 3) / 7, tensorflow.float32)
-    output = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
+    tensors = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
                             {"latents": np.ones([1, 4], np.float32)})
-    (description, half), (_, whole) = (pack(Network(output), narrow) for narrow in (True, False))
+    (description, half), (_, whole) = (pack(Network(tensors), narrow) for narrow in (True, False))
     assert (len(half), len(whole)) == (12 * 2 + 3 * 4, 12 * 4 + 3 * 4)
     (matrix,) = [one for one in description["constants"] if one["half"]]
     np.testing.assert_array_equal(
@@ -138,10 +137,10 @@ def test_float16_is_not_used_where_it_would_show(tiny_run, tensorflow, tmp_path,
 def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
     # The third number of the latent counts most, then the first; the vector comes before both.
     matrix = tensorflow.constant(np.diag([9.0, 2.0, 1.0, 5.0]), tensorflow.float32)
-    output = read_signature(
+    tensors = read_signature(
         lambda latents, vectors: {"y": tensorflow.concat([vectors, latents], 1) @ matrix},
         {"latents": np.ones([1, 3], np.float32), "vectors": np.ones([1, 1], np.float32)})
-    assert directions(Network(output), 3) == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+    assert directions(Network(tensors), 3) == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
 
 
 @needs_chromium

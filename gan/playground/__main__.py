@@ -1,9 +1,6 @@
-"""Write an exported generator as one HTML file that draws in any browser.
+"""Exported generator as one HTML file, which draws for a seed what generate.py draws.
 
     python -m gan.playground --model exported_model
-
-The page needs no server, no network and no Python, and draws for a seed what
-generate.py draws.
 """
 
 from pathlib import Path

@@ -1,15 +1,84 @@
-"""A generator as a list of operations with their weights, for the page's interpreter.
+"""Generator as a list of operations with their weights, for the page's interpreter.
 
 `LOWERINGS` has every TensorFlow operation that the generators of `gan.models` export. All
 arrays have channels last; a batch is one.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.playground.graph import UnsupportedError, inputs_first
 
 LEAST_AXES_OF_FLOAT16 = 2  # vectors, few as they are, stay float32
+
+
+class UnsupportedError(Exception):
+    """A form of an operation that the page cannot compute; the message says which."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor of a graph, with the value that it has in one run on a batch of one."""
+
+    operation: object  # the TensorFlow `Operation` that makes it
+    value: np.ndarray
+    inputs: list  # of `Tensor`, of the operation
+    depends: bool  # whether it changes with the inputs of the graph
+
+    @property
+    def type(self):
+        """The operation's type, such as "MatMul"."""
+        return self.operation.type
+
+    @property
+    def shape(self):
+        return self.value.shape
+
+    def get(self, name):
+        """Return an attribute of the operation; strings as str."""
+        value = self.operation.get_attr(name)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def constant(self):
+        """Return the value, which must not depend on the inputs; else `UnsupportedError`."""
+        if self.depends:
+            raise UnsupportedError("with computed weights or settings")
+        return self.value
+
+
+def read_signature(signature, arguments):
+    """Return the `Tensor` objects of a SavedModel's signature, inputs first, the output last.
+
+    Variables become constants and nested functions are inlined, which leaves one graph. It is
+    run once on `arguments`, dict of name → array of one row: that gives every shape and every
+    value that does not depend on the inputs.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    specs = {name: tf.TensorSpec(array.shape, array.dtype, name=name)
+             for name, array in arguments.items()}
+    traced = tf.function(lambda **given: next(iter(signature(**given).values())), autograph=False)
+    frozen = convert_variables_to_constants_v2(traced.get_concrete_function(**specs))
+    needed, order = {frozen.outputs[0].name}, []
+    for operation in reversed(frozen.graph.get_operations()):  # which has inputs first
+        for tensor in operation.outputs:
+            if tensor.name in needed:
+                order.insert(0, tensor)
+                needed |= {other.name for other in operation.inputs}
+    values = frozen.prune(frozen.inputs, order)(
+        *(tf.constant(arguments[tensor.op.name]) for tensor in frozen.inputs))
+    found = {}
+    for tensor, value in zip(order, values, strict=True):
+        inputs = [found[other.name] for other in tensor.op.inputs]
+        # A shape is known, whatever it is the shape of.
+        depends = tensor.op.type == "Placeholder" or (
+            tensor.op.type != "Shape" and any(other.depends for other in inputs))
+        found[tensor.name] = Tensor(tensor.op, value.numpy(), inputs, depends)
+    return list(found.values())
 
 
 class Network:
@@ -24,20 +93,14 @@ class Network:
         output: number.
     """
 
-    def __init__(self, output):
-        """
-        Args:
-            output: `Tensor`, see `read_signature`.
-
-        Raises:
-            UserError: for an operation that the page does not know.
-        """
+    def __init__(self, tensors):
+        """Take what `read_signature` returns; `UserError` for an operation unknown to the page."""
         self.shapes, self.inputs, self.constants, self.operations = [], {}, {}, []
         self._numbers = {}
-        for tensor in inputs_first(output, lambda tensor: filter(
-                lambda one: one.depends, tensor.inputs)):
-            self._numbers[id(tensor)] = self._lower(tensor)
-        self.output = self._numbers[id(output)]
+        for tensor in tensors:
+            if tensor.depends:
+                self._numbers[id(tensor)] = self._lower(tensor)
+        self.output = self._numbers[id(tensors[-1])]
 
     def number(self, tensor):
         """Return the number of a tensor; a constant is listed when it is first asked for."""
@@ -161,11 +224,7 @@ def _max_pool(network, tensor):
 def _geometry(tensor, large, small, window):
     """Return dict of stride, and padding above and to the left.
 
-    Args:
-        tensor: the result.
-        large, small: shapes of the sides that the window moves over, and that has one place
-            for each step.
-        window: rows and columns, and perhaps more.
+    The window moves over the side of shape `large`; `small` has one place for each step.
     """
     stride = [int(step) for step in tensor.get("strides")[1:3]]
     if tensor.get("padding") == "VALID":
@@ -220,18 +279,16 @@ LOWERINGS = {
 
 
 def rounded(array):
-    """Return a constant as it is after having been stored as float16: float32."""
+    """Return a constant as float32, after having been stored as float16."""
     with np.errstate(over="ignore"):  # infinity where it is too large, which a check will see
         return (array.astype(np.float16).astype(np.float32)
                 if array.ndim >= LEAST_AXES_OF_FLOAT16 else array)
 
 
 def pack(network, half):
-    """Return the network as JSON and its weights as bytes, float16 if `half`.
+    """Return the network as dict for JSON and its weights as bytes, float16 if `half`.
 
-    Returns:
-        `(description, weights)`: dict for JSON, and bytes; the description's "constants"
-        have the place of each tensor in the bytes. Little-endian.
+    The dict's "constants" have the place of each tensor in the bytes, which are little-endian.
     """
     places, parts, start = [], [], 0
     narrow = {number: half and array.ndim >= LEAST_AXES_OF_FLOAT16

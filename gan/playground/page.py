@@ -6,8 +6,7 @@ import numpy as np
 
 from gan.common.html import html_page
 from gan.data.sample_types import sample_type_of
-from gan.playground.graph import read_signature
-from gan.playground.network import Network, pack, rounded
+from gan.playground.network import Network, pack, read_signature, rounded
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("engine.js", "seeds.js", "artist.js", "playground.js")
@@ -15,21 +14,16 @@ MOST_DIRECTIONS = 8  # sliders
 
 
 class WebGenerator:
-    """An export as the page holds it.
-
-    Attributes:
-        network: `Network`.
-        vectors: float32 [K, W], the condition vectors; None for a single condition.
-    """
+    """A `SavedGenerator` as the page holds it."""
 
     def __init__(self, saved):
-        """Read a `SavedGenerator`; `UserError` for operations that the page does not know."""
         self._saved = saved
-        self.vectors = saved.condition_vectors(
+        # float32 [K, W], or None for a single condition.
+        self._vectors = saved.condition_vectors(
             np.arange(len(saved.metadata["conditions"]["probabilities"])))
-        self._signature = "serving_default" if self.vectors is None else "images_from_vectors"
-        self.network = Network(read_signature(saved.signatures[self._signature],
-                                              self._inputs([0])))
+        self._signature = "serving_default" if self._vectors is None else "images_from_vectors"
+        self._network = Network(read_signature(saved.signatures[self._signature],
+                                               self._inputs([0])))
 
     def half_difference(self, seeds):
         """Return how far float16 weights move a pixel of these seeds, in gray levels of 256."""
@@ -44,16 +38,13 @@ class WebGenerator:
         return 255 * float(np.abs(exact - half).max())
 
     def page(self, model, half):
-        """Return the page as text, with float16 weights if `half`.
-
-        The commands in it name the export as the user did: `model`.
-        """
-        network, weights = pack(self.network, half)
+        """Return the page as text; its commands name the export as the user did: `model`."""
+        network, weights = pack(self._network, half)
         return write_page(self._description(model), network, weights)
 
     def _inputs(self, seeds):
         latents, conditions = self._saved.latents(seeds)
-        vectors = {} if self.vectors is None else {"vectors": self.vectors[conditions]}
+        vectors = {} if self._vectors is None else {"vectors": self._vectors[conditions]}
         return {"latents": latents} | vectors
 
     def _draw(self, seeds):
@@ -70,16 +61,16 @@ class WebGenerator:
             "dataset": str(metadata.get("dataset", "")), "arch": str(config.get("arch", "")),
             "epochs": metadata.get("epochs"), "frechet": metrics.get("frechet"),
             "class_names": metadata["class_names"], "conditions": metadata["conditions"],
-            "vectors": None if self.vectors is None else [
+            "vectors": None if self._vectors is None else [
                 [[int(place), float(vector[place])] for place in np.flatnonzero(vector)]
-                for vector in self.vectors],
-            "vector_length": 0 if self.vectors is None else self.vectors.shape[1],
-            "directions": directions(self.network, metadata["latent_dim"]),
+                for vector in self._vectors],
+            "vector_length": 0 if self._vectors is None else self._vectors.shape[1],
+            "directions": directions(self._network, metadata["latent_dim"]),
         }
 
 
 def write_page(description, network, weights):
-    """Return the page as text; its parts are what `network.pack` and `_description` return."""
+    """Return the page as text, of a description and what `pack` returns."""
     return html_page(
         ASSETS / "playground.html", ASSETS / "playground.css", [ASSETS / name for name in SCRIPTS],
         f"Generator of {description['dataset'] or 'samples'}",
@@ -91,11 +82,8 @@ def directions(network, latent_dim):
     """Return the directions of the latent vector that change the first layer most.
 
     They are the eigenvectors of W Wᵀ, where W holds the first layer's weights of the latent
-    (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs").
-
-    Returns:
-        List of unit vectors, lists of float, the most effective first; empty where the first
-        layer is no matrix.
+    (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs"): unit vectors,
+    the most effective first. There are none where the first layer is no matrix.
     """
     reached, start = {network.inputs["latents"]}, 0
     for operation in network.operations:
