@@ -1,11 +1,10 @@
-"""Convert an exported generator for programs that do not run TensorFlow.
+"""Conversion of an exported generator for programs that do not run TensorFlow.
 
     python -m gan.convert --to litert --precision float16
     python -m gan.convert --to onnx
 
-A conversion is loaded again and compared with the SavedModel before it is written. It takes
-latents and conditions; those of seeds are written beside it, so that a seed still names an
-image.
+It takes latents and conditions; those of seeds are written beside it, so that a seed still
+names an image.
 """
 
 import contextlib
@@ -102,7 +101,6 @@ def make_parser():
 
 
 def _check(options, form):
-    """Refuse what a format cannot be, before anything slow is loaded."""
     if options.precision not in form.precisions:
         raise UserError(f"--precision: expected {' or '.join(form.precisions)} with --to "
                         f"{options.to}, got: {options.precision}")
@@ -115,7 +113,6 @@ def _check(options, form):
 
 
 def _convert(form, options, generator):
-    """Return the converted generator as bytes, and how far it is from the SavedModel."""
     with _quiet():
         try:
             converted = form.convert(generator, options.precision)
@@ -130,12 +127,9 @@ def _convert(form, options, generator):
 
 
 def compare(draw, generator, seeds):
-    """Return the largest difference of a pixel in [0, 1], or of a coordinate.
+    """Return the largest difference of a pixel in [0, 1], or of a coordinate, for some seeds.
 
-    Args:
-        draw: function of a dict of arrays → samples of the converted generator.
-        generator: the `SavedGenerator`.
-        seeds: whose latents and conditions are compared.
+    `draw` is a function of a dict of arrays that returns samples of the converted generator.
     """
     named = dict(zip(("latents", "conditions"), generator.latents(seeds), strict=True))
     takes = generator.signatures[SIGNATURE].structured_input_signature[1]
@@ -193,7 +187,6 @@ def _load_onnx(converted):
 
 @contextlib.contextmanager
 def _quiet():
-    """Hide what the converters say of their progress."""
     from gan.common.device import hidden_messages
 
     with warnings.catch_warnings(), hidden_messages():

@@ -6,8 +6,7 @@ import keras
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
-from gan.distributed.group import ReplicaGroup
-from gan.distributed.replica import SINGLE
+from gan.distributed.replica import SINGLE, ReplicaGroup
 from gan.feed import Feed
 from gan.layers import iterate_spectral
 from gan.losses import (

@@ -186,10 +186,10 @@ def sockets_of(pid):
 
 
 FAULT = """
-import time, train_gan, gan.distributed.group
+import time, train_gan, gan.distributed.replica
 from gan.common.errors import run_script
 from gan.feed import Feed
-gan.distributed.group.WATCHDOG_SECONDS = 20
+gan.distributed.replica.WATCHDOG_SECONDS = 20
 feeds, arguments = [], Feed.arguments
 def faulty(feed, batches):
     feeds.append(feed)

@@ -1,4 +1,4 @@
-"""Processes on several machines that train one run: a chief and its workers.
+"""Cluster of processes on several machines that train one run: a chief and its workers.
 
 The chief alone listens, at its own address and until all workers have come. Whoever connects
 has to prove that it holds the key that they share before anything that it says is read.
@@ -43,8 +43,6 @@ class ReplicaError(UserError):
 
 
 class Place(NamedTuple):
-    """Place of a process in a cluster."""
-
     rank: int  # 0 is the chief
     world_size: int
     chief: str  # "host:port" that it listens at
@@ -98,10 +96,7 @@ def first_node(nodes):
 
 @contextlib.contextmanager
 def joined(config, environment=os.environ):
-    """Join the cluster that a scheduler started this process in, for a `with` block.
-
-    Yields a `Cluster`, or None for a single process.
-    """
+    """Join the `Cluster` that a scheduler started this process in; None for a single process."""
     place, key = find_place(environment), environment.get(KEY, "")
     if place is None:
         yield None
@@ -127,16 +122,14 @@ def joined(config, environment=os.environ):
 
 
 class Cluster:
-    """The connections of a process: the chief's with all workers, a worker's with the chief."""
+    """Connections of a process: the chief's with all workers, a worker's with the chief."""
 
     def __init__(self, place, peers):
-        """Take the `Place` of this process and a dict of rank → `Connection`."""
         self.rank, self.world_size, self.local_rank = place.rank, place.world_size, place.local_rank
         self.failure = None  # the `ReplicaError` that ended an all_reduce
-        self._peers = peers
+        self._peers = peers  # dict of rank → `Connection`
 
     def name_of(self, rank):
-        """Return what a process is called in messages."""
         return f"process {rank} of {self.world_size}" + (" (the chief)" if rank == 0 else "")
 
     def send(self, content, kind=CONTENT):
@@ -146,11 +139,7 @@ class Cluster:
                 connection.send_bytes(kind + content)
 
     def receive(self, forever=False):
-        """Return what each peer sends next, by rank; `ReplicaError` if one fails or is gone.
-
-        Args:
-            forever: whether a peer may be busy for however long.
-        """
+        """Return what each peer sends next, by rank; `ReplicaError` if one fails or is gone."""
         found = []
         for rank, connection in self._peers.items():
             try:
@@ -180,14 +169,13 @@ class Cluster:
 
 
 class ChiefTrainer:
-    """The chief's `Trainer`: the workers take the steps of each call as well."""
+    """The chief's `Trainer`, whose steps the workers take as well."""
 
     def __init__(self, trainer, cluster):
         self.config, self.state, self.feed = trainer.config, trainer.state, trainer.feed
         self.replica, self._trainer, self._cluster = trainer.replica, trainer, cluster
 
     def train(self, batches):
-        """Take a step for each batch; see `Trainer.train`."""
         self._cluster.send(str(len(batches)).encode())
         if any(map(int, self._cluster.receive())):
             # A worker was asked to stop: the loop stops after this call.
@@ -196,13 +184,7 @@ class ChiefTrainer:
 
 
 def train_as_worker(trainer, stop, cluster):
-    """Take the chief's steps until it ends the run.
-
-    Args:
-        trainer: a worker's `Trainer`, in the chief's state.
-        stop: its `StopRequest`, of which the chief is told.
-        cluster: `Cluster`.
-    """
+    """Take the chief's steps until it ends the run; the chief is told of a `StopRequest`."""
     state, feed, batches = trainer.state, trainer.feed, None
     while steps := int(cluster.receive(forever=True)[0] or 0):
         cluster.send(str(int(stop.requested)).encode())

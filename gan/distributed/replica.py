@@ -1,4 +1,4 @@
-"""One device of those that train a run together, each with its shard of every batch.
+"""Replicas of a run: devices that train it together, each with its shard of every batch.
 
 Every replica holds the whole state in plain variables and takes the same steps. What depends on
 the rest of the batch is reduced or gathered over all of them, so that the step is the one that a
@@ -7,13 +7,21 @@ single device would take.
 
 import contextlib
 import contextvars
+import queue
+import threading
+import time
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 
+from gan.common.errors import UserError, leave_abruptly
+from gan.distributed.cluster import WATCHDOG_SECONDS, ReplicaError
 from gan.layers import FusedBatchNorm
 
+CALLS = 10  # times as long as the longest call so far, one may take more than the watchdog's time
+GRACE_SECONDS = 5  # for replicas to end after their collective operations were aborted
 _current = contextvars.ContextVar("replica")
 
 
@@ -27,16 +35,11 @@ class SingleReplica:
         return contextlib.nullcontext()
 
     def shard(self, rows):
-        """Return this replica's rows of a whole batch: [batch, ...] → [batch / world_size, ...]."""
+        """Return this replica's rows of a batch: [batch, ...] → [batch / world_size, ...]."""
         return rows[self.rank :: self.world_size]
 
     def all_reduce_mean(self, tensors, precision="float32"):
-        """Return the mean over the replicas of each tensor of a list, in a graph.
-
-        Args:
-            tensors: list of float32 tensors, of the same shapes in every replica.
-            precision: number format in which they travel.
-        """
+        """Return the replicas' mean of each float32 tensor; they travel in this precision."""
         return tensors
 
     def batch_norm(self, **settings):
@@ -57,12 +60,7 @@ def current_replica():
 
 
 def replicas_on(devices, cluster=None):
-    """Return the replicas of this process.
-
-    Args:
-        devices: list of names such as "GPU:0".
-        cluster: `gan.distributed.cluster.Cluster` of several processes with a device each, or None.
-    """
+    """Return the replicas of this process, on devices named as "GPU:0"; one in a `Cluster`."""
     if cluster:
         return [ClusterReplica(cluster, devices[0])]
     if len(devices) == 1:
@@ -129,7 +127,7 @@ class LocalReplica(SingleReplica):
 
 
 class ClusterReplica(LocalReplica):
-    """The replica of a process among several, over a `Cluster`'s connections."""
+    """Replica of a process among several, over a `Cluster`'s connections."""
 
     def __init__(self, cluster, device):
         super().__init__(cluster.rank, cluster.world_size, device)
@@ -160,7 +158,6 @@ class SyncBatchNorm(FusedBatchNorm):
         self._replica = replica
 
     def call(self, inputs, training=False):
-        """Normalize with the whole batch's statistics when training, else the moving ones."""
         if not training:
             return super().call(inputs)
         values = tf.cast(inputs, tf.float32)
@@ -185,7 +182,6 @@ class SyncDropout(keras.layers.Dropout):
         self._replica = replica
 
     def call(self, inputs, training=False):
-        """Drop what a single device would: [N, ...] → the same shape."""
         if not training:
             return inputs
         # Where several batches lie behind each other, every R-th row is still this one's.
@@ -193,3 +189,73 @@ class SyncDropout(keras.layers.Dropout):
         ones = tf.ones([rows * self._replica.world_size, *shape], inputs.dtype)
         masks = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
         return inputs * self._replica.shard(masks)
+
+
+class ReplicaGroup:
+    """`Trainer` objects, by rank, that take each step at a time, equal to the bit."""
+
+    def __init__(self, trainers):
+        self.trainers, first = trainers, trainers[0]
+        self.config, self.state, self.feed = first.config, first.state, first.feed
+        self.replica, self._longest = first.replica, None
+
+    def train(self, batches):
+        """Take a step for each batch, see `Trainer.train`; `ReplicaError` if a replica fails."""
+        if self._longest is None:
+            values = {name: variable.numpy() for name, variable in self.state.variables().items()}
+            for trainer in self.trainers:  # in turn: Keras' state while tracing is global
+                for name, variable in trainer.state.variables().items():
+                    variable.assign(values[name])
+                trainer.trace()
+            self._longest = 0.0
+        results, began = queue.SimpleQueue(), time.monotonic()
+
+        def take_steps(rank):
+            try:
+                results.put((rank, self.trainers[rank].train(batches)))
+            except BaseException as error:
+                results.put((rank, error))
+
+        running = set(range(len(self.trainers)))
+        for rank in running:
+            threading.Thread(target=take_steps, args=[rank], daemon=True).start()
+        try:
+            measures = self._collect(results, running)
+        except BaseException:
+            leave_abruptly()  # some threads may never end
+            raise
+        self._longest = max(self._longest, time.monotonic() - began)
+        return measures
+
+    def _collect(self, results, running):
+        """Wait for all replicas; returns what the first one measured."""
+        limit, measures = max(WATCHDOG_SECONDS, CALLS * self._longest), None
+        while running:
+            try:
+                rank, result = results.get(timeout=limit)
+            except queue.Empty:
+                _abort_collectives()
+                time.sleep(GRACE_SECONDS)
+                while not results.empty():  # the ones that only waited for the others
+                    running.discard(results.get()[0])
+                raise self._error(min(running, default=0),
+                                  f"completed no step for {limit:.0f} seconds") from None
+            running.discard(rank)
+            if isinstance(result, BaseException):
+                _abort_collectives()
+                if isinstance(result, UserError):
+                    raise result
+                reason = str(result).partition("\n")[0]
+                raise self._error(
+                    rank, f"failed: {type(result).__name__}: {reason}") from result
+            measures = result if rank == 0 else measures
+        return measures
+
+    def _error(self, rank, what):
+        device = self.trainers[rank].replica.device
+        return ReplicaError(f"replica {rank} of {len(self.trainers)} ({device}) {what}; "
+                            "to continue from the last checkpoint: --resume")
+
+
+def _abort_collectives():
+    context.context().abort_collective_ops(tf.errors.UNAVAILABLE, "another replica failed")
