@@ -37,8 +37,7 @@ from gan.common.files import atomic_file, make_folder, refuse_existing, remove_l
 from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import animations
 from gan.drawing.images import enlarge, image_grid, write_png
-from gan.generator import SavedGenerator, interpolate
-from gan.metadata import class_number, find_export, read_metadata
+from gan.generator import SavedGenerator, class_number, find_export, interpolate, read_metadata
 
 MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
 IMAGES, POINTS, FRAMES = 64, 2000, 24  # drawn when no number is given

@@ -235,15 +235,12 @@ class TrainConfig:
         """Raise `UserError` for options that exclude each other, or were given in vain."""
         for message in self._contradictions(given):
             raise UserError(message)
-        if not self.resume:  # what an option needs may be in force in the run to resume
-            for message in self._without_effect(given):
-                raise UserError(message)
 
     def _contradictions(self, given):
         if self.resume and self.overwrite:
             yield "--resume and --overwrite contradict each other: expected one of them"
         if self.devices != 1 and ":" in self.device:
-            yield (f"--devices needs --device auto, cpu or gpu, got: --device {self.device}")
+            yield f"--devices needs --device auto, cpu or gpu, got: --device {self.device}"
         if self.loss == "wgan" and self.gradient_penalty == "none" and not self.spectral_norm:
             yield ("--loss wgan needs a --gradient-penalty or --spectral-norm, as nothing else "
                    "bounds its discriminator, got: neither")
@@ -257,8 +254,8 @@ class TrainConfig:
             if getattr(self, name) not in values:
                 yield (f"{flag(name)}: expected for simulated points: "
                        f"{values[0] or 'leave it out'}, got: {getattr(self, name)}")
-
-    def _without_effect(self, given):
+        if self.resume:  # what an option needs may be in force in the run to resume
+            return
         for name in sorted({"clusters", "components"} & given):
             if self.condition == "none" and getattr(self, name):
                 yield f"{flag(name)} needs --condition labels or clusters, got: --condition none"

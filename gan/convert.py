@@ -22,7 +22,7 @@ from gan.common.command_line import OptionParser, file, folder, one_of, seed_lis
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
 from gan.data.sample_types import Images, sample_type_of
-from gan.metadata import find_export, read_metadata
+from gan.generator import SavedGenerator, find_export, read_metadata
 
 SIGNATURE = "serving_default"
 GRAY_LEVEL = 1 / 255  # by which a conversion may move a pixel, or a point in shares of the plane
@@ -54,7 +54,6 @@ def main(argv=None):
 
     import_tensorflow(verbose=False)
 
-    from gan.generator import SavedGenerator
     from gan.run.folder import claimed
 
     generator = SavedGenerator(model)

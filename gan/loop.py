@@ -74,12 +74,6 @@ class Loop:
 
     def run(self, stop):
         """Train until the last epoch is done, which returns True, or `stop` is requested."""
-        try:
-            return self._run(stop)
-        finally:
-            self.progress.close()
-
-    def _run(self, stop):
         config, state, feed = self.config, self.state, self.trainer.feed
         per_epoch, step = feed.steps_per_epoch, int(state.step)
 

@@ -84,7 +84,8 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
         if cluster:
             cluster.send(loop.checkpoint().to_bytes())
         try:
-            finished = loop.run(stop)
+            with contextlib.closing(loop.progress):
+                finished = loop.run(stop)
         except DivergedError as error:
             return loop.report_divergence(error)
     if stop.signal and not finished:

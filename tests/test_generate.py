@@ -14,8 +14,7 @@ from PIL import Image
 
 from gan.common.command_line import seed_list
 from gan.common.errors import UserError
-from gan.generator import SavedGenerator, slerp
-from gan.metadata import METADATA, find_export
+from gan.generator import METADATA, SavedGenerator, find_export, slerp
 from generate import choose_classes, file_paths, labels_of
 from tests.conftest import ROOT
 

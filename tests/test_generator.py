@@ -6,8 +6,14 @@ import shutil
 import pytest
 
 from gan.common.errors import UserError
-from gan.generator import STRUCTURE, SavedGenerator, computes, refuse_other_operations
-from gan.metadata import METADATA, checksums
+from gan.generator import (
+    METADATA,
+    STRUCTURE,
+    SavedGenerator,
+    checksums,
+    computes,
+    refuse_other_operations,
+)
 
 
 def attack_sample(tf, victim, name):

@@ -5,7 +5,7 @@ import pytest
 def test_fused_adam_takes_the_steps_of_keras_adam(tensorflow):
     import keras
 
-    from gan.optimizer import FusedAdam
+    from gan.training import FusedAdam
 
     random = np.random.default_rng(0)
     start = random.normal(size=(4, 3)).astype(np.float32)
@@ -25,7 +25,7 @@ def test_fused_adam_takes_the_steps_of_keras_adam(tensorflow):
 def test_first_step_of_adam_is_the_rate_whatever_the_gradient(tensorflow):
     import keras
 
-    from gan.optimizer import FusedAdam
+    from gan.training import FusedAdam
 
     variable = keras.Variable([1.0, 1.0])
     optimizer = FusedAdam(0.1)
@@ -35,7 +35,7 @@ def test_first_step_of_adam_is_the_rate_whatever_the_gradient(tensorflow):
 
 
 def test_rate_is_constant_then_falls_to_a_tenth(tensorflow):
-    from gan.optimizer import LinearDecay
+    from gan.training import LinearDecay
 
     rate = LinearDecay(1.0, steps=100, decay=0.5)
     found = [float(rate(step)) for step in (0, 50, 75, 90, 99, 100, 500)]

@@ -14,8 +14,7 @@ from gan.common.errors import UserError, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
 from gan.data.sample_types import Points, sample_type_of
-from gan.generator import SavedGenerator
-from gan.metadata import find_export, read_metadata, training_data
+from gan.generator import SavedGenerator, find_export, read_metadata, training_data
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
 

@@ -9,7 +9,7 @@ from gan.common.command_line import OptionParser, file, folder, one_of
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.sample_types import Images, sample_type_of
-from gan.metadata import find_export, read_metadata
+from gan.generator import SavedGenerator, find_export, read_metadata
 
 COMPARED = range(64)  # seeds
 MOST_DIFFERENCE = 0.5  # gray levels that rounded weights may move a pixel, so 1 when rounded
@@ -27,7 +27,6 @@ def main(argv=None):
 
     import_tensorflow(verbose=False)
 
-    from gan.generator import SavedGenerator
     from gan.playground.page import WebGenerator
     from gan.run.folder import claimed
 
