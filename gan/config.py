@@ -32,9 +32,9 @@ from gan.common.command_line import (
 )
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
-from gan.data.background import Background
-from gan.data.clustering import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
+from gan.data.conditions import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
 from gan.data.datasets import DATASETS, are_pictures, is_picture_folder
+from gan.data.pixels import Background
 from gan.data.points import DISTRIBUTIONS
 
 GROUPS = {

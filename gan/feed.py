@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.common.errors import UserError
-from gan.data.clustering import normal_quantiles
+from gan.data.conditions import normal_quantiles
 from gan.data.order import pipeline_of
 from gan.data.sample_types import sample_type_of
 from gan.distributed.replica import SINGLE

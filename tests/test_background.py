@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from gan.config import TrainConfig
-from gan.data.background import Background, background_of, find_background
 from gan.data.conditions import condition_dataset
 from gan.data.datasets import Dataset, load_dataset
+from gan.data.pixels import Background, background_of, find_background
 from tests.conftest import TINY, draw_shapes
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan.data.clustering import (
+from gan.data.conditions import (
     LEVELS,
     ClusterFeatures,
     Coordinates,
@@ -98,7 +98,8 @@ def test_images_in_color_are_told_apart_by_color_and_by_edges():
     images[~upright, 6:10] = 120
     images[red, ..., 0] += 60
     images[~red, ..., 2] += 60
-    clusters = k_means(ClusterFeatures(images).fitted, 4, np.random.default_rng(0))
+    features = ClusterFeatures(images, np.arange(count)).fitted
+    clusters = k_means(features, 4, np.random.default_rng(0))
     kinds = 2 * red + upright
     assert len({(kind, cluster) for kind, cluster in zip(kinds, clusters, strict=True)}) == 4
 

@@ -7,8 +7,7 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.data.clustering import normal_quantiles
-from gan.data.conditions import Conditioning, condition_dataset
+from gan.data.conditions import Conditioning, condition_dataset, normal_quantiles
 from gan.data.datasets import Dataset, class_rows, load_dataset
 from tests.conftest import TINY
 

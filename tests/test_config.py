@@ -8,7 +8,7 @@ import pytest
 from gan.common.command_line import flag
 from gan.common.errors import UserError
 from gan.config import EXAMPLES, RULES, Facts, TrainConfig, check_options, make_parser
-from gan.data.background import Background
+from gan.data.pixels import Background
 from gan.run.checkpoint import resumed
 from tests.conftest import ROOT, complete
 

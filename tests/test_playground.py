@@ -74,7 +74,7 @@ def engine(browser, tmp_path):
     {"output": "clip", "upsampling": "filtered"}])
 def test_every_generator_computes_what_tensorflow_computes(tensorflow, engine, shape, options):
     from gan.config import TrainConfig
-    from gan.data.background import Background
+    from gan.data.pixels import Background
     from gan.models import ARCHITECTURES, build_generator, generator_inputs
     random = np.random.default_rng(0)
     given = {"latents": random.normal(size=(1, 4)).astype(np.float32),

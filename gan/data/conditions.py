@@ -1,32 +1,41 @@
 """Conditioning: the label, k-means cluster and PCA coordinates of each training image.
 
 Clusters within each label serve best; without labels, clusters of all images (Liu et al. 2020,
-"Diverse Image Generation via Self-Conditioned GANs").
+"Diverse Image Generation via Self-Conditioned GANs"). Images are clustered by PCA of colors and of
+histograms of oriented gradients (Dalal & Triggs 2005), as raw pixels mix what overlaps.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from tqdm import tqdm
 
 from gan.common.errors import UserError, counted, note
 from gan.data.arrays import read_members
-from gan.data.clustering import (
-    IMAGES_PER_CLUSTER,
-    ClusterFeatures,
-    Coordinates,
-    distances,
-    k_means,
-    means_of,
-    parts_of,
-    sample_of,
-)
 
 GROUPS_OF_CLUSTERS = 10  # where there are no labels
 CLUSTERING = 1  # stream of NumPy's generator
 MOST_INDICES, MOST_COORDINATES = 10**5, 50  # columns of a vector, and beside it
 PREFIX = "conditions/"  # of the arrays' names in a checkpoint
 FIELDS = ("cluster_labels", "probabilities", "vector_indices", "kind", "class_of", "coordinates")
+MOST_IMAGES = 65_536  # that clusters and coordinates are fitted to
+SAMPLE_BLOCK = 64  # neighbors in the sample, so that a disk is read in fewer places
+DIMENSIONS = 50  # of the features, for edges and for colors
+PART, PART_BYTES = 8192, 2**26  # images, and bytes of them, described at a time
+LEAST_DEVIATION = 1e-3  # of colors, below which they are the same everywhere
+GRID = 4  # cells each way, whose mean colors are taken
+THREADS = 4
+BINS = 8  # directions, 45 degrees apart
+PART_PIXELS = 4096 * 28 * 28  # described by a thread at a time
+ITERATIONS = 15  # of k-means
+SAMPLES_PER_START = 40
+IMAGES_PER_CLUSTER = 16  # at least, or what is generated for one is too much alike
+LEVELS = 256  # of a quantized coordinate
+IMAGES_PER_COORDINATE = 250  # at least
+ROTATIONS = 10
+LEAST_VARIANCE = 1e-6  # of an axis, below which images are the same
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Conditioning:
     vector_indices: np.ndarray  # int32 [K, P], where the vector of each cluster is 1
     kind: str  # "labels", "clusters" or "none"
     class_of: np.ndarray | None = None  # int32 [K], the label of each cluster
-    coordinates: np.ndarray | None = None  # uint8 [N, D], levels, see `gan.data.clustering`
+    coordinates: np.ndarray | None = None  # uint8 [N, D], levels, see `gan.data.conditions`
 
     @classmethod
     def of_clusters(cls, cluster_labels, group_of, labeled, coordinates=None):
@@ -144,13 +153,12 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
 def condition_images(images, labels, clusters, seed, components):
     # Fit clusters and coordinates to a sample.
     sample, labeled = sample_of(images), labels is not None
-    whole = len(sample) == len(images)
-    features = ClusterFeatures(images, None if whole else sample)
+    features = ClusterFeatures(images, sample)
     groups = labels[sample] if labeled else np.zeros(len(sample), np.int32)
     found, group_of = _clusters(features.fitted, groups, clusters, labeled,
                                 np.random.default_rng([seed, CLUSTERING]))
     fitted = Coordinates(features.fitted, found, group_of, components)
-    if whole:
+    if len(sample) == len(images):
         return Conditioning.of_clusters(found, group_of, labeled, fitted.fitted)
 
     # Give all images the nearest cluster, of their label if they have one.
@@ -206,3 +214,250 @@ def read_conditions(path, count):
     except UserError as error:
         raise UserError(f"{path}: expected the conditions of {count} images, "
                         "got others") from error
+
+
+# Features, clusters and coordinates.
+
+
+def sample_of(images):
+    """Return the places of at most 65,536 images, evenly spaced blocks of neighbors: int [n]."""
+    if len(images) <= MOST_IMAGES:
+        return np.arange(len(images))
+    starts = np.linspace(0, len(images) - SAMPLE_BLOCK, MOST_IMAGES // SAMPLE_BLOCK).astype(int)
+    return (starts[:, None] + np.arange(SAMPLE_BLOCK)).ravel()
+
+
+def parts_of(images, places=None):
+    """Yield `(slice, images)` of bounded size, of all images or of those at some places."""
+    count = len(images) if places is None else len(places)
+    size = max(1, min(PART, PART_BYTES // (images.nbytes // len(images))))
+    for start in range(0, count, size):
+        part = slice(start, min(start + size, count))
+        yield part, images[part if places is None else places[part]]
+
+
+class ClusterFeatures:
+    """PCA of the edges in the images at some places, and of the colors if they have any."""
+
+    def __init__(self, images, places):
+        self._describe = [orientation_histograms, *([thumbnails] * (images.shape[-1] == 3))]
+        parts = [[describe(part) for describe in self._describe]
+                 for _, part in parts_of(images, places)]
+        described = [np.concatenate(kind) for kind in zip(*parts, strict=True)]
+        self._axes = [PrincipalComponents(kind, DIMENSIONS) for kind in described]
+        self.fitted = self._project(described)  # float32 [n, D]
+
+    def of(self, images):
+        return self._project([describe(images) for describe in self._describe])
+
+    def _project(self, described):
+        edges, *colors = [axes.project(values) for axes, values
+                          in zip(self._axes, described, strict=True)]
+        # As large a variance as that of the edges, so that neither decides alone.
+        units = [self._axes[0].deviation / max(axes.deviation, LEAST_DEVIATION)
+                 for axes in self._axes[1:]]
+        return np.concatenate([edges, *(np.float32(unit) * values for unit, values
+                                        in zip(units, colors, strict=True))], axis=1)
+
+
+def thumbnails(images):
+    """Return the mean colors of a grid of 4 x 4 cells: uint8 [N, H, W, C] → float32 [N, 16 C]."""
+    height, width = images.shape[1:3]
+    down, across = np.arange(GRID) * height // GRID, np.arange(GRID) * width // GRID
+    rows = np.add.reduceat(images, down, axis=1, dtype=np.float32)
+    cells = np.add.reduceat(rows, across, axis=2)
+    sizes = np.diff([*down, height])[:, None, None] * np.diff([*across, width])[:, None]
+    return (cells / (255 * sizes)).reshape(len(images), -1)
+
+
+def orientation_histograms(images):
+    """Describe the edges of images: uint8 [N, H, W, C] → float32 [N, cells * cells * 8]."""
+    height, width = images.shape[1:3]
+    cell = 4 * -(-max(height, width) // 32)
+    size = max(1, PART_PIXELS // (height * width))
+    starts = range(0, len(images), size)
+    with ThreadPoolExecutor(THREADS) as pool:  # NumPy releases the lock in its long loops
+        return np.concatenate(list(pool.map(
+            lambda start: _histograms(images[start : start + size], cell), starts)))
+
+
+def _histograms(images, cell):
+    count, height, width = images.shape[:3]
+    # The mean over colors: what has one brightness has no edges here.
+    gray = np.pad(images.mean(axis=3, dtype=np.float32) / 255, ((0, 0), (1, 1), (1, 1)))
+    across = gray[:, 1:-1, 2:] - gray[:, 1:-1, :-2]
+    down = gray[:, 2:, 1:-1] - gray[:, :-2, 1:-1]
+    edges = np.flatnonzero((across != 0) | (down != 0))
+    across, down = across.ravel()[edges], down.ravel()[edges]
+    length = np.hypot(across, down)
+    direction = np.arctan2(down, across) * (BINS / (2 * np.pi))
+    direction[direction < 0] += BINS  # the remainder by BINS, in less time
+    whole = np.floor(direction)
+    fraction = direction - whole
+    lower = whole.astype(np.int64) % BINS
+
+    # Share each gradient between the two nearest directions of its cell.
+    rows, columns = -(-height // cell), -(-width // cell)
+    row, column = np.arange(height)[:, None] // cell, np.arange(width) // cell
+    cell_of = (np.arange(count)[:, None, None] * rows + row) * columns + column
+    place = cell_of.ravel()[edges] * BINS
+    total = count * rows * columns * BINS
+    histogram = np.bincount(place + lower, length * (1 - fraction), total)
+    histogram += np.bincount(place + (lower + 1) % BINS, length * fraction, total)
+    histogram = histogram.astype(np.float32).reshape(count, rows, columns, BINS)
+
+    # Give half of each histogram to the neighbors. The root makes distances those of Hellinger.
+    wide = np.pad(histogram, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    neighbors = wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1] + wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:]
+    return np.sqrt(histogram / 2 + neighbors / 8).reshape(count, -1)
+
+
+class PrincipalComponents:
+    """The `number` directions in which arrays, [N, ...], vary most."""
+
+    def __init__(self, arrays, number):
+        flat = arrays.reshape(len(arrays), -1)
+        self._mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+        covariance = np.zeros((flat.shape[1], flat.shape[1]), np.float32)
+        for part in self._centered(arrays):
+            covariance += part.T @ part
+        variances, vectors = np.linalg.eigh(covariance / len(flat))
+        self._axes = np.ascontiguousarray(vectors[:, ::-1][:, :number])
+        self.deviation = float(np.sqrt(max(variances[::-1][:number].sum(), 0)))
+
+    def project(self, arrays):
+        """Return float32 [N, components], in the unit of `arrays`, largest variance first."""
+        return np.concatenate([part @ self._axes for part in self._centered(arrays)])
+
+    def _centered(self, arrays):
+        flat = arrays.reshape(len(arrays), -1)
+        for start in range(0, len(flat), PART):
+            yield flat[start : start + PART].astype(np.float32) - self._mean
+
+
+def k_means(points, number, random):
+    """Cluster points, float32 [N, D], by Lloyd's algorithm: int [N]; a cluster may be empty."""
+    # Starts of k-means++ (Arthur & Vassilvitskii 2007) among a sample: as good as among all.
+    sample = points[random.permutation(len(points))[: SAMPLES_PER_START * number]]
+    centers = sample[:1]
+    nearest = np.square(sample - centers[0]).sum(axis=1)
+    for _ in range(number - 1):
+        place = np.searchsorted(np.cumsum(nearest), random.random() * nearest.sum())
+        center = sample[min(place, len(sample) - 1)]
+        centers = np.concatenate([centers, center[None]])
+        nearest = np.minimum(nearest, np.square(sample - center).sum(axis=1))
+    for _ in range(ITERATIONS):
+        found = distances(points, centers).argmin(axis=1)
+        order = np.argsort(found, kind="stable")
+        present, starts, counts = np.unique(found[order], return_index=True, return_counts=True)
+        sums = np.add.reduceat(points[order], starts, axis=0)
+        centers[present] = sums / counts[:, None]
+    return distances(points, centers).argmin(axis=1)
+
+
+def distances(points, centers):
+    # |p - c|² without |p|², which is the same for every center.
+    return np.square(centers).sum(axis=1) - 2 * points @ centers.T
+
+
+def normal_quantiles():
+    """Return the number that each level of a coordinate stands for, float32 [256]."""
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((level + 0.5) / LEVELS) for level in range(LEVELS)],
+                    np.float32)
+
+
+class Coordinates:
+    """Up to `number` PCA coordinates of features, float32 [N, F], within K clusters.
+
+    They are quantized to levels of the normal, fitted to each cluster with a row per level, and to
+    each group of the smaller ones, and rotated so that they are normal together (Laparra et al.
+    2011, "Iterative Gaussianization").
+    """
+
+    def __init__(self, features, clusters, group_of, number):
+        number = min(number, len(features) // IMAGES_PER_COORDINATE)
+        self._centers = means_of(features, clusters)
+        large, own = np.bincount(clusters) >= LEVELS, np.arange(len(group_of))
+        joined = np.where(large, own, len(own) + group_of)
+        self._group_of = np.unique(joined, return_inverse=True)[1]  # without gaps
+        rest = features - self._centers[clusters]
+        variances, axes = np.linalg.eigh(rest.T @ rest / len(rest))
+        number = int(min(number, (variances > LEAST_VARIANCE).sum()))
+        self._axes = np.ascontiguousarray(axes[:, ::-1][:, :number])
+        self._whitening = _whitening(rest @ self._axes, clusters)
+        self._rounds = []
+        self.fitted = self._levels(features, clusters, _rotations(number))  # uint8 [N, D]
+
+    def of(self, features, clusters):
+        """Return the levels of other rows, uint8 [N, D]; an unknown cluster counts as the last."""
+        return self._levels(features, np.minimum(clusters, len(self._centers) - 1))
+
+    def _levels(self, features, clusters, rotations=()):
+        """Map rows to levels; fit a round for each of the rotations, if there are any."""
+        values, groups = (features - self._centers[clusters]) @ self._axes, self._group_of[clusters]
+        for cluster, rows in _rows_of(clusters):
+            values[rows] = values[rows] @ self._whitening[cluster]
+        for rotation, bounds in [(rotation, None) for rotation in rotations] or self._rounds:
+            rotated = values @ rotation
+            if bounds is None:
+                bounds = _bounds(rotated, groups)
+                self._rounds.append((rotation, bounds))
+            levels = _quantized(rotated, groups, bounds)
+            values = normal_quantiles()[levels] @ rotation.T
+        return levels
+
+
+def means_of(values, clusters):
+    sums = np.stack([np.bincount(clusters, column) for column in values.T], axis=1)
+    return (sums / np.bincount(clusters)[:, None]).astype(np.float32)
+
+
+def _rows_of(numbers):
+    """Yield each number that occurs with the places where it does: int [N] → (int, int [n])."""
+    order = np.argsort(numbers, kind="stable")
+    present, starts = np.unique(numbers[order], return_index=True)
+    yield from zip(present, np.split(order, starts[1:]), strict=True)
+
+
+def _rotations(number):
+    random = np.random.default_rng(0)
+    rotations = [np.linalg.qr(random.standard_normal((number, number)))[0]
+                 for _ in range(ROTATIONS)]
+    return [rotation.astype(np.float32) for rotation in (*rotations, np.eye(number))]
+
+
+def _bounds(values, groups):
+    """Return where in each group one level of a column ends: float32 [G, D, LEVELS - 1]."""
+    found = np.zeros((groups.max() + 1, values.shape[1], LEVELS - 1), np.float32)
+    for group, rows in _rows_of(groups):
+        ranked = np.sort(values[rows], axis=0)
+        found[group] = ranked[np.arange(1, LEVELS) * len(rows) // LEVELS].T
+    return found
+
+
+def _quantized(values, groups, bounds):
+    found = np.zeros(values.shape, np.uint8)
+    for group, rows in _rows_of(groups):
+        for column in range(values.shape[1]):
+            own, ends = values[rows, column], bounds[group, column]
+            level = np.searchsorted(ends, own)
+            # The middle, where several levels begin and end at the same value.
+            tied = ends[np.minimum(level, LEVELS - 2)] == own
+            level[tied] = (level[tied] + np.searchsorted(ends, own[tied], "right")) // 2
+            found[rows, column] = level
+    return found
+
+
+def _whitening(values, clusters):
+    """Return the inverse root of each cluster's covariance, float32 [K, D, D]."""
+    number = values.shape[1]
+    pooled = values.T @ values / len(values)
+    found = np.zeros((clusters.max() + 1, number, number), np.float32)
+    for cluster, rows in _rows_of(clusters):
+        # Small clusters borrow from the covariance of all.
+        own, weight = values[rows], len(rows) / (len(rows) + number)
+        variances, axes = np.linalg.eigh(weight * own.T @ own / len(own) + (1 - weight) * pooled)
+        # The symmetric root, so that an axis means the same in all clusters.
+        found[cluster] = (axes / np.sqrt(np.maximum(variances, 1e-12))) @ axes.T
+    return found

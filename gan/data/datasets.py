@@ -11,9 +11,9 @@ import numpy as np
 
 from gan.common.errors import UserError
 from gan.data.arrays import read_idx_folder, read_npy, read_npz, require_file
-from gan.data.background import find_background
 from gan.data.pixels import (
     digest_images,
+    find_background,
     fingerprint_of,
     number_labels,
     number_test_labels,

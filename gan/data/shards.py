@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import math
+import operator
 import os
 import re
 import shutil
@@ -63,7 +64,7 @@ class ShardedImages:
         return images
 
     def read_into(self, start, images):
-        """Fill a contiguous array with neighbors; after the last image comes the first."""
+        """Fill a contiguous array with neighbors."""
         view = memoryview(images.reshape(-1))
         while view:
             shard = bisect.bisect_right(self._starts, start) - 1
@@ -78,7 +79,7 @@ class ShardedImages:
             except OSError as error:
                 raise UserError(f"{self._paths[shard]}: cannot be read: "
                                 f"{describe_os_error(error)}") from error
-            start = stop % len(self)
+            start = stop
 
 
 # The index.
@@ -105,17 +106,14 @@ def read_index(folder):
 
 def _is_whole(index):
     """Whether the values of an index can be; what is missing raises any error."""
-    shape, count, shards = index["shape"], index["count"], index["shards"]
-    entries, classes = files_of(index), index["class_names"]
-    names = [entry["file"] for entry in entries]
-    numbers = [count, *shape, *(shard["count"] for shard in shards),
-               *(entry["bytes"] for entry in entries)]
-    return (index["format"] == FORMAT and index["version"] == VERSION
-            and all(type(number) is int and number > 0 for number in numbers)
+    count, *shape = map(operator.index, (index["count"], *index["shape"]))
+    shards, classes = index["shards"], index["class_names"]
+    names = [entry["file"] for entry in files_of(index)]
+    return ([index["format"], index["version"], index["dtype"]] == [FORMAT, VERSION, "uint8"]
             and len(shape) == 3 and shape[0] == shape[1] and shape[0] in SIDES
-            and shape[2] in CHANNELS and index["dtype"] == "uint8"
+            and shape[2] in CHANNELS
             and LANES <= count == sum(shard["count"] for shard in shards) < 2**31
-            and all(shard["bytes"] > shard["count"] * math.prod(shape) for shard in shards)
+            and all(0 < shard["count"] * math.prod(shape) < shard["bytes"] for shard in shards)
             and all(map(FILE.fullmatch, names)) and len(set(names)) == len(names)
             and all(isinstance(name, str) for name in (index["name"], *classes))
             and bool(classes) == bool(index.get("labels"))
@@ -233,7 +231,7 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
                   "test_images": dataset.test_images, "test_labels": dataset.test_labels}
         for part, array in beside.items():
             if array is not None:
-                index[part] = write_npy(folder / f"{part}.npy", array.shape, array.dtype, [array])
+                index[part] = save_array(folder / f"{part}.npy", array)
         if condition != "none":
             labels = map_labels(folder, index)["labels"] if condition == "labels" else None
             found = condition_images(ShardedImages(folder, index), labels, clusters, seed,
@@ -248,36 +246,30 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
 
 
 def _write_images(folder, images, order, shard_bytes):
-    size = math.prod(images.shape[1:])
-    number = -(-len(order) // max(1, int(shard_bytes) // size))
-    bounds = np.arange(number + 1) * len(order) // number
-    entries = []
+    shape = images.shape[1:]
+    number = -(-len(order) // max(1, int(shard_bytes) // math.prod(shape)))
+    size, entries = max(1, PART_BYTES // math.prod(shape)), []
     with tqdm(total=len(order), desc="writing shards", unit="img", leave=False,
               disable=None) as bar:
-        def parts(places):
-            for start in range(0, len(places), max(1, PART_BYTES // size)):
-                chosen = places[start : start + max(1, PART_BYTES // size)]
-                forwards = np.argsort(chosen)  # for images that are read from a disk
-                part = np.empty((len(chosen), *images.shape[1:]), np.uint8)
-                part[forwards] = images[chosen[forwards]]
-                yield part
-                bar.update(len(part))
-
-        for shard, (first, last) in enumerate(itertools.pairwise(bounds.tolist())):
-            entry = write_npy(folder / f"images-{shard:05d}.npy",
-                              (last - first, *images.shape[1:]), np.uint8, parts(order[first:last]))
-            entries.append(entry | {"count": last - first})
+        for shard, places in enumerate(np.array_split(order, number)):
+            path = folder / f"images-{shard:05d}.npy"
+            with open(path, "wb") as file:
+                np.lib.format.write_array_header_1_0(file, {
+                    "descr": "|u1", "fortran_order": False, "shape": (len(places), *shape)})
+                for start in range(0, len(places), size):
+                    chosen = places[start : start + size]
+                    forwards = np.argsort(chosen)  # for images that are read from a disk
+                    part = np.empty((len(chosen), *shape), np.uint8)
+                    part[forwards] = images[chosen[forwards]]
+                    file.write(part)
+                    bar.update(len(part))
+            entries.append(entry_of(path) | {"count": len(places)})
     return entries
 
 
-def write_npy(path, shape, dtype, parts):
-    """Write arrays one after the other as one .npy file; returns its entry for the index."""
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
-            "shape": tuple(map(int, shape))})
-        for part in parts:
-            file.write(np.ascontiguousarray(part))
+def save_array(path, array):
+    """Write an .npy file; returns its entry for the index."""
+    np.save(path, array)
     return entry_of(path)
 
 

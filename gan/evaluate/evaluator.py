@@ -12,8 +12,7 @@ import numpy as np
 from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import cache_folder, read_json, write_text
-from gan.data.background import background_of
-from gan.data.pixels import digest_images
+from gan.data.pixels import background_of, digest_images
 from gan.data.sample_types import Points, sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import extractor_for

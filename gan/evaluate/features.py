@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gan.data.clustering import PrincipalComponents
+from gan.data.conditions import PrincipalComponents
 from gan.data.datasets import ASSETS
 from gan.evaluate.metrics import NotMeasurableError, parts_of, random_subset, shrink, statistics
 from gan.evaluate.networks import (

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gan.common.errors import counted
-from gan.data.background import around, difference_from, largest_around
+from gan.data.pixels import around, difference_from, largest_around
 
 NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
