@@ -130,15 +130,6 @@ def test_a_header_of_gigabytes_is_not_read(tmp_path, refused):
     tracemalloc.stop()
 
 
-def test_npz_header_that_promises_too_much(tmp_path, refused):
-    with (zipfile.ZipFile(tmp_path / "a.npz", "w") as archive,
-          archive.open("x_train.npy", "w") as file):
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 28, 28)})
-        file.write(b"\0" * 1000)
-    refused("a.npz", "promises 784000000000")
-
-
 class Bomb:
     """What unpickling must not build."""
 
@@ -146,23 +137,20 @@ class Bomb:
         return os.mkdir, ("unpickled",)
 
 
-@pytest.mark.parametrize("place", ["npy", "npz", "pickle", "member"])
+@pytest.mark.parametrize("place", ["npy", "npz", "pickle"])
 @pytest.mark.parametrize("checked", [True, False])
 def test_nothing_is_unpickled(tmp_path, monkeypatch, place, checked):
     monkeypatch.chdir(tmp_path)
     if not checked:  # NumPy is not allowed to either
         monkeypatch.setattr("gan.data.arrays._array_bytes", lambda *_: 0)
     bomb = np.array([Bomb()] * 4, object)
-    path = tmp_path / ("a.npz" if place in ("npz", "member") else "a.npy")
+    path = tmp_path / ("a.npz" if place == "npz" else "a.npy")
     if place == "npy":
         np.save(path, bomb)
     elif place == "npz":
         np.savez(path, x_train=BYTES[:4], y_train=bomb)
-    elif place == "pickle":  # what np.load takes for one, whatever the file's name
+    else:  # what np.load takes for one, whatever the file's name
         path.write_bytes(pickle.dumps(Bomb()))
-    else:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("x_train.npy", pickle.dumps(Bomb()))
     with pytest.raises(UserError if checked else Exception) as caught:
         load_dataset(str(path))
     assert not checked or ("expected numbers" in str(caught.value)
@@ -280,7 +268,6 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
     ({"x_train": np.full((4, 16, 16), 7.5)}, "from 7.5 to 7.5; convert with"),
     ({"x_train": np.full((4, 16, 16), np.nan)}, "float64 from nan to nan"),
     ({"x_train": np.linspace(-0.4, 0.4, 1024).reshape(4, 16, 16)}, "x.min()"),
-    ({"x_train": np.full((4, 16, 16), 4000)}, "from 4000 to 4000"),
     ({"x_train": np.full((4, 16, 16), -1)}, "got: int64 from -1 to -1"),
     ({"x_train": np.full((4, 16, 16), "a")}, "expected numbers (uint8), got: <U1"),
     ({"x_train": np.array([object()] * 4)}, "got: Python objects; convert"),
@@ -288,14 +275,12 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
     ({"x_train": np.zeros((4, 16, 16, 2), np.uint8)}, "with C 1 or 3"),
     ({"x_train": np.zeros((4, 256), np.uint8)}, "got: [4, 256]; unfold with x.reshape(-1, 16, 16)"),
     ({"x_train": np.zeros((0, 16, 16), np.uint8)}, "N at least 2"),
-    ({"x_train": np.zeros((4, 15, 15), np.uint8)}, "a side of 16 to 256 pixels, got: 15"),
     ({"x_train": np.zeros((2, 260, 260), np.uint8)}, "got: 260"),
     ({"x_train": np.linspace(0, 1, 1024).reshape(4, 16, 16), "x_test": np.full((4, 16, 16), 7.0)},
      "from 0 to 1 as the training images have, got: 7 to 7"),
     ({"x_train": GOOD, "x_test": np.zeros((4, 20, 20), np.uint8)}, "test images of the training"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, 1])}, "one for each of 4 images"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, -1, 1])}, "int64 from -1 to 1"),
-    ({"x_train": GOOD, "y_train": np.array([0, 1, 0.5, 1])}, "expected integers from 0 up"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, np.nan, 1])}, "expected integers from 0 up"),
     ({"x_train": GOOD, "y_train": np.full((4, 2), 0.5)}, "with y.argmax(axis=1)"),
     ({"x_train": np.zeros((1001, 16, 16), np.uint8), "y_train": np.arange(1001)},

@@ -13,12 +13,6 @@ from gan.data.conditions import (
     orientation_histograms,
     thumbnails,
 )
-from gan.data.datasets import load_dataset
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_dataset("mnist")
 
 
 def test_principal_components_are_those_of_the_singular_value_decomposition():
@@ -50,17 +44,6 @@ def test_a_slanted_edge_is_shared_between_two_directions():
     shares = np.square(found[2:6, 2:6]).sum(axis=(0, 1))
     assert shares[0] == pytest.approx(shares[1], rel=0.1)
     assert shares[:2].sum() > 0.8 * shares.sum()
-
-
-def test_clusters_of_edges_know_digits_better_than_clusters_of_pixels(mnist):
-    def purity(features):
-        points = PrincipalComponents(features, 50).project(features)
-        found = k_means(points, 64, np.random.default_rng(0))
-        return sum(np.bincount(labels[found == cluster], minlength=10).max()
-                   for cluster in range(64)) / len(labels)
-
-    images, labels = mnist.images[:6000], mnist.labels[:6000]
-    assert purity(orientation_histograms(images)) > purity(images) + 0.05
 
 
 def test_k_means_finds_separate_clouds():

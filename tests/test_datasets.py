@@ -7,7 +7,6 @@ import pytest
 from gan.common.errors import UserError
 from gan.data import datasets
 from gan.data.datasets import Dataset, load_dataset
-from gan.data.pixels import digest_images
 from tests.test_array_files import GOOD, idx
 
 
@@ -94,16 +93,6 @@ def test_the_fingerprint_is_the_content_and_not_the_place(tmp_path):
     found = {load_dataset(str(tmp_path / name)).fingerprint
              for name in ("a.npz", "b/c.npz", "d.npy", "idx")}
     assert len(found) == 1
-
-
-def test_images_are_hashed_once(monkeypatch, tmp_path):
-    calls = []
-    monkeypatch.setattr(datasets, "digest_images",
-                        lambda images: calls.append(1) or digest_images(images))
-    monkeypatch.setattr(datasets, "FASHION_SHAPE", (4, 16, 16, 1))
-    np.savez(tmp_path / "a.npz", x_train=GOOD, y_train=np.arange(4))
-    data = load_dataset(str(tmp_path / "a.npz"))
-    assert data.fingerprint == data.fingerprint and len(calls) == 1
 
 
 def test_examples_are_a_random_choice_by_class_and_each_time_the_same():
