@@ -16,7 +16,6 @@ from gan.evaluate.metrics import mode_metrics
 from gan.generator import SavedGenerator
 from gan.loop import best_row
 from gan.run.checkpoint import list_checkpoints
-from gan.run.history import History
 from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.test_scripts import history, pictures
 
@@ -59,19 +58,24 @@ def uninterrupted(tiny_npz, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", [
-    signal.SIGKILL,
-    pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-    pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-    pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+@pytest.mark.parametrize(("number", "times"), [
+    (signal.SIGKILL, 1),
+    pytest.param(signal.SIGINT, 1, marks=pytest.mark.slow),
+    pytest.param(signal.SIGTERM, 1, marks=pytest.mark.slow),
+    pytest.param(signal.SIGHUP, 1, marks=pytest.mark.slow),
+    pytest.param(signal.SIGINT, 2, marks=pytest.mark.slow),
 ])
-def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, tmp_path, number):
+def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, tmp_path, number,
+                                                      times):
     process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
     wait_for(tmp_path / "generated_images/epoch_0005.png", process)
-    process.send_signal(number)
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.02)
     output, errors = process.communicate(timeout=60)
-    if number == signal.SIGKILL:
-        assert process.returncode == -number
+    if number == signal.SIGKILL or times == 2:
+        # Python itself dies of one that comes while it is leaving; shells say 130 to both.
+        assert process.returncode in (-number, 128 + number) and "Traceback" not in errors
     else:
         assert process.returncode == 128 + number, errors
         assert f"saved. To continue:\n  python {ROOT / 'train_gan.py'} --resume\n" in output
@@ -81,22 +85,6 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, t
     assert_same_run(uninterrupted, tmp_path)
     leftovers = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
     assert leftovers == []
-
-
-@pytest.mark.slow
-def test_a_second_ctrl_c_ends_the_run_at_once_and_loses_nothing(uninterrupted, tiny_npz, tmp_path):
-    process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
-    wait_for(tmp_path / "generated_images/epoch_0003.png", process)
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
-    _, errors = process.communicate(timeout=60)
-    # Python itself dies of one that comes while it is leaving; shells say 130 to both.
-    assert process.returncode in (128 + signal.SIGINT, -signal.SIGINT)
-    assert "Traceback" not in errors
-    done = run_script("train_gan.py", "--resume", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert_same_run(uninterrupted, tmp_path)
 
 
 @pytest.mark.slow
@@ -120,18 +108,6 @@ def test_epochs_and_learning_rate_may_change_and_the_data_move(trained, tiny_npz
     assert {"step": 40, "option": "lr", "before": 0.0015, "now": 0.0001} in config["changes"]
     changed = [row["changed"] for row in history(tmp_path / "run")]
     assert changed[0] == changed[1] == changed[3] == "" and "lr 0.0015 to 0.0001" in changed[2]
-
-
-def test_a_change_is_noted_once_and_survives_a_checkpoint():
-    history = History()
-    history.add_steps(np.ones((5, 7), np.float32), 1.0)
-    history.finish_epoch(1, 5, 16)
-    history.note_changes(5, {"ema": (0.9, 0.5)})
-    history = History(json.loads(json.dumps(history.to_dict())))
-    for epoch in (2, 3):
-        history.add_steps(np.ones((5, 7), np.float32), 1.0)
-        history.finish_epoch(epoch, 5 * epoch, 16)
-    assert [row.get("changed") for row in history.rows] == [None, "ema 0.9 to 0.5", None]
 
 
 def test_the_best_row_is_the_nearest_to_the_data():
@@ -171,17 +147,3 @@ def test_best_that_was_not_kept_is_told_and_the_last_one_exported(trained, comma
     else:
         assert f"warning: epoch {best} was the best, but --keep-best was not" in errors
         assert about["epochs"] == 4
-
-
-def test_metrics_in_other_features_are_not_mixed():
-    history = History()
-    for epoch, distance in ((1, 0.9), (2, 0.8)):
-        history.add_steps(np.ones((5, 7), np.float32), 1.0)
-        history.compare_in("pixels")
-        history.finish_epoch(epoch, 5 * epoch, 16)["frechet"] = distance
-    history = History(json.loads(json.dumps(history.to_dict())))
-    history.compare_in("pixels")
-    assert [row.get("frechet") for row in history.rows] == [0.9, 0.8]
-    history.compare_in("classifier")
-    assert [row.get("frechet") for row in history.rows] == [None, None]
-    assert history.rows[1]["epoch"] == 2 and history.rows[1]["generator_loss"] == 1
