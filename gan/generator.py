@@ -11,8 +11,6 @@ import os
 import shlex
 from pathlib import Path
 
-import numpy as np
-
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
 from gan.data.sample_types import sample_type_of
@@ -101,37 +99,6 @@ class SavedGenerator:
             raise UserError(f"labels: expected classes of the training data "
                             f"({', '.join(map(str, known)) or 'none'}), got: {min(unknown)}")
         return self.call(f"{name}_labels", seeds=seeds, labels=labels)
-
-
-def interpolate(generator, seeds, labels=None, truncation=1.0, frames=24, batch_size=500):
-    """Yield images on a closed path through the latents of seeds, `frames` from one to the next.
-
-    The latents follow great circles (White 2016, "Sampling Generative Networks"): halfway on
-    a straight line between two normal vectors is a shorter one than the generator was trained
-    on. Condition vectors are interpolated linearly.
-    """
-    latents, conditions = generator.latents(seeds, labels)
-    latents, vectors = truncation * latents, generator.condition_vectors(conditions)
-    count = len(seeds) * frames
-    for start in range(0, count, batch_size):
-        here, step = np.divmod(np.arange(start, min(start + batch_size, count)), frames)
-        there, t = (here + 1) % len(seeds), (step / frames).astype(np.float32)
-        between = None
-        if vectors is not None:
-            between = (1 - t[:, None]) * vectors[here] + t[:, None] * vectors[there]
-        yield from generator.images(slerp(latents[here], latents[there], t), between)
-
-
-def slerp(start, end, t):
-    """Spherical interpolation (Shoemake 1985) of [N, D] by t [N]; linear where (anti)parallel."""
-    lengths = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
-    cosine = (start * end).sum(axis=1) / np.maximum(lengths, 1e-12)
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    straight = np.sin(angle) < 1e-4
-    sine = np.where(straight, 1, np.sin(angle))
-    weights = (np.where(straight, 1 - t, np.sin((1 - t) * angle) / sine),
-               np.where(straight, t, np.sin(t * angle) / sine))
-    return weights[0][:, None] * start + weights[1][:, None] * end
 
 
 def refuse_other_operations(folder):

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +13,10 @@ from PIL import Image
 
 from gan.common.command_line import seed_list
 from gan.common.errors import UserError
-from gan.generator import METADATA, SavedGenerator, find_export, slerp
-from generate import choose_classes, file_paths, labels_of
+from gan.data.datasets import load_dataset
+from gan.drawing.samples import Wanted, picture_paths, slerp
+from gan.generator import METADATA, SavedGenerator, find_export
+from generate import choose_classes
 from tests.conftest import ROOT
 
 TEN = {"class_names": [str(digit) for digit in range(10)], "classes": list(range(10)),
@@ -78,14 +79,34 @@ def test_an_interpolation_is_a_loop_through_the_images_of_its_seeds(generate, tw
         assert np.abs(found - end).max() <= (60 if suffix == ".webp" else 0)
 
 
+def frames_of(path):
+    with Image.open(path) as animation:
+        for index in range(animation.n_frames):
+            animation.seek(index)
+            yield np.asarray(animation.convert("L"), np.float64), animation.info["duration"]
+
+
 def test_an_interpolation_from_class_to_class_does_not_jump(generate, tmp_path):
     generate("--output", "a.gif", "--label", "each", "--interpolate", "0,1")
-    gif, frames = Image.open(tmp_path / "a.gif"), []
-    for frame in range(gif.n_frames):
-        gif.seek(frame)
-        frames.append(np.asarray(gif.convert("L"), np.float64))
+    frames = [frame for frame, _ in frames_of(tmp_path / "a.gif")]
     steps = np.sqrt(np.square(np.diff([frames[-1], *frames], axis=0)).mean((1, 2)))
     assert len(steps) == 48 and np.median(steps) > 0.5 and steps.max() < 2 * np.median(steps)
+
+
+def test_rows_of_interpolations_hold_at_their_seeds(generate, two_of_ten, tmp_path):
+    ends = SavedGenerator(two_of_ten).sample(np.arange(8), [3] * 4 + [7] * 4)[..., 0]
+    generate("--output", "a.png", "--interpolate", "0-7", "--grid", "2x2", "--label", "each",
+             "--frames", 3, "--fps", 10, "--hold", 0.4, "--scale", 2, "--caption",
+             "--batch-size", 8)
+    frames = list(frames_of(tmp_path / "a.png"))
+    assert [duration for _, duration in frames] == [500, 100, 100] * 2
+    for frame, first in ((0, 0), (3, 1)):
+        picture = frames[frame][0]
+        assert picture.shape == (2 * 38 + 28, 2 * 38) and picture[76:].max() > 200  # the caption
+        for cell in range(4):  # of two seeds each
+            top, left = 4 + cell // 2 * 36, 4 + cell % 2 * 36
+            np.testing.assert_array_equal(picture[top : top + 32 : 2, left : left + 32 : 2],
+                                          ends[2 * cell + first])
 
 
 def test_labels_and_truncation(generate, tmp_path):
@@ -101,8 +122,7 @@ def test_labels_and_truncation(generate, tmp_path):
 
 
 def labels(count, text="each", metadata=TEN):
-    classes = choose_classes(text, metadata)[:count]
-    return labels_of(SimpleNamespace(classes=classes, seeds=range(count)), 0, count)
+    return Wanted(range(count), choose_classes(text, metadata, count)).labels()
 
 
 def test_each_class_has_its_even_part_of_the_places():
@@ -127,23 +147,31 @@ def test_classes_are_those_that_occur():
                                   ("1", renumbered, "got: 1, which it does not know"),
                                   ("7", animals, "got: 7, which it does not know")):
         with pytest.raises(UserError, match=expected):
-            choose_classes(text, known)
+            choose_classes(text, known, 1)
 
 
 def test_single_files_are_named_by_seed_and_class(generate, tmp_path):
-    def name(classes=None, names=("a/b: c", "..", "\x1b[2J", "\u4e00" * 300)):
-        options = SimpleNamespace(seeds=range(12), classes=classes, outdir="x")
-        (path,) = file_paths(options, names, 3, 4)
-        return path.name
+    def name(classes=None, folders=False, names=("a/b: c", "..", "A_b_C", "\u4e00" * 300)):
+        paths = list(picture_paths("x", Wanted(range(12), classes), names, folders))
+        assert len(set(paths)) == 12
+        return str(paths[-1].relative_to("x"))
 
-    assert name() == "seed_000003.png"
-    assert name([0]) == "seed_000003_class_a_b_c.png"
-    assert name([1]) == "seed_000003_class_1.png"
-    assert name([2]) == "seed_000003_class_2J.png"
+    assert name() == "seed_000011.png"
+    assert name([0]) == "seed_000011_class_a_b_c.png"
+    assert name([0, 2], folders=True) == "A_b_C_2/seed_000011.png"  # not the folder of a_b_c
+    assert name([1]) == "seed_000011_class_1.png"
     assert len(name([3]).encode()) < 255
     generate("--label", "each", "--seeds", "2,5")
     assert {path.name for path in (tmp_path / "generated").iterdir()} == {
         "seed_000002_class_3.png", "seed_000005_class_7.png"}
+
+
+def test_class_folders_can_be_trained_on(generate, two_of_ten, tmp_path):
+    generate("--label", "each", "--folders", "--num-images", 6, "--outdir", "data")
+    data = load_dataset("data")
+    assert data.class_names == ("3", "7") and data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    images = SavedGenerator(two_of_ten).sample(np.arange(6), [3] * 3 + [7] * 3)
+    np.testing.assert_array_equal(data.images, images)
 
 
 @pytest.mark.parametrize(("text", "seeds"), [
@@ -294,13 +322,13 @@ def test_force_overwrites(generate, tmp_path):
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["--seeds", "5,5,5"], "--seeds: expected each seed once"),
     (["--seeds", "0-10,5-15"], "--seeds: expected each seed once"),
-    (["--interpolate", "0-1000000"], "at most 10,000 frames in all, got: 1,000,001 times 24"),
+    (["--interpolate", "0-1000000", "--output", "a.gif"], "at most 416 in this file"),
     (["--output", "a.png", "--grid", "2x2", "--seeds", "0-4"], "--grid: expected at least 5"),
-    (["--grid", "2x2"], "--grid: expected --output FILE.png for the grid, got: none"),
-    (["--grid", "2x2", "--output", "a.npz"], "expected --output FILE.png"),
-    (["--interpolate", "0,1"], "--interpolate: expected --output FILE for the animation"),
+    (["--grid", "2x2"], "--output: expected a file that ends in .png, got: none"),
+    (["--grid", "2x2", "--output", "a.npz"], "ends in .png, got: a.npz"),
+    (["--interpolate", "0,1"], "--output: expected a name that ends in .gif, .webp"),
     (["--interpolate", "0,1", "--output", "a.npz"], "expected a name that ends in .gif, .webp"),
-    (["--output", "a.csv"], "--output: expected a file that ends in .png, .npz (with --inter"),
+    (["--output", "a.csv"], "--output: expected a file that ends in .npz, .png, got: a.csv"),
     (["--output", "a.png", "--num-images", "10001"], "--num-images: expected at most 10,000"),
     (["--label", "0"], "(3, 7), got: 0, of which it saw no image"),
     (["--label", "\x1b[31mred\n"], r"got: \x1b[31mred"),
@@ -315,10 +343,12 @@ def test_force_overwrites(generate, tmp_path):
     (["--seeds", "1", "--seed", "2"], "--seeds: expected no --seed beside it"),
     (["--seeds", "1", "--num-images", "2"], "--seeds: expected no --num-images beside it"),
     (["--num-images", "0"], "--num-images: expected"),
-    (["--interpolate", "0,1", "--grid", "2x2"], "expected no --grid beside it"),
-    (["--interpolate", "1"], "expected at least two seeds"),
+    (["--interpolate", "0-6", "--grid", "2x2", "--output", "a.gif"], "each cell of the grid, got"),
+    (["--interpolate", "1", "--output", "a.gif"], "expected at least two seeds"),
     (["--interpolate", "x,y"], "expected numbers and ranges"),
     (["--frames", "5"], "--frames needs --interpolate"),
+    (["--folders"], "--folders needs --label"),
+    (["--folders", "--label", "3", "--output", "a.npz"], "--folders: expected no --output"),
     (["--truncation", "-1"], "--truncation: expected"),
     (["--model", "nowhere"], "--model: expected a folder with an exported generator"),
 ])
@@ -331,7 +361,7 @@ def test_names_are_printed_without_their_escape_sequences(generate, tmp_path):
     name = "a\x1b]0;title\x07\u202eb.png"
     output = generate("--num-images", 1, "--output", name)
     assert (tmp_path / name).is_file()
-    assert output == r"a\x1b]0;title\x07\u202eb.png: 1 images, seeds 0 to 0" "\n"
+    assert output == r"a\x1b]0;title\x07\u202eb.png: 1 image, seeds 0 to 0" "\n"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,19 +50,60 @@ def test_a_gif_shows_the_epochs_in_order(tiny_run, tmp_path, make_gif):
         np.testing.assert_array_equal(np.asarray(gif.convert("L")), expected)
 
 
+def frames_of(path):
+    with Image.open(path) as animation:
+        for index in range(animation.n_frames):
+            animation.seek(index)
+            yield np.asarray(animation.convert("L"))
+
+
 def test_pictures_are_sorted_by_number_scaled_and_captioned(tmp_path, make_gif):
     for epoch in (2, 10, 9, 10000):
         shade = np.full((20, 120), epoch % 251, np.uint8)
         Image.fromarray(shade).save(tmp_path / f"epoch_{epoch}.png")
-    make_gif("--images", "epoch_*.png", "--every", 2, "--scale", 2, "--output", "a.gif")
-    gif = Image.open(tmp_path / "a.gif")
+    make_gif("--images", "epoch_*.png", "--every", 2, "--scale", 2, "--title", "Élan → ψ",
+             "--output", "a.gif")
     shades = []
-    for frame in range(gif.n_frames):
-        gif.seek(frame)
-        pixels = np.asarray(gif.convert("L"))
-        assert pixels.shape == (40 + 28, 240) and pixels[40:].max() > 200  # the caption
-        shades.append(int(pixels[0, 0]))
+    for pixels in frames_of(tmp_path / "a.gif"):
+        assert pixels.shape == (28 + 40 + 28, 240)
+        assert pixels[:28].max() > 200 < pixels[68:].max()  # the title, the caption
+        shades.append(int(pixels[28, 0]))
     assert shades == [9, 10000 % 251]  # every second, the last one always
+
+
+@pytest.mark.parametrize("history", [None, "epoch,step\n1,100\n2,200\n", "step\nx\n"])
+def test_captions_have_one_unit(tmp_path, make_gif, monkeypatch, history):
+    captions = []
+    monkeypatch.setattr("make_gif.with_text", lambda frame, title, caption: captions.append(
+        (title, caption)) or frame)
+    for run in ("a", "b"):
+        write_pictures(tmp_path / run / "generated_images", 3)
+    shutil.copy(tmp_path / "a/generated_images/epoch_0000.png",
+                tmp_path / "a/generated_images/epoch_0000_step_000000004.png")
+    if history:
+        (tmp_path / "a/history.csv").write_text(history)
+    make_gif("--images", "a")
+    of_a = ["step 0", "step 4", "step 100", "step 200"]
+    by_epoch = ["epoch 0", "epoch 0", "epoch 1", "epoch 2"]
+    assert captions == [("", text) for text in (of_a if history and "100" in history else by_epoch)]
+    captions.clear()
+    make_gif("--images", "a", "b/generated_images")  # nothing is known of b
+    assert captions == [(run, text) for text in by_epoch for run in "ab"]
+
+
+def test_runs_side_by_side_keep_step(tmp_path, make_gif):
+    write_pictures(tmp_path / "a", 4)
+    for epoch in (1, 3):
+        color = np.full((30, 20, 3), 200 + epoch, np.uint8)
+        (tmp_path / "b").mkdir(exist_ok=True)
+        Image.fromarray(color).save(tmp_path / f"b/epoch_{epoch:04d}.png")
+    make_gif("--images", "a", "b", "--scale", 1, "--no-caption", "--output", "a.png")
+    frames = list(frames_of(tmp_path / "a.png"))
+    assert {frame.shape for frame in frames} == {(28 + 30, 20 + 8 + 20)}
+    assert [(frame[30, 0], frame[30, 40]) for frame in frames] == [
+        (0, 201), (40, 201), (80, 201), (120, 203)]
+    assert "--title: expected one for each of 2 runs, got: 1" in make_gif(
+        "--images", "a", "b", "--title", "one", code=2)
 
 
 @pytest.mark.parametrize(("images", "output"), [
@@ -71,7 +113,7 @@ def test_pictures_are_sorted_by_number_scaled_and_captioned(tmp_path, make_gif):
     (["--images", "others"], "training.gif"),
     (["--images", "others/epoch_*.png"], "training.gif"),
     (["--images=-dash"], "-dash/training.gif"),
-    (["--images=~/run"], "run/training.gif"),
+    (["--images=~/run"], "run/training.gif"), (["--images", "run", "others"], "comparison.gif"),
 ])
 def test_the_gif_lies_beside_the_runs_pictures(tmp_path, make_gif, images, output):
     for folder in ("", "run", "-dash"):

@@ -1,29 +1,35 @@
 """Animations: GIF, WebP and PNG by Pillow, MP4 by imageio's ffmpeg plugin."""
 
+import bisect
+import contextlib
+import csv
+import functools
+import glob
+import os
+import re
 import shutil
 import struct
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from gan.common.device import memory_bytes
 from gan.common.errors import UserError
-from gan.common.files import atomic_file
+from gan.common.files import atomic_file, open_own
+from gan.drawing.images import BACKGROUND, read_png
 
 HELD = 3  # times the size of all frames, what Pillow needs at most
 QUALITY = 85  # of WebP, of 100; edges stay free of rings
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": None}  # suffix → Pillow's name
+MAX_PIXELS = 2**26  # of a frame
+LINE, FONT, SMALLEST_FONT, MARGIN = 28, 16, 8, 6  # pixels, of a line of text
+GAP = 8  # pixels between frames side by side
 
 
 def check_format(path, loop=0):
-    """Raise a `UserError` for an `--output` of no known format, or one that cannot be written.
-
-    Args:
-        path: the file to write.
-        loop: how often it is to play; 0: forever.
-    """
+    """Raise a `UserError` for an `--output` of no known format, or one that cannot be written."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise UserError(f"--output: expected a name that ends in {', '.join(FORMATS)}, "
@@ -41,19 +47,101 @@ def check_format(path, loop=0):
                             "pip install -r requirements-film.txt") from error
 
 
+# --- Frames: uint8 [H, W] or [H, W, 3]
+
+
+def resized(frame, scale):
+    """Return a frame enlarged or shrunk; a whole factor repeats its pixels."""
+    if scale == 1:
+        return frame
+    picture = Image.fromarray(frame)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    if width * height > MAX_PIXELS:
+        raise UserError(f"--scale: expected frames of at most {MAX_PIXELS:,} pixels, "
+                        f"got: {width} x {height}")
+    method = Image.Resampling.NEAREST if scale == int(scale) else Image.Resampling.BOX
+    return np.asarray(picture.resize((width, height), method))
+
+
+def with_text(frame, title="", caption=""):
+    """Return a frame with a line above and one below it, white on black; none for no text."""
+    top, bottom = (LINE * bool(text) for text in (title, caption))
+    picture = Image.fromarray(frame)
+    canvas = Image.new(picture.mode, (picture.width, top + picture.height + bottom))
+    canvas.paste(picture, (0, top))
+    for text, place in ((title, 0), (caption, top + picture.height)):
+        fitting = FONT * (picture.width - 2 * MARGIN) / max(_font(FONT).getlength(text), 1)
+        ImageDraw.Draw(canvas).text((MARGIN, place + LINE // 2), text, "white", anchor="lm",
+                                    font=_font(min(max(fitting, SMALLEST_FONT), FONT)))
+    return np.asarray(canvas)
+
+
+@functools.cache
+def _font(size):
+    import matplotlib  # which brings one that has more than Latin letters
+
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+
+
+def side_by_side(frames):
+    """Return frames in a row; gray ones become RGB where others are, and lower ones are filled."""
+    if len({frame.ndim for frame in frames}) > 1:
+        frames = [np.asarray(Image.fromarray(frame).convert("RGB")) for frame in frames]
+    height = max(map(len, frames))
+    parts = []
+    for index, frame in enumerate(frames):
+        margin = [(0, height - len(frame)), (GAP * (index > 0), 0), (0, 0)][: frame.ndim]
+        parts.append(np.pad(frame, margin, constant_values=BACKGROUND))
+    return np.concatenate(parts, axis=1)
+
+
+class TrainingPictures:
+    """The epoch_*.png of a folder, or of a pattern, in the order in which they were drawn.
+
+    `moments` are (epoch, step), with step 0 at the end of an epoch.
+    """
+
+    def __init__(self, where):
+        self._pictures = {}  # moment → path
+        for path in sorted(glob.glob(os.path.join(glob.escape(where), "epoch_*.png")
+                                     if os.path.isdir(where) else where)):
+            numbers = [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
+            if re.search(r"\d+_step_\d+\.png$", path):  # drawn within an epoch
+                self._pictures[tuple(numbers[-2:])] = path
+            elif numbers:
+                self._pictures[numbers[-1], 0] = path
+        if not self._pictures:
+            raise UserError("--images: expected pictures such as epoch_0001.png, got none in: "
+                            f"{where}")
+        self.moments = sorted(self._pictures)
+        self._steps = {0: 0}  # at the end of each epoch
+        history = Path(path).absolute().parent.parent / "history.csv"
+        with (contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error),
+              open(open_own(history, follow=True)) as rows):
+            self._steps |= {int(row["epoch"]): int(row["step"]) for row in csv.DictReader(rows)}
+        self.has_steps = all(step or epoch in self._steps for epoch, step in self.moments)
+        self._first = self._pictures[self.moments[0]]
+        self._size = read_png(self._first).shape
+
+    def at(self, moment, by_step):
+        """Return the last picture drawn by a moment, uint8 [H, W] or [H, W, 3], and its caption."""
+        epoch, step = self.moments[max(bisect.bisect(self.moments, moment) - 1, 0)]
+        path = self._pictures[epoch, step]
+        image = read_png(path)
+        if image.shape != self._size:
+            raise UserError(f"{path}: expected a picture of the size of {self._first} "
+                            f"{list(self._size)}, got: {list(image.shape)}")
+        return image, f"step {step or self._steps[epoch]:,}" if by_step else f"epoch {epoch}"
+
+
+# --- Files
+
+
 def write_animation(path, frames, durations, loop=0):
-    """Write an animation; an earlier file stays until the new one is whole.
+    """Write an animation of an iterable of frames of one size, which stay so many seconds.
 
-    Equal frames in a row become one that stays longer. GIF shows 256 colors a frame.
-
-    Args:
-        path: the file; its suffix is one of `FORMATS`.
-        frames: iterable of uint8 [H, W] or [H, W, 3] of one size; Pillow holds all of them.
-        durations: list of seconds, one number a frame.
-        loop: how often it plays; 0: forever. MP4 files do not say.
-
-    Raises:
-        UserError: for more frames than fit into half the memory, or when it cannot be written.
+    It plays `loop` times, 0: forever. Equal frames in a row become one that stays longer; GIF
+    shows 256 colors a frame. `UserError` for more frames than fit into half the memory.
     """
     path = Path(path)
     name = FORMATS[path.suffix.lower()]

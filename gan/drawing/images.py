@@ -17,7 +17,7 @@ GRID_PIXELS = 1000  # the width that grids of small images are enlarged towards
 SOFTWARE = "train_gan.py"  # what written pictures say they were made by
 GAP = 2  # pixels between the images of a grid, before enlarging
 MOST_PIXELS = 2**26  # of a picture that is read
-BACKGROUND = 128  # gray, so that black images keep their edges
+BACKGROUND = 208  # so that neither black nor gray nor white images lose their edges
 # Pillow need not warn: sizes are looked at here before anything is unpacked.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 

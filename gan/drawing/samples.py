@@ -1,0 +1,192 @@
+"""Files of generated samples: pictures, a grid, a plot, arrays, or an animation."""
+
+import dataclasses
+import re
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from gan.common.errors import counted, listed
+from gan.common.files import atomic_file
+from gan.data.sample_types import sample_type_of
+from gan.drawing.animations import resized, with_text, write_animation
+from gan.drawing.images import image_grid, tile, write_png
+
+# Pixels that small images are enlarged towards in an animation, a single one and several.
+FRAME_SIDE, FRAME_SIDE_OF_SEVERAL = 256, 512
+
+
+@dataclasses.dataclass
+class Wanted:
+    """What is to be drawn: a sample of each seed, the classes in blocks of equal size."""
+
+    seeds: Sequence
+    classes: list | None = None  # class numbers
+    truncation: float = 1.0
+    batch_size: int = 500
+
+    def labels(self, start=0, stop=None):
+        """Return the class numbers of samples from start to stop, or None."""
+        if self.classes is None:
+            return None
+        return [self.classes[place * len(self.classes) // len(self.seeds)]
+                for place in range(len(self.seeds))[start:stop]]
+
+    def draw(self, generator):
+        """Draw a batch at a time; yields the place of its first sample, and the samples."""
+        count, size = len(self.seeds), self.batch_size
+        for start in progress(range(0, count, size), -(-count // size), "batch"):
+            seeds = np.array(self.seeds[start : start + size], np.int64)
+            yield start, generator.sample(seeds, self.labels(start, start + size), self.truncation)
+
+    def all(self, generator):
+        """Draw all samples: one array."""
+        return np.concatenate([samples for _, samples in self.draw(generator)])
+
+
+def progress(steps, count, unit):
+    """Show how far an iteration is, on a terminal."""
+    return tqdm(steps, total=count, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+
+
+def picture_paths(outdir, wanted, class_names, folders, start=0, stop=None):
+    """Yield the path of each image: seed_000003.png, with its class in the name or as a folder."""
+    stems = {}  # class number → name that a file may have, different for each
+    for number in wanted.classes or ():
+        stem = re.sub(r"[^\w.-]+", "_", class_names[number]).strip("._-")[:40]
+        taken = stem.casefold() in {other.casefold() for other in stems.values()}
+        stems[number] = f"{stem}_{number}".strip("_") if taken or not stem else stem
+    labels = wanted.labels(start, stop)
+    for place, seed in enumerate(wanted.seeds[start:stop]):
+        name, stem = f"seed_{seed:06d}", stems[labels[place]] if labels else ""
+        if folders:
+            yield Path(outdir, stem, f"{name}.png")
+        else:
+            yield Path(outdir, f"{name}_class_{stem}.png" if stem else f"{name}.png")
+
+
+# --- Each writes what is wanted and says what it is.
+
+
+def write_pictures(outdir, wanted, generator, folders=False):
+    """Write each image to a file of its own; with `folders` in one folder a class."""
+    for start, images in wanted.draw(generator):
+        paths = picture_paths(outdir, wanted, generator.class_names, folders, start,
+                              start + len(images))
+        for path, image in zip(paths, images, strict=True):
+            write_png(path, image)
+    return f"{counted(len(wanted.seeds), 'image')}"
+
+
+def write_grid(path, wanted, generator, columns=None):
+    """Write a grid of all images."""
+    write_png(path, image_grid(wanted.all(generator), columns))
+    return f"{counted(len(wanted.seeds), 'image')}"
+
+
+def write_plot(path, wanted, generator):
+    """Write a scatter plot of all points, on the axes of the training pictures."""
+    from gan.drawing.plots import scatter_plot  # here, as matplotlib is slow to import
+
+    write_png(path, scatter_plot(generator.metadata["extent"], generated=wanted.all(generator)))
+    return f"{counted(len(wanted.seeds), 'point')}"
+
+
+def write_npz(path, wanted, generator):
+    """Stream all samples to one file: `images` or `points`, `seeds`, and `labels` if asked for."""
+    kind, count = sample_type_of(generator.sample_shape), len(wanted.seeds)
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(kind.dtype)),
+              "fortran_order": False, "shape": (count, *generator.sample_shape)}
+    others = {"seeds": np.array(wanted.seeds, np.int64)}
+    if wanted.classes:
+        others["labels"] = np.array(wanted.labels(), np.int32)
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+        with archive.open(f"{kind.name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, header)
+            for _, samples in wanted.draw(generator):
+                member.write(samples.tobytes())
+        for name, array in others.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    return f"{counted(count, kind.name[:-1])}"
+
+
+def write_csv(path, wanted, generator):
+    """Stream all points to one file, a line each."""
+    with atomic_file(path) as file:
+        file.write(b"seed,x,y\n")
+        for start, points in wanted.draw(generator):
+            for seed, (x, y) in zip(wanted.seeds[start:], points, strict=False):
+                file.write(f"{seed},{x:.9g},{y:.9g}\n".encode())
+    return f"{counted(len(wanted.seeds), 'point')}"
+
+
+def write_interpolation(path, wanted, generator, *, grid=None, frames=24, fps=24, hold=0,
+                        scale=None, caption=False):
+    """Write an animation from seed to seed and back to the first, with equal parts in each cell.
+
+    The grid is (rows, columns); `frames` lead from a seed to the next, where it holds for some
+    seconds.
+    """
+    rows, columns = grid or (1, 1)
+    cells, single = rows * columns, grid is None
+    count = len(wanted.seeds) // cells * frames
+    side = FRAME_SIDE if single else FRAME_SIDE_OF_SEVERAL
+    names = [str(seed) for seed in wanted.seeds]
+    if wanted.classes:
+        names = [f"{name} ({generator.class_names[label]})"
+                 for name, label in zip(names, wanted.labels(), strict=True)]
+
+    def drawn():
+        parts = progress(interpolate(generator, wanted, frames, cells), count, "frame")
+        for number, images in enumerate(parts):
+            frame = images[0] if single else tile(images, columns)
+            frame = frame if frame.shape[-1] == 3 else frame[..., 0]
+            frame = resized(frame, scale or max(1, side // max(frame.shape[:2])))
+            here = number // frames
+            stops = [here, (here + 1) % (count // frames)][: 1 + bool(number % frames)]
+            text = " → ".join(listed(names[stop :: count // frames], most=3) for stop in stops)
+            yield with_text(frame, caption=f"seed{'s' * (cells > 1)} {text}" if caption else "")
+
+    durations = [1 / fps + hold * (number % frames == 0) for number in range(count)]
+    write_animation(path, drawn(), durations)
+    return counted(count, "frame")
+
+
+def interpolate(generator, wanted, frames, cells=1):
+    """Draw closed paths through the latents of equal parts of the seeds: uint8 [cells, H, W, C].
+
+    The latents follow great circles (White 2016, "Sampling Generative Networks"): halfway on a
+    straight line between two normal vectors is a shorter one than the generator was trained on.
+    Condition vectors are interpolated linearly.
+    """
+    latents, conditions = generator.latents(wanted.seeds, wanted.labels())
+    latents, vectors = wanted.truncation * latents, generator.condition_vectors(conditions)
+    stops = len(wanted.seeds) // cells
+    first = np.arange(cells) * stops  # seeds of the cells
+    count, size = stops * frames, max(1, wanted.batch_size // cells)
+    for start in range(0, count, size):
+        stop, step = np.divmod(np.arange(start, min(start + size, count)), frames)
+        here = (stop[:, None] + first).ravel()
+        there = ((stop[:, None] + 1) % stops + first).ravel()
+        t, between = np.repeat(step / frames, cells).astype(np.float32), None
+        if vectors is not None:
+            between = (1 - t[:, None]) * vectors[here] + t[:, None] * vectors[there]
+        images = generator.images(slerp(latents[here], latents[there], t), between)
+        yield from images.reshape(-1, cells, *images.shape[1:])
+
+
+def slerp(start, end, t):
+    """Spherical linear interpolation (Shoemake 1985) of float [N, D], at t, [N] in [0, 1]."""
+    lengths = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
+    cosine = (start * end).sum(axis=1) / np.maximum(lengths, 1e-12)
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    straight = np.sin(angle) < 1e-4  # (anti)parallel
+    sine = np.where(straight, 1, np.sin(angle))
+    weights = (np.where(straight, 1 - t, np.sin((1 - t) * angle) / sine),
+               np.where(straight, t, np.sin(t * angle) / sine))
+    return weights[0][:, None] * start + weights[1][:, None] * end
