@@ -1,0 +1,64 @@
+"""Projection: a generator's own images are found again, and the latents draw them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import project
+from gan.common.errors import UserError
+from gan.drawing.images import image_grid, read_png
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_run, tensorflow):
+    from gan.generator import SavedGenerator
+    return SavedGenerator(tiny_run[0] / "exported_model")
+
+
+@pytest.fixture(scope="module")
+def pictures(saved, tmp_path_factory):
+    """PNG files of three images that are not among the candidates, and the images."""
+    images = saved.sample(range(project.CANDIDATES, project.CANDIDATES + 3))
+    paths = [tmp_path_factory.mktemp("pictures") / f"{place}.png" for place in range(3)]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image[..., 0]).save(path)
+    return list(map(str, paths)), images
+
+
+@pytest.fixture
+def projected(tiny_run, tmp_path):
+    """A function that projects pictures onto the tiny run as a command line says."""
+    return lambda *arguments, model=tiny_run[0]: project.main(
+        ["--model", str(model), "--output", str(tmp_path / "found.png"), *arguments])
+
+
+def test_own_images_are_found_again(saved, pictures, projected, tmp_path, capsys):
+    paths, images = pictures
+    assert projected(*paths) == 0
+    printed = capsys.readouterr().out
+    arrays = np.load(tmp_path / "found.npz")
+    drawn = saved.images(arrays["latents"], saved.condition_vectors(arrays["conditions"]))
+    np.testing.assert_allclose(arrays["errors"], project.rmse(drawn / 255, images / 255))
+    candidates = saved.sample(range(project.CANDIDATES))
+    nearest = [project.rmse(candidates / 255, image / 255).min() for image in images]
+    assert (arrays["errors"] < np.array(nearest) / 2).all(), (arrays["errors"], nearest)
+    assert printed.count("RMSE") == 3 and printed.count(", class ") == 3
+    pairs = np.stack([images, drawn], axis=1).reshape(-1, *images.shape[1:])
+    assert np.array_equal(read_png(tmp_path / "found.png"), image_grid(pairs, 4)[..., 0])
+
+
+@pytest.mark.parametrize("case", ["exists", "broken", "suffix"])
+def test_what_cannot_be_done_is_said_before_anything_is_drawn(pictures, projected, tmp_path, case):
+    (path, *_), _ = pictures
+    arguments, words = [path], {"exists": "found.npz", "broken": "broken", "suffix": ".png"}[case]
+    if case == "exists":
+        (tmp_path / "found.npz").write_text("mine")
+    if case == "broken":
+        (tmp_path / "broken.png").write_text("no picture")
+        arguments = [str(tmp_path / "broken.png")]
+    if case == "suffix":
+        arguments = ["--output", str(tmp_path / "found.jpg"), path]
+    with pytest.raises(UserError, match=words):
+        projected(*arguments)
+    assert not (tmp_path / "found.png").exists()
+    assert case != "exists" or (tmp_path / "found.npz").read_text() == "mine"
