@@ -34,12 +34,20 @@ from gan.common.files import make_folder, refuse_existing, remove_leftovers
 from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import samples
 from gan.drawing.animations import check_format
-from gan.generator import SavedGenerator, class_number, find_export, read_metadata
+from gan.generator import (
+    GivenLatents,
+    SavedGenerator,
+    class_number,
+    find_export,
+    read_latents,
+    read_metadata,
+)
 
 MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
 IMAGES, POINTS, FRAMES = 64, 2000, 24  # drawn when no number is given
 CONTRADICTIONS = [("seeds", "seed"), ("seeds", "num_images"), ("interpolate", "seed"),
-                  ("interpolate", "num_images"), ("interpolate", "seeds"), ("folders", "output")]
+                  ("interpolate", "num_images"), ("interpolate", "seeds"), ("folders", "output"),
+                  ("latents", "label"), ("latents", "seed"), ("latents", "num_images")]
 OF_ANIMATIONS = ("frames", "fps", "hold", "scale", "caption")
 NEEDED = dict.fromkeys(OF_ANIMATIONS, "interpolate") | {"folders": "label"}
 
@@ -51,7 +59,8 @@ def main():
     metadata = read_metadata(model)
     points = sample_type_of(metadata["sample_shape"]) is Points
     write, most = choose_writer(options, points)
-    seeds = choose_seeds(options, points, most)
+    given = options.latents and read_latents(options.latents, metadata)
+    seeds = choose_seeds(options, points, most, given and len(given[0]))
     classes = choose_classes(options.label, metadata, len(seeds))
     wanted = samples.Wanted(seeds, classes, options.truncation, options.batch_size)
 
@@ -67,7 +76,8 @@ def main():
     remove_leftovers(outdir)
 
     import_tensorflow(verbose=False)
-    what = write(target, wanted, SavedGenerator(model))
+    generator = GivenLatents(model, *given) if given else SavedGenerator(model)
+    what = write(target, wanted, generator)
     print(f"{printable(target)}: {what}, seeds {wanted.seeds[0]} to {wanted.seeds[-1]}")
     return 0
 
@@ -91,6 +101,8 @@ def make_parser():
     add("--seed", type=whole_number(0, 2**62), metavar="N",
         help="seed of the first image, the next ones count on (default: 0)")
     add("--seeds", type=seed_list, metavar="LIST", help="these seeds instead, such as 0,3,8-15")
+    add("--latents", type=file, metavar="FILE",
+        help="latents of gan.project in place of seeds; a seed is a row")
     add("--label", metavar="CLASS",
         help="only this class, by name or number, or 'each': class after class")
     add("--folders", action="store_true", default=None,
@@ -168,12 +180,15 @@ def choose_writer(options, points):
     return writers[suffix], most if suffix == ".png" else MAX_SEEDS
 
 
-def choose_seeds(options, points, most):
+def choose_seeds(options, points, most, rows_given=None):
     """Return the seeds to draw: those given, or as many as asked for, or as there are places."""
     rows, columns = options.grid or (1, 1)
     places = rows * columns if options.grid else POINTS if points else IMAGES
-    first, count = options.seed or 0, options.num_images or places
+    first, count = options.seed or 0, options.num_images or rows_given or places
     seeds = options.interpolate or options.seeds or range(first, first + count)
+    if rows_given and max(seeds) >= rows_given:
+        raise UserError(f"--latents: expected seeds below {rows_given}, the rows of the file, got: "
+                        f"{max(seeds)}")
     if options.interpolate and (len(seeds) % (rows * columns) or len(seeds) < 2 * rows * columns):
         raise UserError("--interpolate: expected at least two seeds, and as many for each cell of "
                         f"the grid, got: {len(seeds):,}")

@@ -11,6 +11,8 @@ import os
 import shlex
 from pathlib import Path
 
+import numpy as np
+
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
 from gan.data.sample_types import sample_type_of
@@ -101,6 +103,26 @@ class SavedGenerator:
         return self.call(f"{name}_labels", seeds=seeds, labels=labels)
 
 
+class GivenLatents(SavedGenerator):
+    """A SavedModel that draws given latents, [N, latent_dim], and conditions, [N], or None.
+
+    A seed is a row of them.
+    """
+
+    def __init__(self, path, latents, conditions):
+        super().__init__(path)
+        self._latents, self._conditions = latents, conditions
+
+    def latents(self, seeds, labels=None):
+        """Return rows of the given latents and conditions."""
+        return self._latents[seeds], self._conditions[seeds]
+
+    def sample(self, seeds, labels=None, truncation=1.0, label=None):
+        """Draw the latents in some rows: uint8 [N, H, W, C], or float32 [N, 2] of points."""
+        latents, conditions = self.latents(seeds)
+        return self.images(truncation * latents, self.condition_vectors(conditions))
+
+
 def refuse_other_operations(folder):
     """Refuse a SavedModel that could do anything but compute; it is parsed, not loaded."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
@@ -180,6 +202,20 @@ def read_metadata(path):
                 and metadata.get("extent", 1) > 0 and MODEL in metadata["sha256"]):
             raise ValueError("a value of a wrong type or size")
     return metadata
+
+
+def read_latents(path, metadata):
+    """Return the latents and conditions of an .npz file that fits an export."""
+    size, kinds = metadata["latent_dim"], len(metadata["conditions"]["probabilities"])
+    with reading(path, "latents"), np.load(path, allow_pickle=False) as arrays:
+        latents = arrays["latents"].astype(np.float32)
+        conditions = arrays.get("conditions", np.zeros(len(latents))).astype(np.int32)
+    if not (latents.ndim == 2 and latents.shape[1] == size and len(latents)
+            and conditions.shape == latents.shape[:1] and np.isfinite(latents).all()
+            and (conditions >= 0).all() and (conditions < kinds).all()):
+        raise UserError(f"{path}: expected latents of {size} numbers and conditions below {kinds}, "
+                        f"got shapes {latents.shape} and {conditions.shape}")
+    return latents, conditions
 
 
 def training_data(model, metadata):

@@ -32,7 +32,8 @@ def projected(tiny_run, tmp_path):
         ["--model", str(model), "--output", str(tmp_path / "found.png"), *arguments])
 
 
-def test_own_images_are_found_again(saved, pictures, projected, tmp_path, capsys):
+def test_own_images_are_found_again(
+        tiny_run, saved, pictures, projected, command, tmp_path, capsys):
     paths, images = pictures
     assert projected(*paths) == 0
     printed = capsys.readouterr().out
@@ -43,6 +44,14 @@ def test_own_images_are_found_again(saved, pictures, projected, tmp_path, capsys
     nearest = [project.rmse(candidates / 255, image / 255).min() for image in images]
     assert (arrays["errors"] < np.array(nearest) / 2).all(), (arrays["errors"], nearest)
     assert printed.count("RMSE") == 3 and printed.count(", class ") == 3
+    code, *_ = command("generate.py", "--model", tiny_run[0], "--latents", tmp_path / "found.npz",
+                       "--output", "again.npz")
+    assert code == 0
+    assert np.array_equal(np.load("again.npz")["images"], drawn)
+    code, _, complaint = command("generate.py", "--model", tiny_run[0], "--latents",
+                                 tmp_path / "found.npz", "--interpolate", "0,3", "--output",
+                                 "path.gif")
+    assert code == 2 and "expected seeds below 3" in complaint
     pairs = np.stack([images, drawn], axis=1).reshape(-1, *images.shape[1:])
     assert np.array_equal(read_png(tmp_path / "found.png"), image_grid(pairs, 4)[..., 0])
 
