@@ -10,7 +10,7 @@ from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing
 from gan.data.datasets import load_dataset
-from gan.evaluate.networks import EPOCHS, save_network, train_classifier
+from gan.evaluate.features import EPOCHS, save_network, train_classifier
 
 
 def main():

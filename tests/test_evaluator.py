@@ -10,7 +10,7 @@ from gan.common.errors import UserError
 from gan.data.datasets import Dataset, load_dataset
 from gan.evaluate import __main__ as evaluate
 from gan.evaluate import evaluator as evaluation
-from gan.evaluate import metrics, networks, registry
+from gan.evaluate import features, metrics, registry
 from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.registry import METRICS, Metric, epoch_text
 from tests.conftest import draw_shapes
@@ -64,7 +64,7 @@ def test_every_metric_of_the_registry_is_measured(tensorflow, monkeypatch):
 
     data = Dataset("some", padded(0), np.arange(50, dtype=np.int32) % 2, ("0", "1"),
                    test_images=padded(1))
-    network = networks.FeatureNetwork("classifier", networks.build_classifier((30, 30, 1), 2), 0.9)
+    network = features.FeatureNetwork("classifier", features.build_classifier((30, 30, 1), 2), 0.9)
     network.statistics = metrics.statistics(network.extract(data.images)[0])
     monkeypatch.setattr(evaluation, "extractor_for", lambda *_: network)
     found = Evaluator(data).measure(padded(2), slow=True)
@@ -245,7 +245,7 @@ def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, measured, tmp
 
 
 def test_evaluation_with_learned_features(measured, monkeypatch, tmp_path):
-    monkeypatch.setattr(networks, "STEPS", 100)
+    monkeypatch.setattr(features, "STEPS", 100)
     said = measured("--features", "learned", "--json", "metrics.json")
     assert "compared in features learned without labels (" in said
     found = json.loads((tmp_path / "metrics.json").read_text())

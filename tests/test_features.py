@@ -5,7 +5,7 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.data.datasets import Dataset
-from gan.evaluate import features, metrics, networks
+from gan.evaluate import features, metrics
 from tests.conftest import draw_shapes
 
 
@@ -23,7 +23,7 @@ def grays(count, values):
 @pytest.fixture
 def few_steps(monkeypatch, tmp_path, tensorflow):
     """Trainings too short to learn anything, and a cache of their own."""
-    monkeypatch.setattr(networks, "STEPS", 10)
+    monkeypatch.setattr(features, "STEPS", 10)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
@@ -44,7 +44,7 @@ def test_without_being_asked_nothing_is_trained(monkeypatch):
     (True, "trained", "classifier"), (False, "trained", "learned"), (True, "learned", "learned")])
 def test_labels_are_learned_from_where_there_are_any(monkeypatch, labeled, wanted, kind):
     monkeypatch.setattr(features, "trained_network",
-                        lambda kind, dataset: networks.FeatureNetwork(kind, None, 0.99))
+                        lambda kind, dataset: features.FeatureNetwork(kind, None, 0.99))
     images, kinds = colored_shapes(600, 0)
     labels = {"labels": kinds, "class_names": ("0", "1")} if labeled else {}
     assert features.extractor_for(Dataset("shapes", images, **labels), wanted).kind == kind
@@ -61,9 +61,9 @@ def test_labels_are_learned_from_where_there_are_any(monkeypatch, labeled, wante
 def test_pixels_stand_in_for_a_classifier_that_cannot_be_had(settings, reason, few_steps,
                                                              monkeypatch):
     if settings.keys() == {"labels"}:
-        weak = networks.FeatureNetwork("classifier", networks.build_classifier((16, 16, 1), 2),
+        weak = features.FeatureNetwork("classifier", features.build_classifier((16, 16, 1), 2),
                                        0.71, (np.zeros(2), np.eye(2)))
-        monkeypatch.setattr(networks, "train_classifier", lambda dataset: weak)
+        monkeypatch.setattr(features, "train_classifier", lambda dataset: weak)
     found = features.extractor_for(Dataset("grays", grays(600, 9), **settings), "classifier")
     assert found.kind == "pixels" and found.accuracy is None and reason in found.description
 
@@ -113,32 +113,32 @@ def test_a_network_is_trained_once_and_kept_in_the_cache(few_steps, monkeypatch,
     second, trained, _ = extract()
     assert not trained and second.description == first.description
     np.testing.assert_array_equal(first.extract(data.images)[0], second.extract(data.images)[0])
-    path = tmp_path / f"gan/learned_{networks.RECIPES['learned']}_{data.fingerprint}.npz"
+    path = tmp_path / f"gan/learned_{features.RECIPES['learned']}_{data.fingerprint}.npz"
     path.write_bytes(path.read_bytes()[:5000])
     third, trained, warning = extract()
     assert trained and f"warning: {path} is damaged" in warning
     for mine, same in zip(first.network.get_weights(), third.network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, same)  # a training is a function of its seed
-    monkeypatch.setitem(networks.RECIPES, "learned", 0)
+    monkeypatch.setitem(features.RECIPES, "learned", 0)
     assert extract()[1]
 
 
 def test_a_classifier_is_read_for_the_data_that_it_was_trained_on(tmp_path, tensorflow):
     images, kinds = colored_shapes(60, 0)
     data = Dataset("shapes", images, kinds, ("0", "1"))
-    network = networks.build_classifier((16, 16, 3), 2)
-    kept = networks.FeatureNetwork("classifier", network, 0.99, (np.zeros(2), np.eye(2)))
-    networks.save_network(tmp_path / "classifier.npz", kept, "data")
-    found = networks.load_network(tmp_path / "classifier.npz", "classifier", data, "data")
+    network = features.build_classifier((16, 16, 3), 2)
+    kept = features.FeatureNetwork("classifier", network, 0.99, (np.zeros(2), np.eye(2)))
+    features.save_network(tmp_path / "classifier.npz", kept, "data")
+    found = features.load_network(tmp_path / "classifier.npz", "classifier", data, "data")
     assert found.description == "classifier features (accuracy 99.0% on held-out images)"
     np.testing.assert_array_equal(found.extract(images)[1], kept.extract(images)[1])
-    assert networks.load_network(tmp_path / "classifier.npz", "classifier", data, "other") is None
+    assert features.load_network(tmp_path / "classifier.npz", "classifier", data, "other") is None
 
 
 @pytest.mark.slow
 def test_a_classifier_is_tested_on_images_held_out(tensorflow, monkeypatch):
-    monkeypatch.setattr(networks, "LEAST_STEPS", 60)
-    found = networks.train_classifier(Dataset("shapes", *colored_shapes(600, 0), ("0", "1")),
+    monkeypatch.setattr(features, "LEAST_STEPS", 60)
+    found = features.train_classifier(Dataset("shapes", *colored_shapes(600, 0), ("0", "1")),
                                       epochs=1)
     assert found.accuracy * 60 == pytest.approx(round(found.accuracy * 60))  # a tenth of 600
     assert found.accuracy > 0.5
@@ -156,14 +156,14 @@ def test_the_loss_is_that_of_the_paper(tensorflow):
         j = (i + 3) % 6
         terms = {k: np.exp(vectors[i] @ vectors[k] / 0.3) for k in range(6) if k != i}
         losses.append(-np.log(terms[j] / sum(terms.values())))
-    assert float(networks.nt_xent(first, second, 0.3)) == pytest.approx(np.mean(losses), 1e-5)
+    assert float(features.nt_xent(first, second, 0.3)) == pytest.approx(np.mean(losses), 1e-5)
 
 
 def test_views_change_the_image_but_not_its_hue(tensorflow):
     random = np.random.default_rng(0)
     plain = np.broadcast_to(random.uniform(-0.8, 0.8, (40, 1, 1, 3)), (40, 16, 16, 3))
-    draws = random.random((40, networks.VIEW_DRAWS), np.float32)
-    shown = networks.views(tensorflow.constant(plain, tensorflow.float32), draws).numpy()
+    draws = random.random((40, features.VIEW_DRAWS), np.float32)
+    shown = features.views(tensorflow.constant(plain, tensorflow.float32), draws).numpy()
     covered = (shown == 0).all(axis=3)
     assert 10 < covered.any(axis=(1, 2)).sum() < 30 and covered.mean() < 0.1
     # A color less its gray has the direction of its hue and the length of its saturation.
@@ -177,9 +177,9 @@ def test_views_change_the_image_but_not_its_hue(tensorflow):
 def test_views_move_what_they_show(tensorflow):
     dot = np.zeros((200, 17, 17, 1), np.float32)
     dot[:, 8, 3] = 1
-    draws = np.random.default_rng(0).random((200, networks.VIEW_DRAWS), np.float32)
+    draws = np.random.default_rng(0).random((200, features.VIEW_DRAWS), np.float32)
     draws[:, 5:7], draws[:, 7] = 0.5, 0.99  # in the same light, uncovered
-    shown = networks.views(dot, draws).numpy()
+    shown = features.views(dot, draws).numpy()
     assert np.isfinite(shown).all()
     places = np.einsum("nyxc,x->n", shown, np.arange(17)) / shown.sum(axis=(1, 2, 3))
     assert 60 < (places > 8).sum() < 140  # about half are mirrored
@@ -188,16 +188,16 @@ def test_views_move_what_they_show(tensorflow):
 
 @pytest.mark.parametrize(("size", "channels"), [(16, 3), (28, 1), (100, 3)])
 def test_the_encoder_takes_every_size(tensorflow, size, channels):
-    encoder = networks.build_encoder((size, size, channels))
+    encoder = features.build_encoder((size, size, channels))
     assert encoder.output_shape == (None, 128)
     assert encoder.layers[-3].output.shape[1] <= 8
 
 
 def test_learned_features_tell_what_is_wrong(tensorflow, monkeypatch):
-    monkeypatch.setattr(networks, "STEPS", 200)  # half
+    monkeypatch.setattr(features, "STEPS", 200)  # half
     training = colored_shapes(1200, 0)[0]
-    network = networks.train_encoder(Dataset("shapes", training))
-    features.need_skill(network.accuracy, 1 / networks.encoder_held_out(1200), features.LEAST_FOUND,
+    network = features.train_encoder(Dataset("shapes", training))
+    features.need_skill(network.accuracy, 1 / features.encoder_held_out(1200), features.LEAST_FOUND,
                         "found")
     found = network.extract(training)[0]
     assert found.shape == (1200, 128) and found.dtype == np.float32
@@ -241,19 +241,19 @@ class Means:
 
 def test_images_are_resized_linearly_and_smoothed_where_they_shrink(tensorflow):
     ramp = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None, None] * 16, (1, 16, 16, 3))
-    found = (networks.enlarged(ramp).numpy()[0, :, 0, 0] + 1) * 127.5
+    found = (features.enlarged(ramp).numpy()[0, :, 0, 0] + 1) * 127.5
     places = (np.arange(299) + 0.5) * 16 / 299 - 0.5
     np.testing.assert_allclose(found, 16 * np.clip(places, 0, 15), atol=0.01)
     stripes = np.zeros((1, 598, 598, 1), np.uint8)
     stripes[:, ::2] = 255
-    shrunk = networks.enlarged(stripes).numpy()
+    shrunk = features.enlarged(stripes).numpy()
     assert shrunk.shape == (1, 299, 299, 3)
     assert np.abs(shrunk[:, 5:-5]).max() < 0.01  # medium gray, not every other stripe
 
 
 def test_inception_describes_an_image_once_and_stands_for_the_data(tensorflow, monkeypatch):
     network, images = Means(), colored_shapes(70, 0)[0]
-    monkeypatch.setattr(networks, "_load_inception", lambda: network)
+    monkeypatch.setattr(features, "_load_inception", lambda: network)
     described = features.extractor_for(Dataset("shapes", images), "inception")
     assert (described.kind, described.accuracy) == ("inception", None)
     assert "InceptionV3" in described.description and "299 x 299" in described.description

@@ -65,7 +65,7 @@ def _set_epochs(panels, epochs):
     """Whole epochs on the axis that all panels share, and room around a single one."""
     panels[-1].set(xlabel="epoch")
     if epochs:
-        margin = max(0.03 * (epochs[-1] - epochs[0]), 0.5 if len(epochs) == 1 else 0)
+        margin = 0.03 * (epochs[-1] - epochs[0]) or 0.5
         panels[-1].set_xlim(epochs[0] - margin, epochs[-1] + margin)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for axes in panels:

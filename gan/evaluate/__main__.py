@@ -46,11 +46,11 @@ def main():
     generator = SavedGenerator(model)
     samples = Drawn(generator.sample, evaluator.count, options.seed, dataset.sample_shape)
     found = evaluator.measure(samples, slow=True)
-    columns = {"test images": evaluator.reference(), "training": evaluator.split()}
+    reference, split, counts = evaluator.reference(), evaluator.split(), evaluator.real_counts()
     content = {
-        "generated": found, "test_images": columns["test images"],
-        "training_split": columns["training"], "left_out": evaluator.left_out,
-        "images": evaluator.count, "seed": options.seed, "features": evaluator.features(),
+        "generated": found, "test_images": reference, "training_split": split,
+        "left_out": evaluator.left_out, "images": evaluator.count, "real_images": counts,
+        "seed": options.seed, "features": evaluator.features(),
         "trained_on_this_data": is_trained_on(dataset, metadata),
     }
     if options.neighbors:
@@ -60,6 +60,7 @@ def main():
         print(f"neighbors  {one_line(options.neighbors)}: {near}", flush=True)
     print(f"{evaluator.count:,} {evaluator.samples}, seeds from {options.seed}, compared in "
           f"{evaluator.features()['description']}")
+    columns = {f"test {counts['reference']:,}": reference, f"split {counts['split']:,}": split}
     for line in metrics_table(found, {name: column for name, column in columns.items() if column}):
         print(line)
     for text in left_out_texts(evaluator.left_out):

@@ -15,10 +15,9 @@ from gan.common.files import cache_folder, read_json, write_text
 from gan.data.pixels import background_of, digest_images
 from gan.data.sample_types import Points, sample_type_of
 from gan.evaluate import metrics
-from gan.evaluate.features import extractor_for
+from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of
 from gan.evaluate.neighbors import nearest_images
-from gan.evaluate.networks import INCEPTION_IMAGES
 from gan.evaluate.registry import METRICS
 
 COUNT = 10_000  # samples generated
@@ -160,7 +159,8 @@ class Evaluator:
         found, self.left_out["generated"] = self._collect(comparison, slow)
         for name, real, measured in (("frechet_ratio", self._test, self.reference),
                                      ("frechet_split_ratio", self._split[0], self.split)):
-            if "frechet" in found and METRICS[name].slow <= slow and measured().get("frechet"):
+            if ("frechet" in found and METRICS[name].slow <= slow and measured().get("frechet")
+                    and len(samples) >= len(real)):  # of fewer it comes out larger
                 found[name] = comparison.frechet(len(real)) / measured()["frechet"]
         return found
 
@@ -179,11 +179,17 @@ class Evaluator:
         """Return the metrics to judge by: of test samples, or else of the training split."""
         return self.reference() or self.split()
 
+    def real_counts(self):
+        """Return dict of "reference" and "split" → how many real samples each is of."""
+        return {"reference": 0 if self._test is None else len(self._test),
+                "split": 0 if self._split[0] is None else len(self._split[0])}
+
     def real_source(self):
         """Return in words which real samples `real` is of; empty without any."""
+        counts = self.real_counts()
         if self.reference():
-            return f"{len(self._test):,} test {self.samples}"
-        return f"{len(self._split[0]):,} training images against the others" if self.split() else ""
+            return f"{counts['reference']:,} test {self.samples}"
+        return f"{counts['split']:,} training images against the others" if self.split() else ""
 
     def features(self):
         """Return what samples are compared in, dict for JSON: kind, description, accuracy."""

@@ -1,16 +1,26 @@
-"""Choice of the features that images are compared in: of a network, or of the pixels."""
+"""Features that images are compared in: of a classifier, an encoder, Inception, or the pixels."""
+
+import hashlib
+import math
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 
+from gan.augment import affine, cutout, relight
+from gan.common.errors import UserError
+from gan.common.files import cache_folder, read_archive, write_archive
 from gan.data.conditions import PrincipalComponents
 from gan.data.datasets import ASSETS
-from gan.evaluate.metrics import NotMeasurableError, parts_of, random_subset, shrink, statistics
-from gan.evaluate.networks import (
-    MOST_DESCRIBED,
-    encoder_held_out,
-    inception_network,
-    load_network,
-    trained_network,
+from gan.data.sample_types import Images
+from gan.evaluate.metrics import (
+    NotMeasurableError,
+    parts_of,
+    random_subset,
+    shrink,
+    squared_distances,
+    statistics,
 )
 
 COMPONENTS = 50  # principal components of the pixels
@@ -22,6 +32,31 @@ LEAST_AGREEMENT = 0.8
 # hundreds that may look much like it.
 LEAST_FOUND = 0.1
 LEAST_IMAGES = 200  # below which nothing is learned without labels
+FEATURES = 128
+RECIPES = {"classifier": 2, "learned": 1}  # how cached networks were trained; others are made anew
+# Images described at a time, of at most so many pixels together.
+BATCH, PIXELS = {"classifier": 1000, "learned": 1000, "inception": 32}, 2**20
+MOST_DESCRIBED = 65_536  # images whose statistics stand for all
+STATISTICS = ("statistics/mean", "statistics/covariance")
+HELD_OUT = 10  # one image in so many measures the accuracy, unless labeled test images do
+LEAST_HELD_OUT, MOST_HELD_OUT = 50, 500
+SIDE = 299  # pixels, for which Inception was made
+INCEPTION_IMAGES = 20_000  # training images whose statistics stand for all
+DESCRIPTIONS = {
+    "classifier": "classifier features (accuracy {:.1%} on held-out images)",
+    "learned": "features learned without labels ({:.1%} of held-out images found again in another "
+               "view)",
+    "inception": f"features of Keras' InceptionV3 (ImageNet weights, images resized to {SIDE} x "
+                 f"{SIDE}; published FIDs use other weights)",
+}
+EPOCHS, LEAST_STEPS, LABELED_BATCH = 12, 600, 128  # of the classifier's training
+SHIFT = 2  # pixels that its training images are moved by, at most
+STEPS, VIEWED_BATCH, RATE, TEMPERATURE = 400, 64, 1e-3, 0.1  # of the encoder's training
+VIEW_DRAWS = 10  # random numbers that a view takes
+to_floats = Images.to_floats
+
+
+# --- The choice
 
 
 def extractor_for(dataset, wanted="auto"):
@@ -104,3 +139,325 @@ class PixelFeatures:
 
 def _shrunk(images):
     return np.concatenate([shrink(part) for part in parts_of(images)])
+
+
+# --- Networks
+
+
+class FeatureNetwork:
+    """A trained network of some kind, a key of `DESCRIPTIONS`: images → features.
+
+    `network` is a Keras model, images in [-1, 1] → features, or → logits after the features of
+    a classifier; `accuracy` is that on held-out images, and `statistics` are those of the training
+    images' features.
+    """
+
+    def __init__(self, kind, network, accuracy=None, statistics=None):
+        self.kind, self.network = kind, network
+        self.accuracy, self.statistics = accuracy, statistics
+        self.description = DESCRIPTIONS[kind].format(accuracy or 0)
+        self._compute = None
+        self._known = {}  # digest of an image → its features in Inception, which take long
+
+    def extract(self, images):
+        """Return features float32 [N, D] of uint8 images, and class probabilities or None."""
+        self._compute = self._compute or self._compile(images.shape[1:])
+        most = min(BATCH[self.kind], PIXELS // math.prod(images.shape[1:3]))
+        describe = self._describe_once if self.kind == "inception" else self._compute
+        features, probabilities = zip(*map(describe, parts_of(images, most)), strict=True)
+        return (np.concatenate(features),
+                np.concatenate(probabilities) if self.kind == "classifier" else None)
+
+    def _describe_once(self, images):
+        keys = [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+        new = {key: place for place, key in enumerate(keys) if key not in self._known}
+        if new:
+            rows, _ = self._compute(images[list(new.values())])
+            self._known |= dict(zip(new, rows.numpy(), strict=True))
+        return np.stack([self._known[key] for key in keys]), None
+
+    def _compile(self, shape):
+        import tensorflow as tf
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *shape], tf.uint8)])
+        def compute(images):
+            values = enlarged(images) if self.kind == "inception" else to_floats(images)
+            if self.kind != "classifier":
+                return self.network(values, training=False), None
+            *body, head = self.network.layers
+            for layer in body:
+                values = layer(values, training=False)
+            return values, tf.nn.softmax(head(values))
+
+        return compute
+
+
+def build_classifier(image_shape, classes):
+    import keras
+    from keras import layers
+
+    network = keras.Sequential([keras.Input(image_shape)])
+    size, channels = image_shape[0], 32
+    while size > 8:
+        for strides in (1, 2):
+            network.add(layers.Conv2D(channels, 3, strides=strides, padding="same",
+                                      use_bias=False))
+            network.add(layers.BatchNormalization())
+            network.add(layers.ReLU())
+        size, channels = -(-size // 2), min(2 * channels, 128)
+    network.add(layers.Flatten())
+    network.add(layers.Dense(FEATURES, activation="relu"))
+    network.add(layers.Dropout(0.5))
+    network.add(layers.Dense(classes))
+    return network
+
+
+def build_encoder(image_shape):
+    import keras
+    from keras import layers
+
+    encoder = keras.Sequential([keras.Input(image_shape)])
+    size, filters = image_shape[0], 32
+    if size > 64:
+        factor = -(-size // 64)
+        encoder.add(layers.AveragePooling2D(factor))
+        size //= factor
+    while size > 8:
+        encoder.add(layers.Conv2D(filters, 4, strides=2, padding="same", use_bias=False))
+        encoder.add(layers.BatchNormalization(momentum=0.9))  # settled in some dozen steps
+        encoder.add(layers.LeakyReLU(0.2))
+        size, filters = -(-size // 2), min(2 * filters, 128)
+    encoder.add(layers.Flatten())
+    encoder.add(layers.Dense(FEATURES))
+    return encoder
+
+
+# --- Inception
+
+
+def enlarged(images):
+    """Turn uint8 [N, H, W, 1 or 3] into what Inception expects."""
+    import tensorflow as tf
+
+    resized = tf.image.resize(images, [SIDE, SIDE], antialias=images.shape[1] > SIDE)
+    return tf.repeat(resized, 3 // images.shape[-1], axis=-1) / 127.5 - 1
+
+
+def inception_network(images):
+    """Return Keras' Inception-v3 (Szegedy et al. 2016) with the training images' statistics."""
+    found = FeatureNetwork("inception", _load_inception())
+    found.statistics = statistics(found.extract(random_subset(images, INCEPTION_IMAGES))[0])
+    return found
+
+
+def _load_inception():
+    import keras
+
+    try:
+        return keras.applications.InceptionV3(include_top=False, weights="imagenet", pooling="avg",
+                                              input_shape=(SIDE, SIDE, 3))
+    except Exception as error:  # Keras wraps some of the network's errors and not others
+        home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        path = home / "models/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        raise UserError(f"--features inception: the weights cannot be downloaded ({error}); "
+                        f"expected a network, or the file {path}") from error
+
+
+# --- Files
+
+
+def trained_network(kind, dataset):
+    """Return the "classifier" or the "learned" network of a data set, cached or trained now."""
+    path = cache_folder() / f"{kind}_{RECIPES[kind]}_{dataset.fingerprint}.npz"
+    network = load_network(path, kind, dataset, dataset.fingerprint)
+    if network is None:
+        network = train_classifier(dataset) if kind == "classifier" else train_encoder(dataset)
+        save_network(path, network, dataset.fingerprint)
+    return network
+
+
+def save_network(path, network, fingerprint):
+    arrays = {f"weights/{index:02d}": array
+              for index, array in enumerate(network.network.get_weights())}
+    arrays |= dict(zip(STATISTICS, network.statistics, strict=True))
+    write_archive(path, arrays, {"dataset": fingerprint, "accuracy": network.accuracy})
+
+
+def load_network(path, kind, dataset, fingerprint):
+    """Read a `FeatureNetwork`; None if there is none of these data, or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        arrays, about = read_archive(path, "a network")
+        if about["dataset"] != fingerprint:
+            return None
+        known = tuple(arrays.pop(name) for name in STATISTICS)
+        weights = [arrays[name] for name in sorted(arrays)]
+        network = (build_classifier(dataset.sample_shape, len(weights[-1]))
+                   if kind == "classifier" else build_encoder(dataset.sample_shape))
+        network.set_weights(weights)
+        return FeatureNetwork(kind, network, float(about["accuracy"]), known)
+    except (UserError, KeyError, TypeError, ValueError, IndexError) as error:
+        print(f"warning: {path} is damaged ({error}); making it anew", file=sys.stderr)
+        return None
+
+
+# --- Training on labels
+
+
+def train_classifier(dataset, epochs=EPOCHS, seed=0):
+    """Train a classifier on labeled training images; a tenth is held out if no test images are."""
+    import keras
+    import tensorflow as tf
+
+    images, labels = dataset.images, dataset.labels
+    held_out = dataset.test_images, dataset.test_labels
+    if dataset.test_labels is None:
+        order = np.random.default_rng(seed).permutation(len(images))
+        measured, trained = np.split(order, [len(images) // HELD_OUT])
+        held_out = images[np.sort(measured)], labels[np.sort(measured)]
+        images, labels = images[np.sort(trained)], labels[np.sort(trained)]
+    if len(held_out[1]) < LEAST_HELD_OUT:
+        raise NotMeasurableError(f"a classifier needs {LEAST_HELD_OUT} labeled images to be "
+                                 f"tested on, got {len(held_out[1])}")
+    batch = min(LABELED_BATCH, len(images))
+    epochs = max(epochs, -(-LEAST_STEPS // (len(images) // batch)))
+    print(f"training a classifier of {dataset.name}, whose features are compared, {epochs} epochs",
+          flush=True)
+    keras.utils.set_random_seed(seed)
+    network = build_classifier(dataset.sample_shape, len(dataset.class_names))
+    network.compile(
+        _adam(2e-3, 1e-4, epochs * (len(images) // batch)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"],
+    )
+    stream = tf.random.Generator.from_seed(seed, alg="philox")
+
+    def shifted(images, labels):
+        margin = [[0, 0], [SHIFT, SHIFT], [SHIFT, SHIFT], [0, 0]]
+        wide = tf.pad(images, margin, mode="SYMMETRIC")
+        seeds = stream.make_seeds(1)[:, 0]
+        return to_floats(tf.image.stateless_random_crop(wide, tf.shape(images), seeds)), labels
+
+    data = tf.data.Dataset.from_tensor_slices((images, labels))
+    data = data.shuffle(len(images), seed=seed).batch(batch, drop_remainder=True)
+    # A line an epoch where epochs take seconds; hundreds of short ones pass in silence.
+    network.fit(data.map(shifted).prefetch(2), epochs=epochs, shuffle=False,
+                verbose=2 if epochs <= 24 else 0)
+    found = FeatureNetwork("classifier", network)
+    accuracy = float((found.extract(held_out[0])[1].argmax(axis=1) == held_out[1]).mean())
+    return FeatureNetwork("classifier", network, accuracy,
+                          statistics(found.extract(dataset.images)[0]))
+
+
+def _adam(rate, first, steps):
+    """Adam whose learning rate rises from `first` in a tenth of the steps, then falls to 0."""
+    import keras
+
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(
+        first, max(1, steps - steps // 10), warmup_target=rate, warmup_steps=steps // 10))
+
+
+# --- Training without labels
+
+
+def encoder_held_out(count):
+    return min(max(LEAST_HELD_OUT, count // HELD_OUT), MOST_HELD_OUT)
+
+
+def train_encoder(dataset, seed=0):
+    """Train an encoder on a data set's training images by SimCLR (Chen et al. 2020).
+
+    The accuracy is the fraction of held-out images of which one view is nearest to the other.
+    The training images' features have mean 0 and a total variance of 1.
+    """
+    import keras
+
+    images = dataset.images
+    print(f"training a network on {dataset.name} without labels, whose features are compared, "
+          f"{STEPS} steps", flush=True)
+    order = np.random.default_rng(seed).permutation(len(images))
+    count = encoder_held_out(len(images))
+    keras.utils.set_random_seed(seed)
+    encoder = build_encoder(dataset.sample_shape)
+    _fit_encoder(encoder, images, order[count:], seed)
+    accuracy = _found_again(encoder, images[np.sort(order[:count])], seed)
+    features, _ = FeatureNetwork("learned", encoder).extract(random_subset(images, MOST_DESCRIBED))
+    mean, spread = features.mean(axis=0), np.sqrt(features.var(axis=0).sum())
+    *weights, kernel, bias = encoder.get_weights()
+    encoder.set_weights([*weights, kernel / spread, (bias - mean) / spread])
+    return FeatureNetwork("learned", encoder, accuracy, statistics((features - mean) / spread))
+
+
+def _found_again(encoder, images, seed):
+    features = []
+    for start in range(0, len(images), VIEWED_BATCH):
+        shown = _two_views(images[start : start + VIEWED_BATCH], [seed, STEPS + start])
+        features.append(np.split(encoder(shown, training=False).numpy(), 2))
+    first, second = (np.concatenate(part) for part in zip(*features, strict=True))
+    nearest = squared_distances(first, second).argmin(axis=1)
+    return float(np.mean(nearest == np.arange(len(images))))
+
+
+def views(images, draws):
+    """Show images moved, mirrored, relit and partly covered, as float32 [N, 10] in [0, 1) say."""
+    # Neither hue nor saturation changes: wrong colors are a defect of generated images.
+    import tensorflow as tf
+
+    even = 2 * draws - 1  # in [-1, 1)
+    # The side of what is seen, of the image's: 0.8 to 1.1, either side stretched by up to 1.1.
+    scales = math.log(0.8) + math.log(1.1 / 0.8) * draws[:, 0]
+    down = tf.exp(scales + math.log(1.1) * even[:, 1])
+    across = tf.exp(scales - math.log(1.1) * even[:, 1]) * tf.where(draws[:, 2] < 0.5, -1.0, 1.0)
+    images = affine(images, down, across, even[:, 3:5] / 16)
+    images = relight(images, 0.1 * even[:, 5], tf.exp(math.log(1.1) * even[:, 6]))
+    # Half of the views have a blank square of 0.3 of the side.
+    return cutout(images, tf.cast(draws[:, 7] < 0.5, tf.float32), draws[:, 8:], 0.3)
+
+
+def nt_xent(first, second, temperature):
+    """Return the NT-Xent loss of two views' projections, [N, D] (Chen et al. 2020, equation 1)."""
+    import tensorflow as tf
+
+    count = tf.shape(first)[0]
+    vectors = tf.math.l2_normalize(tf.concat([first, second], axis=0), axis=1)
+    cosines = tf.matmul(vectors, vectors, transpose_b=True) / temperature
+    cosines -= 1e9 * tf.eye(2 * count)  # no view is compared with itself
+    others = tf.roll(tf.range(2 * count), count, axis=0)
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(others, cosines))
+
+
+def _two_views(images, seed):
+    """Return two views of each image, [2 N, H, W, C]: the first ones first."""
+    import tensorflow as tf
+
+    images = tf.concat(2 * [to_floats(images)], axis=0)
+    draws = tf.random.stateless_uniform([tf.shape(images)[0], VIEW_DRAWS], seed)
+    return views(images, draws)
+
+
+def _fit_encoder(encoder, images, trained, seed):
+    import keras
+    import tensorflow as tf
+    from tqdm import trange
+
+    head = keras.Sequential([keras.Input([FEATURES]), keras.layers.ReLU(),
+                             keras.layers.Dense(FEATURES, "relu"), keras.layers.Dense(64)])
+    weights = encoder.trainable_variables + head.trainable_variables
+    optimizer = _adam(RATE, RATE / 10, STEPS)
+    optimizer.build(weights)
+
+    @tf.function(autograph=False)
+    def step(batch, number):
+        with tf.GradientTape() as tape:
+            shown = _two_views(batch, tf.stack([seed, number]))
+            loss = nt_xent(*tf.split(head(encoder(shown, training=True)), 2), TEMPERATURE)
+        optimizer.apply(tape.gradient(loss, weights), weights)
+
+    random, order, start = np.random.default_rng([seed, 1]), trained, 0
+    for number in trange(STEPS, desc="learning features", unit="step", leave=False,
+                         disable=not sys.stderr.isatty()):
+        if start + VIEWED_BATCH > len(order):
+            order, start = random.permutation(trained), 0
+        places = np.sort(order[start : start + VIEWED_BATCH])
+        step(images[places], tf.constant(number))
+        start += VIEWED_BATCH
