@@ -2,7 +2,6 @@
 """Draw images, or points, from an exported generator.
 
     python generate.py                                          # PNG files in generated/
-    python generate.py --output grid.png                        # a grid of 64 images
     python generate.py --output grid.png --label each --grid 10x10   # one class a row
     python generate.py --output arrays.npz --num-images 5000
     python generate.py --label each --folders                   # class folders to train on
@@ -147,8 +146,7 @@ def parse():
         if getattr(options, name) is not None and getattr(options, needed) is None:
             raise UserError(f"{flag(name)} needs {flag(needed)}")
     if isinstance(options.seeds, list) and len(set(options.seeds)) < len(options.seeds):
-        raise UserError("--seeds: expected each seed once, as a seed names one image, got one "
-                        "more often")
+        raise UserError("--seeds: expected each seed once, got one more often")
     return options
 
 
@@ -166,18 +164,18 @@ def choose_writer(options, points):
         return write, MAX_FRAMES // given.get("frames", FRAMES)
     if not points and not options.grid and options.output is None:
         return functools.partial(samples.write_pictures, folders=options.folders), MAX_SEEDS
-    suffix, writers = Path(options.output or "").suffix.lower(), {".npz": samples.write_npz}
-    if points:
-        writers |= {".png": samples.write_plot, ".csv": samples.write_csv}
-    else:
+    writers = {".png": samples.write_plot, ".csv": samples.write_csv, ".npz": samples.write_npz}
+    if not points:
         columns = options.grid and options.grid[1]
-        writers |= {".png": functools.partial(samples.write_grid, columns=columns)}
+        writers = {".png": functools.partial(samples.write_grid, columns=columns),
+                   ".npz": samples.write_npz}
+    suffix = Path(options.output or "").suffix.lower()
     expected = [".png"] if options.grid else [*writers]
     if suffix not in expected:
         raise UserError(f"--output: expected a file that ends in {', '.join(expected)}, "
                         f"got: {options.output or 'none'}")
-    most = MAX_IN_PLOT if points else MAX_IN_GRID
-    return writers[suffix], most if suffix == ".png" else MAX_SEEDS
+    most_in_png = MAX_IN_PLOT if points else MAX_IN_GRID
+    return writers[suffix], most_in_png if suffix == ".png" else MAX_SEEDS
 
 
 def choose_seeds(options, points, most, rows_given=None):

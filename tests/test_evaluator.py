@@ -1,6 +1,7 @@
 """Evaluator and registry of metrics: what is measured, what it is compared with, what is kept."""
 
 import json
+import re
 import tracemalloc
 
 import numpy as np
@@ -113,6 +114,7 @@ def test_distances_are_compared_with_those_of_as_many_real_images():
     assert part.reference()["frechet"] == pytest.approx(few.reference()["frechet"], rel=0.15)
     assert part.real_source() == "50 test images"
     assert part.measure(images[800:850])["frechet_ratio"] == pytest.approx(1, abs=0.15)
+    assert "frechet_ratio" not in part.measure(images[800:849])  # of fewer than 50
     # Precision and recall are of as many images on either side.
     assert found["recall"] == few.measure(images[850:900])["recall"]
 
@@ -241,17 +243,9 @@ def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, measured, tmp
     assert f"200 images, seeds from 0, compared in {compared}" in said
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["features"]["kind"] == "pixels" and found["trained_on_this_data"]
+    assert found["real_images"] == {"reference": 64, "split": 53}
+    assert re.search(r"generated +test 64 +split 53\n", said)
     assert found["generated"].keys() >= {"frechet", "frechet_split_ratio", "nearest"}
-
-
-def test_evaluation_with_learned_features(measured, monkeypatch, tmp_path):
-    monkeypatch.setattr(features, "STEPS", 100)
-    said = measured("--features", "learned", "--json", "metrics.json")
-    assert "compared in features learned without labels (" in said
-    found = json.loads((tmp_path / "metrics.json").read_text())
-    assert found["features"]["kind"] == "learned" and 0.1 < found["features"]["accuracy"] <= 1
-    assert found["generated"]["frechet"] > 3 * found["test_images"]["frechet"] > 0
-    assert "classes" not in found["generated"]
 
 
 def test_a_generator_of_training_images_is_shown_to_copy(measured, monkeypatch, tiny_npz,
