@@ -279,7 +279,7 @@ def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, refused, tmp_path, n
     if kind == "file":
         assert f"{path.name} exists; expected --force" in line and path.read_text() == "mine"
     else:
-        assert f"{path.name}: expected a file or nothing, got" in line
+        assert f"{path.name}: expected a file or nothing" in line
         assert refused("generate.py", *arguments, "--force") == line
         assert not (tmp_path / "elsewhere").exists()
     assert list(path.parent.iterdir()) == [path]
