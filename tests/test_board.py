@@ -9,17 +9,12 @@ from PIL import Image
 from tests.test_scripts import history
 
 
-def read_events(folder):
-    """An `EventAccumulator` of TensorBoard, loaded; the test is skipped without TensorBoard."""
-    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
-                                 reason="needs tensorboard")
-    events = reader.EventAccumulator(str(folder), size_guidance={reader.TENSORS: 0})
-    return events.Reload()
-
-
 def test_scalars_and_pictures_are_read_back(tiny_run):
     folder, _ = tiny_run
-    events = read_events(folder / "tensorboard")
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
+                                 reason="needs tensorboard")
+    events = reader.EventAccumulator(str(folder / "tensorboard"),
+                                     size_guidance={reader.TENSORS: 0}).Reload()
     from tensorboard.util import tensor_util
 
     rows = history(folder, "steps.csv")

@@ -1,16 +1,24 @@
 import dataclasses
 import json
-import subprocess
 import sys
 
 import pytest
 
 from gan.common.command_line import flag
 from gan.common.errors import UserError
-from gan.config import EXAMPLES, RULES, Facts, TrainConfig, check_options, make_parser
+from gan.config import (
+    EXAMPLES,
+    RULES,
+    Facts,
+    TrainConfig,
+    architectures,
+    check_options,
+    losses,
+    make_parser,
+)
 from gan.data.pixels import Background
 from gan.run.checkpoint import resumed
-from tests.conftest import ROOT, complete
+from tests.conftest import complete
 
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
 FEW_PHOTOS = (618, 64, 64, 3)
@@ -93,11 +101,6 @@ def test_the_output_follows_the_background(options, shape, gray, contrast, outpu
     assert complete(TrainConfig(**options), shape, background).output == output
 
 
-def test_more_components_than_half_of_the_latents_are_refused():
-    with pytest.raises(UserError, match="at most half of --latent-dim, which is 64, got: 33"):
-        TrainConfig.from_args(["--components", "33"])
-
-
 def help_of(monkeypatch, columns=80):
     monkeypatch.setenv("COLUMNS", str(columns))
     return make_parser().format_help()
@@ -107,12 +110,6 @@ def help_of(monkeypatch, columns=80):
 def test_help_obeys_the_width_of_the_terminal(monkeypatch, columns):
     longest = max(map(len, help_of(monkeypatch, columns).splitlines()))
     assert columns - 20 < longest <= columns
-
-
-def test_the_help_of_an_option_has_twelve_words_at_most():
-    for field in dataclasses.fields(TrainConfig):
-        assert 1 <= len(field.metadata["help"].split()) <= 12, field.name
-        assert "default" not in field.metadata["help"].replace("by default", ""), field.name
 
 
 def test_help_shows_the_defaults_that_runs_have(monkeypatch):
@@ -144,14 +141,13 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
     assert check_options(dataclasses.asdict(config)) == dataclasses.asdict(config)
 
 
-def test_the_policy_is_kerass_name_of_the_precision():
-    shape = (60_000, 28, 28, 1)
-    for policy in ("float32", "mixed_float16", "mixed_bfloat16"):
-        config = TrainConfig().completed(Facts(shape, policy=policy))
-        assert config.policy == policy and config.mixed_precision != "auto"
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_the_policy_is_that_of_the_device(policy):
+    assert TrainConfig().completed(Facts(MNIST, policy=policy)).policy == policy
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
+    (["--components", "33"], "at most half of --latent-dim, which is 64, got: 33"),
     (["--clusters", "63"], "--clusters: expected at most 62, one for each 16 images, got: 63"),
     (["--components", "5"], "--components: expected at most 4, one for each 250 images, got: 5"),
     (["--condition", "labels"], "--condition: expected clusters or none, as mnist has no labels"),
@@ -162,31 +158,19 @@ def test_options_that_the_data_are_too_few_for_are_refused(arguments, message):
         complete(TrainConfig.from_args(arguments)[0], (1_000, 28, 28, 1))
 
 
-def test_the_names_of_a_registry_are_read_from_its_source(tensorflow):
-    code = """
-import sys
-from gan.config import architectures, losses
-found = losses(), architectures()
-assert "tensorflow" not in sys.modules
-import gan.losses, gan.models
-assert found == (losses(), architectures()), found
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_what_is_registered_may_be_chosen(tensorflow, monkeypatch):
+def test_the_names_of_a_registry_are_read_from_its_source(tensorflow, monkeypatch):
     from gan.losses import LOSSES
+    from gan.models import ARCHITECTURES
 
-    with pytest.raises(UserError, match="--loss: expected one of nonsaturating, .*, got: 'mine'"):
-        TrainConfig.from_args(["--loss", "mine"])
-    monkeypatch.setitem(LOSSES, "mine", LOSSES["hinge"])
-    assert TrainConfig.from_args(["--loss", "mine"])[0].loss == "mine"
+    for module in ("gan.losses", "gan.models"):
+        monkeypatch.delitem(sys.modules, module)
+    assert (losses(), architectures()) == (tuple(LOSSES), tuple(ARCHITECTURES))
 
 
 @pytest.mark.parametrize("name", [
     field.name for field in dataclasses.fields(TrainConfig) if field.metadata["fixed"]])
 def test_what_a_run_keeps_for_life_is_refused_when_it_is_resumed(name):
-    saved = dataclasses.asdict(complete(TrainConfig(), (60_000, 28, 28, 1)))
+    saved = dataclasses.asdict(complete(TrainConfig(), MNIST))
     other = {str: "other", bool: True, int: 7, float: 0.125}[type(saved[name])]
     config = TrainConfig(**{name: other, "resume": True})
     with pytest.raises(UserError, match=f"{flag(name)}: the run to resume has"):
@@ -194,7 +178,7 @@ def test_what_a_run_keeps_for_life_is_refused_when_it_is_resumed(name):
 
 
 def test_another_seed_is_refused_when_a_run_is_resumed():
-    saved = dataclasses.asdict(complete(TrainConfig(), (60_000, 28, 28, 1)))
+    saved = dataclasses.asdict(complete(TrainConfig(), MNIST))
     config, given = TrainConfig.from_args(["--resume", "--seed", "1"])
     with pytest.raises(UserError, match="--seed: the run to resume has 0, got: 1"):
         resumed(config, given, saved)

@@ -20,10 +20,6 @@ def attack_sample(tf, victim, name):
     """Return a function that writes the victim's file in one of many ways, then draws zeros."""
     path = tf.constant(str(victim))
 
-    @tf.function
-    def nested(count):
-        return tf.while_loop(lambda i: i < count, lambda i: write(i), [0])[0]
-
     def write(i):
         with tf.control_dependencies([tf.io.write_file(path, "written")]):
             return i + 1
@@ -31,20 +27,12 @@ def attack_sample(tf, victim, name):
     def act(seeds):
         number = tf.shape(seeds)[0]
         if name == "WriteFile":
-            number = write(number) - 1
-        elif name == "WriteFile in a loop":
-            number = nested(number)
+            number = tf.while_loop(lambda i: i < number, lambda i: write(i), [0])[0]
         elif name == "ReadFile":
             number += tf.strings.length(tf.io.read_file("/etc/hostname")) * 0
         elif name == "SaveV2":
             with tf.control_dependencies([tf.raw_ops.SaveV2(
                     prefix=path, tensor_names=["a"], shape_and_slices=[""], tensors=[number])]):
-                number = tf.identity(number)
-        elif name == "RestoreV2":
-            number += tf.raw_ops.RestoreV2(prefix=path, tensor_names=["a"],
-                                           shape_and_slices=[""], dtypes=[tf.int32])[0]
-        elif name == "StringFormat":
-            with tf.control_dependencies([tf.print("hello")]):
                 number = tf.identity(number)
         elif name == "EagerPyFunc":
             number += tf.py_function(lambda: victim.write_text("written") * 0, [], tf.int32)
@@ -83,11 +71,10 @@ def make_evil(tensorflow, two_class_export, tmp_path):
     return make
 
 
-@pytest.mark.parametrize("name", ["WriteFile", "WriteFile in a loop", "ReadFile", "SaveV2",
-                                  "RestoreV2", "StringFormat", "EagerPyFunc"])
+@pytest.mark.parametrize("name", ["WriteFile", "ReadFile", "SaveV2", "EagerPyFunc"])
 def test_models_that_do_more_than_compute_are_refused(make_evil, tmp_path, name):
     folder = make_evil(name, tmp_path / "victim")
-    with pytest.raises(UserError, match=f"got the operation {name.split()[0]} in the function"):
+    with pytest.raises(UserError, match=f"got the operation {name} in the function"):
         SavedGenerator(folder).sample([0])
     assert not list(tmp_path.glob("victim*"))
 

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
 
-LN2 = np.log(2)
-
 
 @pytest.fixture(scope="module")
 def losses(tensorflow):
@@ -36,28 +34,11 @@ def test_the_losses_are_those_of_the_papers(losses):
 
 
 def test_smoothing_moves_the_target_of_real_images_only(losses, tensorflow):
-    real, fake = tensorflow.constant([2.0]), tensorflow.constant([-1.0])
     expected = (-0.9 * np.log(sigmoid(2)) - 0.1 * np.log(1 - sigmoid(2))
                 - np.log(1 - sigmoid(-1)))
-    assert float(losses.cross_entropy_discriminator(real, fake, 0.1)) == pytest.approx(expected)
-    # The smoothed loss of real images is lowest where D(x) = 1 - s.
-    best = tensorflow.constant([np.log(0.9 / 0.1)], tensorflow.float32)
-    with tensorflow.GradientTape() as tape:
-        tape.watch(best)
-        loss = losses.cross_entropy_discriminator(best, fake, 0.1)
-    assert float(tape.gradient(loss, best)[0]) == pytest.approx(0, abs=1e-6)
-
-
-def test_the_saturating_game_is_flat_where_the_nonsaturating_one_is_steep(losses, tensorflow):
-    logits = tensorflow.constant([-20.0])  # the discriminator is sure of the fake
-    gradients = {}
-    for name in ("minimax", "nonsaturating"):
-        with tensorflow.GradientTape() as tape:
-            tape.watch(logits)
-            loss = losses.LOSSES[name].generator(logits, logits)
-        gradients[name] = float(tape.gradient(loss, logits)[0])
-    assert gradients["nonsaturating"] == pytest.approx(-1)
-    assert gradients["minimax"] == pytest.approx(0, abs=1e-8)
+    found = losses.cross_entropy_discriminator(
+        tensorflow.constant([2.0]), tensorflow.constant([-1.0]), 0.1)
+    assert float(found) == pytest.approx(expected)
 
 
 def test_extreme_logits_stay_finite(losses, tensorflow):
@@ -65,29 +46,16 @@ def test_extreme_logits_stay_finite(losses, tensorflow):
     assert float(losses.cross_entropy_discriminator(huge, huge)) == pytest.approx(1e4)
 
 
-def linear_gradient(tensorflow, weights):
-    """The gradient of a linear critic at some points: its weights, at each."""
-    points = tensorflow.random.normal([7, len(weights)])
-    with tensorflow.GradientTape() as tape:
-        tape.watch(points)
-        logits = tensorflow.reduce_sum(points @ tensorflow.constant(weights)[:, None])
-    return tape.gradient(logits, points)
-
-
 @pytest.mark.parametrize(("weights", "zero_centered", "one_centered"), [
     ([3.0, 4.0], 25 / 2, (5 - 1) ** 2), ([0.6, 0.8], 1 / 2, 0), ([0.0, 0.0], 0, 1)])
 def test_penalties_of_a_linear_critic(losses, tensorflow, weights, zero_centered, one_centered):
-    gradient = linear_gradient(tensorflow, weights)
-    assert float(losses.zero_centered_penalty(gradient)) == pytest.approx(zero_centered)
-    assert float(losses.one_centered_penalty(gradient)) == pytest.approx(one_centered, abs=1e-5)
-
-
-def test_one_centered_penalty_has_a_gradient_at_zero(losses, tensorflow):
-    weights = tensorflow.zeros([4, 2])
+    gradient = tensorflow.tile(tensorflow.constant([weights]), [7, 1])  # the same at each point
     with tensorflow.GradientTape() as tape:
-        tape.watch(weights)
-        penalty = losses.one_centered_penalty(weights)
-    assert np.isfinite(tape.gradient(penalty, weights).numpy()).all()
+        tape.watch(gradient)
+        penalty = losses.one_centered_penalty(gradient)
+    assert float(losses.zero_centered_penalty(gradient)) == pytest.approx(zero_centered)
+    assert float(penalty) == pytest.approx(one_centered, abs=1e-5)
+    assert np.isfinite(tape.gradient(penalty, gradient).numpy()).all()  # at zero as well
 
 
 @pytest.mark.parametrize("name", ["nonsaturating", "minimax", "lsgan", "hinge", "wgan",
@@ -100,7 +68,8 @@ def test_equilibria_follow_from_the_formulas(losses, tensorflow, name, smoothing
     entropy = -2 * (real * np.log(real) + (1 - real) * np.log(1 - real))
     expected = {
         "nonsaturating": (entropy, -np.log(real)), "minimax": (entropy, np.log(1 - real)),
-        "lsgan": (1 / 4, 1 / 8), "hinge": (2, None), "wgan": (0, None), "relativistic": (LN2, LN2),
+        "lsgan": (1 / 4, 1 / 8), "hinge": (2, None), "wgan": (0, None),
+        "relativistic": (np.log(2), np.log(2)),
     }[name]
     found = losses.equilibrium(losses.LOSSES[name], smoothing)
     assert found["discriminator_loss"] == pytest.approx(expected[0], abs=1e-7)

@@ -20,15 +20,13 @@ def models(tensorflow):
 
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])
-@pytest.mark.parametrize("shape", [(16, 16, 1), (17, 17, 1), (28, 28, 1), (36, 36, 3), (64, 64, 3),
-                                   (100, 100, 3), (128, 128, 3), (250, 250, 1), (256, 256, 3),
-                                   (28, 64, 1), (50, 33, 4)])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (17, 17, 1), (36, 36, 3), (250, 250, 1),
+                                   (256, 256, 3), (28, 64, 1), (50, 33, 4)])
 def test_networks_fit_every_image_shape(models, arch, shape):
     generator = models.build_generator(options(arch=arch), shape, 3)
     discriminator = models.build_discriminator(options(arch=arch), shape, 3)
     assert generator.input_shape == (None, 8)
-    assert generator.output_shape == (None, *shape)
-    assert discriminator.input_shape == (None, *shape)
+    assert generator.output_shape == discriminator.input_shape == (None, *shape)
     assert discriminator.output_shape == (None, 3)
 
 
@@ -42,48 +40,28 @@ def test_sizes_that_do_not_halve_well_are_padded(models, size, padded, doublings
     assert found == doublings
 
 
-def test_100_pixels_do_not_cost_three_times_as_many_weights_as_96(models):
-    sizes = [models.build_generator(options(arch="dcgan", latent_dim=64, base_channels=32),
-                                    (size, size, 3), 101).count_params()
-             for size in (96, 100)]
-    assert sizes[1] < 1.5 * sizes[0]
-
-
 @pytest.mark.parametrize(("arch", "shape", "known"), [
     ("vgg", (28, 28, 1), "images: conv or dcgan or resnet or mlp"), ("conv", (2,), "points: mlp")])
 def test_an_architecture_that_does_not_exist_is_an_error(models, arch, shape, known):
-    expected = f"--arch: expected for {known}, got: {arch}"
-    with pytest.raises(UserError, match=expected):
-        models.build_generator(options(arch=arch), shape, 3)
-    with pytest.raises(UserError, match=expected):
-        models.build_discriminator(options(arch=arch), shape, 3)
+    for build in (models.build_generator, models.build_discriminator):
+        with pytest.raises(UserError, match=f"--arch: expected for {known}, got: {arch}"):
+            build(options(arch=arch), shape, 3)
 
 
-def test_only_conv_draws_with_a_convolution_at_full_size(models):
-    drawn = {arch: [type(layer).__name__ for layer in
-                    models.build_generator(options(arch=arch), (100, 100, 1), 1).layers[-3:]]
-             for arch in ("conv", "dcgan")}
-    assert drawn == {"conv": ["Conv2D", "Cropping2D", "Activation"],
-                     "dcgan": ["Conv2DTranspose", "Cropping2D", "Activation"]}
-
-
-@pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])
 @pytest.mark.parametrize(("output", "layer"), [
     ("smooth", "SmoothClip"), ("clip", "Clip"), ("bright", "BrightTanh"), ("tanh", "Activation")])
-def test_images_end_in_the_output_that_is_asked_for(models, arch, output, layer):
-    last = models.build_generator(options(arch=arch, output=output), (16, 16, 1), 1).layers[-1]
-    assert (type(last).__name__, last.name, last.dtype) == (layer, "images", "float32")
+def test_images_end_in_the_output_that_is_asked_for(models, output, layer):
+    last = models.build_generator(options(arch="conv", output=output), (16, 16, 1), 1).layers[-1]
+    assert (type(last).__name__, last.dtype) == (layer, "float32")
 
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan"])
-def test_each_doubling_is_filtered_if_asked_for(models, arch):
-    network = models.build_generator(options(arch=arch, upsampling="filtered"), (64, 64, 3), 1)
+@pytest.mark.parametrize(("upsampling", "blurs"), [("filtered", 3), ("plain", 0)])
+def test_each_doubling_is_filtered_if_asked_for(models, arch, upsampling, blurs):
+    network = models.build_generator(options(arch=arch, upsampling=upsampling), (64, 64, 3), 1)
     names = [type(layer).__name__ for layer in network.layers]
     after = [names[place + 1] for place, name in enumerate(names) if name == "Conv2DTranspose"]
-    assert after == ["Blur"] * 3
-    plain = models.build_generator(options(arch=arch), (64, 64, 3), 1)
-    assert "Blur" not in [type(layer).__name__ for layer in plain.layers]
-    assert plain.count_params() == network.count_params()
+    assert after.count("Blur") == names.count("Blur") == blurs and len(after) == 3
 
 
 def test_residual_blocks_begin_as_the_identity(models):
@@ -94,12 +72,9 @@ def test_residual_blocks_begin_as_the_identity(models):
     np.testing.assert_allclose(images, -opposite, atol=1e-6)  # linear, with biases of 0
 
 
-def test_residual_networks_have_no_normalisation_and_no_checkerboard(models):
+def test_residual_networks_draw_no_checkerboard(models):
     generator = models.build_generator(options(arch="resnet", base_channels=8, output="clip"),
                                        (64, 64, 3), 1)
-    names = {type(layer).__name__ for layer in generator.layers}
-    assert names == {"Dense", "Reshape", "Residual", "Pointwise", "Conv2D", "UpSampling2D",
-                     "Clip"}
     image = generator(np.ones((1, 5), np.float32)).numpy()[0, 8:-8, 8:-8]
     alternating = (-1.0) ** np.indices(image.shape[:2]).sum(axis=0)[..., None]
     assert abs((image * alternating).mean()) < 1e-3 * image.std()
@@ -115,23 +90,19 @@ def test_the_first_convolution_has_no_more_filters_than_its_kernel_has_values(mo
     assert filters("dcgan", 1) == [32, 64]
 
 
-def test_one_condition_is_the_textbook_gan(models, tensorflow):
-    generator = models.build_generator(options(arch="dcgan"), (16, 16, 1), 1)
-    assert generator.input_shape == (None, 5)
-    latents = tensorflow.ones([2, 5])
-    assert models.generator_inputs(latents, tensorflow.ones([2, 1])) is latents
-
-
-def test_code_stands_beside_the_latent(models, tensorflow):
-    found = models.generator_inputs(tensorflow.constant([[7.0, 8.0]]),
-                                    tensorflow.constant([[0.0, 0.0, 1.0]]))
+def test_condition_vectors_stand_beside_the_latents_unless_there_is_one(models, tensorflow):
+    latents = tensorflow.constant([[7.0, 8.0]])
+    found = models.generator_inputs(latents, tensorflow.constant([[0.0, 0.0, 1.0]]))
     assert found.numpy().tolist() == [[7, 8, 0, 0, 1]]
+    assert models.generator_inputs(latents, tensorflow.ones([1, 1])) is latents
+    textbook = models.build_generator(options(arch="dcgan"), (16, 16, 1), 1)
+    assert textbook.input_shape == (None, 5)
 
 
 def test_each_sample_has_the_logit_of_its_own_condition(models, tensorflow):
     outputs = tensorflow.constant([[1.0, 2.0, 30.0], [4.0, 5.0, 60.0]])
-    codes = tensorflow.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
-    assert models.select_logits(outputs, codes).numpy().tolist() == [31, 65]
+    vectors = tensorflow.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
+    assert models.select_logits(outputs, vectors).numpy().tolist() == [31, 65]
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -161,8 +132,7 @@ def test_latents_are_standard_normal(tensorflow):
     values = tensorflow.function(latents_from_seeds)(
         tensorflow.range(2000, dtype=tensorflow.int64), 20).numpy()
     assert abs(values.mean()) < 0.02 and abs(values.std() - 1) < 0.02
-    correlation = np.corrcoef(values.T) - np.eye(20)
-    assert np.abs(correlation).max() < 0.1
+    assert np.abs(np.corrcoef(values.T) - np.eye(20)).max() < 0.1
 
 
 def test_conditions_come_with_their_probability(tensorflow):
@@ -175,11 +145,5 @@ def test_conditions_come_with_their_probability(tensorflow):
     assert counts[1] == 0
     sigma = np.sqrt(4000 * probabilities * (1 - probabilities))
     assert (np.abs(counts - 4000 * probabilities) <= 4 * sigma).all()
-
-
-def test_conditions_with_probabilities_for_each_seed(tensorflow):
-    from gan.sampling import conditions_from_seeds
-
-    probabilities = np.array([[1, 0, 0], [0, 0, 2], [0, 0.1, 0]], np.float32)
-    found = conditions_from_seeds(tensorflow.constant([1, 2, 3], tensorflow.int64), probabilities)
-    assert found.numpy().tolist() == [0, 2, 1]
+    each = np.array([[1, 0, 0], [0, 0, 2], [0, 0.1, 0]], np.float32)  # of each seed its own
+    assert conditions_from_seeds(seeds[:3], each).numpy().tolist() == [0, 2, 1]

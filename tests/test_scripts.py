@@ -17,6 +17,8 @@ from gan.run.checkpoint import list_checkpoints
 from gan.run.history import TIMED
 from tests.conftest import ROOT, TINY
 
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+
 
 def history(folder, name="history.csv"):
     rows = list(csv.DictReader(io.StringIO((folder / name).read_text())))
@@ -107,49 +109,7 @@ def test_dry_run_shows_the_plan_and_writes_nothing(trained, tiny_npz, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_bar_on_a_terminal(tiny_npz, tmp_path):
-    import pty
-
-    main, side = pty.openpty()
-    arguments = [sys.executable, str(ROOT / "train_gan.py"), "--dataset", str(tiny_npz),
-                 *map(str, TINY), "--epochs", "30"]
-    process = subprocess.Popen(arguments, cwd=tmp_path, stdout=side, stderr=side)
-    os.close(side)
-    shown = b""
-    while True:
-        try:
-            part = os.read(main, 65536)
-        except OSError:  # the other side was closed
-            break
-        if not part:
-            break
-        shown += part
-    assert process.wait(60) == 0
-    assert b"img/s" in shown and b"loss D" in shown and b"epoch 30/30" in shown
-
-
-FASHION = Path("/usr/share/datasets/fashion-mnist")
-
-
-needs_fashion = pytest.mark.skipif(
-    not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
-
-
-@needs_fashion
-def test_fashion_mnist_of_debian_is_read(command):
-    code, output, _ = command("train_gan.py", "--dataset", FASHION, "--dry-run", "--condition",
-                              "none")
-    assert code == 0
+@pytest.mark.skipif(not FASHION.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_fashion_mnist_of_debian_is_read(trained):
+    output = trained("--dataset", FASHION, "--dry-run", "--condition", "none")
     assert "fashion-mnist: 60,000 images of 28 x 28 x 1, 10 classes" in output
-
-
-@pytest.mark.slow
-@needs_fashion
-def test_fashion_mnist_of_debian_is_trained_and_drawn_by_name(command, trained, refused):
-    output = trained("--dataset", FASHION, "--base-channels", 4, "--batch-size", 256, "--epochs",
-                     1, "--clusters", 2, "--num-samples", 20)
-    assert "fashion-mnist: 60,000 images of 28 x 28 x 1, 10 classes" in output
-    assert command("generate.py", "--label", "sneaker", "--output", "a.png")[0] == 0
-    assert "a class of the generator (T-shirt, Trouser" in refused(
-        "generate.py", "--label", "hat", "--output", "b.png")
