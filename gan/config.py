@@ -9,6 +9,7 @@ import functools
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,7 @@ from gan.data.conditions import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
 from gan.data.datasets import DATASETS, are_pictures, is_picture_folder
 from gan.data.pixels import Background
 from gan.data.points import DISTRIBUTIONS
+from gan.generator import find_export, read_metadata
 
 GROUPS = {
     "data": "what is learned",
@@ -148,6 +150,9 @@ class TrainConfig:
         0, "training", "seed of all random numbers", whole_number(0, 2**31 - 1), fixed=True)
     resume: bool = option(False, "training", "continue the run in --outdir", bool)
     overwrite: bool = option(False, "training", "replace the run in --outdir", bool)
+    init_from: str = option(
+        "none", "training", "run or export whose weights the new run begins with",
+        lambda text: text if text == "none" else folder(text), metavar="RUN|EXPORT")
 
     outdir: str = option(".", "output", "folder of the run", folder, metavar="FOLDER")
     num_samples: int = option(
@@ -180,13 +185,17 @@ class TrainConfig:
     def from_options(cls, config=None, **given):
         """Return the configuration with these options, and else those of a config.json."""
         other = options_of(config, given) if config else {}
+        source = {**other, **given}.get("init_from", "none")
+        if source != "none":
+            other |= networks_of(source, given)
         points = POINTS if {**other, **given}.get("dataset") in DISTRIBUTIONS else {}
         config = cls(**{**points, **other, **given})
         config.check(set(given))
         # The run may be resumed from another folder.
-        path = config.dataset if config.named else os.path.abspath(
-            os.path.expanduser(config.dataset))
-        return dataclasses.replace(config, dataset=path)
+        named = {"dataset": config.named, "init_from": source == "none"}
+        paths = {name: os.path.abspath(os.path.expanduser(getattr(config, name)))
+                 for name, known in named.items() if not known}
+        return dataclasses.replace(config, **paths)
 
     def for_data(self, dataset, device=None):
         """Return the complete configuration for a data set, on a `Device` (None: CPU, float32)."""
@@ -301,10 +310,7 @@ def options_of(path, given):
     """Return the options in a run's config.json, but for those that `given` ones replace."""
     if "resume" in given:
         raise UserError("--config has no effect on a run that is resumed; expected no --resume")
-    with reading(path, "the options of a run"):
-        options = read_json(path, "the options of a run")
-        options.pop("changes", None)
-        options = check_options(options)
+    options = read_options(path)
     left_out = {"outdir", "resume", "device", *FOR_ONCE}
     if "lr" in given:
         left_out |= {"lr_g", "lr_d"}
@@ -313,6 +319,28 @@ def options_of(path, given):
     if not is_picture_folder(given.get("dataset", options["dataset"])):
         left_out |= {"image_size", "channels"}  # it has them by itself
     return {name: value for name, value in options.items() if name not in left_out}
+
+
+def networks_of(path, given):
+    """Return the options of the networks of a run or an export, for `--init-from`."""
+    if "resume" in given:
+        raise UserError("--init-from has no effect on a run that is resumed: expected no --resume")
+    if (run := Path(path) / "config.json").exists():
+        options = read_options(run)
+    else:
+        options = check_options(read_metadata(find_export(path), "--init-from")["config"])
+    names = {name for name, field in FIELDS.items() if field.metadata["group"] == "model"}
+    if is_picture_folder(given.get("dataset", "")):
+        names |= {"image_size", "channels"}
+    return {name: options[name] for name in names}
+
+
+def read_options(path):
+    """Return the checked options in a config.json."""
+    with reading(path, "the options of a run"):
+        options = read_json(path, "the options of a run")
+        options.pop("changes", None)
+        return check_options(options)
 
 
 def check_options(options):

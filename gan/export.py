@@ -31,7 +31,8 @@ def export_generator(folder, sampler, metadata, claim=lambda path: path):
         conditions["class_of"] = sampler.conditioning.class_of.tolist()
     # The path of the data and of the run are no one else's business.
     config = {name: value for name, value in metadata["config"].items() if name != "outdir"}
-    config["dataset"] = os.path.basename(os.path.abspath(config["dataset"]))
+    for name in ("dataset", "init_from"):
+        config[name] = os.path.basename(os.path.abspath(config.get(name, "none")))
     with atomic_folder(folder) as temporary:
         try:
             archive.write_out(str(temporary), verbose=False)

@@ -92,6 +92,10 @@ class SavedGenerator:
         served = self.call(name, latents=latents, vectors=vectors)[sample_type.name]
         return sample_type.served_to_stored(served)
 
+    def weights(self):
+        """Return the weights of the generator, in the order of its layers."""
+        return [variable.numpy() for variable in self.signatures["serving_default"].variables]
+
     def _draw(self, name, seeds, labels):
         """Call a signature that takes seeds, or its sibling that takes labels as well."""
         if labels is None:
@@ -178,7 +182,7 @@ def find_export(path):
     return inside if is_run else path
 
 
-def read_metadata(path):
+def read_metadata(path, option="--model"):
     """Return an export's `gan.json` as a checked dict, without TensorFlow."""
     path = Path(path)
     if not (path / MODEL).is_file():
@@ -186,10 +190,10 @@ def read_metadata(path):
         if (run / "checkpoints").is_dir():
             where = "" if str(run) == "." else f" --outdir {shlex.quote(str(run))}"
             raise UserError(
-                f"--model: expected an exported generator, got a run that is not finished: {run}; "
+                f"{option}: expected an exported generator, got a run that is not finished: {run}; "
                 f"python train_gan.py --resume{where} finishes and exports it, and with "
                 "--max-minutes 0.01 exports it as it is")
-        raise UserError("--model: expected a folder with an exported generator (train_gan.py "
+        raise UserError(f"{option}: expected a folder with an exported generator (train_gan.py "
                         f"writes exported_model), got: {path}")
     metadata = read_json(path / METADATA, WHAT)
     with reading(path / METADATA, WHAT):  # whatever is found too late where it is used

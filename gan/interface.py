@@ -49,7 +49,9 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
             options.setdefault("latent_dim", int(generator.input_shape[-1]))
     if loss is not None:
         options["loss"] = loss if isinstance(loss, str) else OWN
-    options["outdir"] = os.path.expanduser(options.get("outdir", "."))
+    options.setdefault("outdir", ".")
+    for name in {"outdir", "init_from"} & options.keys():
+        options[name] = os.path.expanduser(options[name])
     with contextlib.ExitStack() as stack:
         if loss is not None and not isinstance(loss, str):
             from gan.losses import LOSSES

@@ -140,7 +140,8 @@ def load_data(config, checkpoint=None, dataset=None):
     if checkpoint and checkpoint.dataset != dataset.fingerprint:
         raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run was "
                         f"begun with: their fingerprint is {dataset.fingerprint}, expected "
-                        f"{checkpoint.dataset}")
+                        f"{checkpoint.dataset}; to begin a new run with what it learned: "
+                        f"--init-from {printable(config.outdir)} and another --outdir")
     return dataset
 
 
@@ -174,6 +175,7 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     from gan.distributed.cluster import ChiefTrainer
     from gan.distributed.replica import replicas_on
     from gan.training import build_trainer
+    from gan.transfer import take_over
 
     # What each sample is conditioned on.
     if checkpoint:
@@ -191,6 +193,8 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     state = trainer.state
     if checkpoint:
         assign_variables(state.variables(), checkpoint.variables)
+    elif config.init_from != "none":
+        say("init from", printable(take_over(config, state, conditioning, dataset.class_names)))
 
     # What came of the options.
     count = cluster.world_size if cluster else len(replicas)

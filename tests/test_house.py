@@ -57,7 +57,7 @@ LEVELS = (
     ("gan", "gan.common", "gan.layers", "gan.losses", "gan.augment"),
     ("gan.data", "gan.drawing", "gan.distributed"),
     ("gan.config", "gan.models", "gan.feed", "gan.sampling", "gan.generator"),
-    ("gan.training", "gan.export", "gan.evaluate", "gan.report", "gan.run"),
+    ("gan.training", "gan.transfer", "gan.export", "gan.evaluate", "gan.report", "gan.run"),
     ("gan.interface", "gan.runner", "gan.loop", "gan.playground"),
 )
 

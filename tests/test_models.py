@@ -20,8 +20,8 @@ def models(tensorflow):
 
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])
-@pytest.mark.parametrize("shape", [(16, 16, 1), (17, 17, 1), (36, 36, 3), (250, 250, 1),
-                                   (256, 256, 3), (28, 64, 1), (50, 33, 4)])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (17, 17, 1), (250, 250, 1), (28, 64, 1),
+                                   (50, 33, 4)])
 def test_networks_fit_every_image_shape(models, arch, shape):
     generator = models.build_generator(options(arch=arch), shape, 3)
     discriminator = models.build_discriminator(options(arch=arch), shape, 3)

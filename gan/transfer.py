@@ -1,0 +1,142 @@
+"""Weights of another run, or of an export, as the start of a new run."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gan.common.errors import UserError, listed, reading
+from gan.data.conditions import Conditioning
+from gan.generator import MODEL, SavedGenerator, find_export, read_metadata
+from gan.run.checkpoint import list_checkpoints, load_newest
+
+LEAST = 0.5  # of the generator's weights that have to fit
+
+
+class Source(NamedTuple):
+    """What a run or an export has learned."""
+
+    weights: dict  # name → array, see `TrainState.variables`
+    vectors: np.ndarray  # float32 [K, W], of its conditions
+    probabilities: np.ndarray  # float32 [K]
+    classes: np.ndarray  # str [K], the class of each condition, or "" for all
+    outputs: int  # of the discriminator
+    config: dict
+    name: str
+
+
+def read_source(path):
+    """Read the newest checkpoint of a run, or else an export, which has no discriminator."""
+    export, checkpoints = find_export(path), Path(path) / "checkpoints"
+    exported = (export / MODEL).is_file()
+    names = read_metadata(export, "--init-from")["class_names"] if exported else []
+    if list_checkpoints(checkpoints):
+        saved = load_newest(checkpoints)
+        with reading(checkpoints, "checkpoints of this version"):
+            count = len(saved.conditions["conditions/cluster_labels"])
+            conditioning = Conditioning.from_arrays(saved.conditions, count)
+            vectors, probabilities = conditioning.vectors, conditioning.probabilities
+            outputs = vectors.shape[1] + conditioning.coordinate_count
+        class_of, weights, config = conditioning.class_of, saved.variables, saved.config
+        name = f"step {saved.step:,} of {path}"
+    else:
+        generator = SavedGenerator(export)
+        conditions, config = generator.metadata["conditions"], generator.metadata["config"]
+        probabilities, class_of = np.array(conditions["probabilities"]), conditions.get("class_of")
+        vectors = generator.condition_vectors(np.arange(len(probabilities)))
+        vectors = np.ones((1, 1), np.float32) if vectors is None else vectors
+        weights = {f"{owner}/{number:02d}": value for owner in ("generator", "ema")
+                   for number, value in enumerate(generator.weights())}
+        outputs, name = 0, str(path)
+    # Before a run is exported, only the numbers of its classes are known.
+    classes = ["" if class_of is None else names[class_of[number]] if names
+               else str(class_of[number]) for number in range(len(probabilities))]
+    return Source(weights, vectors, probabilities, np.array(classes), outputs, config, name)
+
+
+def take_over(config, state, conditioning, class_names):
+    """Set the networks of a new `TrainState` to what `--init-from` names; say what fitted."""
+    source, variables = read_source(config.init_from), state.variables()
+    classes = [] if conditioning.class_of is None else [
+        class_names[label] for label in conditioning.class_of]
+    arrays = dict(source.weights)
+    for name in {"generator/00", "ema/00"} & arrays.keys():
+        arrays[name] = _first_kernel(arrays[name], source, config, conditioning, classes)
+    last = {id(variable.value) for variable in state.discriminator.layers[-2].variables}
+    for name, variable in variables.items():
+        if id(variable) in last and name in arrays and arrays[name].shape[-1] == source.outputs:
+            arrays[name] = _logits(arrays[name], source, conditioning, classes)
+
+    taken, left, sizes = set(), [], {True: 0, False: 0}
+    for owner in ("generator", "ema", "discriminator"):
+        own = {name for name in variables if name.startswith(f"{owner}/")}
+        aligned = own == {name for name in arrays if name.startswith(f"{owner}/")}
+        for name, network in zip(sorted(own), getattr(state, owner).variables, strict=True):
+            fits = aligned and arrays[name].shape == tuple(variables[name].shape)
+            if fits:
+                taken.add(name)
+            elif aligned and owner != "ema" and network.trainable:
+                left.append(network.path)
+            if owner == "generator":
+                sizes[fits] += network.value.shape.num_elements()
+    if sizes[True] < LEAST * sum(sizes.values()):
+        raise UserError(f"--init-from: expected networks like those of {source.name} "
+                        f"({_describe(source.config)}), got: {_describe(vars(config))}")
+    for name in taken:
+        variables[name].assign(arrays[name])
+
+    has_discriminator = any(name.startswith("discriminator/") for name in taken)
+    words = [f"{source.name}: generator" + (" and discriminator" if has_discriminator else
+                                            "; the discriminator begins anew")]
+    known = sorted(set(classes) & set(source.classes))
+    new = sorted(set(classes) - set(source.classes))
+    words += [f"classes taken over: {listed(known)}"] if known else []
+    words += [f"new classes: {listed(new)}"] if new else []
+    words += [f"not taken over: {listed(left)}"] if left else []
+    return "; ".join(words)
+
+
+def _first_kernel(kernel, source, config, conditioning, classes):
+    """Return the generator's first kernel, whose last rows are those of condition vectors."""
+    length, entries = source.config["latent_dim"], source.vectors.shape[1]
+    rows = kernel[length:]
+    if entries == 1:
+        rows = np.zeros((1, *kernel.shape[1:]), kernel.dtype)
+    if len(kernel) != length + (entries if entries > 1 else 0):
+        return kernel  # a model of one's own that is given latents alone
+    added = _carry(rows, source, conditioning, classes)
+    return np.concatenate([kernel[:length], added if len(added) > 1 else added[:0]])
+
+
+def _logits(weights, source, conditioning, classes):
+    """Return the discriminator's last kernel or bias, [..., outputs]."""
+    rows = weights.reshape(-1, source.outputs).T
+    entries, count = source.vectors.shape[1], conditioning.coordinate_count
+    coordinates = np.zeros((count, rows.shape[1]), rows.dtype)
+    found = rows[entries:][:count]
+    coordinates[: len(found)] = found
+    rows = np.concatenate([_carry(rows[:entries], source, conditioning, classes), coordinates])
+    return rows.T.reshape(*weights.shape[:-1], len(rows))
+
+
+def _carry(rows, source, conditioning, classes):
+    """Return what a layer makes of each entry of the new condition vectors: [W, n] → [W', n].
+
+    The clusters of the new images are others than before: each begins as the mean of the old
+    ones of its class, or else of all.
+    """
+    outputs, weights = source.vectors @ rows, source.probabilities + 1e-12
+    mean = np.average(outputs, axis=0, weights=weights)
+    found = np.zeros((conditioning.vectors.shape[1], rows.shape[1]), rows.dtype)
+    found[-1] = mean  # the entry that all share
+    for indices, name in zip(conditioning.vector_indices, classes, strict=bool(classes)):
+        same = source.classes == name
+        if same.any() and len(indices) > 1:
+            found[indices[1]] = np.average(outputs[same], axis=0, weights=weights[same]) - mean
+    return found
+
+
+def _describe(config):
+    side, colors = config["image_size"], config["channels"]
+    return (f"{config['arch']} of {config['base_channels']} channels, latents of "
+            f"{config['latent_dim']}" + (f", {side} x {side} x {colors}" if side else ""))
