@@ -67,32 +67,32 @@ def take_over(config, state, conditioning, class_names):
         if id(variable) in last and name in arrays and arrays[name].shape[-1] == source.outputs:
             arrays[name] = _logits(arrays[name], source, conditioning, classes)
 
-    taken, left, sizes = set(), [], {True: 0, False: 0}
+    fitting, left = {}, []
     for owner in ("generator", "ema", "discriminator"):
-        own = {name for name in variables if name.startswith(f"{owner}/")}
-        aligned = own == {name for name in arrays if name.startswith(f"{owner}/")}
-        for name, network in zip(sorted(own), getattr(state, owner).variables, strict=True):
-            fits = aligned and arrays[name].shape == tuple(variables[name].shape)
-            if fits:
-                taken.add(name)
-            elif aligned and owner != "ema" and network.trainable:
-                left.append(network.path)
-            if owner == "generator":
-                sizes[fits] += network.value.shape.num_elements()
-    if sizes[True] < LEAST * sum(sizes.values()):
+        own = {f"{owner}/{number:02d}": variable
+               for number, variable in enumerate(getattr(state, owner).variables)}
+        if own.keys() != {name for name in arrays if name.startswith(f"{owner}/")}:
+            continue  # none, or of other layers
+        for name, variable in own.items():
+            if arrays[name].shape == tuple(variable.shape):
+                fitting[name] = arrays[name]
+            elif owner != "ema" and variable.trainable:
+                left.append(variable.path)
+    taken = sum(fitting[name].size for name in fitting if name.startswith("generator/"))
+    if taken < LEAST * state.generator.count_params():
         raise UserError(f"--init-from: expected networks like those of {source.name} "
                         f"({_describe(source.config)}), got: {_describe(vars(config))}")
-    for name in taken:
-        variables[name].assign(arrays[name])
+    for name, array in fitting.items():
+        variables[name].assign(array)
 
-    has_discriminator = any(name.startswith("discriminator/") for name in taken)
-    words = [f"{source.name}: generator" + (" and discriminator" if has_discriminator else
+    # Say what begins anew.
+    whole = any(name.startswith("discriminator/") for name in fitting)
+    words = [f"{source.name}: generator" + (" and discriminator" if whole else
                                             "; the discriminator begins anew")]
-    known = sorted(set(classes) & set(source.classes))
-    new = sorted(set(classes) - set(source.classes))
-    words += [f"classes taken over: {listed(known)}"] if known else []
-    words += [f"new classes: {listed(new)}"] if new else []
-    words += [f"not taken over: {listed(left)}"] if left else []
+    known, new = set(classes) & set(source.classes), set(classes) - set(source.classes)
+    words += [f"{heading}: {listed(names)}" for heading, names in (
+        ("classes taken over", sorted(known)), ("new classes", sorted(new)),
+        ("not taken over", left)) if names]
     return "; ".join(words)
 
 
