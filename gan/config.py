@@ -184,12 +184,12 @@ class TrainConfig:
     @classmethod
     def from_options(cls, config=None, **given):
         """Return the configuration with these options, and else those of a config.json."""
-        other = options_of(config, given) if config else {}
-        source = {**other, **given}.get("init_from", "none")
+        options = {**(options_of(config, given) if config else {}), **given}
+        source = options.get("init_from", "none")
         if source != "none":
-            other |= networks_of(source, given)
-        points = POINTS if {**other, **given}.get("dataset") in DISTRIBUTIONS else {}
-        config = cls(**{**points, **other, **given})
+            options = {**networks_of(source, options), **given}
+        points = POINTS if options.get("dataset") in DISTRIBUTIONS else {}
+        config = cls(**{**points, **options})
         config.check(set(given))
         # The run may be resumed from another folder.
         named = {"dataset": config.named, "init_from": source == "none"}
@@ -321,18 +321,18 @@ def options_of(path, given):
     return {name: value for name, value in options.items() if name not in left_out}
 
 
-def networks_of(path, given):
-    """Return the options of the networks of a run or an export, for `--init-from`."""
-    if "resume" in given:
+def networks_of(path, options):
+    """Return options with those of the networks of a run or an export, for `--init-from`."""
+    if "resume" in options:
         raise UserError("--init-from has no effect on a run that is resumed: expected no --resume")
     if (run := Path(path) / "config.json").exists():
-        options = read_options(run)
+        theirs = read_options(run)
     else:
-        options = check_options(read_metadata(find_export(path), "--init-from")["config"])
+        theirs = check_options(read_metadata(find_export(path), "--init-from")["config"])
     names = {name for name, field in FIELDS.items() if field.metadata["group"] == "model"}
-    if is_picture_folder(given.get("dataset", "")):
+    if is_picture_folder(options.get("dataset", "")):
         names |= {"image_size", "channels"}
-    return {name: options[name] for name in names}
+    return options | {name: theirs[name] for name in names}
 
 
 def read_options(path):

@@ -57,8 +57,14 @@ class Sampler:
             input_signature=[tf.TensorSpec([None], tf.int64)])
         self._conditions = tf.function(conditions_from_seeds, autograph=False,
                                        reduce_retracing=True)
-        self.sample = tf.function(self._sample, autograph=False, reduce_retracing=True)
-        self.draw = tf.function(self._draw, autograph=False, reduce_retracing=True)
+        # int64 seeds and int32 conditions [N] → float32 [N, H, W, C] in [-1, 1] or [N, 2].
+        self.sample = tf.function(
+            lambda seeds, conditions: self.generate(self._latents(seeds), conditions),
+            autograph=False, reduce_retracing=True)
+        # int64 seeds → what the export's `sample` draws: uint8 [N, H, W, C] or points.
+        self.draw = tf.function(
+            lambda seeds: self.kind.to_stored(self.generate(*self.latents(seeds))),
+            autograph=False, reduce_retracing=True)
 
     def generate(self, latents, conditions):
         """Generate samples of cluster labels, int32 [N]; see `generate_from_vectors`."""
@@ -78,12 +84,6 @@ class Sampler:
             of_class = tf.equal(labels[:, None], self.conditioning.class_of[None])
             probabilities = probabilities * tf.cast(of_class, tf.float32)
         return self._latents(seeds), self._conditions(seeds, probabilities)
-
-    def _sample(self, seeds, conditions):
-        return self.generate(self._latents(seeds), conditions)
-
-    def _draw(self, seeds):
-        return self.kind.to_stored(self.generate(*self.latents(seeds)))
 
     def picture_samples(self, count):
         """Return int64 seeds and int32 conditions of a sample grid; with labels class by class."""

@@ -113,3 +113,31 @@ def test_dry_run_shows_the_plan_and_writes_nothing(trained, tiny_npz, tmp_path):
 def test_fashion_mnist_of_debian_is_read(trained):
     output = trained("--dataset", FASHION, "--dry-run", "--condition", "none")
     assert "fashion-mnist: 60,000 images of 28 x 28 x 1, 10 classes" in output
+
+
+def test_tensorboard_reads_scalars_and_pictures(tiny_run):
+    folder, _ = tiny_run
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
+                                 reason="needs tensorboard")
+    events = reader.EventAccumulator(str(folder / "tensorboard"),
+                                     size_guidance={reader.TENSORS: 0}).Reload()
+    from tensorboard.util import tensor_util
+
+    rows = history(folder, "steps.csv")
+    for tag in ("discriminator_loss", "generator_loss", "real_score", "discriminator_accuracy"):
+        assert events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
+        found = events.Tensors(tag)
+        assert [event.step for event in found] == list(range(1, 41))
+        values = [tensor_util.make_ndarray(event.tensor_proto).item() for event in found]
+        assert values == pytest.approx([float(row[tag]) for row in rows], rel=1e-6)
+    assert events.SummaryMetadata("generated").plugin_data.plugin_name == "images"
+    found = events.Tensors("generated")
+    names = {0: "epoch_0000", 20: "epoch_0001", 40: "epoch_0002",
+             **{step: f"epoch_0000_step_{step:09d}" for step in (4, 6, 8, 11, 16)}}
+    assert [event.step for event in found] == sorted(names)
+    for event in found:
+        width, height, encoded = event.tensor_proto.string_val
+        picture = Image.open(folder / f"generated_images/{names[event.step]}.png")
+        assert (int(width), int(height)) == picture.size
+        shown = Image.open(io.BytesIO(encoded))
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(picture))
