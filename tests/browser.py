@@ -1,11 +1,7 @@
-"""Drives headless Chromium over its debugging pipe, with the standard library only.
+"""Headless Chromium over its debugging pipe, with the standard library only.
 
-    with chromium() as page:
-        page.open(path, width=390, dark=True)
-        page.evaluate("document.title")
-
-The DevTools protocol speaks JSON messages that end with a zero byte, read from
-file descriptor 3 and written to 4.
+The DevTools protocol speaks JSON messages that end with a zero byte, read from file
+descriptor 3 and written to 4.
 """
 
 import contextlib
@@ -28,12 +24,7 @@ KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36}
 
 
 class Page:
-    """A page in a browser.
-
-    Attributes:
-        errors: list of str, exceptions and errors in the console since the last `open`.
-        requests: list of str, addresses that were asked for since then, without those of data.
-    """
+    """A page in a browser, with the errors of its console and the addresses asked for."""
 
     def __init__(self, to_browser, from_browser):
         self.errors, self.requests = [], []
@@ -46,10 +37,7 @@ class Page:
             self._call(f"{domain}.enable")
 
     def look(self, width, height=800, dark=False):
-        """Set the size of the window in pixels, and whether the reader prefers dark pages.
-
-        Below 600 pixels it is a phone with touch.
-        """
+        """Set the size of the window; below 600 pixels it is a phone with touch."""
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height,
                    deviceScaleFactor=1, mobile=width < 600)
         self._call("Emulation.setTouchEmulationEnabled", enabled=width < 600)
@@ -75,7 +63,6 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, script):
-        """Wait until a JavaScript expression is true."""
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(AssertionError):  # asked while the page was replaced
@@ -85,16 +72,14 @@ class Page:
         raise AssertionError(f"not within {SECONDS} s: {script}")
 
     def point(self, x, y):
-        """Move the mouse to a pixel of the window."""
         self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def touch(self, *points):
-        """Touch the window at pixels (x, y), or end that without any."""
+        """Touch the window at points (x, y), or end that without any."""
         self._call("Input.dispatchTouchEvent", type="touchStart" if points else "touchEnd",
                    touchPoints=[{"x": x, "y": y} for x, y in points])
 
     def press(self, key):
-        """Press and release one of `KEYS`."""
         for kind in ("rawKeyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
                        windowsVirtualKeyCode=KEYS[key])

@@ -212,7 +212,7 @@ def typed(page):
 
 
 @needs_chromium
-def test_the_command_draws_the_same_picture(tiny_run, page):
+def test_the_command_draws_the_same_picture_also_while_interpolating(tiny_run, page):
     script = ["python", "generate.py", "--model", str(tiny_run[0])]
     assert typed(page) == [*script, "--seeds", "0"]
     for name in ("x y", "it's \"$(one)\"", "-1"):
@@ -223,33 +223,18 @@ def test_the_command_draws_the_same_picture(tiny_run, page):
     page.look(390)
     assert page.evaluate("""(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
         document.querySelector('#command code'))""")  # no part of it is out of sight
-    page.evaluate("choose({label: -1, truncation: 1})")
-    page.evaluate("document.querySelector('#interpolate').click()")
-    page.wait_for("state.seed >= 8n")
-    text, seed = page.evaluate("[document.querySelector('#command').textContent, `${state.seed}`]")
-    assert text.endswith(f" --interpolate {seed},{int(seed) + 1}")
-    seed = page.evaluate("document.querySelector('#interpolate').click(); `${state.seed}`")
-    assert typed(page) == [*script, "--seeds", seed]
-    page.evaluate("choose({offsets: state.offsets.map(() => 1)})")
-    assert typed(page) == []
-
-
-@needs_chromium
-def test_white_corners_stay_white(page):
-    page.evaluate("paint(document.querySelector('#picture'), new Float32Array(1e6).fill(1))")
-    assert page.evaluate("getComputedStyle(document.querySelector('#picture')).backgroundColor"
-                         ) == "rgba(0, 0, 0, 0)"
-
-
-@needs_chromium
-def test_an_interpolation_passes_seeds(page):
-    first = picture(page)
+    first = picture(page, "choose({seed: 0n, label: -1, truncation: 1})")
     page.evaluate("document.querySelector('#interpolate').click()")
     page.wait_for("state.seed >= 1n")
-    page.evaluate("document.querySelector('#interpolate').click()")
-    assert (picture(page) != first).any()
+    text, seed = page.evaluate("[document.querySelector('#command').textContent, `${state.seed}`]")
+    assert text.endswith(f" --interpolate {seed},{int(seed) + 1}")
+    assert (picture(page, "document.querySelector('#interpolate').click()") != first).any()
+    seed = page.evaluate("`${state.seed}`")
+    assert typed(page) == [*script, "--seeds", seed]
     assert page.evaluate("document.querySelector('#interpolate').textContent") == "Interpolate"
     assert (picture(page, "choose({seed: 0n})") == first).all()
+    page.evaluate("choose({offsets: state.offsets.map(() => 1)})")
+    assert typed(page) == []
 
 
 @needs_chromium

@@ -1,4 +1,4 @@
-"""report.html: what it says, whose it is, how large it gets, what it does with hostile names."""
+"""report.html: what it says, how large it gets, what it does with hostile names."""
 
 import base64
 import csv
@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,37 +65,16 @@ def page_with(**values):
     return page_of([content(**values)])
 
 
-def data_script_of(page):
-    return re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+DATA = re.compile(r'id="data">(.*?)</script>', re.DOTALL)
 
 
 def data_of(page):
     """The data that a page's script draws."""
-    return json.loads(data_script_of(page))
-
-
-def strings_in(value):
-    """Every text that a page's script shows."""
-    if isinstance(value, str):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for part in parts for text in strings_in(part)]
+    return json.loads(DATA.search(page)[1])
 
 
 def text_of(page):
-    return "\n".join(strings_in(data_of(page)))
-
-
-class Elements(HTMLParser):
-    """Names and attributes of a page's elements."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.found = []
-        self.feed(page)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
+    return json.dumps(data_of(page), ensure_ascii=False)
 
 
 def test_the_report_of_a_run_says_what_came_out(tiny_run):
@@ -105,17 +83,15 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     text, data = text_of(page), data_of(page)
     summary = json.loads((folder / "summary.json").read_text())
     assert "finished, 2 epochs" in text and not data["running"]
-    assert summary["verdict"]["finding"][1:] in text
     assert ["steps", f"{summary['steps']:,}", ""] in data["tiles"]
-    for name in ("recall", "precision"):
-        assert f"{summary['metrics']['generated'][name]:.4g}" in text
-        assert f"{summary['metrics']['real'][name]:.4g}" in text
-    assert "fraction of images that lie among real ones" in text
-    assert summary["device"] in text and summary["versions"]["tensorflow"] in text
-    assert "training" in text and "--base-channels" in text and "320 images" in text
-    for command in ("train_gan.py --dataset", "--resume --epochs 4", "python generate.py",
-                    "python make_gif.py", "python -m gan.report"):
-        assert command in text
+    measured = [f"{summary['metrics'][whose][name]:.4g}" for whose in ("generated", "real")
+                for name in ("recall", "precision")]
+    for part in (*measured, "fraction of images that lie among real ones",
+                 f"Real: {summary['metrics']['real_source']}", summary["verdict"]["finding"][1:],
+                 summary["device"], summary["versions"]["tensorflow"], "--base-channels",
+                 "320 images", "train_gan.py --dataset", "--resume --epochs 4",
+                 "python generate.py", "python make_gif.py", "python -m gan.report"):
+        assert part in text
     with open(folder / "steps.csv") as file:
         rows = list(csv.DictReader(file))
     drawn = [loss for loss in data["panels"][0]["lines"][0]["y"] if loss is not None]
@@ -123,13 +99,6 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     labels = [frame["label"] for frame in data["runs"][0]["frames"]]
     assert labels == ["epoch 0", *(f"step {step}" for step in (4, 6, 8, 11, 16)), "epoch 1",
                       "epoch 2"]
-
-
-def test_a_report_says_which_real_samples_stand_beside_the_generated():
-    page = page_with(summary={"metrics": {
-        "generated": {"recall": 0.5}, "real": {"recall": 0.6}, "real_source": "test images",
-        "features": {"description": "some features"}}})
-    assert "Compared in some features. Real: test images." in page
 
 
 def test_the_pictures_of_a_report_are_the_runs(tiny_run):
@@ -164,15 +133,14 @@ def test_no_text_of_the_data_becomes_html():
                  "seconds": {EVIL: 1.0}, "metrics": {"generated": {"recall": 0.5},
                                                      "features": {"description": EVIL}}})
     plain = content(dataset={"name": "x"}, summary={"metrics": {"generated": {"recall": 0.5}}})
-    for page, expected in ((page_of(runs(evil)), page_of(runs(plain)))
-                           for runs in (lambda run: [run], lambda run: [run, run])):
-        assert "<script>alert" not in page and "\u2028" not in data_script_of(page)
-        elements = [Elements(each).found for each in (page, expected)]
-        assert [tag for tag, _ in elements[0]] == [tag for tag, _ in elements[1]]
-        assert not any(name.startswith("on") or "javascript:" in (value or "")
-                       for _, attributes in elements[0] for name, value in attributes.items())
-        assert any(text.startswith("<script>alert('1')</script>") for text in
-                   strings_in(data_of(page)))
+    for count in (1, 2):
+        page, expected = (page_of([run] * count) for run in (evil, plain))
+        assert not re.search("[<>&\u2028]", DATA.search(page)[1])
+        assert "<script>alert('1')</script>" in text_of(page)
+        # Nothing else of the page depends on the data, but for its title.
+        page, expected = (re.sub("<title>[^<]*</title>", "", DATA.sub("", each))
+                          for each in (page, expected))
+        assert page == expected
 
 
 def test_a_broken_number_leaves_a_gap():
@@ -257,21 +225,19 @@ def live(folder, history=None):
                       Timers(), about)
 
 
-def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(tmp_path, capsys):
-    (tmp_path / "report.html").mkdir()
+@pytest.mark.parametrize("defect", [False, True])
+def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(
+        tmp_path, capsys, monkeypatch, defect):
+    if defect:
+        monkeypatch.setattr("gan.report.page.run_page", lambda _: 1 // 0)
+    else:
+        (tmp_path / "report.html").mkdir()
     writer = live(tmp_path)
     writer.write(at_once=True)
     writer.write(at_once=True)
     told = capsys.readouterr().err
-    assert told.count("warning: report.html could not be written") == 1
-    assert "did not write this" in told and "Traceback" not in told
-
-
-def test_a_defect_of_the_report_ends_nothing_and_shows_where(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("gan.report.page.run_page", lambda *_: 1 // 0)
-    live(tmp_path).write()
-    told = capsys.readouterr().err
-    assert "warning: report.html could not be written: " in told and "Traceback" in told
+    assert told.count("warning: report.html could not be written: ") == 1
+    assert ("Traceback" in told) == defect
 
 
 def test_a_report_is_written_once_a_second_at_most(tmp_path, monkeypatch):
@@ -320,18 +286,15 @@ def test_several_runs_are_compared(run, tmp_path):
     assert report.main(["run", "other", "--force"]) == 0
 
 
-def test_a_run_that_was_killed_is_unfinished(run):
+def test_a_run_that_was_killed_or_is_made_longer_is_unfinished(run):
+    assert read_run(run).state == "finished"
+    edit(run / "config.json", epochs=5)
+    assert read_run(run).state == "unfinished"
     (run / "summary.json").unlink()
     (run / ".train_gan.lock").write_text("999999999")
     found = read_run(run)
     assert found.state == "unfinished" and found.summary == {} and found.epochs == 2
     assert "not finished, so not judged yet" in text_of(page_of([found])).lower()
-
-
-def test_a_finished_run_that_is_made_longer_is_unfinished(run):
-    assert read_run(run).state == "finished"
-    edit(run / "config.json", epochs=5)
-    assert read_run(run).state == "unfinished"
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
