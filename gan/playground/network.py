@@ -28,7 +28,6 @@ class Tensor:
 
     @property
     def type(self):
-        """The operation's type, such as "MatMul"."""
         return self.operation.type
 
     @property
@@ -82,20 +81,14 @@ def read_signature(signature, arguments):
 
 
 class Network:
-    """The list, as it grows. A tensor is a number: an input, a constant or a result.
-
-    Attributes:
-        shapes: list of lists, the shape of each tensor.
-        inputs: dict of name → number.
-        constants: dict of number → array, float32.
-        operations: list of dict with "op", "in" (numbers), "out" (a number) and what else
-            the operation needs, all of it JSON.
-        output: number.
-    """
+    """Operations as they are listed; a tensor is a number."""
 
     def __init__(self, tensors):
         """Take what `read_signature` returns; `UserError` for an operation unknown to the page."""
-        self.shapes, self.inputs, self.constants, self.operations = [], {}, {}, []
+        self.shapes = []  # of each tensor: an input, a constant or a result
+        self.inputs = {}  # name → number
+        self.constants = {}  # number → float32 array
+        self.operations = []  # dict for JSON: "op", "in" (numbers), "out" (a number), settings
         self._numbers = {}
         for tensor in tensors:
             if tensor.depends:

@@ -24,7 +24,10 @@ TABLES = {".md": markdown, ".csv": csv_text}  # what is written instead of a pag
 def main(argv=None):
     """Write a report as a command line says (None: the process's own); returns the exit code."""
     options = make_parser().parse_args(argv)
-    output = choose_output(options)
+    default = RunFolder(options.run[0]).report if len(options.run) == 1 else COMPARISON
+    output = Path(options.output or default)
+    refuse_existing(output, options.force or (not options.output and is_listed(output)),
+                    "--output")
     runs = [read_run(path) for path in options.run]
     if len({run.name for run in runs}) < len(runs):  # folders of one name in different places
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
@@ -55,15 +58,6 @@ def make_parser():
         help=f"the page (default: report.html or {COMPARISON}), or .md or .csv")
     add("--force", action="store_true", help="overwrite an existing file")
     return parser
-
-
-def choose_output(options):
-    """Return the path of the page; `UserError` where a file may not be overwritten."""
-    default = RunFolder(options.run[0]).report if len(options.run) == 1 else Path(COMPARISON)
-    output = Path(options.output or default)
-    refuse_existing(output, options.force or (not options.output and is_listed(output)),
-                    "--output")
-    return output
 
 
 if __name__ == "__main__":
