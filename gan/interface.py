@@ -10,17 +10,15 @@ import numpy as np
 
 from gan.common.command_line import check_value
 from gan.common.errors import UserError
-from gan.common.files import read_json
 from gan.config import FIELDS, TrainConfig
 from gan.data.datasets import from_arrays
 from gan.drawing.images import tile
 from gan.generator import METADATA, SavedGenerator
 from gan.run.clock import Timers
-from gan.run.content import read_history
+from gan.run.content import OWN, read_run
 from gan.run.folder import RunFolder
 
 ARRAY = "array"  # the name of data that are handed over
-OWN = "own"  # the name of a loss or an architecture that is handed over
 
 
 def train(data=None, *, labels=None, loss=None, generator=None, discriminator=None, **options):
@@ -117,30 +115,28 @@ class Run:
         return export if export.exists() else self.folder
 
     @functools.cached_property
+    def _content(self):
+        """The `RunContent`, or None of an exported model alone."""
+        return read_run(self.folder) if self._files.config.exists() else None
+
+    @property
     def config(self):
-        if self._files.config.exists():
-            return read_json(self._files.config, "the options of a run")
-        return self.generator.metadata["config"]
+        return self._content.config if self._content else self.generator.metadata["config"]
 
-    @functools.cached_property
+    @property
     def history(self):
-        rows = read_history(self._files.history)
-        return {name: [row.get(name) for row in rows] for name in (rows[0] if rows else ())}
-
-    @functools.cached_property
-    def _summary(self):
-        path = self._files.summary
-        return read_json(path, "the summary of a run") if path.exists() else {}
+        rows = self._content.rows if self._content else []
+        columns = dict.fromkeys(name for row in rows for name in row)
+        return {name: [row.get(name) for row in rows] for name in columns}
 
     @property
     def metrics(self):
-        if self._summary:
-            return self._summary["metrics"]["generated"]
-        return self.generator.metadata["metrics"]
+        return self._content.generated if self._content else self.generator.metadata["metrics"]
 
     @property
     def verdict(self):
-        return (self._summary.get("verdict") or {}).get("text", "")
+        verdict = self._content and self._content.summary.get("verdict")
+        return verdict["text"] if verdict else ""
 
     @functools.cached_property
     def generator(self):

@@ -68,7 +68,7 @@ class Loop:
         self.tensorboard = TensorBoard(folder if config.tensorboard else None)
         self.curves = LiveCurves(folder, self.history, self.log, config, timers)
         self.report = LiveReport(folder, config, self.history, self.log, timers,
-                                 circumstances(device, dataset))
+                                 circumstances(device, dataset, config))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
             self.save()  # so that what was changed is in force when this process is killed
 

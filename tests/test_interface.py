@@ -7,6 +7,7 @@ import pytest
 
 import gan
 from gan.drawing.images import tile
+from gan.report import __main__ as report
 from tests.conftest import ROOT, TINY, draw_shapes
 
 OPTIONS = {"base_channels": 4, "batch_size": 16, "num_samples": 9, "mixed_precision": "off",
@@ -97,6 +98,7 @@ def test_a_loss_of_ones_own_trains(tensorflow, tmp_path):
         run = gan.train(IMAGES, labels=LABELS, loss=name, outdir=tmp_path / str(len(ends)),
                         latent_dim=8, arch="mlp", **OPTIONS)
         ends.append(run.generator.sample(range(9)))
+        assert report.main([str(run.folder), "--output", str(tmp_path / f"{len(ends)}.html")]) == 0
     np.testing.assert_allclose(*(end.astype(int) for end in ends), atol=1)
 
 

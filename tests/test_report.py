@@ -5,8 +5,11 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +28,7 @@ from gan.run.clock import Timers
 from gan.run.content import RunContent, pictures_in, read_history, read_run
 from gan.run.folder import RunFolder
 from gan.run.history import History
-from tests.conftest import complete
+from tests.conftest import ROOT, complete
 
 EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
 
@@ -372,6 +375,17 @@ def test_runs_that_differ_in_their_seed_are_one_row(tmp_path):
     data = data_of(page_of(runs))
     assert [cell["text"] for cell in data["comparison"]["rows"][0][:2]] == ["hinge", "3"]
     assert [line["label"] for line in data["panels"][-1]["lines"]] == ["hinge", "", ""]
+
+
+def test_the_report_of_a_finished_run_needs_no_tensorflow(run):
+    code = """
+import sys
+from gan.report.__main__ import main
+main(["run"])
+main(["run", "run", "--output", "table.md"])
+sys.exit("tensorflow" in sys.modules)"""
+    subprocess.run([sys.executable, "-c", code], cwd=run.parent, check=True,
+                   env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 @pytest.mark.parametrize("suffix", [".md", ".csv"])

@@ -9,7 +9,6 @@ import dataclasses
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
-from gan.common.device import import_tensorflow
 from gan.common.errors import printable, reading, run_script
 from gan.common.files import refuse_existing, remove_leftovers, write_text
 from gan.report.comparison import comparison_page, csv_text, markdown
@@ -42,10 +41,7 @@ def main(argv=None):
 
 def page_of(runs):
     """Return the report of one run, or the comparison of several `RunContent`, as HTML."""
-    if len(runs) > 1:
-        return comparison_page(runs)
-    import_tensorflow(verbose=False)  # what the losses mean is derived from them
-    return run_page(runs[0])
+    return comparison_page(runs) if len(runs) > 1 else run_page(runs[0])
 
 
 def make_parser():

@@ -8,12 +8,14 @@ import traceback
 from pathlib import Path
 
 from gan.common.command_line import flag
+from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable
 from gan.common.files import write_text
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
 from gan.report.pictures import pictures_of
 from gan.run.content import RunContent, name_of, pictures_in, read_run
+from gan.run.summary import loss_facts
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
 MOST_POINTS = 400  # of a curve, before extremes are added
@@ -262,10 +264,11 @@ def _axes(rows):
 
 
 def _panels(run, rows):
-    from gan.losses import LOSSES, equilibrium, is_log_odds  # here, as it imports TensorFlow
-
-    loss = LOSSES.get(run.config["loss"])  # None if it is no longer registered
-    ideal = equilibrium(loss, run.config["label_smoothing"]) if loss else {}
+    loss = run.summary.get("loss")
+    if not loss:  # a run that has not ended
+        import_tensorflow(verbose=False)
+        loss = loss_facts(run.config["loss"], run.config["label_smoothing"])
+    ideal = loss["equilibrium"]
     panels = [panel("Losses", "dashed: when real and generated samples cannot be told apart",
                     [line(label, color, rows, column)
                      for color, (column, label) in enumerate(NETWORKS.items())],
@@ -274,7 +277,7 @@ def _panels(run, rows):
                             if column in ideal])]
     scores = [line(f"{label} {run.samples}", color, rows, column)
               for color, (column, label) in enumerate(SCORES.items())]
-    if loss and is_log_odds(loss):
+    if loss["log_odds"]:
         panels.append(panel("Discriminator’s probability of “real”",
                             "mean; 0.5 is guessing", scores, 0, 1, GUESSING))
     else:

@@ -12,6 +12,7 @@ from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
 from gan.run.folder import EPOCH_PICTURE, RunFolder
 
+OWN = "own"  # the name of a loss or an architecture that `gan.train` was given
 WHOLE = {"epoch", "step", "modes", "classes"}  # columns of whole numbers
 
 
@@ -53,7 +54,8 @@ class RunContent:
     def generated(self):
         """Latest metrics of generated samples: dict of name → number, empty if not measured."""
         rows = [row for row in self.rows if METRICS.keys() & row.keys()]
-        return self.measured.get("generated") or (rows[-1] if rows else {})
+        latest = {name: rows[-1][name] for name in METRICS if name in rows[-1]} if rows else {}
+        return self.measured.get("generated") or latest
 
 
 def read_run(path):
@@ -63,8 +65,9 @@ def read_run(path):
         raise UserError(f"{path}: expected the folder of a run, got one without config.json")
     config = read_json(folder.config, "the options of a run")
     changes = config.pop("changes", [])
+    own = {name: config.pop(name) for name in ("loss", "arch") if config.get(name) == OWN}
     try:
-        config = check_options(config)
+        config = check_options(config) | own
     except UserError as error:
         raise UserError(f"{folder.config}: expected the options of a run ({error})") from error
     rows, summary = read_history(folder.history), {}

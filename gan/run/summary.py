@@ -31,11 +31,11 @@ def summary_of(loop, metrics, verdict, finished, device):
         "seconds": {**seconds, "whole process": round(loop.timers.total(), 2),
                     "training of the whole run": round(loop.history.seconds, 2)},
         "devices": loop.trainer.replica.world_size,
-        **circumstances(device, loop.dataset),
+        **circumstances(device, loop.dataset, loop.config),
     }
 
 
-def circumstances(device, dataset):
+def circumstances(device, dataset, config):
     """Return a run's data, `Device`, versions and command line as a dict for JSON."""
     import keras
     import tensorflow as tf
@@ -48,7 +48,17 @@ def circumstances(device, dataset):
         "versions": {"gan": __version__, "python": platform.python_version(),
                      "tensorflow": tf.__version__, "keras": keras.__version__},
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "loss": loss_facts(config.loss, config.label_smoothing),
     }
+
+
+def loss_facts(name, smoothing):
+    """Return whether a loss has a probability, and its values at equilibrium, for JSON."""
+    from gan.losses import LOSSES, equilibrium, is_log_odds
+
+    loss = LOSSES.get(name)  # None where it is not registered any more
+    return {"log_odds": bool(loss and is_log_odds(loss)),
+            "equilibrium": equilibrium(loss, smoothing) if loss else {}}
 
 
 def print_summary(summary, quality, config, folder):
