@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.common.command_line import OptionParser, file, folder, one_of, seed_list, whole_number
+from gan.common.command_line import OptionParser, file, folder, one_of, seed_list
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
 from gan.data.sample_types import Images, sample_type_of
@@ -28,6 +28,7 @@ SIGNATURE = "serving_default"
 GRAY_LEVEL = 1 / 255  # by which a conversion may move a pixel, or a point in shares of the plane
 OPSET = 17  # of ONNX; what runtimes since 2022 read
 MAX_SEEDS = 10**6  # in the file beside the model
+COMPARED = range(64)  # seeds
 
 
 class Format(NamedTuple):
@@ -71,7 +72,7 @@ def main(argv=None):
     differs = (f"{difference / GRAY_LEVEL:.2g} gray levels"
                if sample_type_of(generator.sample_shape) is Images else f"{difference:.2g}")
     print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "
-          f"{differs} on {options.compare:,} latents")
+          f"{differs} on {len(COMPARED)} latents")
     print(f"{beside}: latents and conditions of {len(options.seeds):,} seeds")
     return 0
 
@@ -93,8 +94,6 @@ def make_parser():
         help="of the weights; float16 for litert alone (default: float32)")
     add("--seeds", type=seed_list, default=range(1000), metavar="LIST",
         help="whose latents and conditions are written (default: 0-999)")
-    add("--compare", type=whole_number(1, MAX_SEEDS), default=64, metavar="N",
-        help="latents on which it is compared with the SavedModel (default: 64)")
     add("--force", action="store_true", help="overwrite files that exist")
     return parser
 
@@ -115,7 +114,7 @@ def _convert(form, options, generator):
     with _quiet():
         try:
             converted = form.convert(generator, options.precision)
-            difference = compare(form.load(converted), generator, range(options.compare))
+            difference = compare(form.load(converted), generator)
         except Exception as error:  # the converters and runtimes have dozens of their own
             raise UserError(f"--to {options.to}: expected a generator that can be converted and "
                             f"loaded, got {type(error).__name__}: {error!s:.300}") from error
@@ -125,12 +124,12 @@ def _convert(form, options, generator):
     return converted, difference
 
 
-def compare(draw, generator, seeds):
-    """Return the largest difference of a pixel in [0, 1], or of a coordinate, for some seeds.
+def compare(draw, generator):
+    """Return the largest difference of a pixel in [0, 1], or of a coordinate.
 
     `draw` is a function of a dict of arrays that returns samples of the converted generator.
     """
-    named = dict(zip(("latents", "conditions"), generator.latents(seeds), strict=True))
+    named = dict(zip(("latents", "conditions"), generator.latents(COMPARED), strict=True))
     takes = generator.signatures[SIGNATURE].structured_input_signature[1]
     (expected,) = generator.call(SIGNATURE, **named).values()
     found = np.asarray(draw({name: named[name] for name in takes}))

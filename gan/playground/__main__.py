@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from gan.common.command_line import OptionParser, file, folder, one_of
+from gan.common.command_line import OptionParser, file, folder
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.sample_types import Images, sample_type_of
@@ -21,7 +21,7 @@ def main(argv=None):
     options = make_parser().parse_args(argv)
     output, model = Path(options.output), find_export(options.model)
     refuse_existing(output, options.force, "--output")
-    images = sample_type_of(read_metadata(model)["sample_shape"]) is Images
+    images = sample_type_of(read_metadata(model)["sample_shape"]) is Images  # before TensorFlow
 
     from gan.common.device import hidden_messages, import_tensorflow
 
@@ -33,12 +33,11 @@ def main(argv=None):
     saved = SavedGenerator(model)
     with hidden_messages():  # of the freezing
         generator = WebGenerator(saved)
-    half = images and options.precision == "float16"  # a few kilobytes for points
-    moved = generator.half_difference(COMPARED) if half else 0.0
-    if half and not moved <= MOST_DIFFERENCE:  # nor is NaN
+    moved = generator.half_difference(COMPARED) if images else 0.0
+    half = images and moved <= MOST_DIFFERENCE  # nor is NaN; points have few weights
+    if images and not half:
         print(f"note: float16 weights would change a pixel by {moved:.1f} gray levels; the page "
               "has float32")
-        half = False
     page = generator.page(options.model, half)
     if len(page) > MOST_BYTES:
         raise UserError(f"--model: expected a generator whose page has at most "
@@ -60,9 +59,6 @@ def make_parser():
         help="exported SavedModel or run folder (default: exported_model)")
     add("--output", type=file, default="playground.html", metavar="FILE",
         help="the page (default: playground.html)")
-    add("--precision", type=one_of(("float16", "float32")), default="float16",
-        metavar="{float16,float32}",
-        help="of the weights of images; float32 doubles the size (default: float16)")
     add("--force", action="store_true", help="overwrite an existing file")
     return parser
 
