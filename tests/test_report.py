@@ -375,6 +375,7 @@ def test_runs_that_differ_in_their_seed_are_one_row(tmp_path):
     data = data_of(page_of(runs))
     assert [cell["text"] for cell in data["comparison"]["rows"][0][:2]] == ["hinge", "3"]
     assert [line["label"] for line in data["panels"][-1]["lines"]] == ["hinge", "", ""]
+    assert [run["color"] for run in data["runs"]] == [0, 0, 0]
 
 
 def test_the_report_of_a_finished_run_needs_no_tensorflow(run):

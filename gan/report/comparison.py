@@ -136,18 +136,19 @@ def comparison_page(runs):
     notes += [] if same else ["Metrics of different data or features are not comparable."]
     table = {"title": "Metrics, options that differ, verdicts", "head": head, "rows": rows,
              "notes": " ".join(notes)}
-    return html_of(runs, kept, _panels(runs, kept, groups),
-                   {"title": f"{len(runs)} runs compared", "comparison": table})
-
-
-def _panels(runs, kept, groups):
-    """Return the panels; runs of a `Group` have the same color, and one label."""
+    # Runs of a group have the same color, and one label.
     color_of = {id(run): color for color, group in enumerate(groups) for run in group.runs}
-    labeled = {id(group.runs[0]): group.name for group in groups}
+    label_of = {id(group.runs[0]): group.name for group in groups}
+    colors = [color_of[id(run)] for run in runs]
+    labels = [label_of.get(id(run), "") for run in runs]
+    return html_of(runs, kept, _panels(runs, kept, colors, labels),
+                   {"title": f"{len(runs)} runs compared", "comparison": table}, colors)
 
+
+def _panels(runs, kept, colors, labels):
     def lines(column):
-        return [line(labeled.get(id(run), ""), color_of[id(run)], rows, column, index)
-                for index, (run, rows) in enumerate(zip(runs, kept, strict=True))]
+        return [line(label, color, rows, column, index) for index, (label, color, rows)
+                in enumerate(zip(labels, colors, kept, strict=True))]
 
     panels = [accuracy_panel(lines(ACCURACY))]
     if metric := distance_metric([row for rows in kept for row in rows]):

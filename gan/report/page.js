@@ -5,7 +5,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
 const several = data.runs.length > 1;
-const MOST_IN_LEGEND = 8, MOST_IN_TIP = 8;  // runs
+const MOST_IN_LEGEND = 8, MOST_IN_TIP = 8;  // lines
+const many = Math.max(...data.runs.map((run) => run.color)) >= 8;  // colors
 
 // Remembered over a reload: scroll position, picture, axis.
 const KEY = "report " + location.pathname;
@@ -32,9 +33,8 @@ function svg(name, attributes, parent, text) {
   return made;
 }
 
-/** Give an element the color of a network or run: eight fixed ones, or hues around the circle. */
+/** Give an element a color by its number: eight fixed ones, or hues around the circle. */
 function colored(element, index) {
-  const many = several && data.runs.length > MOST_IN_LEGEND;
   element.style.setProperty("--c", many ? `hsl(${Math.round(index * 137.5) % 360} 60% 50%)` : `var(--c${index % 8})`);
   return element;
 }
@@ -139,12 +139,11 @@ class Chart {
     html("h3", "", card, panel.title);
     html("p", "quiet", card, panel.note);
     const legend = html("p", "legend", card);
-    if (panel.lines.length <= MOST_IN_LEGEND) {
-      for (const line of panel.lines.filter((one) => one.label)) {
-        const entry = html("span", "", legend);
-        swatch(line.color, entry);
-        entry.append(line.label);
-      }
+    const labeled = panel.lines.filter((line) => line.label);
+    for (const line of labeled.length <= MOST_IN_LEGEND ? labeled : []) {
+      const entry = html("span", "", legend);
+      swatch(line.color, entry);
+      entry.append(line.label);
     }
     const area = html("div", "area", card);
     this.svg = svg("svg", { height: HEIGHT, role: "img", tabindex: 0,
@@ -302,7 +301,7 @@ function startSamples() {
   const shown = runs.map((run) => {
     const { image, caption } = addPicture(host, "generated samples");
     if (several) {
-      swatch(data.runs.indexOf(run), caption);
+      swatch(run.color, caption);
       caption.append(`${run.name}: `);
     }
     return { run, image, label: html("span", "", caption) };

@@ -85,12 +85,13 @@ def run_page(run):
         "tables": [_metrics(run), _facts(run), _commands(run), _options(run)]})
 
 
-def html_of(runs, kept, panels, shown):
-    """Return a page as HTML: runs with the rows of their curves, panels, and what else it shows."""
+def html_of(runs, kept, panels, shown, colors=(0,)):
+    """Return a page as HTML: runs with rows of their curves and colors, panels, and what else."""
     data = {**shown, "panels": panels, "written": round(time.time() * 1000),
             "running": len(runs) == 1 and runs[0].state == "running",
-            "runs": [{"name": printable(run.name), "axes": _axes(rows), **pictures}
-                     for run, rows, pictures in zip(runs, kept, pictures_of(runs), strict=True)]}
+            "runs": [{"name": printable(run.name), "color": color, "axes": _axes(rows), **pictures}
+                     for run, color, rows, pictures in zip(
+                         runs, colors, kept, pictures_of(runs), strict=True)]}
     folder = Path(__file__).parent
     return html_page(folder / "page.html", folder / "page.css", [folder / "page.js"],
                      data["title"], {"data": data})
