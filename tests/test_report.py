@@ -77,7 +77,7 @@ def data_of(page):
 
 
 def text_of(page):
-    return json.dumps(data_of(page), ensure_ascii=False)
+    return json.dumps(data_of(page), ensure_ascii=False).replace("\\\\", "\\")
 
 
 def test_the_report_of_a_run_says_what_came_out(tiny_run):
