@@ -69,10 +69,13 @@ def main():
     if options.output is None:
         outdir, option = target, "--outdir"
         paths = samples.picture_paths(target, wanted, metadata["class_names"], options.folders)
+    folders = {outdir}
     for path in paths:  # one by one, as there may be a million of them
         refuse_existing(path, options.force, option)
+        folders.add(path.parent)
     make_folder(outdir, option)
-    remove_leftovers(outdir)
+    for place in folders:
+        remove_leftovers(place)
 
     import_tensorflow(verbose=False)
     generator = GivenLatents(model, *given) if given else SavedGenerator(model)

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gan.common.device import memory_bytes
 from gan.common.errors import UserError
 from gan.common.files import atomic_file, open_own
-from gan.drawing.images import BACKGROUND, read_png
+from gan.drawing.images import read_png
 
 HELD = 3  # times the size of all frames, what Pillow needs at most
 QUALITY = 85  # of WebP, of 100; edges stay free of rings
@@ -84,14 +84,14 @@ def _font(size):
 
 
 def side_by_side(frames):
-    """Return frames in a row; gray ones become RGB where others are, and lower ones are filled."""
+    """Return frames in a row; gray ones become RGB where others are RGB."""
     if len({frame.ndim for frame in frames}) > 1:
         frames = [np.asarray(Image.fromarray(frame).convert("RGB")) for frame in frames]
     height = max(map(len, frames))
     parts = []
     for index, frame in enumerate(frames):
         margin = [(0, height - len(frame)), (GAP * (index > 0), 0), (0, 0)][: frame.ndim]
-        parts.append(np.pad(frame, margin, constant_values=BACKGROUND))
+        parts.append(np.pad(frame, margin))
     return np.concatenate(parts, axis=1)
 
 
