@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from gan.common.errors import UserError, counted, note
 from gan.data.arrays import read_members
+from gan.data.pixels import Subset, slices_of
 
 GROUPS_OF_CLUSTERS = 10  # where there are no labels
 CLUSTERING = 1  # stream of NumPy's generator
@@ -171,14 +172,14 @@ def condition_images(images, labels, clusters, seed, components):
     coordinates = np.empty((len(images), fitted.fitted.shape[1]), np.uint8)
     with tqdm(total=len(images), desc="finding conditions", unit="img", leave=False,
               disable=None) as bar:
-        for part, pixels in parts_of(images):
-            described = features.of(pixels)
+        for part in slices_of(images, PART, PART_BYTES):
+            described = features.of(images[part])
             away = distances(described, centers)
             if labeled:
                 away[labels[part][:, None] != group_of] = np.inf
             cluster_labels[part] = away.argmin(axis=1)
             coordinates[part] = fitted.of(described, cluster_labels[part])
-            bar.update(len(pixels))
+            bar.update(len(described))
     cluster_labels[sample], coordinates[sample] = found, fitted.fitted
     return Conditioning.of_clusters(cluster_labels, group_of, labeled, coordinates)
 
@@ -227,22 +228,14 @@ def sample_of(images):
     return (starts[:, None] + np.arange(SAMPLE_BLOCK)).ravel()
 
 
-def parts_of(images, places=None):
-    """Yield `(slice, images)` of bounded size, of all images or of those at some places."""
-    count = len(images) if places is None else len(places)
-    size = max(1, min(PART, PART_BYTES // (images.nbytes // len(images))))
-    for start in range(0, count, size):
-        part = slice(start, min(start + size, count))
-        yield part, images[part if places is None else places[part]]
-
-
 class ClusterFeatures:
     """PCA of the edges in the images at some places, and of the colors if they have any."""
 
     def __init__(self, images, places):
         self._describe = [orientation_histograms, *([thumbnails] * (images.shape[-1] == 3))]
-        parts = [[describe(part) for describe in self._describe]
-                 for _, part in parts_of(images, places)]
+        images = Subset(images, places)
+        parts = [[describe(images[part]) for describe in self._describe]
+                 for part in slices_of(images, PART, PART_BYTES)]
         described = [np.concatenate(kind) for kind in zip(*parts, strict=True)]
         self._axes = [PrincipalComponents(kind, DIMENSIONS) for kind in described]
         self.fitted = self._project(described)  # float32 [n, D]

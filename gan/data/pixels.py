@@ -50,10 +50,11 @@ def to_pixels(images, where, trained=None):
     if dtype != np.uint8 or not images.flags.c_contiguous:
         check_memory(images.size, where)
         pixels = np.empty(images.shape, np.uint8)
-        for part in _parts(images):
+        for part in slices_of(images):
             pixels[part] = images[part] if dtype == np.uint8 else _scaled(images[part], scale)
         images = pixels
-    if scale == BYTES and not trained and all(images[part].max() <= 1 for part in _parts(images)):
+    if scale == BYTES and not trained and all(
+            images[part].max() <= 1 for part in slices_of(images)):
         warn(f"{where}: no value is above 1, where 255 is white, so all of them are black")
     return images, scale
 
@@ -90,7 +91,7 @@ def find_scale(images, where):
         raise UserError(f"{where}: expected numbers (uint8), got: {images.dtype}")
     low, high = float(images.min()), float(images.max())
     whole = kind in "ui" or all(
-        (images[part] == np.rint(images[part])).all() for part in _parts(images))
+        (images[part] == np.rint(images[part])).all() for part in slices_of(images))
     if whole and low >= 0 and high <= 255 and (high > 1 or kind in "ui"):
         return BYTES
     if kind == "f" and low >= 0 and high <= 1 + TOLERANCE:
@@ -107,9 +108,24 @@ def _scaled(values, scale):
     return np.clip(np.rint((values.astype(np.float32) - scale.low) * factor), 0, 255)
 
 
-def _parts(images):
-    size = max(1, PART_VALUES // max(1, images[0].size))
+def slices_of(images, most=None, values=PART_VALUES):
+    """Yield slices of images [N, ...] in order, each of at most so many images and values."""
+    size = max(1, min(most or len(images), values // max(1, math.prod(images.shape[1:]))))
     return (slice(start, start + size) for start in range(0, len(images), size))
+
+
+class Subset:
+    """The images of a sequence at some places, int [n]; read only when they are sliced."""
+
+    def __init__(self, images, places):
+        self._images, self._places = images, places
+        self.shape = (len(places), *images.shape[1:])
+
+    def __len__(self):
+        return len(self._places)
+
+    def __getitem__(self, part):
+        return self._images[self._places[part]]  # an array
 
 
 def number_labels(labels, count, where):

@@ -12,11 +12,11 @@ import numpy as np
 from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import cache_folder, read_json, write_text
-from gan.data.pixels import background_of, digest_images
+from gan.data.pixels import Subset, background_of, digest_images
 from gan.data.sample_types import Points, sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
-from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, Subset, parts_of
+from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, parts_of
 from gan.evaluate.neighbors import nearest_images
 from gan.evaluate.registry import METRICS
 

@@ -1,11 +1,10 @@
 """Metrics of generated samples: arrays in, numbers out."""
 
-import math
 
 import numpy as np
 
 from gan.common.errors import counted
-from gan.data.pixels import around, difference_from, largest_around
+from gan.data.pixels import Subset, around, difference_from, largest_around, slices_of
 
 NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
@@ -34,24 +33,8 @@ def need(count, *arrays):
 
 
 def parts_of(images, most=1000):
-    """Yield slices of images [N, ...] (anything with a length, a shape and slices) in order."""
-    count = max(1, min(most, VALUES // math.prod(images.shape[1:])))
-    for start in range(0, len(images), count):
-        yield images[start : start + count]
-
-
-class Subset:
-    """The images of a sequence at some places, int [n]; read only when they are sliced."""
-
-    def __init__(self, images, places):
-        self._images, self._places = images, places
-        self.shape = (len(places), *images.shape[1:])
-
-    def __len__(self):
-        return len(self._places)
-
-    def __getitem__(self, part):
-        return self._images[self._places[part]]  # an array
+    """Yield images [N, ...] (anything with a length, a shape and slices) in parts."""
+    return (images[part] for part in slices_of(images, most, VALUES))
 
 
 def random_subset(images, most):
