@@ -67,6 +67,8 @@ class TrainConfig:
         None, "data", "1 for grayscale, 3 for color; for a folder of pictures",
         one_of(("1", "3"), int), metavar="{1,3}", fixed=True)
     fit: str = choice("crop", "data", "how pictures of a folder become square", FITS, fixed=True)
+    frames: str = choice("first", "data", "pages of multi-page and animated pictures",
+                         ("first", "all"), fixed=True)
     skip_broken: bool = option(
         False, "data", "skip pictures of a folder that cannot be read", bool, fixed=True)
     memory_share: float = option(

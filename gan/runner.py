@@ -9,9 +9,11 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from gan.common.command_line import say
 from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
-from gan.common.errors import UserError, counted, printable
+from gan.common.errors import UserError, counted, listed, printable
 from gan.data.conditions import Conditioning, condition_dataset
 from gan.data.datasets import is_picture_folder, load_dataset
 from gan.run.checkpoint import (
@@ -133,16 +135,30 @@ def load_data(config, checkpoint=None, dataset=None):
     dataset = dataset or _read_data(config, checkpoint)
     count, shape = len(dataset.samples), " x ".join(map(str, dataset.sample_shape))
     parts = [f"{count:,} points" if config.simulated else f"{count:,} images of {shape}",
-             f"{len(dataset.class_names)} classes" if dataset.class_names else "no labels"]
+             classes_of(dataset)]
     if getattr(dataset, "test_images", None) is not None:
         parts.append(counted(len(dataset.test_images), "test image"))
     say("data", f"{printable(dataset.name)}: {', '.join(parts)}")
+    if not config.simulated and not dataset.streamed and all(
+            (image == dataset.images[0]).all() for image in dataset.images):
+        raise UserError(f"--dataset: expected images that differ, got {count:,} that are all "
+                        "alike; look at one, or choose another --image-size, --channels or --fit")
     if checkpoint and checkpoint.dataset != dataset.fingerprint:
         raise UserError(f"--dataset: {config.dataset} does not hold the samples that the run was "
                         f"begun with: their fingerprint is {dataset.fingerprint}, expected "
                         f"{checkpoint.dataset}; to begin a new run with what it learned: "
                         f"--init-from {printable(config.outdir)} and another --outdir")
     return dataset
+
+
+def classes_of(dataset):
+    """Return the first classes with their numbers of samples, in words."""
+    names = dataset.class_names
+    if not names:
+        return "no labels"
+    counts = np.bincount(dataset.labels, minlength=len(names))
+    first = [f"{printable(name)} {count:,}" for name, count in zip(names, counts, strict=True)]
+    return f"{len(names)} classes ({listed(first, most=4)})"
 
 
 def _read_data(config, checkpoint):
@@ -155,7 +171,7 @@ def _read_data(config, checkpoint):
                         f"the next run would take its pictures for data, got: {config.outdir}")
     resizable = checkpoint is None or is_picture_folder(config.dataset)
     size = (config.image_size, config.channels) if resizable else (None, None)
-    return load_dataset(config.dataset, *size, config.skip_broken, config.fit)
+    return load_dataset(config.dataset, *size, config.skip_broken, config.fit, config.frames)
 
 
 def start_device(config, checkpoint=None, cluster=None):

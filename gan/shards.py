@@ -69,7 +69,8 @@ def write(options):
     given = {field.name: getattr(options, field.name) for field in OPTIONS
              if hasattr(options, field.name)}
     data = TrainConfig.from_options(dataset=source, **given)
-    dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit)
+    dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit,
+                           data.frames)
     data = data.for_data(dataset)
     index = write_shards(
         dataset, target, options.shard_size * MEGABYTE, options.seed, data.condition,

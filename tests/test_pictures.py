@@ -31,9 +31,9 @@ def decoded(monkeypatch):
     """The names of the files that were decoded, in a list that goes on."""
     names, decode = [], pictures.decode
 
-    def note_and_decode(path, form):
-        names.append(os.path.basename(path))
-        return decode(path, form)
+    def note_and_decode(file, form):
+        names.append(os.path.basename(file.name))
+        return decode(file, form)
 
     monkeypatch.setattr(pictures, "decode", note_and_decode)
     return names
@@ -59,8 +59,9 @@ def colors(size, color):
 
 
 def load_two(folder, path, **settings):
-    """Load a folder with a picture and a copy of it; returns the first."""
-    (folder / f"copy_of_{path.name}").write_bytes(path.read_bytes())
+    """Load a folder with a picture and a gray one of its size; returns the first."""
+    with Image.open(path) as picture:
+        Image.new("L", picture.size, 77).save(folder / "0.png")
     return load_dataset(str(folder), **settings).images[-1]
 
 
@@ -126,7 +127,9 @@ def test_pictures_are_converted_in_stripes_as_if_at_once(monkeypatch, mode):
     found = []
     for stripe in (10**6, 1000):
         monkeypatch.setattr(pictures, "STRIPE", stripe)
-        found.append(np.asarray(pictures._with_eight_bits(image.copy(), 3)))
+        form = pictures.PictureFormat(90, 3, ground="white")
+        found.append(np.asarray(
+            pictures._with_eight_bits(image.copy(), form, pictures._white(image))[0]))
     np.testing.assert_array_equal(*found)
     assert found[0].std() > 20
 

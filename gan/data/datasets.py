@@ -42,6 +42,7 @@ class Dataset:
     test_labels: np.ndarray | None = None  # int32 [M]
     images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
     original: str | None = None  # fingerprint of the data set that was written as these shards
+    facts: dict = dataclasses.field(default_factory=dict, repr=False)  # see `read_pictures`
     extent = 1.0  # the networks' unit; see `PointDataset`
     streamed = False  # whether the images are read from the disk whatever their size
 
@@ -123,21 +124,24 @@ class ShardedDataset(Dataset):
 
 
 def is_picture_folder(name):
-    """Whether `--dataset` names a folder of pictures."""
-    if name in DATASETS or not os.path.isdir(name) or is_sharded(Path(name)):
+    """Whether `--dataset` names a folder or a zip archive of pictures."""
+    folder = os.path.isdir(name) and not is_sharded(Path(name))
+    archive = os.path.isfile(name) and os.path.splitext(name)[1].lower() == ".zip"
+    if name in DATASETS or not (folder or archive):
         return False
     from gan.data.pictures import holds_pictures  # Pillow is not needed before
 
     return holds_pictures(Path(name))
 
 
-def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop"):
+def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop",
+                 frames="first"):
     """Load a `Dataset` or a `PointDataset` by its name in `DATASETS` or its path.
 
     The options are for a folder of pictures, see `read_pictures`.
     """
     options = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken,
-               "fit": None if fit == "crop" else fit}
+               "fit": None if fit == "crop" else fit, "frames": frames != "first"}
     path, pictures = Path(name), is_picture_folder(name)
     given = [option for option, value in options.items() if value]
     if given and not pictures and (name in DATASETS or os.path.lexists(path)):
@@ -149,8 +153,9 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
         if pictures:
             from gan.data.pictures import read_pictures
 
-            arrays = read_pictures(path, image_size, channels, skip_broken, fit)
-            return from_arrays(path.resolve().name, path, arrays)
+            arrays = read_pictures(path, image_size, channels, skip_broken, fit, frames)
+            where = path.resolve()
+            return from_arrays(where.name if where.is_dir() else where.stem, path, arrays)
         return _load_path(path)
     except MemoryError as error:
         raise UserError(f"{name}: expected more memory than this process may use") from error
@@ -168,15 +173,15 @@ def _load_path(path):
             return from_arrays(path.stem, path, read(path))
     missing = "" if os.path.lexists(path) else " (no such file or folder)"
     raise UserError(
-        f"--dataset: expected {', '.join(DATASETS)}, an existing .npz or .npy file or a folder "
-        f"of pictures, shards or IDX files, got: {path}{missing}")
+        f"--dataset: expected {', '.join(DATASETS)}, an existing .npz or .npy file, a folder or "
+        f".zip file of pictures, or a folder of shards or IDX files, got: {path}{missing}")
 
 
 def from_arrays(name, path, arrays):
     """Return a `Dataset` of checked arrays, a dict as `read_npz` returns it."""
     trained = arrays["images"].dtype
     images, scale = to_pixels(arrays["images"], f"{path}: training images")
-    settings = {"images_digest": arrays.get("images_digest")}
+    settings = {"images_digest": arrays.get("images_digest"), "facts": arrays.get("facts", {})}
     if "labels" in arrays:
         settings["labels"], values = number_labels(
             arrays["labels"], len(images), f"{path}: labels")

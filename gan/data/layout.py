@@ -1,4 +1,4 @@
-"""Files below a folder of pictures, sorted into training and test pictures and into classes.
+"""Files of a folder or zip archive of pictures, sorted into training and test pictures and classes.
 
 Folders that all pictures share say nothing, so they are passed over. Then the first level
 of folders tells the classes, whatever lies deeper; a level whose folders are named like
@@ -7,33 +7,64 @@ train and test (or validation) tells the parts instead, at the top or within the
 
 import os
 import re
+import zipfile
 from typing import NamedTuple
 
 from gan.common.errors import UserError, describe_os_error, listed, note, one_line, warn
+from gan.data.labels import find_labels, is_table
 
 # Folder names such as Train, training, train2017, test_images, Testing, val, Validation-Set.
-SPLITS = {name: re.compile(rf"({words})[ _-]?(set|split|data|images|imgs)?[ _-]?(\d{{4}})?", re.I)
+SPLITS = {name: re.compile(rf"({words})[ _-]?(set|split|data|images|imgs)?[ _-]?(\d{{1,4}})?", re.I)
           for name, words in {
               "train": "train|training|trn", "test": "test|tests|testing|tst",
-              "validation": "val|vals|valid|validate|validation|dev|eval|evaluation"}.items()}
+              "validation": "val|vals|valid|validate|validation|dev|eval|evaluation",
+              "unlabeled": "pred|predict|predictions?|unlabell?ed|unsup|submission"}.items()}
+IMAGES = {"image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "inputs"}
+COMPANIONS = {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation",
+              "segmentations", "groundtruth", "gt", "trimap", "trimaps", "depth", "edges",
+              "segmentationclass", "segmentationobject", "targets"}
+COMPANION_FILE = re.compile(  # "1_mask.png" beside "1.png"
+    r"(.+)[ _-](mask|label|annotation|segmentation|seg|gt|trimap|depth)s?([ _-]?\d+)?", re.I)
+TEST_TABLE = re.compile(r"(^|[/\\_-])(test|val|valid|validation)", re.I)  # a path
+PIECE = re.compile(r"(part|batch|chunk|shard|split|volume|vol|folder|dir)?[ _-]?\d+", re.I)
 
 
 class File(NamedTuple):
-    """A file below a folder, as it was when it was found."""
+    """A file below a folder or in an archive, as it was when it was found."""
 
     name: str  # its path from the folder
     path: str
     folders: tuple  # the names of the folders that lead to it
     identity: tuple  # name, size and times, which change with the content
+    archive: zipfile.ZipFile | None = None  # that it lies in
+    member: zipfile.ZipInfo | None = None
+
+    def read(self, most):
+        """Return the content, of at most so many bytes, without waiting for a FIFO."""
+        if self.archive is None and not os.path.isfile(self.path):
+            raise UnusableError("not a file")
+        # Python unpacks others without a limit.
+        if self.archive and (self.member.flag_bits & 1 or self.member.compress_type not in (
+                zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)):
+            raise UnusableError("encrypted, or packed by another method than deflate")
+        with self.archive.open(self.member) if self.archive else open(self.path, "rb") as opened:
+            content = opened.read(most + 1)
+        if len(content) > most:
+            raise UnusableError(f"expected at most {most / 2**20:,.0f} MiB")
+        return content
+
+
+class UnusableError(Exception):
+    """Why a file cannot be used, in words."""
 
 
 class Part(NamedTuple):
     files: list  # of `File`
-    labels: list  # the name of the class of each, empty without classes
+    labels: list  # the class of each, str or int; empty without classes
 
 
 def files_below(folder, depth=None):
-    """Yield a `File` for each file below a folder, sorted by name, but for hidden ones."""
+    """Yield a `File` for each file in a folder or zip archive, by name, but for hidden ones."""
     def walk(path, folders, ancestors):
         with os.scandir(path) as entries:
             entries = sorted(entries, key=lambda entry: entry.name)
@@ -51,10 +82,15 @@ def files_below(folder, depth=None):
 
     try:
         state = os.stat(folder)
-        yield from walk(folder, (), {(state.st_dev, state.st_ino)})
+        if os.path.isdir(folder):
+            yield from walk(folder, (), {(state.st_dev, state.st_ino)})
+        else:
+            yield from _files_in(zipfile.ZipFile(folder))
     except OSError as error:
         raise UserError(f"{error.filename or folder}: cannot be read: "
                         f"{describe_os_error(error)}") from error
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise UserError(f"{folder}: expected a zip archive, got a damaged one ({error})") from error
 
 
 def _state(entry):
@@ -66,21 +102,50 @@ def _state(entry):
     return state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
-def arrange(folder, files):
-    """Sort a folder's pictures, a list of `File`: a training `Part`, and a test `Part` or None."""
-    files, shared = _without_shared(files)
+def _files_in(archive):
+    found = {}
+    for member in archive.infolist():
+        parts = tuple(filter(None, re.split(r"[/\\]", member.filename)))
+        if parts and not member.is_dir() and not any(
+                part.startswith(".") or part == "__MACOSX" for part in parts):
+            found[parts] = member  # of two with one name the last counts
+    for parts, member in sorted(found.items()):
+        name = "/".join(parts)
+        yield File(name, f"{archive.filename}/{name}", parts[:-1],
+                   (name, member.file_size, member.CRC), archive, member)
+
+
+def arrange(folder, pictures, others):
+    """Sort pictures, a list of `File`: a training `Part`, and a test `Part` or None.
+
+    Among the other files there may be one that names the classes, see `find_labels`.
+    """
+    files, shared = _without_shared(_without_companions(folder, pictures))
     parts = _parts(folder, files)
     train, inside = _without_shared(parts["train"])
-    if (shared or inside) and any(file.folders for file in train):
-        where = " and ".join("/".join(names) + "/" for names in (shared, inside) if names)
-        note(f"{folder}: the classes are the folders in {where}")
-    found = _classes(folder, train)
+    tables = [file for file in others if is_table(file)]
+    of_tests = [file for file in tables if TEST_TABLE.search(file.name)]
+    of_all = [file for file in tables if file not in of_tests]
+    found = in_table = _of_table(find_labels(folder, train, of_all), train)
+    if found is None:
+        found = _classes(folder, train)
+        if (shared or inside) and found.labels:
+            where = " and ".join("/".join(names) + "/" for names in (shared, inside) if names)
+            note(f"{folder}: the classes are the folders in {where}")
     if "test" not in parts:
         return found, None
     tests = [file._replace(folders=file.folders[len(inside):]) for file in parts["test"]]
     if not found.labels:  # nothing that folders of test pictures could be compared with
         return found, Part(tests, [])
-    return found, _classes(folder, tests, fewest=1)
+    if in_table:
+        labels = find_labels(folder, tests, of_tests) or find_labels(folder, tests, of_all, True)
+        return found, _of_table(labels, tests) or Part(tests, [])
+    in_folders = _classes(folder, tests, fewest=1)
+    if in_folders.labels and not {*in_folders.labels} & {*found.labels}:
+        note(f"{folder}: the folders of test pictures ({listed(sorted({*in_folders.labels}))}) "
+             "are not those of the classes, so test pictures have no labels")
+        return found, Part(tests, [])
+    return found, in_folders
 
 
 def _without_shared(files):
@@ -92,19 +157,73 @@ def _without_shared(files):
     return files, shared
 
 
+# Masks and the like, which belong to other pictures.
+
+
+def _without_companions(folder, files):
+    """Leave out masks and the like that lie beside the pictures they belong to."""
+    inside, stems = {}, set()  # the folders in each folder; the files without their suffix
+    for file in files:
+        for level, name in enumerate(file.folders):
+            inside.setdefault(file.folders[:level], set()).add(name)
+        stems.add(_stem(file))
+    companions = {(*above, name) for above, names in inside.items() for name in names
+                  if _belongs_to(name, names)}
+    kept, places = [], set()
+    for file in files:
+        found = [file.folders[:level] for level in range(1, len(file.folders) + 1)
+                 if file.folders[:level] in companions]
+        match = COMPANION_FILE.fullmatch(_stem(file)[1])
+        if found:
+            places.add(found[0][-1] + "/")
+        elif match and (file.folders, match[1]) in stems:
+            places.add(f"*_{match[2]}")
+        else:
+            kept.append(file)
+    if places:
+        note(f"{folder}: {len(files) - len(kept):,} pictures named {listed(sorted(places))} are "
+             "not used, as they belong to the pictures beside them")
+    return kept
+
+
+def _stem(file):
+    return file.folders, os.path.splitext(os.path.basename(file.name))[0]
+
+
+def _belongs_to(name, names):
+    """Whether a folder's name says that it belongs to one beside it: masks, train_masks."""
+    words = _words(name)
+    rest = words - COMPANIONS
+    if rest == words:
+        return False
+    return any(other != name and not _words(other) & COMPANIONS
+               and _words(other) - IMAGES == rest - IMAGES and _words(other)
+               for other in names)
+
+
+def _words(name):
+    return {*re.split(r"[ _-]+", name.lower().replace("ground_truth", "groundtruth"))}
+
+
+# Training and test pictures.
+
+
 def _parts(folder, files):
     """Return dict of "train" and, if there are any, "test" → files without that folder."""
     level = _split_level(files)
     if level is None:
-        usual = sorted({name for file in files for name in file.folders[:1] if _part_of(name)})
+        usual = sorted({name for name, part in _parts_at(files, 0).items() if part})
         if usual:
             warn(f"{folder}: {listed(usual)}: taken as classes, as parts of a data set need one "
                  "training folder and none but test or validation folders beside it")
         return {"train": files}
-    parts = {}
+    parts, names = {}, _parts_at(files, level)
     for file in files:
         folders = file.folders[:level] + file.folders[level + 1 :]
-        parts.setdefault(_part_of(file.folders[level]), []).append(file._replace(folders=folders))
+        parts.setdefault(names[file.folders[level]], []).append(file._replace(folders=folders))
+    if parts.pop("unlabeled", None):
+        unused = listed(sorted(name for name, part in names.items() if part == "unlabeled"))
+        note(f"{folder}: the pictures in {unused}/ are not used")
     unused = parts.pop("validation", None)
     if unused and "test" in parts:
         note(f"{folder}: validation pictures are not used, as there are test pictures")
@@ -118,18 +237,40 @@ def _parts(folder, files):
 def _split_level(files):
     """Return the level of folders that tells training from test pictures, or None."""
     for level in range(min(len(file.folders) for file in files)):
-        names = {file.folders[level] for file in files}
-        parts = {_part_of(name) for name in names}
+        names = _parts_at(files, level)
+        parts = {*names.values()}
         # Within classes, each may spell them in its own way.
         if "train" in parts and None not in parts and (
-                len(names) > 1 if level else len(parts) == len(names)):
+                len(names) > 1 if level else len(parts) == len(names) > 1):
             return level
     return None
 
 
-def _part_of(name):
-    """Return "train", "test" or "validation" for a folder of such a name, else None."""
-    return next((part for part, pattern in SPLITS.items() if pattern.fullmatch(name)), None)
+def _parts_at(files, level):
+    """Return the part of each folder at a level, or None: dict of name → key of `SPLITS`.
+
+    What all names begin and end with, as in seg_train and seg_test, is not looked at.
+    """
+    names = sorted({file.folders[level] for file in files if len(file.folders) > level})
+    start = re.match(r"(.*[ _-])?", os.path.commonprefix(names))[0]
+    end = re.match(r"(.*[ _-])?", os.path.commonprefix([name[::-1] for name in names]))[0]
+    if len(names) < 2 or any(len(name) <= len(start) + len(end) for name in names):
+        start = end = ""
+    return {name: next((part for part, pattern in SPLITS.items()
+                        if pattern.fullmatch(name[len(start) : len(name) - len(end)])), None)
+            for name in names}
+
+
+# Classes.
+
+
+def _of_table(labels, files):
+    """Return the `Part` of pictures with the labels of `find_labels`; None without them."""
+    if labels is None:
+        return None
+    named = [(file, label) for file, label in zip(files, labels, strict=True) if label is not None]
+    labels = [label for _, label in named if label != ""]
+    return Part([file for file, _ in named], labels if len({*labels}) > 1 else [])
 
 
 def _classes(folder, files, fewest=2):
@@ -140,7 +281,36 @@ def _classes(folder, files, fewest=2):
         raise UserError(one_line(
             f"{folder}: expected pictures or folders of pictures, got both: {beside[0]} and "
             f"{min(names)}/; move the pictures into a folder of their class"))
-    if len(names) < fewest:
+    if len(names) < fewest or _are_pieces(folder, files, names):
         return Part(files, [])
     files = sorted(files, key=lambda file: file.folders[0])
     return Part(files, [file.folders[0] for file in files])
+
+
+def _are_pieces(folder, files, names):
+    """Whether folders such as 00000/, 00001/ or part1/, part2/ only cut one set into pieces."""
+    if len(names) < 2 or not all(map(PIECE.fullmatch, names)):
+        return False
+    shown = listed([f"{name}/" for name in sorted(names)], most=3)
+    decimal = {name.isdecimal() for name in names}
+    padded = any(name.startswith("0") and len(name) > 2 for name in names)
+    numbering = decimal == {True} and _one_numbering(files)
+    if decimal == {False} or padded and numbering:
+        note(f"{folder}: {shown} are taken as pieces of one set, not as classes")
+        return True
+    if padded or numbering:
+        warn(f"{folder}: {shown} are taken as classes; if the numbers mean nothing, move all "
+             "pictures into one folder")
+    return False
+
+
+def _one_numbering(files):
+    """Whether the numbers in the files' names go on from one folder to the next."""
+    numbers = {}
+    for file in files:
+        found = re.findall(r"\d+", _stem(file)[1])
+        if not found:
+            return False
+        numbers.setdefault(file.folders[0], []).append(int(found[-1]))
+    spans = [(min(numbers[name]), max(numbers[name])) for name in sorted(numbers, key=int)]
+    return all(end < start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))

@@ -1,4 +1,4 @@
-"""Reader of a folder of pictures, with a cache of decoded pixels."""
+"""Reader of a folder or zip archive of pictures, with a cache of decoded pixels."""
 
 import contextlib
 import hashlib
@@ -16,10 +16,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from gan.common.errors import UserError, counted, describe_os_error, listed, one_line, warn
+from gan.common.errors import UserError, counted, describe_os_error, listed, note, one_line, warn
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
-from gan.data.layout import Part, arrange, files_below
+from gan.data.labels import is_table
+from gan.data.layout import Part, UnusableError, arrange, files_below
 from gan.data.pixels import digest_images
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")  # Pillow's names
@@ -27,13 +28,15 @@ FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif",
             ".tiff"}
 DEEP_GRAY = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
-BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH = 258, 322, 323  # tags of TIFF files
+BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH, REDUCED = 258, 322, 323, 254  # tags of TIFF files
+PAGED = {"TIFF", "GIF", "WEBP", "PNG"}  # formats whose files hold several pictures
 GRAY = {"1", "L", "LA", "F", *DEEP_GRAY}
 COLOR = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"}
 
 MOST_PIXELS = 2**26  # of a picture
 MOST_BYTES = 2**30  # that decoding a picture may take
 LARGE_BYTES = 2**27  # from here on, pictures are decoded one at a time
+MOST_PACKED_BYTES = 2**27  # of a picture in an archive
 THREADS = 8
 # Bytes a pixel: Pillow holds 4 of the file's picture and 4 of its 8-bit copy; the
 # decoders of some formats hold the whole picture once or twice more.
@@ -41,11 +44,16 @@ BASE_BYTES, DECODER_BYTES = 8, {"TIFF": 8, "WEBP": 12}
 PROGRESSIVE_BYTES = 8  # of a JPEG: all coefficients at once
 STRIPE = 2**18  # pixels that are converted at a time
 
-VERSION = 5  # of what is done to pictures; another one makes caches anew
+GROUNDS = {"white": 255, "black": 0, "gray": 128}  # that transparent pictures are laid on
+VISIBLE = 40  # gray levels that a picture differs from its ground by, on average, or vanishes
+GROUND_SAMPLE, GROUND_SIDE = 256, 64  # pictures, pixels
+
+VERSION = 6  # of what is done to pictures; another one makes caches anew
 LENGTH_BYTES = 8  # of the length of the JSON, at the end of a cache
 PART_BYTES = 2**26  # of pixels decoded before they are written
 DEFAULT_SIDE = 64
-OWN_SIDES = range(16, 129, 4)  # sides that pictures keep; larger ones take long to learn
+OWN_SIDES = range(16, 129)  # sides that pictures keep; larger ones take long to learn
+LEAST_SIDE = 16  # that networks can be built for
 
 # Pillow need not warn: sizes are looked at here before anything is unpacked.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -57,57 +65,113 @@ _large = threading.Lock()
 class PictureFormat(NamedTuple):
     side: int | None  # None: the pictures' own if all are square and alike, otherwise 64
     channels: int | None  # 1 or 3; None: 3 if any picture has color
-    fit: str = "crop"  # cut out the middle; "pad" with white; "squash": other proportions
+    fit: str = "crop"  # cut out the middle; "pad" with the ground; "squash": other proportions
+    frames: str = "first"  # of files that hold several pictures, or "all"
+    ground: str | None = None  # key of `GROUNDS`; None: one that no picture vanishes on
 
     @property
     def shape(self):
         return self.side, self.side, self.channels
 
 
-class UnusableError(Exception):
-    """Why a picture cannot be used, in words."""
+class Pictures(NamedTuple):
+    """Decoded pictures, and what was found in their files."""
+
+    images: np.ndarray  # uint8 [N, H, W, C]
+    digest: object  # see `digest_images`
+    counts: list  # how many images each file gave
+    left_out: dict  # place of a file → why it cannot be used, in words
+    pages: int  # that were passed over
+    transparent: int  # files with transparent parts
+    ground: str  # that these are laid on
 
 
-def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop"):
-    """Read a folder of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by their content.
+class Decoded(NamedTuple):
+    images: list  # of uint8 [H, W, C]
+    pages: int  # passed over
+    transparent: bool
 
-    Returns a dict for `from_arrays`: images uint8 [N, H, W, C], mapped from the cache, and
-    their images_digest; if there are any, labels, str [N], test_images and test_labels.
+
+class Header(NamedTuple):
+    width: int
+    height: int
+    color: bool
+    transparent: bool  # perhaps: it has an alpha channel
+
+
+def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop",
+                  frames="first"):
+    """Read a folder or zip archive of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by content.
+
+    Returns a dict for `from_arrays`: images uint8 [N, H, W, C], mapped from the cache, their
+    images_digest and facts for summary.json; if there are any, labels, str or int [N],
+    test_images and test_labels.
     """
     folder, pictures, others = Path(folder), [], []
     for file in files_below(folder):
-        (pictures if is_picture(file.path) else others).append(file)
-    train, test = arrange(folder, pictures)
+        (pictures if is_picture(file) else others).append(file)
+    train, test = arrange(folder, pictures, others)
+    others = [file for file in others if not is_table(file)]  # of which more is said
     if others:
         print(one_line(f"left out: {counted(len(others), 'file')} besides pictures: "
                        f"{listed([file.name for file in others])}"))
-    form = PictureFormat(image_size, channels, fit)
-    images, labels, digest = _read_part(folder, train, form, skip_broken, "train")
-    arrays = {"images": images, "labels": labels, "images_digest": digest}
+    form = PictureFormat(image_size, channels, fit, frames)
+    found, labels = _read_part(folder, train, form, skip_broken, "train")
+    facts = _facts(folder, found, frames)
+    if len(found.images) < 2:
+        more = "; --frames all takes all pages of its file" if found.pages else ""
+        raise UserError(f"{folder}: expected at least 2 pictures, better some hundreds, "
+                        f"got {len(found.images)}{more}")
+    arrays = {"images": found.images, "labels": labels, "images_digest": found.digest,
+              "facts": facts}
     if test:
-        form = PictureFormat(*images.shape[2:], fit)
-        arrays["test_images"], arrays["test_labels"], _ = _read_part(
-            folder, _shuffled(test), form, skip_broken, "test")
+        form = PictureFormat(*found.images.shape[2:], fit, frames, found.ground)
+        found, arrays["test_labels"] = _read_part(folder, _shuffled(test), form, skip_broken,
+                                                  "test")
+        arrays["test_images"] = found.images
     return {name: value for name, value in arrays.items() if value is not None}
 
 
+def _facts(folder, found, frames):
+    """Say what else was in the files; returns it as a dict for JSON."""
+    facts, files = {}, len(found.counts)
+    if found.pages:
+        facts["pages_passed_over"] = found.pages
+        note(f"{folder}: {counted(found.pages, 'page')} or frames beyond the first of their files "
+             "are not used; --frames all takes every one")
+    if found.transparent:
+        facts |= {"transparent": found.transparent, "ground": found.ground}
+        note(f"{folder}: {found.transparent:,} of {counted(files, 'picture')} have transparent "
+             f"parts, which are laid on {found.ground}")
+    if frames == "all" and len(found.images) > files:
+        facts["files"] = files
+    return facts
+
+
 def holds_pictures(folder, depth=6):
-    """Whether there is a picture in a folder or up to five folders below it."""
-    return any(is_picture(file.path) for file in files_below(folder, depth))
+    """Whether there is a picture in a zip archive, or in a folder or up to five below it."""
+    return any(is_picture(file) for file in files_below(folder, depth))
 
 
-def is_picture(path):
-    """Whether a file is meant to be a picture: by its suffix or its content."""
-    return os.path.splitext(path)[1].lower() in SUFFIXES or read_header(path) is not None
+def is_picture(file):
+    """Whether a `File` is meant to be a picture: by its suffix or its content."""
+    return os.path.splitext(file.name)[1].lower() in SUFFIXES or read_header(file) is not None
 
 
-def read_header(path):
-    """Return a picture's width, height and whether it has color; None if it is broken."""
+def open_picture(file):
+    """Open a `File` with Pillow, which reads no more than the header yet."""
+    if file.archive is None:
+        if not os.path.isfile(file.path):  # a FIFO would block
+            raise UnusableError("not a file")
+        return Image.open(file.path, formats=FORMATS)
+    return Image.open(io.BytesIO(file.read(MOST_PACKED_BYTES)), formats=FORMATS)
+
+
+def read_header(file):
+    """Return the `Header` of a picture; None if it is broken."""
     try:
-        if not os.path.isfile(path):  # a FIFO would block
-            return None
-        with Image.open(path, formats=FORMATS) as picture:
-            return *picture.size, picture.mode not in GRAY
+        with open_picture(file) as picture:
+            return Header(*picture.size, picture.mode not in GRAY, picture.has_transparency_data)
     except Exception:  # it is named when it is decoded
         return None
 
@@ -119,31 +183,43 @@ def _shuffled(part):
 
 
 def _read_part(folder, part, form, skip_broken, name):
-    images, left_out, digest = cached_pictures(folder, part.files, form, name)
-    count = len(part.files)
+    found = cached_pictures(folder, part.files, form, name)
+    count, left_out = len(part.files), found.left_out
     if left_out:
         reasons = listed([f"{part.files[place].name} ({reason})"
                           for place, reason in left_out.items()], "; ")
         text = one_line(f"{len(left_out)} of {counted(count, 'picture')} cannot be used: {reasons}")
+        smaller = _smaller_side([part.files[place] for place in left_out], found.images.shape[1],
+                                form.fit)
         if len(left_out) == count:
-            raise UserError(f"{folder}: {text}; expected some that can be used")
+            raise UserError(f"{folder}: {text}; expected {smaller or 'some that can be used'}")
         if not skip_broken:
-            raise UserError(f"{folder}: {text}; expected whole pictures, or --skip-broken")
+            expected = f"{smaller}, or --skip-broken" if smaller else (
+                "whole pictures, or --skip-broken")
+            raise UserError(f"{folder}: {text}; expected {expected}")
         warn(text)
     if not part.labels:
-        return images, None, digest
-    labels = [label for place, label in enumerate(part.labels) if place not in left_out]
-    lost = sorted(set(part.labels) - set(labels))
+        return found, None
+    lost = sorted({*part.labels} - {label for place, label in enumerate(part.labels)
+                                    if place not in left_out})
     if lost:
         warn(f"{folder}: no picture of {listed(lost)} can be used, so the class is left out")
-    return images, np.array(labels), digest
+    return found, np.repeat(part.labels, found.counts)
+
+
+def _smaller_side(files, side, fit):
+    """Return the `--image-size` that takes the small ones among files, in words; "" for none."""
+    sides = [(max if fit == "pad" else min)(header.width, header.height)
+             for header in map(read_header, files) if header]
+    fitting = min([2 * own for own in sides if 2 * own < side], default=0) // 4 * 4
+    return f"--image-size {fitting}, which takes small ones" if fitting >= LEAST_SIDE else ""
 
 
 # The cache. A file for each folder and format: pixels, what they are as JSON, its length.
 
 
 def cached_pictures(folder, files, form, part):
-    """Return images, dict of place in `files` → why that one cannot be used, and the digest."""
+    """Return the `Pictures` in a list of `File`, from the cache where it has them."""
     about = json.dumps([VERSION, str(folder.resolve()), part, *form])
     state = hashlib.sha256(json.dumps([file.identity for file in files]).encode()).hexdigest()
     key = hashlib.sha256(about.encode()).hexdigest()[:16]
@@ -155,23 +231,22 @@ def cached_pictures(folder, files, form, part):
     try:
         remove_leftovers(path.parent)
         with atomic_file(path) as output:
-            left_out = _decode_all(files, form, output)
-            shape = len(files) - len(left_out), *form.shape
+            facts = _decode_all(files, form, output)
+            shape = sum(facts["counts"]), *form.shape
             output.flush()
             digest = digest_images(_map(output, shape))
-            known = json.dumps({"about": about, "state": state, "shape": shape,
-                                "left_out": list(left_out.items()),
+            known = json.dumps({"about": about, "state": state, "shape": shape, "facts": facts,
                                 "sha256": digest.hexdigest()}).encode()
             output.seek(0, os.SEEK_END)
             output.write(known + len(known).to_bytes(LENGTH_BYTES, "little"))
-        return _map(path, shape), left_out, digest
+        return Pictures(_map(path, shape), digest, **facts)
     except UserError as error:
         warn(f"{error}; the pictures will be read again next time")
     check_memory(len(files) * math.prod(form.shape), folder)
     output = io.BytesIO()
-    left_out = _decode_all(files, form, output)
+    facts = _decode_all(files, form, output)
     images = np.frombuffer(output.getbuffer(), np.uint8).reshape(-1, *form.shape)
-    return images, left_out, digest_images(images)
+    return Pictures(images, digest_images(images), **facts)
 
 
 def _load(path, about, state):
@@ -187,7 +262,9 @@ def _load(path, about, state):
         digest = digest_images(images)
         if digest.hexdigest() != known["sha256"]:
             raise ValueError("its checksum does not fit")
-        return images, dict(known["left_out"]), digest
+        facts = known["facts"]
+        left_out = {int(place): reason for place, reason in facts["left_out"].items()}
+        return Pictures(images, digest, **facts | {"left_out": left_out})
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # whatever damage can cause
@@ -204,56 +281,92 @@ def _map(file, shape):
 
 
 def _complete(form, files):
-    """Return a form with the size and the channels that the pictures ask for filled in."""
+    """Return a form with the size, channels and ground that the pictures ask for filled in."""
     if None not in form:
         return form
-    headers = [header for header in (read_header(file.path) for file in files) if header]
-    sizes = {(width, height) for width, height, _ in headers}
+    headers = {file: header for file in files if (header := read_header(file))}
+    sizes = {(header.width, header.height) for header in headers.values()}
     width, height = next(iter(sizes), (0, 0))
     if len(sizes) != 1 or width != height or width not in OWN_SIDES:
         width = DEFAULT_SIDE
-    color = any(color for _, _, color in headers)
-    return PictureFormat(form.side or width, form.channels or (3 if color else 1), form.fit)
+    color = any(header.color for header in headers.values())
+    ground = form.ground or _ground([file for file in headers if headers[file].transparent])
+    return form._replace(side=form.side or width, channels=form.channels or (3 if color else 1),
+                         ground=ground)
+
+
+def _ground(files):
+    """Return the key of `GROUNDS` that the fewest of some transparent pictures vanish on."""
+    contrasts = []
+    for file in files[:: math.ceil(len(files) / GROUND_SAMPLE) or 1]:
+        with contextlib.suppress(Exception), open_picture(file) as picture:
+            if _bytes_to_decode(picture) > LARGE_BYTES:
+                continue
+            small = picture.convert("RGBA")
+            small.thumbnail((GROUND_SIDE, GROUND_SIDE))
+            shades = np.asarray(small.convert("L"), np.float64)
+            alpha = np.asarray(small.getchannel("A"), np.float64)
+            if 0 < alpha.mean() < 255:
+                contrasts.append([np.average(abs(shades - level), weights=alpha)
+                                  for level in GROUNDS.values()])
+    vanishing = (np.array(contrasts).reshape(-1, len(GROUNDS)) < VISIBLE).sum(axis=0)
+    return [*GROUNDS][int(vanishing.argmin())]
 
 
 def _decode_all(files, form, output):
-    left_out, size = {}, max(1, PART_BYTES // math.prod(form.shape))
+    """Write the pixels of all files; returns the other attributes of `Pictures`."""
+    facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0, "ground": form.ground}
+    size = max(1, PART_BYTES // math.prod(form.shape))
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool, tqdm(
         total=len(files), desc="reading pictures", unit="img", leave=False, disable=None,
     ) as bar:
         # A part at a time, or all would be decoded before the first is written.
         for start in range(0, len(files), size):
             part = files[start : start + size]
-            decoded = pool.map(lambda file: decode(file.path, form), part)
-            for place, result in enumerate(decoded, start):
-                if isinstance(result, str):
-                    left_out[place] = result
-                else:
-                    output.write(result)
+            for place, found in enumerate(pool.map(lambda file: decode(file, form), part), start):
                 bar.update()
-    return left_out
+                if isinstance(found, str):
+                    facts["left_out"][place] = found
+                    facts["counts"].append(0)
+                    continue
+                for image in found.images:
+                    output.write(image)
+                facts["counts"].append(len(found.images))
+                facts["pages"] += found.pages
+                facts["transparent"] += found.transparent
+    return facts
 
 
 # Decoding.
 
 
-def decode(path, form):
-    """Decode the first picture of a file: uint8 [H, W, C], or why it cannot be used, in words.
+def decode(file, form):
+    """Return the `Decoded` pictures of a `File`, or why it cannot be used, in words.
 
-    It is shrunk by averaging areas, or enlarged with cubics; what is transparent becomes white;
-    16 bits become 8, as do floats in [0, 1].
+    They are shrunk by averaging areas, or enlarged with cubics; what is transparent becomes the
+    ground; 16 bits become 8, as do floats in [0, 1].
     """
+    images, transparent = [], False
     try:
-        if not os.path.isfile(path):
-            return "not a file"
-        with Image.open(path, formats=FORMATS) as picture:
-            scale = _check(picture, form)
-            large = _bytes_to_decode(picture) > LARGE_BYTES
-            with _large if large else contextlib.nullcontext():
-                picture.load()
-                ImageOps.exif_transpose(picture, in_place=True)
-                picture = _fitted(_with_eight_bits(picture, form.channels), form, scale)
-                pixels = np.array(picture.convert("L" if form.channels == 1 else "RGB"))
+        with open_picture(file) as picture:
+            _check(picture, form)
+            pages = _pages(picture)
+            taken = pages if form.frames == "all" else pages[:1]
+            if len(taken) * math.prod(form.shape) > MOST_BYTES:
+                return f"{len(taken):,} pages, expected at most {MOST_BYTES / 2**20:,.0f} MiB"
+            for page in taken:
+                picture.seek(page)
+                scale = _check(picture, form)
+                large = _bytes_to_decode(picture) > LARGE_BYTES
+                with _large if large else contextlib.nullcontext():
+                    picture.load()
+                    # Later frames may be drawn over this one.
+                    one = picture if len(taken) == 1 else picture.copy()
+                    ImageOps.exif_transpose(one, in_place=True)
+                    one, clear = _with_eight_bits(one, form, _white(picture))
+                    one = _fitted(one, form, scale).convert("L" if form.channels == 1 else "RGB")
+                images.append(np.array(one).reshape(form.shape))
+                transparent |= clear
     except UnusableError as error:
         return str(error)
     except UnidentifiedImageError:
@@ -261,10 +374,25 @@ def decode(path, form):
     except OSError as error:
         return f"broken: {describe_os_error(error)}"
     except MemoryError as error:
-        raise UserError(f"{path}: not enough memory to decode it") from error
+        raise UserError(f"{file.path}: not enough memory to decode it") from error
     except Exception as error:  # every decoder has errors of its own
         return f"broken: {error}"
-    return pixels.reshape(form.shape)
+    return Decoded(images, len(pages) - len(taken), transparent)
+
+
+def _pages(picture):
+    """Return the numbers of a file's pages or frames, without small copies of others."""
+    if picture.format not in PAGED:
+        return [0]  # an MPO file's others are thumbnails and gain maps
+    try:
+        pages = [*range(getattr(picture, "n_frames", 1))]
+        if picture.format == "TIFF" and len(pages) > 1:
+            pages = [page for page in pages
+                     if not (picture.seek(page) or picture.tag_v2.get(REDUCED, 0) & 1)]
+    except Exception:  # what follows the first one is damaged
+        pages = []
+    picture.seek(0)
+    return pages or [0]
 
 
 def _check(picture, form):
@@ -296,14 +424,15 @@ def _bytes_to_decode(picture):
     return pixel * max(width * height, tile)
 
 
-def _with_eight_bits(picture, channels):
-    """Return a picture as L or RGB, on white; a stripe at a time, to bound its memory."""
-    mode = "L" if channels == 1 or picture.mode in GRAY else "RGB"
+def _with_eight_bits(picture, form, white):
+    """Return a picture as L or RGB, on the form's ground, and whether it has transparent parts."""
+    mode = "L" if form.channels == 1 or picture.mode in GRAY else "RGB"
     deep, transparent = picture.mode in ("F", *DEEP_GRAY), picture.has_transparency_data
     if picture.mode == mode and not transparent:
-        return picture
-    white = _white(picture)
+        return picture, False
     (width, height), copy = picture.size, Image.new(mode, picture.size)
+    clear, ground = False, _gray(form)
+    # A stripe at a time, to bound its memory.
     rows = max(1, STRIPE // width)
     for top in range(0, height, rows):
         stripe = picture.crop((0, top, width, min(top + rows, height)))
@@ -315,13 +444,19 @@ def _with_eight_bits(picture, channels):
             stripe = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
         elif transparent:
             stripe = stripe.convert("RGBA")
-            stripe = Image.alpha_composite(Image.new("RGBA", stripe.size, "white"), stripe)
+            clear |= stripe.getextrema()[3][0] < 255
+            stripe = Image.alpha_composite(Image.new("RGBA", stripe.size, ground), stripe)
         copy.paste(stripe.convert(mode), (0, top))
     picture.close()
-    return copy
+    return copy, clear
+
+
+def _gray(form):
+    return (GROUNDS[form.ground],) * 3
 
 
 def _white(picture):
+    """Return the value that is white where a picture has more than 8 bits a value."""
     if picture.mode == "F":
         return 1
     if picture.format == "TIFF":
@@ -335,5 +470,6 @@ def _fitted(picture, form, scale):
     if form.fit == "squash":
         return picture.resize(size, method)
     if form.fit == "pad":
-        return ImageOps.pad(picture, size, method, "white")
+        return ImageOps.pad(picture, size, method,
+                            GROUNDS[form.ground] if picture.mode == "L" else _gray(form))
     return ImageOps.fit(picture, size, method)

@@ -98,7 +98,7 @@ def load_data(name, recorded, metadata):
                         f"in {recorded}")
     name, how = name or recorded, {}
     if is_picture_folder(name):
-        how = {key: config[key] for key in ("skip_broken", "fit") if key in config}
+        how = {key: config[key] for key in ("skip_broken", "fit", "frames") if key in config}
         how |= {"image_size": shape[0], "channels": shape[-1]}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
