@@ -157,7 +157,7 @@ def classes_of(dataset):
     if not names:
         return "no labels"
     counts = np.bincount(dataset.labels, minlength=len(names))
-    first = [f"{printable(name)} {count:,}" for name, count in zip(names, counts, strict=True)]
+    first = [f"{printable(name)}: {count:,}" for name, count in zip(names, counts, strict=True)]
     return f"{len(names)} classes ({listed(first, most=4)})"
 
 
