@@ -1,11 +1,14 @@
 """Folders of pictures as people have them: any depth, any spelling, and other files in between."""
 
+import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
 
 from gan.common.errors import UserError
+from gan.data import pictures
 from gan.data.datasets import load_dataset
 from gan.data.layout import SPLITS
 from tests.test_pictures import RAMP, folder, shades, write, write_all
@@ -154,3 +157,169 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match="data/b: cannot be read: Permission denied"):
         load_dataset(str(folder))
+
+
+# Layouts as data sets come, each folder with three pictures.
+
+
+@pytest.mark.parametrize(("folders", "classes", "train", "test", "said"), [
+    ("seg_train/seg_train/sea seg_train/seg_train/wood seg_test/seg_test/sea seg_pred/seg_pred",
+     ("sea", "wood"), 6, 3, "the pictures in seg_pred/ are not used"),
+    ("images masks", (), 3, 0, "3 pictures named masks/ are not used"),
+    ("ill/images ill/masks well/images well/masks", ("ill", "well"), 6, 0, "named masks/"),
+    ("train train_masks test", (), 3, 3, "named train_masks/"),
+    ("JPEGImages SegmentationClass", (), 3, 0, "named SegmentationClass/"),
+    ("with_mask without_mask", ("with_mask", "without_mask"), 6, 0, ""),
+    ("train/cats train/dogs test/images", ("cats", "dogs"), 6, 3, "test pictures have no labels"),
+    ("train/images valid/images test/images", (), 3, 3, "validation pictures are not used"),
+    ("train/cats train/dogs test1", ("cats", "dogs"), 6, 3, ""),
+    ("part1 part2", (), 6, 0, "part1/, part2/ are taken as pieces of one set"),
+    ("0 1", ("0", "1"), 6, 0, ""),
+    ("00000 00001", ("00000", "00001"), 6, 0, "taken as classes; if the numbers mean nothing"),
+])
+def test_layouts_of_published_sets(folder, capsys, folders, classes, train, test, said):
+    write_all(folder, [f"{name}/{number}.png" for name in folders.split() for number in range(3)])
+    data = load_dataset(str(folder))
+    assert (data.class_names, len(data.images)) == (classes, train)
+    assert (0 if data.test_images is None else len(data.test_images)) == test
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err and (said or printed == ("", ""))
+
+
+def test_folders_that_go_on_counting_are_pieces(folder, capsys):
+    write_all(folder, [f"{number // 4:05d}/img{number:08d}.png" for number in range(10)])
+    data = load_dataset(str(folder))
+    assert shades(data.images) == [*range(10)] and data.labels is None
+    assert "00000/, 00001/, 00002/ are taken as pieces" in capsys.readouterr().out
+
+
+def test_a_mask_beside_its_picture_is_not_used(folder):
+    write_all(folder, ["a/1.png", "a/1_mask.png", "a/face_mask.png", "b/2 (1).png",
+                       "b/2 (1)_seg_2.png"])
+    data = load_dataset(str(folder))
+    assert shades(data.images) == [0, 2, 3] and data.labels.tolist() == [0, 0, 1]
+
+
+# Classes from a table.
+
+
+def table(columns, rows):
+    return "\n".join([columns, *rows]) + "\n"
+
+
+TEN = [f"{number}.png" for number in range(10)]
+
+
+@pytest.mark.parametrize(("name", "text", "classes"), [
+    ("dataset.json", json.dumps({"labels": [[name, place % 3] for place, name in enumerate(TEN)]}),
+     ("0", "1", "2")),
+    ("dataset.json", json.dumps({"labels": {
+        name: [int(place % 3 == n) for n in range(3)] for place, name in enumerate(TEN)}}),
+     ("0", "1", "2")),
+    ("labels.csv", table("id,breed", [f"{place},{'abc'[place % 3]}" for place in range(10)]),
+     ("a", "b", "c")),
+    ("Train.csv", table("width;Image;label",
+                        [f"16;{place}.png;{place % 3 * 10}" for place in range(10)]),
+     ("0", "10", "20")),
+    ("metadata.csv", table("\ufefffile_name,a,b,c", [
+        f"./{place}.png,{','.join(str(int(place % 3 == n)) for n in range(3))}"
+        for place in range(10)]), ("a", "b", "c")),
+])
+def test_classes_in_a_table(folder, capsys, name, text, classes):
+    write_all(folder, TEN)
+    (folder / name).write_text(text)
+    data = load_dataset(str(folder))
+    assert data.class_names == classes
+    assert data.labels.tolist() == [place % 3 for place in range(10)]
+    assert f"{name}: the classes are " in capsys.readouterr().out
+
+
+def test_a_table_tells_the_classes_of_its_own_part(folder, capsys):
+    write_all(folder, ["train/1.png", "train/2.png", "train/3.png", "test/1.png", "test/2.png"])
+    (folder / "train.csv").write_text("file,label\n1.png,a\n2.png,b\n")
+    (folder / "test.csv").write_text("file,label\n1.png,b\n2.png,a\n")
+    data = load_dataset(str(folder))
+    assert data.class_names == ("a", "b") and data.labels.tolist() == [0, 1]
+    assert data.test_labels.tolist() == [4 - shade for shade in shades(data.test_images)]
+    assert "train.csv names no class of 1 of 3 pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), [
+    ("labels.csv", table("file,label", [f"{name},a|b" for name in TEN]), "one class for each"),
+    ("labels.csv", table("file,a,b", [f"{name},1,1" for name in TEN]), "one class for each"),
+    ("labels.csv", table("file,label", [*(f"{name},a" for name in TEN), "0.png,b"]), "at 0.png"),
+    ("labels.csv", table("file,age", [f"{name},{len(name)}.5" for name in TEN]),
+     "got numbers such as 5.5; write names of ranges"),
+    ("dataset.json", json.dumps({"labels": [[name, [1, 1]] for name in TEN]}), "got several"),
+])
+def test_several_or_continuous_labels_are_refused_with_advice(folder, name, text, expected):
+    write_all(folder, TEN)
+    (folder / name).write_text(text)
+    with pytest.raises(UserError, match="move the file away to train without") as caught:
+        load_dataset(str(folder))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "text", "said"), [
+    ("dataset.json", '{"labels": null}', "says that there are no classes"),
+    ("dataset.json", "[[[[", "cannot be read"),
+    ("labels.csv", "", "names 0 of 10 pictures; it is not used"),
+    ("labels.csv", "\0\1\n\2", "it is not used"),
+    ("metadata.csv", table("file_name,text", [f"{name},about {name}" for name in TEN]),
+     "column text has 10 values for 10 pictures, which are no classes"),
+    ("train.csv", table("file,x,y", [f"{name},1,{name}" for name in TEN]),
+     "no column is called label or class"),
+])
+def test_a_table_without_classes_is_said(folder, capsys, name, text, said):
+    write_all(folder, TEN)
+    (folder / name).write_text(text)
+    assert load_dataset(str(folder)).labels is None
+    assert said in "".join(capsys.readouterr())
+
+
+# Zip archives.
+
+
+def packed(folder, members):
+    """Write a zip archive of (name, content, compression) beside a folder."""
+    path = folder.parent / "photos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content, compression in members:
+            archive.writestr(name, content, compression)
+    return path
+
+
+def test_a_zip_archive_is_read_as_its_folder(folder):
+    write_all(folder, ["train/a/1.png", "train/b/2.png", "test/b/3.png", "test/b/__4.png"])
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    path = packed(folder, [(path.relative_to(folder).as_posix(), path.read_bytes(), kind)
+                           for path, kind in zip(files, (0, 8, 8, 0), strict=True)]
+                  + [("__MACOSX/train/._1.png", b"x", 0), ("../../train/.5.png", b"x", 0)])
+    for _ in range(2):  # the second time from the cache
+        data, unpacked = load_dataset(str(path)), load_dataset(str(folder))
+        assert data.name == "photos" and data.class_names == ("a", "b")
+        np.testing.assert_array_equal(data.images, unpacked.images)
+        np.testing.assert_array_equal(data.test_images, unpacked.test_images)
+    assert data.fingerprint == unpacked.fingerprint
+    assert load_dataset(str(path), image_size=20).images.shape == (2, 20, 20, 1)
+
+
+@pytest.mark.parametrize(("content", "kind", "expected"), [
+    (bytes(2**21), zipfile.ZIP_DEFLATED, "expected at most 1 MiB"),
+    (bytes(10), zipfile.ZIP_BZIP2, "encrypted, or packed by another"),
+    (b"no picture", zipfile.ZIP_STORED, "broken: not PNG"),
+])
+def test_what_a_zip_archive_should_not_hold(folder, monkeypatch, content, kind, expected):
+    monkeypatch.setattr(pictures, "MOST_PACKED_BYTES", 2**20)
+    write_all(folder, ["1.png", "2.png"])
+    path = packed(folder, [("1.png", (folder / "1.png").read_bytes(), 0),
+                           ("2.png", (folder / "2.png").read_bytes(), 0), ("3.png", content, kind)])
+    with pytest.raises(UserError, match=f"1 of 3 pictures cannot be used: 3.png .{expected}"):
+        load_dataset(str(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"text"])
+def test_a_damaged_zip_archive_is_one_line(folder, content):
+    (folder / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match="a.zip: expected a zip archive, got a damaged one"):
+        load_dataset(str(folder / "a.zip"))

@@ -144,6 +144,82 @@ def test_rotated_photographs_stand_upright(folder):
     assert found[:, 10:].mean() > 240 and found[:, :10].mean() < 15
 
 
+# Transparent pictures and stacks.
+
+
+@pytest.mark.parametrize(("shades", "ground"), [
+    ([255], "black"), ([230], "black"), ([0], "white"), ([128], "white"), ([255, 0], "gray")])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pictures_do_not_vanish(folder, capsys, shades, ground, mode):
+    for number in range(8):
+        image = np.zeros((16, 16, 4), np.uint8)
+        image[4:12, number : number + 8] = *[shades[number % len(shades)]] * 3, 255
+        picture = Image.fromarray(image)
+        (picture.quantize(4) if mode == "P" else picture.convert(mode)).save(
+            folder / f"{number}.png")
+    write(folder / "opaque.png", np.dstack([RAMP] * 3 + [np.full_like(RAMP, 255)]))
+    for _ in range(2):  # the second time from the cache
+        data = load_dataset(str(folder))
+        assert data.facts == {"transparent": 8, "ground": ground}
+        assert "8 of 9 pictures have transparent parts, which are laid on " + ground in (
+            capsys.readouterr().out)
+        assert (data.images[:8, 0, 0] == pictures.GROUNDS[ground]).all()
+        assert (np.ptp(data.images[:8], axis=(1, 2, 3)) > 40).all()
+
+
+def test_test_pictures_and_margins_have_the_ground_of_the_training_pictures(folder):
+    for name, shade in (("train/1", 255), ("train/2", 240), ("test/3", 10), ("test/4", 0)):
+        image = np.full((16, 32, 4), shade, np.uint8)
+        image[:4, :, 3], image[:, :, 3][4:] = 0, 255
+        write(folder / f"{name}.png", image)
+    data = load_dataset(str(folder), fit="pad", image_size=32)
+    for images in (data.images, data.test_images):
+        assert (images[:, :12] == 0).all() and (images[:, -8:] == 0).all()
+
+
+def test_pages_and_frames_are_counted_or_taken(folder, capsys):
+    pages = [Image.fromarray(np.roll(np.dstack([RAMP, RAMP.T, RAMP]), 3 * turn, 0))
+             for turn in range(4)]
+    for name, more in (("a.tif", pages[1:]), ("b.png", pages[2:]), ("c.gif", pages[1:]),
+                       ("d.webp", pages[3:])):
+        pages[0].save(folder / name, save_all=True, append_images=more, lossless=True)
+    pages[1].save(folder / "e.jpg")
+    assert load_dataset(str(folder)).facts == {"pages_passed_over": 9}
+    assert "9 pages or frames beyond the first of their files" in capsys.readouterr().out
+    for _ in range(2):
+        data = load_dataset(str(folder), frames="all")
+        assert len(data.images) == 14 and data.facts == {"files": 5}
+        assert capsys.readouterr().out == ""
+    for place, page in ((0, 0), (1, 1), (3, 3), (4, 0), (5, 2), (11, 0), (12, 3)):
+        np.testing.assert_array_equal(data.images[place], np.asarray(pages[page]))
+    for name in "xy":
+        (folder / name).mkdir()
+    for path in folder.glob("*.*"):
+        path.rename(folder / ("x" if path.suffix == ".tif" else "y") / path.name)
+    assert load_dataset(str(folder), frames="all").labels.tolist() == [0] * 4 + [1] * 10
+    for path in (folder / "y").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="at least 2 pictures.* got 1; --frames all takes all"):
+        load_dataset(str(folder))
+
+
+@pytest.mark.parametrize(("sides", "expected"), [
+    ([18], 18), ([30], 30), ([16, 24, 32], "--image-size 32, which"), ([10], "--image-size 20"),
+    ([20, 21], "--image-size 40"), ([6], "some that can be used")])
+def test_small_pictures_keep_their_side_or_learn_which_one_fits(folder, sides, expected):
+    for number in range(6):
+        write(folder / f"{number}.png", RAMP.repeat(2, 0).repeat(2, 1)[:, ::-1][
+            : sides[number % len(sides)], : sides[number % len(sides)]] + np.uint8(number))
+    if isinstance(expected, int):
+        assert load_dataset(str(folder)).images.shape[1] == expected
+        return
+    with pytest.raises(UserError, match=expected):
+        load_dataset(str(folder))
+    if "size" in expected:
+        size = int(expected.split()[1].strip(","))
+        assert len(load_dataset(str(folder), image_size=size).images) == 6
+
+
 # Sizes and shapes.
 
 
