@@ -33,6 +33,8 @@ def test_a_grid_puts_images_row_by_row():
     assert grid.shape == (2 * 5 + 2, 3 * 6 + 2, 1)
     assert [grid[2, 2 + 6 * column, 0] for column in range(3)] == [0, 1, 2]
     assert [grid[7, 2 + 6 * column, 0] for column in range(3)] == [3, 4, images.BACKGROUND]
+    # Black, white, and what an untrained generator draws can be told from the gaps.
+    assert min(abs(images.BACKGROUND - shade) for shade in (0, 128, 255)) > 40
 
 
 def test_a_grid_is_enlarged_without_blur(tmp_path):
