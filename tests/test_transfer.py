@@ -21,7 +21,7 @@ def begin(tensorflow, tiny_run):
     from gan.transfer import read_source, take_over
 
     def make(path=tiny_run[0], names=("1", "cross"), colors=1, **options):
-        images, labels = draw_shapes(96, 5)
+        images, labels = draw_shapes(320, 5)
         images = images[..., None].repeat(colors, axis=-1)
         dataset = from_arrays("other", "data", {
             "images": images, "labels": np.array(names)[labels]})
@@ -55,6 +55,9 @@ def test_weights_are_those_of_the_run_and_new_clusters_the_mean_of_their_class(b
     # What each condition adds to the first and the last layer, before and now.
     old_width, new_width = source.vectors.shape[1], conditioning.vectors.shape[1]
     last = state.variables()["discriminator/02"].numpy()
+    assert conditioning.coordinate_count == 1
+    np.testing.assert_array_equal(last.T[new_width:],
+                                  source.weights["discriminator/02"].T[old_width:])
     for old, new in (
             (source.weights["generator/00"][8:], state.variables()["generator/00"].numpy()[8:]),
             (source.weights["discriminator/02"].T[:old_width], last.T[:new_width])):
