@@ -55,18 +55,12 @@ def test_train_gan_refuses(refused, tmp_path, arguments, expected):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_train_gan_refuses_data(refused, tmp_path, tiny_npz):
-    whole = tiny_npz.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 3] ^= 0xFF
-    for content in (b"PK not really", whole[: len(whole) // 2], flipped):
-        (tmp_path / "a.npz").write_bytes(content)
-        assert "a.npz: expected an .npz file, got a damaged one" in refused(
-            "train_gan.py", "--dataset", "a.npz")
-    for name, value in (("--batch-size", 400), ("--clusters", 300)):
-        assert f"{name}: expected at most" in refused(
-            "train_gan.py", "--dataset", tiny_npz, name, value)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+@pytest.mark.parametrize(("name", "value"), [("--batch-size", 400), ("--clusters", 300)])
+def test_train_gan_refuses_more_than_there_are_images_for(
+        refused, tmp_path, tiny_npz, name, value):
+    line = refused("train_gan.py", "--dataset", tiny_npz, name, value)
+    assert f"{name}: expected at most" in line
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
