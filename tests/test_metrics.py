@@ -48,17 +48,6 @@ def test_kernel_distance_is_the_direct_sum(monkeypatch):
     assert metrics.kernel_distance(real, fake) == pytest.approx(expected)
 
 
-def test_precision_and_recall_of_known_overlaps():
-    left = np.random.default_rng(0).uniform(0, 1, (400, 2))
-    right = left + [100, 0]
-    both = np.concatenate([left[:200], right[:200]])
-    assert metrics.precision_recall(left, left) == (1, 1)
-    assert metrics.precision_recall(left, right) == (0, 0)
-    assert metrics.precision_recall(left, both)[0] == pytest.approx(0.5)  # half are real
-    # All of `left` is found again, only the left half of `both` is.
-    assert metrics.precision_recall(both, left)[1] == pytest.approx(0.5, abs=0.02)
-
-
 def test_precision_and_recall_against_a_loop():
     random = np.random.default_rng(3)
     real, fake = random.normal(size=(60, 4)), random.normal(0.7, 1, (50, 4))
