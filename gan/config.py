@@ -36,7 +36,6 @@ from gan.common.files import read_json
 from gan.data.conditions import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
 from gan.data.datasets import DATASETS, are_pictures, is_picture_folder
 from gan.data.pixels import Background
-from gan.data.points import DISTRIBUTIONS
 from gan.generator import find_export, read_metadata
 
 GROUPS = {
@@ -75,25 +74,25 @@ class TrainConfig:
         0.5, "data", "fraction of memory for images; more are read from disk", real_number(0, 1))
     condition: str = choice(
         "auto", "data", "what both networks are conditioned on",
-        ("auto", "labels", "clusters", "none"), fixed=True, points="none")
+        ("auto", "labels", "clusters", "none"), fixed=True)
     clusters: int = option(
         None, "data", "k-means clusters within each label, or of all images",
         whole_number(0, 4096), fixed=True)
     components: int = option(
         None, "data", "latent entries that hold the image's PCA coordinates",
-        whole_number(0, 50), fixed=True, points=0)
+        whole_number(0, 50), fixed=True)
 
     arch: str = choice("auto", "model", "architecture", lambda: ("auto", *architectures()),
-                       fixed=True, points="mlp")
+                       fixed=True)
     upsampling: str = choice(
         "auto", "model", "upsampling of conv and dcgan; filtered: anti-aliased",
         ("auto", "filtered", "plain"), fixed=True)
     output: str = choice("auto", "model", "output activation of the generator",
                          ("auto", "smooth", "clip", "bright", "tanh"), fixed=True)
     latent_dim: int = option(
-        64, "model", "length of the latent vector", whole_number(1, 4096), fixed=True, points=4)
+        None, "model", "length of the latent vector", whole_number(1, 4096), fixed=True)
     base_channels: int = option(
-        None, "model", "channels next to the image", whole_number(1, 1024), fixed=True, points=16)
+        None, "model", "channels next to the image", whole_number(1, 1024), fixed=True)
     spectral_norm: bool = option(
         False, "model", "spectral normalization of the discriminator", bool, fixed=True)
     dropout: float = option(
@@ -109,8 +108,8 @@ class TrainConfig:
     gp_weight: float = option(
         None, "objective", "weight of the gradient penalty", real_number(0, 1e4))
     gp_interval: int = option(
-        8, "objective", "steps between gradient penalties, weighted to match",
-        whole_number(1, 1000), points=4)
+        None, "objective", "steps between gradient penalties, weighted to match",
+        whole_number(1, 1000))
     n_critic: int = option(1, "objective", "discriminator steps per generator step",
                            whole_number(1, 100), fixed=True)
     augment: str = choice("auto", "objective", "adaptive discriminator augmentation",
@@ -128,15 +127,15 @@ class TrainConfig:
     beta2: float = option(0.99, "objective", "Adam's beta2", real_number(0, 0.999999), fixed=True)
 
     epochs: int = option(
-        None, "training", "passes over the data", whole_number(1, 10**6), points=30)
+        None, "training", "passes over the data", whole_number(1, 10**6))
     batch_size: int = option(
-        None, "training", "real images per step", whole_number(2, 65536), fixed=True, points=256)
+        None, "training", "real images per step", whole_number(2, 65536), fixed=True)
     ema: float = option(
         0.1, "training", "fraction of the steps so far in the weight average; 0: none",
         real_number(0, 1))
     mixed_precision: str = choice(
         "auto", "training", "number format of the layers; off: float32",
-        ("auto", "float16", "bfloat16", "off"), fixed=True, points="off")
+        ("auto", "float16", "bfloat16", "off"), fixed=True)
     device: str = option("auto", "training", "device; auto: the first GPU, or else the CPU",
                          device_name, metavar="{auto,cpu,gpu,gpu:N}")
     devices: int | str = option(
@@ -158,13 +157,13 @@ class TrainConfig:
 
     outdir: str = option(".", "output", "folder of the run", folder, metavar="FOLDER")
     num_samples: int = option(
-        100, "output", "images in a sample grid", whole_number(1, 4096), fixed=True, points=2000)
+        None, "output", "images in a sample grid", whole_number(1, 4096), fixed=True)
     sample_interval: int = option(
         None, "output", f"epochs between sample grids, at most {MOST_GRIDS} by default",
-        whole_number(1, 10**6), points=1)
+        whole_number(1, 10**6))
     metrics_interval: int = option(
-        0, "output", "epochs between measurements; 0: at the end only", whole_number(0, 10**6),
-        points=1)
+        None, "output", "epochs between measurements; 0: at the end only",
+        whole_number(0, 10**6))
     checkpoint_interval: int = option(
         None, "output", f"epochs between checkpoints, at most {MOST_CHECKPOINTS} by default",
         whole_number(1, 10**6))
@@ -190,8 +189,7 @@ class TrainConfig:
         source = options.get("init_from", "none")
         if source != "none":
             options = {**networks_of(source, options), **given}
-        points = POINTS if options.get("dataset") in DISTRIBUTIONS else {}
-        config = cls(**{**points, **options})
+        config = cls(**options)
         config.check(set(given))
         # The run may be resumed from another folder.
         named = {"dataset": config.named, "init_from": source == "none"}
@@ -208,6 +206,10 @@ class TrainConfig:
         return self.completed(facts)
 
     def completed(self, facts):
+        for name, values in VALUES_FOR_POINTS.items() if not facts.images else ():
+            if getattr(self, name) not in values:
+                raise UserError(f"{flag(name)}: expected for points: "
+                                f"{values[0] or 'leave it out'}, got: {getattr(self, name)}")
         if self.condition == "labels" and facts.largest_class is None:
             raise UserError("--condition: expected clusters or none, as "
                             f"{os.path.basename(self.dataset)} has no labels, got: labels")
@@ -225,8 +227,9 @@ class TrainConfig:
         return dataclasses.replace(self, devices=count)
 
     @property
-    def simulated(self):
-        return self.dataset in DISTRIBUTIONS
+    def samples(self):
+        """What the samples of a complete configuration are called."""
+        return "images" if self.image_size else "points"
 
     @property
     def named(self):
@@ -261,30 +264,24 @@ class TrainConfig:
         if {"lr", "lr_g", "lr_d"} <= given:
             yield ("--lr has no effect beside --lr-g and --lr-d: expected one or both of them, "
                    "or --lr")
-        for name, values in VALUES_FOR_POINTS.items() if self.simulated else ():
-            if getattr(self, name) not in values:
-                yield (f"{flag(name)}: expected for simulated points: "
-                       f"{values[0] or 'leave it out'}, got: {getattr(self, name)}")
         if self.resume:  # what an option needs may be in force in the run to resume
             return
         for name in sorted({"clusters", "components"} & given):
             if self.condition == "none" and getattr(self, name):
                 yield f"{flag(name)} needs --condition labels or clusters, got: --condition none"
-        if "components" in given and 2 * self.components > self.latent_dim:
-            yield ("--components: expected at most half of --latent-dim, which is "
-                   f"{self.latent_dim}, got: {self.components}")
         for name in sorted({"gp_weight", "gp_interval"} & given):
             if self.gradient_penalty == "none":
                 yield f"{flag(name)} needs a --gradient-penalty, got: --gradient-penalty none"
-        if "memory_share" in given and self.simulated:
-            yield "--memory-share: expected for simulated points: leave it out"
-        if self.keep_best and not self.metrics_interval:
-            yield "--keep-best needs --metrics-interval, got: --metrics-interval 0"
         if "upsampling" in given and self.upsampling != "auto" and self.arch not in UPSAMPLED:
             yield f"--upsampling needs --arch {' or '.join(UPSAMPLED)}, got: --arch {self.arch}"
 
     def _unsuitable(self, facts):
         count = facts.shape[0]
+        if self.keep_best and not self.metrics_interval:
+            yield "--keep-best needs --metrics-interval, got: --metrics-interval 0"
+        if 2 * self.components > self.latent_dim:
+            yield ("--components: expected at most half of --latent-dim, which is "
+                   f"{self.latent_dim}, got: {self.components}")
         if self.devices != "auto" and self.batch_size % self.devices:
             yield (f"--batch-size: expected a multiple of {self.devices}, the number of devices, "
                    f"got: {self.batch_size}")
@@ -299,10 +296,9 @@ class TrainConfig:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
-POINTS = {name: field.metadata["points"] for name, field in FIELDS.items()
-          if field.metadata["points"] is not None}
-VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none"], "augment": ["none", "auto"],
-                     "mirror": [False]}
+VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none", "auto"],
+                     "augment": ["none", "auto"], "mirror": [False],
+                     "memory_share": [FIELDS["memory_share"].default]}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 # What was asked of a process is not asked of the one that continues or repeats its run.
 FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
@@ -403,6 +399,8 @@ class Size(NamedTuple):
 
 
 def _size(config, facts):
+    if not facts.images:
+        return Size(16, 256, 3_072_000)
     if config.arch != "resnet":
         return Size(32, 64, 100_000)
     few = facts.shape[0] < FEW
@@ -415,6 +413,8 @@ def _size(config, facts):
 
 
 def _condition(config, facts):
+    if not facts.images:
+        return "none"
     return "clusters" if facts.largest_class is None else "labels"
 
 
@@ -433,6 +433,8 @@ def _components(config, facts):
 
 
 def _arch(config, facts):
+    if not facts.images:
+        return "mlp"
     return "resnet" if facts.pictures and not config.bounded else "conv"
 
 
@@ -471,6 +473,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
         "off" if facts.policy == "float32" else facts.policy.removeprefix("mixed_")),
     "image_size": lambda config, facts: facts.shape[1] if facts.images else None,
     "channels": lambda config, facts: facts.shape[3] if facts.images else None,
+    "latent_dim": lambda config, facts: 64 if facts.images else 4,
     "condition": _condition,
     "clusters": _clusters,
     "components": _components,
@@ -479,12 +482,16 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "output": _output,
     "augment": _augment,
     "gp_weight": _gp_weight,
+    "gp_interval": lambda config, facts: 8 if facts.images else 4,
     "base_channels": lambda config, facts: _size(config, facts).base_channels,
     "batch_size": lambda config, facts: min(_size(config, facts).batch_size, facts.shape[0]),
     "epochs": lambda config, facts: max(
         EPOCHS, math.ceil(_size(config, facts).shown / facts.shape[0])),
     "log_interval": lambda config, facts: math.ceil(
         config.epochs * (facts.shape[0] // config.batch_size) / LOG_ROWS),
+    "num_samples": lambda config, facts: 100 if facts.images else 2000,
+    "metrics_interval": lambda config, facts: (
+        0 if facts.images else math.ceil(config.epochs / MOST_GRIDS)),
     "sample_interval": lambda config, facts: math.ceil(config.epochs / MOST_GRIDS),
     "checkpoint_interval": lambda config, facts: math.ceil(config.epochs / MOST_CHECKPOINTS),
 }
@@ -501,11 +508,9 @@ def make_parser():
         description="Train a generator and a discriminator against each other, save a sample grid "
         "after every epoch, and export the generator as a SavedModel.",
         epilog="Defaults that depend on the data are those of MNIST, of 5,000 color photos of 64 x "
-        "64 pixels, and of simulated points, on a CPU. Options may be spelled with underscores.",
+        "64 pixels, and of 102,400 points, on a CPU. Options may be spelled with underscores.",
     )
-    examples = {name: TrainConfig.from_options(
-        dataset="ring" if name == "points" else "mnist").completed(facts)
-        for name, facts in EXAMPLES.items()}
+    examples = {name: TrainConfig().completed(facts) for name, facts in EXAMPLES.items()}
     headings = {name: parser.add_argument_group(f"{name}: {GROUPS[name]}") for name in GROUPS}
     headings["data"].add_argument(
         "--config", type=file, metavar="FILE", default=argparse.SUPPRESS,

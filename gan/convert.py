@@ -118,7 +118,7 @@ def _convert(form, options, generator):
         except Exception as error:  # the converters and runtimes have dozens of their own
             raise UserError(f"--to {options.to}: expected a generator that can be converted and "
                             f"loaded, got {type(error).__name__}: {error!s:.300}") from error
-    if not difference <= GRAY_LEVEL * generator.metadata.get("extent", 1):  # nor is NaN
+    if not difference <= GRAY_LEVEL * np.max(generator.metadata.get("extent", 1)):  # nor is NaN
         raise UserError(f"--to {options.to}: expected what the SavedModel draws within a gray "
                         f"level, got up to {difference / GRAY_LEVEL:.2g}; nothing is written")
     return converted, difference

@@ -15,6 +15,7 @@ import numpy as np
 
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
+from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
@@ -203,7 +204,8 @@ def read_metadata(path, option="--model"):
                 and all(isinstance(name, str) for name in (metadata["config"]["dataset"], *names))
                 and all(0 <= number < len(names) for number in metadata["classes"])
                 and all(0 <= one <= 1 for one in metadata["conditions"]["probabilities"])
-                and metadata.get("extent", 1) > 0 and MODEL in metadata["sha256"]):
+                and (len(shape) == 3 or (box_of(metadata)[1] > 0).all())
+                and MODEL in metadata["sha256"]):
             raise ValueError("a value of a wrong type or size")
     return metadata
 

@@ -12,6 +12,7 @@ from gan.common.command_line import check_value
 from gan.common.errors import UserError
 from gan.config import FIELDS, TrainConfig
 from gan.data.datasets import from_arrays
+from gan.data.points import box_of
 from gan.drawing.images import tile
 from gan.generator import METADATA, SavedGenerator
 from gan.run.clock import Timers
@@ -25,9 +26,10 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
     """Train a generator and a discriminator as `train_gan.py` does, and return the `Run`.
 
     Data are a name or path (None: MNIST), or images [N, H, W(, C)], uint8 or floats in [0, 1] or
-    [-1, 1], with `labels` [N]. The loss is a name or a `gan.Loss`; generator and discriminator
-    may be Keras models (docs/python.md). Options are those of `train_gan.py`, with underscores;
-    `config="run/config.json"` takes the rest from a run. Wrong ones raise `UserError`.
+    [-1, 1], with `labels` [N], or points [N, 2] or [N, 1]. The loss is a name or a `gan.Loss`;
+    generator and discriminator may be Keras models (docs/python.md). Options are those of
+    `train_gan.py`, with underscores; `config="run/config.json"` takes the rest from a run. Wrong
+    ones raise `UserError`.
     """
     timers, dataset = Timers(), None
     if data is None or isinstance(data, (str, os.PathLike)):
@@ -149,11 +151,14 @@ class Run:
         """
         from matplotlib import pyplot
 
+        from gan.drawing.plots import point_plot
+
         generator, classes = self.generator, self.generator.metadata["classes"]
         if len(generator.sample_shape) == 1:
             figure, axes = pyplot.subplots(figsize=(5, 5))
-            axes.scatter(*generator.sample(range(2000)).T, s=2)
-            axes.set_aspect("equal")
+            points = generator.sample(range(2000))
+            axes.imshow(point_plot(box_of(generator.metadata), generated=points))
+            axes.axis("off")
         else:
             labels = np.resize(classes, rows).repeat(columns) if classes else None
             images = generator.sample(range(rows * columns), labels)

@@ -88,7 +88,7 @@ class Loop:
         for epoch in range(step // per_epoch + 1, config.epochs + 1):
             # Train. Calls of half a second let the bar move and a wish to stop be heeded.
             begun, end = int(state.step), epoch * per_epoch
-            early = early_steps(per_epoch) if epoch == 1 and not config.simulated else []
+            early = early_steps(per_epoch) if epoch == 1 and config.samples == "images" else []
             early = [step for step in early if step > begun]
             batches = feed.epoch_batches(epoch)[begun - end :]
             for part in np.split(batches, [step - begun for step in early]):
@@ -231,7 +231,7 @@ class Loop:
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint,
                 "sample_shape": list(dataset.sample_shape),
-                "extent": dataset.extent,
+                **(dataset.box._asdict() if dataset.box else {}),
                 "latent_dim": self.config.latent_dim,
                 "class_names": list(dataset.class_names),
                 "epochs": row["epoch"] if row else len(self.history.rows),

@@ -17,6 +17,7 @@ from keras import layers
 from keras.initializers import RandomNormal
 
 from gan.common.errors import UserError
+from gan.data.points import UNIT
 from gan.data.sample_types import sample_type_of
 from gan.distributed.replica import current_replica
 from gan.layers import (
@@ -37,10 +38,10 @@ MOST_CHANNELS = 8  # of the widest layer, as a multiple of the base channels
 OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}  # and tanh
 
 
-def build_generator(config, shape, vector_size, extent=1.0, policy="float32", background=None):
+def build_generator(config, shape, vector_size, box=UNIT, policy="float32", background=None):
     """Build the generator: float32 [N, latent_dim + vector_size] → samples, images in [-1, 1].
 
-    A sample's shape is (H, W, C), or (2,) of points, which are scaled by `extent`. A condition
+    A sample's shape is (H, W, C), or (D,) of points, which are scaled to their `Box`. A condition
     vector of one entry says nothing and is left out. A `Background` is cleaned of faint traces.
     """
     inputs = config.latent_dim + (vector_size if vector_size > 1 else 0)
@@ -51,7 +52,7 @@ def build_generator(config, shape, vector_size, extent=1.0, policy="float32", ba
         body = list(layers_of(config, shape))
     # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
     if len(shape) == 1:
-        body.append(layers.Rescaling(extent, dtype="float32", name="points"))
+        body.append(layers.Rescaling(box.extent, box.center, dtype="float32", name="points"))
     elif config.output in OUTPUTS:
         body.append(OUTPUTS[config.output](dtype="float32", name="images"))
     else:
@@ -61,12 +62,16 @@ def build_generator(config, shape, vector_size, extent=1.0, policy="float32", ba
     return keras.Sequential([keras.Input((inputs,)), *body], name="generator")
 
 
-def build_discriminator(config, shape, outputs, extent=1.0, policy="float32"):
+def build_discriminator(config, shape, outputs, box=UNIT, policy="float32"):
     """Build the discriminator: samples → float32 [N, outputs], see `select_logits`."""
     layers_of = architecture(config.arch, shape).discriminator
     if isinstance(layers_of, keras.Model):
         return own_discriminator(layers_of, outputs, shape)
-    body = [layers.Rescaling(1 / extent, dtype="float32", name="unit")] if len(shape) == 1 else []
+    body = []
+    if len(shape) == 1:
+        scale = 1 / np.asarray(box.extent)
+        offset = 0.0 - scale * np.asarray(box.center)
+        body.append(layers.Rescaling(scale.tolist(), offset.tolist(), dtype="float32", name="unit"))
     with dtype_policy(policy):
         body += layers_of(config, shape)
         body.append(layers.Flatten())

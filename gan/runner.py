@@ -65,7 +65,8 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
     with timers("data"):
         dataset = load_data(config, checkpoint, dataset)
     with timers("networks"):
-        device = start_device(config, checkpoint, cluster)
+        config.for_data(dataset)  # refuses what it can before TensorFlow is imported
+        device = start_device(config, dataset, checkpoint, cluster)
         config = config.for_data(dataset, device)
         trainer, sampler = build_networks(config, dataset, device, checkpoint, cluster)
     say("output", "this folder" if str(folder.path) == "." else printable(folder.path))
@@ -114,7 +115,7 @@ def work(config, given, timers, cluster):
     config = following(config, given, checkpoint.config)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         dataset = load_data(config, checkpoint)
-        device = start_device(config, checkpoint, cluster)
+        device = start_device(config, dataset, checkpoint, cluster)
         config = config.for_data(dataset, device)
         trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
     with StopRequest(timers.deadline(config.max_minutes)) as stop:
@@ -134,12 +135,13 @@ def load_data(config, checkpoint=None, dataset=None):
     """Load the data set of a `TrainConfig`, unless it is given, and describe it."""
     dataset = dataset or _read_data(config, checkpoint)
     count, shape = len(dataset.samples), " x ".join(map(str, dataset.sample_shape))
-    parts = [f"{count:,} points" if config.simulated else f"{count:,} images of {shape}",
+    parts = [f"{count:,} images of {shape}" if dataset.box is None else f"{count:,} points",
              classes_of(dataset)]
-    if getattr(dataset, "test_images", None) is not None:
-        parts.append(counted(len(dataset.test_images), "test image"))
+    if dataset.test_samples is not None and (dataset.box is None or not dataset.modes):
+        noun = "test image" if dataset.box is None else "test point"
+        parts.append(counted(len(dataset.test_samples), noun))
     say("data", f"{printable(dataset.name)}: {', '.join(parts)}")
-    if not config.simulated and not dataset.streamed and all(
+    if not dataset.box and not dataset.streamed and all(
             (image == dataset.images[0]).all() for image in dataset.images):
         raise UserError(f"--dataset: expected images that differ, got {count:,} that are all "
                         "alike; look at one, or choose another --image-size, --channels or --fit")
@@ -174,14 +176,15 @@ def _read_data(config, checkpoint):
     return load_dataset(config.dataset, *size, config.skip_broken, config.fit, config.frames)
 
 
-def start_device(config, checkpoint=None, cluster=None):
+def start_device(config, dataset, checkpoint=None, cluster=None):
     """Start TensorFlow; returns the `Device` that the networks run on."""
     import_tensorflow(config.verbose)
-    device = find_device(config.mixed_precision, config.device,
+    fast = dataset.box is not None and config.mixed_precision == "auto"
+    device = find_device("off" if fast else config.mixed_precision, config.device,
                          1 if cluster else config.devices, cluster.local_rank if cluster else 0)
     if checkpoint:
         return device._replace(why="as the run was begun")
-    if config.simulated and config.mixed_precision == "off":
+    if fast:
         return device._replace(why="points are fast enough")
     return device
 

@@ -53,12 +53,9 @@ def main():
 
 def write(options):
     from gan.data.datasets import DATASETS, load_dataset
-    from gan.data.points import DISTRIBUTIONS
     from gan.data.shards import refuse_unmanaged, write_shards
 
     source, target = options.source, Path(options.target)
-    if source in DISTRIBUTIONS:
-        raise UserError(f"expected images, got the simulated points of {source}")
     if source not in DATASETS:
         source = os.path.expanduser(source)
         inside, real = Path(source).resolve(), target.resolve()
@@ -71,6 +68,8 @@ def write(options):
     data = TrainConfig.from_options(dataset=source, **given)
     dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit,
                            data.frames)
+    if dataset.box:
+        raise UserError(f"expected images, got the points of {source}")
     data = data.for_data(dataset)
     index = write_shards(
         dataset, target, options.shard_size * MEGABYTE, options.seed, data.condition,

@@ -50,12 +50,12 @@ class TrainState:
 
         keras.utils.set_random_seed(config.seed)  # of the initial weights
         vector_size = conditioning.vectors.shape[1]
-        shape, extent = dataset.sample_shape, dataset.extent
-        self.generator = build_generator(config, shape, vector_size, extent, config.policy)
-        self.ema = build_generator(config, shape, vector_size, extent, background=self.background)
+        shape, box = dataset.sample_shape, dataset.box
+        self.generator = build_generator(config, shape, vector_size, box, config.policy)
+        self.ema = build_generator(config, shape, vector_size, box, background=self.background)
         self.ema.set_weights(self.generator.get_weights())
         self.discriminator = build_discriminator(
-            config, shape, vector_size + conditioning.coordinate_count, extent, config.policy)
+            config, shape, vector_size + conditioning.coordinate_count, box, config.policy)
 
         self.loss = LOSSES[config.loss].smoothed(config.label_smoothing)
         self.log_odds = is_log_odds(LOSSES[config.loss])

@@ -133,10 +133,12 @@ def test_the_example_of_the_help_is_mnist():
     ["--spectral-norm"], ["--arch", "mlp"]])
 def test_a_complete_configuration_leaves_nothing_open(arguments):
     config, _ = TrainConfig.from_args(arguments)
-    shape = (102_400, 2) if config.simulated else (5_000, 64, 64, 3)
+    points = config.dataset == "ring"
+    shape = (102_400, 2) if points else (5_000, 64, 64, 3)
     config = complete(config, shape)
     open_ = {name for name, value in vars(config).items() if value in (None, "auto")}
-    assert open_ <= ({"image_size", "channels", "output"} if config.simulated else set())
+    assert open_ <= ({"image_size", "channels", "output"} if points else set())
+    assert config.samples == ("points" if points else "images")
     assert config.completed(Facts(shape)) == config  # once and for all
     assert check_options(dataclasses.asdict(config)) == dataclasses.asdict(config)
 

@@ -70,7 +70,7 @@ def test_every_metric_of_the_registry_is_measured(tensorflow, monkeypatch):
     monkeypatch.setattr(evaluation, "extractor_for", lambda *_: network)
     found = Evaluator(data).measure(padded(2), slow=True)
     ring = load_dataset("ring")
-    found |= Evaluator(ring).measure(ring.test_points)
+    found |= Evaluator(ring).measure(ring.test_samples)
     assert found.keys() == METRICS.keys()
 
 

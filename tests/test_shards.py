@@ -402,7 +402,7 @@ def test_files_of_others_are_never_replaced(gan_shards, tiny_npz, copy, tmp_path
 
 @pytest.mark.parametrize(("arguments", "expected"), [
     ([], "expected SOURCE and TARGET"), (["mnist"], "expected SOURCE and TARGET"),
-    (["ring", "a"], "expected images, got the simulated points of ring"),
+    (["ring", "a"], "expected images, got the points of ring"),
     (["nothing", "a"], "--dataset: expected mnist"), (["--check", "nothing"], "a folder of shards"),
     (["--check", "a", "b"], "expected one folder and nothing else"),
     (["mnist", "a", "--image-size", "20"], "--image-size: expected a --dataset folder of pictures"),

@@ -185,16 +185,14 @@ def device_count(text):
 # Options declared as fields of a dataclass.
 
 
-def option(default, group, help, parse=str, *, metavar=None, fixed=False, points=None):
+def option(default, group, help, parse=str, *, metavar=None, fixed=False):
     """Declare one option: `default` is None or "auto" where a rule decides.
 
     Args:
         parse: function from the command line's text to the checked value; `bool`: a switch.
         fixed: whether a run keeps it for life: `--resume` refuses another value.
-        points: its value when not given and the data are simulated points.
     """
-    metadata = {"group": group, "help": help, "parse": parse, "metavar": metavar, "fixed": fixed,
-                "points": points}
+    metadata = {"group": group, "help": help, "parse": parse, "metavar": metavar, "fixed": fixed}
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -11,12 +11,15 @@ import zlib
 import numpy as np
 
 from gan.common.device import memory_bytes
-from gan.common.errors import UserError, describe_os_error
+from gan.common.errors import UserError, describe_os_error, listed, note
 
 MEMORY_FRACTION = 0.4  # of the machine's memory, for all arrays of a data set together
 HEADER_BYTES = 2**17  # a header may promise 4 GiB of itself; NumPy's have a few hundred bytes
-NPZ_NAMES = {"x_train": "images", "y_train": "labels",
-             "x_test": "test_images", "y_test": "test_labels"}
+USUAL_NAMES = {  # of arrays; of several, the first is taken
+    "images": ("x_train", "train_images", "train_x", "images", "points", "x", "data"),
+    "labels": ("y_train", "train_labels", "train_y", "labels", "y"),
+    "test_images": ("x_test", "test_images", "test_x"),
+    "test_labels": ("y_test", "test_labels", "test_y")}
 IDX_FILES = {
     "images": "train-images*idx3-ubyte*", "labels": "train-labels*idx1-ubyte*",
     "test_images": "t10k-images*idx3-ubyte*", "test_labels": "t10k-labels*idx1-ubyte*",
@@ -40,16 +43,30 @@ def check_memory(size, where):
 
 
 def read_npz(path):
-    """Read an .npz file with x_train and, optionally, y_train, x_test and y_test.
+    """Read an .npz file: dict of "images", "labels", "test_images", "test_labels" → array."""
+    require_file(path)
+    with _read_errors(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        members = [name.removesuffix(".npy") for name in archive.namelist()]
+    roles = roles_of(members, path)
+    arrays = read_members(path, list(roles.values()))
+    return {role: arrays[name] for role, name in roles.items()}
 
-    Returns dict of "images", "labels", "test_images", "test_labels" → array.
-    """
-    found = read_members(path, NPZ_NAMES)
-    if "x_train" not in found:
-        with zipfile.ZipFile(path) as archive:
-            names = ", ".join(name.removesuffix(".npy") for name in sorted(archive.namelist()))
-        raise UserError(f"{path}: expected an array x_train, got: {names or 'no arrays'}")
-    return {NPZ_NAMES[name]: array for name, array in found.items()}
+
+def roles_of(names, path):
+    """Return dict of "images" and, if there are any, "labels", ... → the name of that array."""
+    known = {name.lower(): name for name in names}
+    roles = {role: known[name] for role, usual in USUAL_NAMES.items() for name in reversed(usual)
+             if name in known}
+    if len(names) == 1:
+        roles = {"images": names[0]}
+    if "images" not in roles:
+        raise UserError(f"{path}: expected an array x_train (or one of "
+                        f"{', '.join(USUAL_NAMES['images'][1:])}), got: "
+                        f"{listed(sorted(names)) or 'no arrays'}")
+    if roles["images"] != "x_train":
+        note(f"{path}: " + ", ".join(f"{role.replace('_', ' ')}: {name}"
+                                     for role, name in roles.items()))
+    return roles
 
 
 def read_members(path, names):
@@ -74,6 +91,25 @@ def read_members(path, names):
 def read_npy(path):
     """Read an .npy file: dict of "images" → array, mapped if it is larger than the memory."""
     return {"images": _load_npy(path, "c", MEMORY_FRACTION * memory_bytes())}
+
+
+def read_csv(path):
+    """Read a table of numbers: dict of "images" → float64 [N, D], of the columns x and y if any."""
+    require_file(path)
+    check_memory(4 * os.path.getsize(path), path)  # "1," becomes eight bytes
+    with _read_errors(path, "a table of numbers"), open(path, encoding="utf-8-sig") as file:
+        first = file.readline()
+        mark = next((mark for mark in ",;\t" if mark in first), None)
+        heading = [name.strip(' "\n').lower() for name in first.split(mark)]
+        with contextlib.suppress(ValueError):  # a row like the others
+            heading = [float(name) for name in heading] and []
+            file.seek(0)
+        columns = [heading.index(name) for name in "xy" if name in heading]
+        table = np.loadtxt(file, delimiter=mark, ndmin=2, usecols=columns or None)
+    if table.shape[1] > 2:
+        raise UserError(f"{path}: expected one or two columns, or some with the headings x and y, "
+                        f"got: {table.shape[1]} columns{': ' * bool(heading)}{listed(heading)}")
+    return {"images": table}
 
 
 def map_npy(path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.data.arrays import read_idx_folder, read_npy, read_npz, require_file
+from gan.data.arrays import read_csv, read_idx_folder, read_npy, read_npz, require_file
 from gan.data.pixels import (
     digest_images,
     find_background,
@@ -19,7 +19,7 @@ from gan.data.pixels import (
     number_test_labels,
     to_pixels,
 )
-from gan.data.points import DISTRIBUTIONS, simulate
+from gan.data.points import DISTRIBUTIONS, are_points, points_from_arrays, simulate
 from gan.data.shards import ShardedImages, is_sharded, map_labels, read_index
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -43,12 +43,16 @@ class Dataset:
     images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
     original: str | None = None  # fingerprint of the data set that was written as these shards
     facts: dict = dataclasses.field(default_factory=dict, repr=False)  # see `read_pictures`
-    extent = 1.0  # the networks' unit; see `PointDataset`
+    box = None  # of points
     streamed = False  # whether the images are read from the disk whatever their size
 
     @property
     def samples(self):
         return self.images
+
+    @property
+    def test_samples(self):
+        return self.test_images
 
     @property
     def sample_shape(self):
@@ -173,12 +177,15 @@ def _load_path(path):
             return from_arrays(path.stem, path, read(path))
     missing = "" if os.path.lexists(path) else " (no such file or folder)"
     raise UserError(
-        f"--dataset: expected {', '.join(DATASETS)}, an existing .npz or .npy file, a folder or "
-        f".zip file of pictures, or a folder of shards or IDX files, got: {path}{missing}")
+        f"--dataset: expected {', '.join(DATASETS)}, an existing file ({', '.join(READERS)}), a folder "
+        "or .zip file of pictures, or a folder of shards or IDX files, "
+        f"got: {path}{missing}")
 
 
 def from_arrays(name, path, arrays):
-    """Return a `Dataset` of checked arrays, a dict as `read_npz` returns it."""
+    """Return the data set of arrays, a dict as `read_npz` returns it."""
+    if are_points(arrays["images"].shape):
+        return points_from_arrays(name, path, arrays)
     trained = arrays["images"].dtype
     images, scale = to_pixels(arrays["images"], f"{path}: training images")
     settings = {"images_digest": arrays.get("images_digest"), "facts": arrays.get("facts", {})}
@@ -249,4 +256,4 @@ def class_rows(classes, count):
 # The data sets with a name; anything else is a path.
 DATASETS = {"mnist": _load_mnist, "fashion_mnist": _load_fashion_mnist,
             **{name: functools.partial(simulate, name) for name in DISTRIBUTIONS}}
-READERS = {".npz": read_npz, ".npy": read_npy}  # of a file, by its suffix
+READERS = {".npz": read_npz, ".npy": read_npy, ".csv": read_csv}  # of a file, by its suffix

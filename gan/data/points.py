@@ -1,46 +1,118 @@
-"""Simulated points of the plane whose modes are known, so that coverage can be counted."""
+"""Points of the line or the plane: a user's own, and simulated ones whose modes are known."""
 
 import functools
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from gan.common.errors import UserError, note
 
 COUNT = 102_400  # points to learn from
 TEST_COUNT = 10_000  # and to compare with
 PIECES_OF_CURVE = 10  # a curve has no modes; equal pieces of it stand in for them
 PIECE_POINTS = 100  # that a piece's center line is written down with
+MOST_DEVIATIONS = 4  # from the center that plots show of a user's points
+LEAST_EXTENT = 1e-4  # of the center: less is lost in float32
+
+
+class Box(NamedTuple):
+    """The range that plots show; half of it is the networks' unit."""
+
+    center: tuple  # along each axis
+    extent: tuple  # from the center to the sides
+
+
+UNIT = Box(0.0, 1.0)
+
+
+class Modes(NamedTuple):
+    """The known skeleton of a distribution."""
+
+    skeleton: np.ndarray  # float32 [S, 2], without noise: the modes, or a curve in small steps
+    mode_of: np.ndarray  # int32 [S], the mode (the piece of the curve) of each of them
+    deviation: float  # standard deviation of the noise, along each axis
 
 
 @dataclass(frozen=True)
 class PointDataset:
-    """Points of the plane, scattered around a known skeleton."""
+    """Points to learn from, and if there are any, points to compare with."""
 
     name: str
-    points: np.ndarray  # float32 [N, 2]
-    test_points: np.ndarray  # float32 [M, 2]
-    skeleton: np.ndarray  # float32 [S, 2], without noise: the modes, or a curve in small steps
-    mode_of: np.ndarray  # int32 [S], the mode (the piece of the curve) of each of them
-    deviation: float  # standard deviation of the noise, along each axis
-    extent: float  # half the side of the square around 0 that plots show; the networks' unit
+    samples: np.ndarray  # float32 [N, D], D 1 or 2
+    test_samples: np.ndarray | None  # float32 [M, D], in random order
+    box: Box
+    modes: Modes | None = None
     labels = None
     class_names = ()
     streamed, background = False, None
 
-    @property
-    def samples(self):
-        return self.points
-
     def sample(self):
+        """Return the data set to measure with: this one."""
         return self
+
+    def examples(self, count):
+        """Return points for a plot, float32 [count, D] at most."""
+        if self.test_samples is not None:
+            return self.test_samples[:count]
+        return self.samples[np.random.default_rng(0).permutation(len(self.samples))[:count]]
 
     @property
     def sample_shape(self):
-        return self.points.shape[1:]
+        return self.samples.shape[1:]
 
     @functools.cached_property
     def fingerprint(self):
-        return hashlib.sha256(np.ascontiguousarray(self.points)).hexdigest()[:16]
+        return hashlib.sha256(np.ascontiguousarray(self.samples)).hexdigest()[:16]
+
+
+def box_of(metadata):
+    """Return the center and the extent of an export of points, float [2, D]."""
+    dimensions = metadata["sample_shape"][0]
+    sides = metadata.get("center", 0.0), metadata.get("extent", 1.0)
+    return np.stack([np.broadcast_to(np.asarray(side, np.float64), dimensions) for side in sides])
+
+
+def are_points(shape):
+    """Whether an array of a shape holds points: [N], [N, 1] or [N, 2]."""
+    return len(shape) == 1 or len(shape) == 2 and shape[1] <= 2
+
+
+def points_from_arrays(name, where, arrays):
+    """Return the `PointDataset` of arrays, a dict as `read_npz` returns it."""
+    points = _to_points(arrays["images"], f"{where}: points")
+    center = points.mean(axis=0, dtype=np.float64)
+    extent = np.minimum(1.1 * np.abs(points - center).max(axis=0),
+                        MOST_DEVIATIONS * points.std(axis=0, dtype=np.float64))
+    if (extent <= LEAST_EXTENT * np.abs(center)).any():
+        raise UserError(f"{where}: points: expected more than {LEAST_EXTENT:g} of the mean between "
+                        f"values along each axis, got: at most {extent.tolist()} from "
+                        f"{center.tolist()}; subtract the mean, or leave out what is constant")
+    tests = arrays.get("test_images")
+    if tests is not None:
+        tests = _to_points(tests, f"{where}: test points")
+        if tests.shape[1] != points.shape[1]:
+            raise UserError(f"{where}: test points: expected [M, {points.shape[1]}], "
+                            f"got: {list(tests.shape)}")
+        tests = np.random.default_rng(0).permutation(tests)
+    if "labels" in arrays:
+        note(f"{where}: points are learned without their labels")
+    return PointDataset(name, points, tests, Box(tuple(center.tolist()), tuple(extent.tolist())))
+
+
+def _to_points(points, where):
+    """Return float32 [N, D]."""
+    if not are_points(points.shape) or points.dtype.kind not in "uif" or len(points) < 2:
+        raise UserError(f"{where}: expected numbers [N, 2] or [N, 1] with N at least 2, "
+                        f"got: {points.dtype} {list(points.shape)}")
+    with np.errstate(over="ignore"):
+        points = points.astype(np.float32).reshape(len(points), -1)
+    wrong = np.flatnonzero(~np.isfinite(points).all(axis=1))
+    if wrong.size:
+        raise UserError(f"{where}: expected finite numbers, got: {points[wrong[0]].tolist()} in "
+                        f"row {wrong[0]}")
+    return points
 
 
 def simulate(name):
@@ -51,8 +123,8 @@ def simulate(name):
     chosen = skeleton[random.integers(len(skeleton), size=COUNT + TEST_COUNT)]
     points = chosen + random.normal(0, deviation, chosen.shape)
     points = points.astype(np.float32)
-    return PointDataset(name, points[:COUNT], points[COUNT:], skeleton,
-                        mode_of.astype(np.int32), deviation, extent)
+    return PointDataset(name, points[:COUNT], points[COUNT:], Box((0.0, 0.0), (extent, extent)),
+                        Modes(skeleton, mode_of.astype(np.int32), deviation))
 
 
 def _ring():

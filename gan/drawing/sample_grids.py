@@ -1,4 +1,4 @@
-"""Pictures of an epoch: a grid of images, or a scatter plot of points."""
+"""Pictures of an epoch: a grid of images, or a plot of points."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ REAL_POINTS = 2000
 
 
 def pictures_of(dataset, sampler, discriminator, count, log_odds):
-    """Return what draws a run's pictures of `count` samples: a `SampleGrid` or `ScatterPlot`."""
-    if len(dataset.sample_shape) == 1:
-        return ScatterPlot(dataset, sampler, discriminator, count, log_odds)
+    """Return what draws a run's pictures of `count` samples: a `SampleGrid` or `PointPlot`."""
+    if dataset.box:
+        return PointPlot(dataset, sampler, discriminator, count, log_odds)
     return SampleGrid(dataset, sampler, count)
 
 
@@ -30,30 +30,30 @@ class SampleGrid:
         return images.image_grid(images.to_uint8(self._sampler.sample(*self._chosen)))
 
 
-class ScatterPlot:
+class PointPlot:
     """Real and generated points over the discriminator's decision surface."""
 
     def __init__(self, dataset, sampler, discriminator, count, log_odds):
         import tensorflow as tf
 
-        self._sampler, self._extent, self._log_odds = sampler, dataset.extent, log_odds
+        self._sampler, self._box, self._log_odds = sampler, dataset.box, log_odds
         self._chosen = sampler.picture_samples(count)
-        self._real = np.asarray(dataset.test_points[:REAL_POINTS], np.float32)
-        side = np.linspace(-self._extent, self._extent, SURFACE, dtype=np.float32)
-        self._places = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+        self._real = dataset.examples(REAL_POINTS)
+        sides = plots.sides_of(dataset.box, SURFACE).astype(np.float32)
+        self._places = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, len(sides))
         self._output = tf.function(lambda points: discriminator(points, training=False)[:, 0],
                                    autograph=False)
 
     def real(self):
-        return plots.scatter_plot(self._extent, real=self._real)
+        return plots.point_plot(self._box, real=self._real)
 
     def draw(self):
         generated = self._sampler.sample(*self._chosen).numpy()
         surface, real, fake = (self._output(points).numpy()
                                for points in (self._places, self._real, generated))
         shade, caption = surface_shade(surface, real, fake, self._log_odds)
-        return plots.scatter_plot(self._extent, self._real, generated,
-                                  shade.reshape(SURFACE, SURFACE), caption)
+        return plots.point_plot(self._box, self._real, generated,
+                                shade.reshape([SURFACE] * self._real.shape[1]), caption)
 
 
 def surface_shade(surface, real, fake, log_odds):

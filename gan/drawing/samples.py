@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from gan.common.errors import counted, listed
 from gan.common.files import atomic_file
+from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 from gan.drawing.animations import resized, with_text, write_animation
 from gan.drawing.images import image_grid, tile, write_png
@@ -89,10 +90,10 @@ def write_grid(path, wanted, generator, columns=None):
 
 
 def write_plot(path, wanted, generator):
-    """Write a scatter plot of all points, on the axes of the training pictures."""
-    from gan.drawing.plots import scatter_plot  # here, as matplotlib is slow to import
+    """Write a plot of all points, on the axes of the training pictures."""
+    from gan.drawing.plots import point_plot  # here, as matplotlib is slow to import
 
-    write_png(path, scatter_plot(generator.metadata["extent"], generated=wanted.all(generator)))
+    write_png(path, point_plot(box_of(generator.metadata), generated=wanted.all(generator)))
     return f"{counted(len(wanted.seeds), 'point')}"
 
 
@@ -118,10 +119,10 @@ def write_npz(path, wanted, generator):
 def write_csv(path, wanted, generator):
     """Stream all points to one file, a line each."""
     with atomic_file(path) as file:
-        file.write(b"seed,x,y\n")
+        file.write(",".join(["seed", "x", "y"][: 1 + generator.sample_shape[0]]).encode() + b"\n")
         for start, points in wanted.draw(generator):
-            for seed, (x, y) in zip(wanted.seeds[start:], points, strict=False):
-                file.write(f"{seed},{x:.9g},{y:.9g}\n".encode())
+            for seed, point in zip(wanted.seeds[start:], points, strict=False):
+                file.write(",".join([str(seed), *(f"{x:.9g}" for x in point)]).encode() + b"\n")
     return f"{counted(len(wanted.seeds), 'point')}"
 
 

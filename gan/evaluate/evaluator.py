@@ -13,7 +13,7 @@ from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import cache_folder, read_json, write_text
 from gan.data.pixels import Subset, background_of, digest_images
-from gan.data.sample_types import Points, sample_type_of
+from gan.data.sample_types import sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, parts_of
@@ -23,6 +23,7 @@ from gan.evaluate.registry import METRICS
 COUNT = 10_000  # samples generated
 NEIGHBOR_COUNT = 5_000  # images of either side at most, for precision, recall and KID
 COPY_COUNT = 2_000  # images compared with every training image
+POINT_COUNT = 2_000  # points of either side at most, likewise
 DRAW_BATCH = 500
 
 
@@ -46,7 +47,7 @@ class RealImages:
 
     def __init__(self, dataset, extractor, places=None):
         self.extractor, self._dataset, self._whole = extractor, dataset, places is None
-        self.images = dataset.images if places is None else Subset(dataset.images, places)
+        self.images = dataset.samples if places is None else Subset(dataset.samples, places)
         self._order = np.random.default_rng(0).permutation(len(self.images))
 
     @functools.cached_property
@@ -75,6 +76,15 @@ class RealImages:
         return background_of(self.images)
 
 
+def coordinates_of(points):
+    """Return an extractor of points, float32 [N, D]: their coordinates are the features."""
+    mean, deviation = points.mean(axis=0), points.std(axis=0)
+    return SimpleNamespace(
+        kind="coordinates", description="coordinates, in standard deviations of the data",
+        accuracy=None, statistics=None,
+        extract=lambda part: ((np.asarray(part[:]) - mean) / deviation, None))
+
+
 class Comparison:
     """Images beside the real ones, read once in parts: what metrics are computed from.
 
@@ -84,13 +94,15 @@ class Comparison:
 
     def __init__(self, images, real, most, unseen):
         self.real, self._images, self._unseen, self._most = real, images, unseen, most
-        self._patches = Patches(len(images), images.shape[1])
+        self._patches = Patches(len(images), images.shape[1]) if len(images.shape) == 4 else None
         features, probabilities, self.per_image = [], [], {}
         for part in parts_of(images):
             if real.extractor.kind != "none":
                 found, classes = real.extractor.extract(part)
                 features.append(found)
                 probabilities.append(classes)
+            if self._patches is None:
+                continue
             self._patches.add(part)
             for name, metric in METRICS.items():
                 values = metric.per_image and metric.per_image(part, real.background)
@@ -145,8 +157,10 @@ class Evaluator:
 
     def __init__(self, dataset, wanted="auto", count=COUNT):
         self._whole, self._wanted, self.count = dataset, wanted, count
-        self._points = sample_type_of(dataset.sample_shape) is Points
-        self.samples = "points" if self._points else "images"
+        self.samples = sample_type_of(dataset.sample_shape).name
+        self._measured_by = self.samples  # as in `Metric.samples`
+        if dataset.box:
+            self._measured_by = "modes" if dataset.modes else "coordinates"
         self.left_out = {"generated": {}, "reference": {}, "split": {}}
         self._real = {}  # "reference" or "split" → its metrics
 
@@ -169,7 +183,7 @@ class Evaluator:
         return {} if self._test is None else self._measure_real("reference", self._test)
 
     def split(self):
-        """Return the metrics of a sixth of the training images beside the others; not of points.
+        """Return the metrics of a sixth of the training samples beside the others.
 
         Test images by other writers are farther from training images than these from each other.
         """
@@ -189,7 +203,9 @@ class Evaluator:
         counts = self.real_counts()
         if self.reference():
             return f"{counts['reference']:,} test {self.samples}"
-        return f"{counts['split']:,} training images against the others" if self.split() else ""
+        if not self.split():
+            return ""
+        return f"{counts['split']:,} training {self.samples} against the others"
 
     def features(self):
         """Return what samples are compared in, dict for JSON: kind, description, accuracy."""
@@ -201,9 +217,11 @@ class Evaluator:
 
     @functools.cached_property
     def extractor(self):
-        if self._points:
+        if self._measured_by == "modes":
             return SimpleNamespace(kind="modes", description="distance from the known modes",
                                    accuracy=None)
+        if self._measured_by == "coordinates":
+            return coordinates_of(self.dataset.samples)
         try:
             return extractor_for(self.dataset, self._wanted)
         except NotMeasurableError as error:
@@ -216,9 +234,9 @@ class Evaluator:
 
     @functools.cached_property
     def _split(self):
-        """A sixth of the training images, and the `RealImages` of the others; None of points."""
+        """A sixth of the training samples, and the `RealImages` of the others, or None for both."""
         images = self.dataset.samples
-        if self._points or len(images) < 6:
+        if self._measured_by == "modes" or len(images) < 6:
             return None, None
         most = INCEPTION_IMAGES if self.extractor.kind == "inception" else 6 * COUNT
         order = np.random.default_rng(0).permutation(len(images))[:most]
@@ -228,9 +246,9 @@ class Evaluator:
 
     @functools.cached_property
     def _test(self):
-        if self._points:
-            return self.dataset.test_points[: self.count]
-        images = self.dataset.test_images
+        images = self.dataset.test_samples
+        if self.samples == "points":
+            return images if images is None else images[: self.count]
         if images is None:
             return None
         # In random order: they may lie class by class, and some metrics take the first.
@@ -240,18 +258,19 @@ class Evaluator:
     def _most(self):
         """Images that precision and recall are of, so that all are of equal numbers."""
         real = self._split[0] if self._test is None else self._test
+        if self._measured_by == "coordinates" and real is not None:
+            return min(len(real), POINT_COUNT)
         return self.count if real is None or len(real) <= metrics.NEIGHBORS else len(real)
 
     def _compare(self, samples, real=None):
-        if self._points:
-            known = self.dataset
+        if self._measured_by == "modes":
             return SimpleNamespace(per_image={}, coverage=metrics.mode_metrics(
-                samples[:], known.skeleton, known.mode_of, known.deviation))
+                samples[:], *self.dataset.modes))
         return Comparison(samples, real or self._training, self._most, self._test)
 
     def _measure_real(self, whose, samples, real=None):
         if whose not in self._real:
-            test = None if self._points else self.dataset.test_images
+            test = None if self.samples == "points" else self.dataset.test_images
             key = [whose, self.dataset.fingerprint, self.count, self._most, self.features(),
                    test is not None and digest_images(test).hexdigest()]
             self._real[whose], self.left_out[whose] = _cached(
@@ -262,7 +281,7 @@ class Evaluator:
         """Return the metrics of a comparison, and why others have no value: two dicts."""
         found, left_out = {}, {}
         for name, metric in METRICS.items():
-            if metric.samples not in ("", self.samples) or metric.slow > slow:
+            if self._measured_by not in metric.samples or metric.slow > slow:
                 continue
             try:
                 value = (metric.function(comparison) if metric.function

@@ -15,7 +15,8 @@ class Metric(NamedTuple):
     function: Any = None  # `Comparison` → number, or None where there is nothing to measure
     # (uint8 [N, H, W, C], color of the background, uint8 [C] or None) → [N], for the mean; or None
     per_image: Any = None
-    samples: str = "images"  # that have it: "images", "points" or "" for both
+    # What it is of: "images", points by their "modes", or points by their "coordinates".
+    samples: tuple = ("images",)
     fraction: bool = False  # whether it lies in [0, 1]
     epoch: str = ""  # text in the line of an epoch, with places for the number and a plural
     in_summary: bool = False  # whether the summary of a run names it
@@ -36,24 +37,26 @@ def _with_background(function):
 
 
 METRICS = {metric.name: metric for metric in (
-    Metric("modes", "modes", "higher", "modes that occur", _coverage("modes"), samples="points",
+    Metric("modes", "modes", "higher", "modes that occur", _coverage("modes"), samples=("modes",),
            epoch="{} mode{s}", in_summary=True),
     Metric("good", "good points", "reference", "fraction of points within 3 deviations of a mode",
-           _coverage("good"), samples="points", fraction=True, epoch="{:.0%} good",
+           _coverage("good"), samples=("modes",), fraction=True, epoch="{:.0%} good",
            in_summary=True, distance=True),
-    Metric("frechet", "Fréchet distance", "lower", "Fréchet distance to the training images",
-           lambda comparison: comparison.frechet(), epoch="FD {:.4g}", in_summary=True,
-           distance=True),
-    Metric("frechet_ratio", "Fréchet distance / test images", "lower",
-           "Fréchet distance relative to as many real test images"),
+    Metric("frechet", "Fréchet distance", "lower", "Fréchet distance to the training samples",
+           lambda comparison: comparison.frechet(), samples=("images", "coordinates"),
+           epoch="FD {:.4g}", in_summary=True, distance=True),
+    Metric("frechet_ratio", "Fréchet distance / test samples", "lower",
+           "Fréchet distance relative to as many real test samples"),
     Metric("frechet_split_ratio", "Fréchet distance / training split", "lower",
-           "Fréchet distance relative to as many training images", slow=True),
+           "Fréchet distance relative to as many training samples", slow=True),
     Metric("kid", "KID", "lower", "kernel inception distance to the training images",
            lambda comparison: metrics.kernel_distance(*comparison.pairs())),
-    Metric("precision", "precision", "reference", "fraction of images that lie among real ones",
-           lambda comparison: comparison.precision_recall[0], fraction=True, in_summary=True),
-    Metric("recall", "recall", "reference", "fraction of real images within the variety generated",
-           lambda comparison: comparison.precision_recall[1], fraction=True, in_summary=True),
+    Metric("precision", "precision", "reference", "fraction of samples that lie among real ones",
+           lambda comparison: comparison.precision_recall[0], samples=("images", "coordinates"),
+           fraction=True, in_summary=True),
+    Metric("recall", "recall", "reference", "fraction of real samples within the variety generated",
+           lambda comparison: comparison.precision_recall[1], samples=("images", "coordinates"),
+           fraction=True, in_summary=True),
     Metric("classes", "classes", "higher", "classes that occur", _coverage("classes")),
     Metric("smallest_class", "rarest class", "reference", "fraction of the rarest class",
            _coverage("smallest_class"), fraction=True),
@@ -61,7 +64,7 @@ METRICS = {metric.name: metric for metric in (
            "fraction of the most frequent class", _coverage("largest_class"), fraction=True),
     Metric("imbalance", "imbalance", "lower",
            "total variation distance of class or mode frequencies from the data's",
-           _coverage("imbalance"), samples="", fraction=True),
+           _coverage("imbalance"), samples=("images", "modes"), fraction=True),
     Metric("confident", "confident", "reference",
            "fraction classified with a probability of at least 0.9", _coverage("confident"),
            fraction=True),
@@ -77,7 +80,7 @@ METRICS = {metric.name: metric for metric in (
            per_image=_with_background(metrics.has_stray_pixels), fraction=True, in_summary=True),
     Metric("spread", "spread", "reference",
            "distance of good points from their mode, in deviations", _coverage("spread"),
-           samples="points"),
+           samples=("modes",)),
     Metric("nearest", "nearest distance / test images", "reference",
            "distance to the nearest training image, relative to test images",
            lambda comparison: comparison.nearest and metrics.nearest_ratio(*comparison.nearest),

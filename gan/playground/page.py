@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.html import html_page
+from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 from gan.playground.network import Network, pack, read_signature, rounded
 
@@ -50,6 +51,12 @@ class WebGenerator:
     def _draw(self, seeds):
         return next(iter(self._saved.call(self._signature, **self._inputs(seeds)).values()))
 
+    def _box(self):
+        if len(self._saved.sample_shape) == 3:
+            return {}
+        center, extent = box_of(self._saved.metadata).tolist()
+        return {"center": center, "extent": extent}
+
     def _description(self, model):
         metadata = self._saved.metadata
         config, metrics = metadata["config"], metadata.get("metrics") or {}
@@ -57,7 +64,7 @@ class WebGenerator:
             "model": f"./{model}" if str(model).startswith("-") else str(model),
             "kind": sample_type_of(self._saved.sample_shape).name,
             "sample_shape": list(self._saved.sample_shape),
-            "latent_dim": metadata["latent_dim"], "extent": metadata.get("extent", 1.0),
+            "latent_dim": metadata["latent_dim"], **self._box(),
             "dataset": str(metadata.get("dataset", "")), "arch": str(config.get("arch", "")),
             "epochs": metadata.get("epochs"), "frechet": metrics.get("frechet"),
             "class_names": metadata["class_names"], "conditions": metadata["conditions"],

@@ -8,7 +8,6 @@ from pathlib import Path
 from gan.common.errors import UserError, reading
 from gan.common.files import finite, read_json
 from gan.config import check_options
-from gan.data.points import DISTRIBUTIONS
 from gan.evaluate.registry import METRICS
 from gan.run.folder import EPOCH_PICTURE, RunFolder
 
@@ -43,7 +42,7 @@ class RunContent:
     @property
     def samples(self):
         """What the samples are called."""
-        return "points" if self.config["dataset"] in DISTRIBUTIONS else "images"
+        return "images" if self.config["image_size"] else "points"
 
     @property
     def measured(self):

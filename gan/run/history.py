@@ -213,7 +213,7 @@ def draw_curves(path, rows, log, config):
     data = printable(Path(config.dataset).name)
     plots.plot_losses(
         path, rows, log or rows, f"{data}, {config.arch}, {config.loss}, seed {config.seed}",
-        log_odds=is_log_odds(loss), samples="points" if config.simulated else "images",
+        log_odds=is_log_odds(loss), samples=config.samples,
         ideal=equilibrium(loss, config.label_smoothing),
         distance=metric and (metric.name, metric.label, metric.better == "lower"),
     )

@@ -81,7 +81,7 @@ def _diagnoses(rows, real, config):
     if not shortcomings and "good" in shares:
         yield "good", f"good: all {last['modes']} modes, {last['good']:.0%} good points"
     if not shortcomings and {"frechet", "precision", "recall"} <= shares.keys():
-        yield "good", (f"good: {shares['frechet']:.2f} times the Fréchet distance of real images, "
+        yield "good", (f"good: {shares['frechet']:.2f} times the Fréchet distance of real samples, "
                        f"{shares['precision']:.0%} of their precision, {shares['recall']:.0%} of "
                        "their recall")
     if last["step"] < LEAST_STEPS:
@@ -131,8 +131,8 @@ def _shortcomings(last, real):
     if "modes" in last and last["modes"] < real.get("modes", 0):
         found.append(f"{last['modes']} of {real['modes']} modes")
     if shares.get("frechet", 0) > NEAR:
-        found.append(f"the Fréchet distance is {shares['frechet']:.1f} times that of real images")
-    found += [f"{name} is {shares[name]:.0%} of real images'"
+        found.append(f"the Fréchet distance is {shares['frechet']:.1f} times that of real samples")
+    found += [f"{name} is {shares[name]:.0%} of real samples'"
               for name in ("precision", "recall") if shares.get(name, 1) < CLOSE]
     if shares.get("good", 1) < CLOSE:
         found.append(f"{last['good']:.0%} good points (real {real['good']:.0%})")

@@ -209,7 +209,9 @@ const cloud = {
     const canvas = $("picture"), side = canvas.clientWidth, scale = window.devicePixelRatio || 1;
     canvas.width = canvas.height = Math.round(side * scale);
     const context = canvas.getContext("2d"), color = getComputedStyle(document.documentElement);
-    const at = (place) => [(place[0] / about.extent + 1) * side / 2, (1 - place[1] / about.extent) * side / 2];
+    const { center, extent } = about;
+    const at = (place) => [((place[0] - center[0]) / extent[0] + 1) * side / 2,
+      (1 - (place[1] - center[1]) / extent[1]) * side / 2];
     const line = (way) => {
       context.beginPath();
       way.forEach((place, i) => context[i ? "lineTo" : "moveTo"](...at(place)));
@@ -224,11 +226,15 @@ const cloud = {
     context.strokeStyle = color.getPropertyValue("--line");
     context.fillStyle = color.getPropertyValue("--quiet");
     context.font = "11px system-ui, sans-serif";
-    for (let tick = -Math.floor(about.extent); tick <= about.extent; tick++) {
-      line([[tick, -about.extent], [tick, about.extent]]);
-      line([[-about.extent, tick], [about.extent, tick]]);
-      context.fillText(`${tick}`, at([tick, 0])[0] + 3, side - 4);
-      if (tick > -about.extent) context.fillText(`${tick}`, 3, at([0, tick])[1] - 4);
+    const [left, bottom] = center.map((middle, axis) => middle - extent[axis]);
+    const [right, top] = center.map((middle, axis) => middle + extent[axis]);
+    for (const x of ticks(left, right)) {
+      line([[x, bottom], [x, top]]);
+      context.fillText(`${x}`, at([x, 0])[0] + 3, side - 4);
+    }
+    for (const y of ticks(bottom, top)) {
+      line([[left, y], [right, y]]);
+      context.fillText(`${y}`, 3, at([0, y])[1] - 4);
     }
     context.fillStyle = color.getPropertyValue("--dot");
     context.globalAlpha = 0.45;
@@ -245,16 +251,26 @@ const cloud = {
 
   /** Return the seed of the point that is nearest to a place of the canvas. */
   nearest(x, y) {
-    const side = $("picture").clientWidth, extent = about.extent;
-    const [px, py] = [(2 * x / side - 1) * extent, (1 - 2 * y / side) * extent];
+    const side = $("picture").clientWidth, { center, extent } = about;
+    const [px, py] = [2 * x / side - 1, 1 - 2 * y / side];
     let best = 0, least = Infinity;
     this.places.forEach((place, seed) => {
-      const distance = place ? (place[0] - px) ** 2 + (place[1] - py) ** 2 : Infinity;
+      const distance = place ? ((place[0] - center[0]) / extent[0] - px) ** 2
+        + ((place[1] - center[1]) / extent[1] - py) ** 2 : Infinity;
       if (distance < least) [best, least] = [seed, distance];
     });
     return BigInt(best);
   },
 };
+
+/** Return about six round numbers between two. */
+function ticks(low, high) {
+  const power = 10 ** Math.floor(Math.log10((high - low) / 6));
+  const step = power * [1, 2, 5, 10].find((factor) => (high - low) / (factor * power) <= 7);
+  const found = [];
+  for (let n = Math.ceil(low / step); n * step <= high; n++) found.push(Number((n * step).toPrecision(6)));
+  return found;
+}
 
 const drawAround = () => (points ? cloud.draw() : grid.draw());
 

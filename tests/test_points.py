@@ -1,0 +1,233 @@
+"""Points of the line and the plane, simulated and a user's own, and runs on them."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gan
+from gan.common.errors import UserError
+from gan.data import points
+from gan.data.datasets import Dataset, load_dataset
+from gan.drawing.plots import DISCRIMINATOR, GENERATOR, point_plot
+from gan.evaluate import metrics
+from gan.evaluate.evaluator import Evaluator
+from tests.conftest import run_script
+
+
+@pytest.mark.parametrize("name", points.DISTRIBUTIONS)
+def test_points_lie_around_their_skeleton(name):
+    data = points.simulate(name)
+    assert data.samples.shape == (points.COUNT, 2) and data.samples.dtype == np.float32
+    assert (np.abs(data.samples).max(axis=0) < data.box.extent).all()
+    found = metrics.mode_metrics(data.test_samples, *data.modes)
+    assert found["modes"] == data.modes.mode_of.max() + 1
+    # 3 deviations hold 1 - exp(-9 / 2) of a Gaussian in the plane; of one across a
+    # line 0.997, and near a curve something between.
+    assert 0.985 < found["good"] < 0.9985
+    assert found["imbalance"] < 0.02
+    assert points.simulate(name).fingerprint == data.fingerprint
+
+
+def test_the_ring_has_eight_gaussians_on_a_circle_of_two():
+    data = points.simulate("ring")
+    skeleton = data.modes.skeleton
+    assert len(skeleton) == 8
+    np.testing.assert_allclose(np.hypot(*skeleton.T), 2, rtol=1e-6)
+    near = data.samples[np.hypot(*(data.samples - skeleton[0]).T) < 0.5]
+    np.testing.assert_allclose(near.std(axis=0), 0.02, rtol=0.05)
+
+
+def test_the_grid_has_places_two_apart():
+    skeleton = points.simulate("grid").modes.skeleton
+    assert sorted(set(skeleton.ravel())) == [-4, -2, 0, 2, 4] and len(skeleton) == 25
+
+
+@pytest.mark.parametrize("name", ["moons", "swiss_roll", "line"])
+def test_pieces_of_a_curve_are_as_long_as_each_other(name):
+    steps = np.hypot(*np.diff(points.simulate(name).modes.skeleton, axis=0).T)
+    steps = steps[steps < 0.5]  # the gap between two moons
+    assert steps.max() / steps.min() < 1.3
+
+
+def test_mode_metrics_of_points_counted_by_hand():
+    skeleton, mode_of = np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([0, 1])
+    points = np.array([[0, 0], [0, 2], [10, 1], [5, 0]], float)
+    found = metrics.mode_metrics(points, skeleton, mode_of, 1.0)
+    assert found["modes"] == 2 and found["good"] == 0.75
+    assert found["imbalance"] == pytest.approx(2 / 3 - 1 / 2)
+    assert found["spread"] == pytest.approx(np.sqrt((0 + 4 + 1) / 3))
+    assert metrics.mode_metrics(points[:2], skeleton, mode_of, 1.0)["modes"] == 1
+    far = metrics.mode_metrics(points + 100, skeleton, mode_of, 1.0)
+    assert far == {"modes": 0, "good": 0, "imbalance": 0.5, "spread": 0}
+
+
+def test_a_run_on_points_is_drawn_from(trained, command, refused, tmp_path):
+    said = trained("--dataset", "grid", "--base-channels", 2, "--epochs", 2, "--num-samples", 100)
+    assert "grid: 102,400 points, no labels" in said and "good" in said
+    for name in ("generated_images/epoch_0002.png", "loss_curves.png"):
+        assert (tmp_path / name).exists(), name
+    assert "modes,good,imbalance,spread" in (tmp_path / "history.csv").read_text()
+    for name in ("points.csv", "points.npz", "points.png"):
+        assert command("generate.py", "--output", name, "--num-images", 7)[0] == 0
+    lines = (tmp_path / "points.csv").read_text().splitlines()
+    saved = np.load(tmp_path / "points.npz")
+    assert lines[0] == "seed,x,y" and saved["points"].dtype == np.float32
+    table = np.array([line.split(",") for line in lines[1:]], np.float64)
+    np.testing.assert_array_equal(table[:, 0], saved["seeds"])
+    np.testing.assert_array_equal(table[:, 1:].astype(np.float32), saved["points"])
+    assert (tmp_path / "points.png").stat().st_size > 1000
+    for options, text in (
+            ("--grid=2x2", "--grid: expected a generator of images"),
+            ("--interpolate=0,1", "--interpolate: expected a generator of images"),
+            ("--seed=1", "--output: expected a file that ends in .png, .npz, .csv"),
+            ("--output=a.png --label=1", "--label: needs a generator that was")):
+        assert text in refused("generate.py", *options.split(), "--force")
+
+
+# A user's own points.
+
+BODIES = np.random.default_rng(0).normal([170, 60], [4, 0.5], (600, 2))  # no unit is like another
+TABLE = "170,60\n171.5,6e1\n168,61.25\n"
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("a.npy", BODIES), ("a.npy", BODIES[:, :1]), ("a.npy", BODIES[:, 0]),
+    ("a.npy", BODIES.round().astype(np.int16)), ("a.npz", {"x_train": BODIES}),
+    ("a.npz", {"points": BODIES, "seeds": np.arange(600)}),
+    ("a.npz", {"x_train": BODIES, "x_test": BODIES[:50], "y_train": np.arange(600) % 2})])
+def test_arrays_of_points(tmp_path, name, content, capsys):
+    (np.savez(tmp_path / name, **content) if isinstance(content, dict)
+     else np.save(tmp_path / name, content))
+    expected = content
+    if isinstance(content, dict):
+        expected = content.get("x_train", content.get("points"))
+    data = load_dataset(str(tmp_path / name))
+    assert data.samples.dtype == np.float32 and data.modes is None
+    np.testing.assert_allclose(data.samples, expected.reshape(600, -1), rtol=1e-6)
+    np.testing.assert_allclose(data.box.center, data.samples.mean(axis=0), rtol=1e-5)
+    assert (np.abs(data.samples - data.box.center) < data.box.extent).mean() > 0.99
+    tests = "x_test" in content if isinstance(content, dict) else False
+    assert (data.test_samples is not None) == tests
+    if tests:
+        assert sorted(data.test_samples[:, 0]) == sorted(BODIES[:50, 0].astype(np.float32))
+        assert "without their labels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    (TABLE, [[170, 60], [171.5, 60], [168, 61.25]]),
+    (TABLE.replace(",", ";"), [[170, 60], [171.5, 60], [168, 61.25]]),
+    ("weight, height\n" + TABLE, [[170, 60], [171.5, 60], [168, 61.25]]),
+    ('\ufeff"seed","Y","X"\n0,1,2\n1,3,5\n', [[2, 1], [5, 3]]),  # as generate.py writes it
+    ("1\n2\n4\n", [[1], [2], [4]]), ("x\n1\n2\n", [[1], [2]])])
+def test_tables_of_points(tmp_path, text, expected):
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    np.testing.assert_array_equal(load_dataset(str(tmp_path / "a.csv")).samples, expected)
+
+
+@pytest.mark.parametrize(("content", "expected"), [
+    (np.full((9, 2), np.nan), "expected finite numbers, got: [nan, nan] in row 0"),
+    (np.array([[1, 2], [3, np.inf]]), "got: [3.0, inf] in row 1"),
+    (np.array([[1, 2], [1, 3.0]]), "leave out what is constant"),
+    (BODIES + 1e7, "subtract the mean"), (BODIES[:1], "N at least 2"),
+    (np.array(["a", "b"]), "expected numbers [N, 2] or [N, 1]"),
+    ("1,2,3\n4,5,6\n", "expected one or two columns, or some with the headings x and y, got: 3"),
+    ("x,y\n1,2\n3,four\n", "expected a table of numbers, got a damaged one"),
+    ("1,2\n3\n", "expected a table of numbers"), ("1,\xff\n", "expected a table of numbers")])
+def test_points_that_cannot_be_learned(tmp_path, content, expected):
+    path = tmp_path / ("a.csv" if isinstance(content, str) else "a.npy")
+    if isinstance(content, str):
+        path.write_bytes(content.encode("latin-1"))
+    else:
+        np.save(path, content)
+    with pytest.raises(UserError) as caught:
+        load_dataset(str(path))
+    assert expected in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("tests", [False, True])
+def test_own_points_are_measured_by_their_coordinates(tmp_path, tests):
+    arrays = {"x_train": BODIES[:500], "x_test": BODIES[500:]}
+    np.savez(tmp_path / "a.npz", **(arrays if tests else {"x_train": BODIES[:500]}))
+    evaluator = Evaluator(load_dataset(str(tmp_path / "a.npz")))
+    found = evaluator.measure(BODIES[:500])
+    assert found["frechet"] == pytest.approx(0, abs=1e-6)
+    assert found["precision"] > 0.95 and found["recall"] > 0.95
+    assert found.keys() - {"frechet_ratio"} == evaluator.real().keys()
+    assert evaluator.real_source() == (
+        "100 test points" if tests else "83 training points against the others")
+    # In standard deviations: one of each axis is 1, whatever its unit.
+    moved = evaluator.measure(BODIES[:500] + BODIES[:500].std(axis=0) * [1, 0])
+    assert moved["frechet"] == pytest.approx(1, rel=1e-3) and moved["precision"] < 1
+    alike = evaluator.measure(np.tile(BODIES[:5], (100, 1)))
+    assert alike["recall"] < 0.2
+
+
+def test_points_are_drawn_where_they_are():
+    box = points.Box((170.0, 60.0), (20.0, 2.0))
+    image = point_plot(box, real=np.array([[150.0, 58.0]] * 9), generated=np.array([[170, 60.0]]))
+    for color, (row, column) in ((DISCRIMINATOR, (0.9, 0.06)), (GENERATOR, (0.47, 0.51))):
+        near = np.abs(image.astype(int) - [int(color[i : i + 2], 16) for i in (1, 3, 5)]).sum(-1)
+        rows, columns = np.nonzero(near[: int(0.9 * len(near))] < 120)
+        assert len(rows) and color
+        assert np.abs(np.stack([rows, columns], 1) / image.shape[:2] - [row, column]).min() < 0.1
+    bars = point_plot(points.Box((0.0,), (4.0,)), real=np.array([[1.0]] * 5 + [[-1.0]]))
+    blue = (np.abs(bars.astype(int) - [121, 169, 209]).sum(-1) < 60).sum(axis=0)
+    half = len(blue) // 2
+    assert blue[half:].max() > 3 * blue[:half].max() > 0  # but for the legend
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_a_run_on_own_points(dimensions, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = gan.train(BODIES[:, :dimensions], epochs=2, outdir="run")
+    assert run.config["arch"] == "mlp" and run.config["batch_size"] == 256
+    assert run.generator.sample(range(7)).shape == (7, dimensions)
+    assert np.abs(run.generator.sample(range(99)).mean(axis=0) - [170, 60][:dimensions]).max() < 20
+    assert {"frechet", "precision", "recall"} <= run.metrics.keys()
+    assert Image.open("run/generated_images/epoch_0002.png").size == (660, 660)
+    assert run.show().axes
+    metadata = json.loads((tmp_path / "run/exported_model/assets.extra/gan.json").read_text())
+    assert len(metadata["center"]) == len(metadata["extent"]) == dimensions
+    np.save("a.npy", BODIES[:, :dimensions])
+    code, said, _ = command("gan.evaluate.__main__", "--model", "run", "--dataset", "a.npy",
+                            "--num-images", 200)
+    assert code == 0 and "200 points, seeds from 0, compared in coordinates" in said
+    for name in ("b.csv", "b.npz", "b.png"):
+        assert command("generate.py", "--model", "run", "--output", name, "--num-images", 9)[0] == 0
+    assert (tmp_path / "b.csv").read_text().startswith("seed,x,y\n"[: 5 + 2 * dimensions])
+    again = load_dataset("b.csv") if dimensions == 2 else load_dataset("b.npz")
+    np.testing.assert_allclose(again.samples, run.generator.sample(range(9)), rtol=1e-6)
+
+
+def test_own_points_train_as_long_as_simulated_ones():
+    from gan.config import TrainConfig
+
+    config = TrainConfig().for_data(points.points_from_arrays("a", "a", {"images": BODIES}))
+    assert config.batch_size == 256 and config.epochs == 5120
+    assert config.sample_interval == config.metrics_interval == config.checkpoint_interval == 128
+    assert isinstance(load_dataset("mnist"), Dataset)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "modes", "good"), [("ring", 8, 0.95), ("grid", 24, 0.9)])
+def test_the_default_run_learns_every_mode(name, modes, good, tmp_path):
+    done = run_script("train_gan.py", "--dataset", name, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
+    assert int(last["modes"]) >= modes and float(last["good"]) >= good
+    assert "verdict     good" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [
+    ["--loss", "minimax"], ["--loss", "lsgan"], ["--loss", "hinge"], ["--loss", "relativistic"],
+    ["--loss", "wgan"], ["--loss", "wgan", "--gradient-penalty", "wgan-gp", "--gp-weight", "10"],
+])
+def test_every_loss_learns_the_ring(options, tmp_path):
+    done = run_script("train_gan.py", "--dataset", "ring", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
+    assert int(last["modes"]) >= 7 and float(last["good"]) > 0.5
