@@ -177,8 +177,8 @@ def _load_path(path):
             return from_arrays(path.stem, path, read(path))
     missing = "" if os.path.lexists(path) else " (no such file or folder)"
     raise UserError(
-        f"--dataset: expected {', '.join(DATASETS)}, an existing file ({', '.join(READERS)}), a folder "
-        "or .zip file of pictures, or a folder of shards or IDX files, "
+        f"--dataset: expected {', '.join(DATASETS)}, an existing file ({', '.join(READERS)}), "
+        "a folder or .zip file of pictures, or a folder of shards or IDX files, "
         f"got: {path}{missing}")
 
 
