@@ -264,7 +264,7 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
 
 
 @pytest.mark.parametrize(("arrays", "expected"), [
-    ({"x": GOOD}, "expected an array x_train, got: x"),
+    ({"a": GOOD, "b": GOOD}, "expected an array x_train (or one of train_images, "),
     ({"x_train": np.full((4, 16, 16), 7.5)}, "from 7.5 to 7.5; convert with"),
     ({"x_train": np.full((4, 16, 16), np.nan)}, "float64 from nan to nan"),
     ({"x_train": np.linspace(-0.4, 0.4, 1024).reshape(4, 16, 16)}, "x.min()"),

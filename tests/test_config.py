@@ -73,7 +73,8 @@ def size(base_channels, batch_size, epochs):
     ("--epochs 162", MNIST, {"checkpoint_interval": 5}),
     ("--epochs 99 --checkpoint-interval 7", MNIST, {"checkpoint_interval": 7}),
     # Points have defaults of their own, which give way.
-    ("--dataset ring", (2_000, 2), {
+    ("", (2_000, 2), size(16, 256, 1_536)), ("", (100, 1), {"batch_size": 100}),
+    ("--dataset ring", (102_400, 2), {
         "arch": "mlp", "gp_weight": 0.1, "augment": "none", "output": "auto", "components": 0,
         **size(16, 256, 30)}),
     ("--dataset ring --epochs 3", (2_000, 2), {"epochs": 3}),
@@ -118,7 +119,7 @@ def test_help_shows_the_defaults_that_runs_have(monkeypatch):
     assert "real images per step (default: 64; 5,000 photos: 16; points: 256)" in text
     monkeypatch.setitem(RULES, "batch_size", lambda config, facts: 48)
     text = " ".join(help_of(monkeypatch).split())
-    assert "real images per step (default: 48; points: 256)" in text
+    assert "real images per step (default: 48)" in text
 
 
 def test_the_example_of_the_help_is_mnist():

@@ -11,7 +11,7 @@ import gan
 from gan.common.errors import UserError
 from gan.data import points
 from gan.data.datasets import Dataset, load_dataset
-from gan.drawing.plots import DISCRIMINATOR, GENERATOR, point_plot
+from gan.drawing.plots import point_plot
 from gan.evaluate import metrics
 from gan.evaluate.evaluator import Evaluator
 from tests.conftest import run_script
@@ -82,7 +82,7 @@ def test_a_run_on_points_is_drawn_from(trained, command, refused, tmp_path):
     for options, text in (
             ("--grid=2x2", "--grid: expected a generator of images"),
             ("--interpolate=0,1", "--interpolate: expected a generator of images"),
-            ("--seed=1", "--output: expected a file that ends in .png, .npz, .csv"),
+            ("--seed=1", "--output: expected a file that ends in .png, .csv, .npz"),
             ("--output=a.png --label=1", "--label: needs a generator that was")):
         assert text in refused("generate.py", *options.split(), "--force")
 
@@ -154,7 +154,7 @@ def test_own_points_are_measured_by_their_coordinates(tmp_path, tests):
     evaluator = Evaluator(load_dataset(str(tmp_path / "a.npz")))
     found = evaluator.measure(BODIES[:500])
     assert found["frechet"] == pytest.approx(0, abs=1e-6)
-    assert found["precision"] > 0.95 and found["recall"] > 0.95
+    assert found["precision"] > 0.9 and found["recall"] > 0.9
     assert found.keys() - {"frechet_ratio"} == evaluator.real().keys()
     assert evaluator.real_source() == (
         "100 test points" if tests else "83 training points against the others")
@@ -167,16 +167,18 @@ def test_own_points_are_measured_by_their_coordinates(tmp_path, tests):
 
 def test_points_are_drawn_where_they_are():
     box = points.Box((170.0, 60.0), (20.0, 2.0))
-    image = point_plot(box, real=np.array([[150.0, 58.0]] * 9), generated=np.array([[170, 60.0]]))
-    for color, (row, column) in ((DISCRIMINATOR, (0.9, 0.06)), (GENERATOR, (0.47, 0.51))):
-        near = np.abs(image.astype(int) - [int(color[i : i + 2], 16) for i in (1, 3, 5)]).sum(-1)
-        rows, columns = np.nonzero(near[: int(0.9 * len(near))] < 120)
-        assert len(rows) and color
-        assert np.abs(np.stack([rows, columns], 1) / image.shape[:2] - [row, column]).min() < 0.1
+    elsewhere = point_plot(box, generated=np.array([[0.0, 0.0]]))
+
+    def place_of(*point):
+        found = (point_plot(box, generated=np.array([point])) != elsewhere).any(axis=-1)
+        return np.argwhere(found).mean(axis=0)
+
+    low, middle, high = place_of(160, 59), place_of(170, 60), place_of(180, 61)
+    np.testing.assert_allclose(high - middle, middle - low, atol=1.5)
+    assert high[1] - low[1] > 250 and low[0] - high[0] > 250
     bars = point_plot(points.Box((0.0,), (4.0,)), real=np.array([[1.0]] * 5 + [[-1.0]]))
-    blue = (np.abs(bars.astype(int) - [121, 169, 209]).sum(-1) < 60).sum(axis=0)
-    half = len(blue) // 2
-    assert blue[half:].max() > 3 * blue[:half].max() > 0  # but for the legend
+    blue = (bars[..., 2] / 255 > bars[..., 0] / 255 + 0.2)[200:].sum(axis=0)  # below the legend
+    assert blue[330:].max() > 1.5 * blue[:330].max() > 0
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
@@ -197,9 +199,9 @@ def test_a_run_on_own_points(dimensions, tmp_path, command, monkeypatch):
     assert code == 0 and "200 points, seeds from 0, compared in coordinates" in said
     for name in ("b.csv", "b.npz", "b.png"):
         assert command("generate.py", "--model", "run", "--output", name, "--num-images", 9)[0] == 0
-    assert (tmp_path / "b.csv").read_text().startswith("seed,x,y\n"[: 5 + 2 * dimensions])
-    again = load_dataset("b.csv") if dimensions == 2 else load_dataset("b.npz")
-    np.testing.assert_allclose(again.samples, run.generator.sample(range(9)), rtol=1e-6)
+    assert (tmp_path / "b.csv").read_text().split("\n")[0] == ["seed,x", "seed,x,y"][dimensions - 1]
+    again = load_dataset("b.csv").samples
+    np.testing.assert_allclose(again, run.generator.sample(range(9)), rtol=1e-6)
 
 
 def test_own_points_train_as_long_as_simulated_ones():
