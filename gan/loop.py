@@ -65,7 +65,7 @@ class Loop:
         self.progress = Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
                                  int(self.state.step), unit=sampler.kind.unit,
                                  log_odds=self.state.log_odds)
-        self.tensorboard = TensorBoard(folder if config.tensorboard else None)
+        self.tensorboard = TensorBoard(folder, config)
         self.curves = LiveCurves(folder, self.history, self.log, config, timers)
         self.report = LiveReport(folder, config, self.history, self.log, timers,
                                  circumstances(device, dataset, config))

@@ -141,3 +141,10 @@ def test_tensorboard_reads_scalars_and_pictures(tiny_run):
         assert (int(width), int(height)) == picture.size
         shown = Image.open(io.BytesIO(encoded))
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(picture))
+    from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
+
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = parse_session_start_info_plugin_data(content).hparams
+    assert hparams["loss"].string_value == "nonsaturating" and not hparams["mirror"].bool_value
+    assert (hparams["clusters"].number_value, hparams["lr_g"].number_value) == (2, 1.5e-3)
+    assert not {"outdir", "resume", "tensorboard"} & {*hparams}

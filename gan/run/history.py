@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.struct_pb2 import Struct
 
 from gan.common.errors import printable
 from gan.common.files import write_csv
+from gan.config import FIELDS, FOR_ONCE
 from gan.drawing import plots
 from gan.drawing.images import png_bytes
 from gan.evaluate.registry import distance_metric
@@ -153,16 +155,19 @@ def metrics_in(row):
 
 
 class TensorBoard:
-    """Writer of TensorBoard events into a `RunFolder` (None: nowhere), without its package."""
+    """Writer of TensorBoard events into a `RunFolder`, without TensorBoard, if the config asks."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, config):
         self._writer = None
-        if folder is not None:
+        if config.tensorboard:
             name = f"events.out.tfevents.{time.time_ns()}.gan"
             path = folder.claim(folder.tensorboard / name)
             folder.tensorboard.mkdir(exist_ok=True)
             self._writer = tf.io.TFRecordWriter(str(path))
             self._write(tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2"))
+            self._hparams({name: value for name, value in vars(config).items()
+                           if value is not None and name not in (*FOR_ONCE, "resume")
+                           and FIELDS[name].metadata["group"] != "output"})
 
     def scalars(self, values, step):
         """Write numbers: dict of name → number."""
@@ -174,12 +179,25 @@ class TensorBoard:
         height, width = (str(side).encode() for side in image.shape[:2])
         self._add("images", 3, name, [width, height, png_bytes(image)], step)
 
-    def _add(self, plugin, data_class, name, value, step):
+    def _hparams(self, options):
+        # The plugin's SessionStartInfo, field 3 of its content, begins as a Struct does.
+        session = Struct()
+        session.update(options)
+        session = session.SerializeToString(deterministic=True)
+        size, length = len(session), b""
+        while size:  # 7 bits a byte, the lowest first, with a mark on all but the last
+            length += bytes([size % 128 + 128 * (size >= 128)])
+            size //= 128
+        self._add("hparams", 0, "_hparams_/session_start_info", np.zeros(0, np.float32), 0,
+                  bytes([3 << 3 | 2]) + length + session)
+
+    def _add(self, plugin, data_class, name, value, step, content=b""):
         if self._writer is None:
             return
         summary = tf.compat.v1.Summary()
         added = summary.value.add(tag=name, tensor=tf.make_tensor_proto(value))
         added.metadata.plugin_data.plugin_name = plugin
+        added.metadata.plugin_data.content = content
         added.metadata.data_class = data_class
         self._write(tf.compat.v1.Event(wall_time=time.time(), step=step, summary=summary))
 
