@@ -175,6 +175,8 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
     ("train/cats train/dogs test1", ("cats", "dogs"), 6, 3, ""),
     ("part1 part2", (), 6, 0, "part1/, part2/ are taken as pieces of one set"),
     ("0 1", ("0", "1"), 6, 0, ""),
+    ("cats masks", ("cats", "masks"), 6, 0, "masks: taken as classes"),
+    ("trainA trainB", ("trainA", "trainB"), 6, 0, "trainA, trainB: taken as classes"),
     ("00000 00001", ("00000", "00001"), 6, 0, "taken as classes; if the numbers mean nothing"),
 ])
 def test_layouts_of_published_sets(folder, capsys, folders, classes, train, test, said):
@@ -218,6 +220,8 @@ TEN = [f"{number}.png" for number in range(10)]
      ("0", "1", "2")),
     ("labels.csv", table("id,breed", [f"{place},{'abc'[place % 3]}" for place in range(10)]),
      ("a", "b", "c")),
+    ("labels.csv", table(f"any/where/{TEN[0]},a", [f"any/where/{place}.png,{'abc'[place % 3]}"
+                                                   for place in range(1, 10)]), ("a", "b", "c")),
     ("Train.csv", table("width;Image;label",
                         [f"16;{place}.png;{place % 3 * 10}" for place in range(10)]),
      ("0", "10", "20")),

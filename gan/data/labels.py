@@ -16,6 +16,7 @@ TABLE = re.compile(
 CLASS_COLUMN = re.compile(
     r"labels?|class(es)?|(class|label|category)[ _-]?(name|id)?|categor(y|ies)|target|species|"
     r"breed|diagnosis", re.I)
+PICTURE = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?)$", re.I)
 SEVERAL = re.compile(r"[^|;]+[|;]")  # labels in one text
 MOST_BYTES = 2**27  # of a table
 NOT_LISTED, NO_CLASS = None, ""  # labels of a picture
@@ -77,19 +78,19 @@ def _labels_in(where, table, pictures, exact):
 
 def _read(table):
     """Return the names of the columns, and the rows: dict of column → text; or None for both."""
-    text = table.read(MOST_BYTES).decode("utf-8-sig")
+    text = table.read(MOST_BYTES).decode("utf-8-sig", "replace")
     if table.name.lower().endswith(".json"):
         labels = json.loads(text)["labels"]
         if labels is None:
             return None, None
         pairs = labels.items() if isinstance(labels, dict) else labels
         return ("file", "label"), [{"file": str(name), "label": label} for name, label in pairs]
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, restval="")
-    rows = [{name: (value or "").strip() for name, value in row.items() if name is not None}
-            for row in reader]
-    return reader.fieldnames or (), rows
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    columns, *lines = list(csv.reader(io.StringIO(text), delimiter=delimiter)) or [()]
+    if any(map(PICTURE.search, columns)):  # no headings
+        lines, columns = [columns, *lines], [str(place + 1) for place in range(len(columns))]
+    return columns, [dict(zip(columns, map(str.strip, line), strict=False))
+                     for line in lines if line]
 
 
 def _keys(pictures, table, exact):
@@ -105,14 +106,15 @@ def _keys(pictures, table, exact):
 
 def _match(rows, column, keys):
     """Return how many pictures a column names, the column, and the rows of each picture."""
-    by_name = {}
+    paths, bases = {}, {}
     for number, row in enumerate(rows):
-        by_name.setdefault(str(row.get(column, "")).replace("\\", "/").removeprefix("./"),
-                           []).append(number)
+        path = str(row.get(column, "")).replace("\\", "/").removeprefix("./")
+        if path:
+            paths.setdefault(path, []).append(number)
+            bases.setdefault(path.rpartition("/")[2], []).append(number)
     best = 0, column, None
-    by_name.pop("", None)
-    for kind in range(4):
-        places = [by_name.get(names[kind], []) for names in keys]
+    for kind, numbers in enumerate((paths, paths, bases, bases)):
+        places = [numbers.get(names[kind], []) for names in keys]
         count = sum(map(bool, places))
         if count > best[0]:
             best = count, column, places

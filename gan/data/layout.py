@@ -19,6 +19,7 @@ SPLITS = {name: re.compile(rf"({words})[ _-]?(set|split|data|images|imgs)?[ _-]?
               "train": "train|training|trn", "test": "test|tests|testing|tst",
               "validation": "val|vals|valid|validate|validation|dev|eval|evaluation",
               "unlabeled": "pred|predict|predictions?|unlabell?ed|unsup|submission"}.items()}
+PART_PERHAPS = re.compile(r"(.*[ _-])?([Tt]rain|[Tt]est|[Vv]al)([A-Z\d _-].*)?")  # trainA
 IMAGES = {"image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "inputs"}
 COMPANIONS = {"mask", "masks", "label", "labels", "annotation", "annotations", "segmentation",
               "segmentations", "groundtruth", "gt", "trimap", "trimaps", "depth", "edges",
@@ -212,7 +213,8 @@ def _parts(folder, files):
     """Return dict of "train" and, if there are any, "test" → files without that folder."""
     level = _split_level(files)
     if level is None:
-        usual = sorted({name for name, part in _parts_at(files, 0).items() if part})
+        usual = sorted(name for name, part in _parts_at(files, 0).items()
+                       if part or PART_PERHAPS.fullmatch(name))
         if usual:
             warn(f"{folder}: {listed(usual)}: taken as classes, as parts of a data set need one "
                  "training folder and none but test or validation folders beside it")
@@ -283,6 +285,9 @@ def _classes(folder, files, fewest=2):
             f"{min(names)}/; move the pictures into a folder of their class"))
     if len(names) < fewest or _are_pieces(folder, files, names):
         return Part(files, [])
+    if doubtful := sorted(name for name in names if _words(name) <= COMPANIONS):
+        warn(f"{folder}: {listed(doubtful)}: taken as classes; if they belong to other pictures, "
+             "move them away")
     files = sorted(files, key=lambda file: file.folders[0])
     return Part(files, [file.folders[0] for file in files])
 
