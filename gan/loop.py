@@ -250,18 +250,16 @@ class Loop:
         row = best_row(self.history.rows)
         if not self.config.keep_best or row is None or row["step"] == int(self.state.step):
             return None
-        try:
+        with contextlib.suppress(UserError):  # none, or a damaged one
             saved = load_checkpoint(self.folder.best)
-        except UserError:
-            saved = None
-        if saved is None or saved.step != row["step"]:
-            print(f"warning: epoch {row['epoch']} was the best, but --keep-best was not in force "
-                  "then; exporting the last one", file=sys.stderr)
-            return None
-        ema = {name: variable for name, variable in self.state.variables().items()
-                   if name.startswith("ema/")}
-        assign_variables(ema, {name: saved.variables[name] for name in ema})
-        return row
+            if saved.step == row["step"]:
+                ema = {name: variable for name, variable in self.state.variables().items()
+                       if name.startswith("ema/")}
+                assign_variables(ema, {name: saved.variables[name] for name in ema})
+                return row
+        print(f"warning: epoch {row['epoch']} was the best, but --keep-best was not in force "
+              "then; exporting the last one", file=sys.stderr)
+        return None
 
 
 def checked(measures, step, loss_scale=None):
