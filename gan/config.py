@@ -25,6 +25,7 @@ from gan.common.command_line import (
     file,
     flag,
     folder,
+    number_range,
     one_of,
     option,
     real_number,
@@ -68,6 +69,11 @@ class TrainConfig:
     fit: str = choice("crop", "data", "how pictures of a folder become square", FITS, fixed=True)
     frames: str = choice("first", "data", "pages of multi-page and animated pictures",
                          ("first", "all"), fixed=True)
+    range: str = option(
+        "auto", "data", "values that become black and white, unless 8 bits", number_range,
+        metavar="LOW,HIGH", fixed=True)
+    transpose: bool = option(
+        False, "data", "swap rows and columns of image arrays, as for EMNIST", bool, fixed=True)
     skip_broken: bool = option(
         False, "data", "skip pictures of a folder that cannot be read", bool, fixed=True)
     memory_share: float = option(

@@ -173,7 +173,8 @@ def _read_data(config, checkpoint):
                         f"the next run would take its pictures for data, got: {config.outdir}")
     resizable = checkpoint is None or is_picture_folder(config.dataset)
     size = (config.image_size, config.channels) if resizable else (None, None)
-    return load_dataset(config.dataset, *size, config.skip_broken, config.fit, config.frames)
+    return load_dataset(config.dataset, *size, config.skip_broken, config.fit, config.frames,
+                        config.range, config.transpose)
 
 
 def start_device(config, dataset, checkpoint=None, cluster=None):

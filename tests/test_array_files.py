@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -70,6 +71,55 @@ def test_idx_folder(tmp_path, zipped, mark):
     np.testing.assert_array_equal(data.images[..., 0], images)
     assert data.labels.tolist() == labels.tolist() and data.class_names == ("0", "1", "2")
     assert data.test_images.shape == (6, 16, 16, 1) and data.test_labels is None
+
+
+def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path, refused):
+    labels = np.array([1, 2, 26, 1, 2, 1], np.uint8)
+    for part in ("train", "test"):
+        for kind, array in (("images-idx3", BYTES[..., 0]), ("labels-idx1", labels)):
+            (tmp_path / f"emnist-letters-{part}-{kind}-ubyte").write_bytes(idx(array))
+    data = load_dataset(str(tmp_path), transpose=True)
+    np.testing.assert_array_equal(data.images[..., 0], BYTES[..., 0].transpose(0, 2, 1))
+    np.testing.assert_array_equal(data.test_images, data.images)
+    assert data.class_names == ("1", "2", "26") and len(data.test_labels) == 6
+    (tmp_path / "emnist-digits-train-images-idx3-ubyte").write_bytes(idx(BYTES[..., 0]))
+    refused("", "expected one file of images, got: emnist-digits-", "move the others")
+
+
+@pytest.mark.parametrize("names", [
+    ("images", "labels"), ("train_images", "train_labels"), ("X", "y"), ("deep/x_train", "y_train"),
+    ("anything", None)])
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_arrays_of_other_names(tmp_path, names, suffix, capsys):
+    arrays = {names[0]: BYTES, names[1]: LABELS.astype(str).astype("S"), "seeds": np.arange(6)}
+    if names[1] is None:
+        arrays = {names[0]: BYTES}
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "npz":
+        np.savez(path, **{name.removeprefix("deep/"): array for name, array in arrays.items()})
+    else:
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    data = load_dataset(str(path))
+    np.testing.assert_array_equal(data.images, BYTES)
+    assert data.class_names == (("3", "7") if names[1] else ())
+    assert (f"images: {names[0]}" in capsys.readouterr().out) == (names[0] != "deep/x_train")
+
+
+def test_hdf5_files_are_bounded_and_lead_nowhere(tmp_path, refused, monkeypatch):
+    np.save(tmp_path / "secret.npy", BYTES)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["other"] = h5py.ExternalLink("secret.h5", "images")
+        file.create_dataset("x_train", (6, 16, 16), "u1",
+                            external=[(str(tmp_path / "secret.npy"), 0, 6 * 256)])
+    refused("a.h5", "expected an array x_train", "got: no arrays")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x_train"] = BYTES
+        file.create_dataset("y_train", (10**9, 9), "f8", compression="gzip")
+    refused("a.h5", "MiB of arrays together")
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF" + bytes(100))
+    refused("a.h5", "a.h5: cannot be read")
 
 
 def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch, refused):
@@ -219,6 +269,34 @@ def test_images_of_other_types_become_bytes_and_it_is_said(load, images, capsys)
     assert ("[N, C, H, W] [6, 3, 16, 16] became" in lines[0]) == (images.shape[1] == 3)
 
 
+@pytest.mark.parametrize(("most", "white"), [(1000, 1023), (4000, 4095), (60_000, 65_535)])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_integers_are_scaled_by_the_bits_that_they_need(load, most, white, dtype, capsys):
+    values = np.linspace(0, most, 1024).reshape(4, 16, 16).astype(dtype)
+    data = load(x_train=values, x_test=values // 2)
+    np.testing.assert_array_equal(data.images[..., 0], np.rint(values * (255 / white)))
+    np.testing.assert_array_equal(data.test_images[..., 0], np.rint(values // 2 * (255 / white)))
+    assert f"from 0 to {white} became uint8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("values", [np.linspace(-1000, 3000, 1024), np.arange(1024)])
+def test_a_range_says_what_becomes_black_and_white(tmp_path, values, refused):
+    values = values.reshape(4, 16, 16)
+    np.save(tmp_path / "a.npy", values)
+    found = load_dataset(str(tmp_path / "a.npy"), range="100,900").images[..., 0]
+    expected = np.rint((np.clip(values, 100, 900) - 100) * (255 / 800))
+    np.testing.assert_allclose(found, expected, atol=1)
+    assert found.min() == 0 and found.max() == 255
+    if values.min() < 0:
+        refused("a.npy", "say with --range LOW,HIGH what becomes black and white")
+
+
+def test_rows_of_pixels_are_images(load, capsys):
+    flat = BYTES[..., 0].reshape(6, 256)
+    np.testing.assert_array_equal(load(x_train=flat, x_test=flat).images[..., 0], BYTES[..., 0])
+    assert "rows [6, 256] became images [N, 16, 16]" in capsys.readouterr().out
+
+
 def test_bytes_are_taken_without_a_word(load, capsys):
     load(x_train=BYTES, x_test=BYTES)
     assert capsys.readouterr() == ("", "")
@@ -265,15 +343,16 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
 
 @pytest.mark.parametrize(("arrays", "expected"), [
     ({"a": GOOD, "b": GOOD}, "expected an array x_train (or one of train_images, "),
-    ({"x_train": np.full((4, 16, 16), 7.5)}, "from 7.5 to 7.5; convert with"),
+    ({"x_train": np.full((4, 16, 16), 7.5)}, "from 7.5 to 7.5; say with --range"),
     ({"x_train": np.full((4, 16, 16), np.nan)}, "float64 from nan to nan"),
-    ({"x_train": np.linspace(-0.4, 0.4, 1024).reshape(4, 16, 16)}, "x.min()"),
+    ({"x_train": np.linspace(-0.4, 0.4, 1024).reshape(4, 16, 16)}, "--range"),
     ({"x_train": np.full((4, 16, 16), -1)}, "got: int64 from -1 to -1"),
     ({"x_train": np.full((4, 16, 16), "a")}, "expected numbers (uint8), got: <U1"),
     ({"x_train": np.array([object()] * 4)}, "got: Python objects; convert"),
     ({"x_train": np.zeros((4, 16, 20), np.uint8)}, "expected square images"),
     ({"x_train": np.zeros((4, 16, 16, 2), np.uint8)}, "with C 1 or 3"),
-    ({"x_train": np.zeros((4, 256), np.uint8)}, "got: [4, 256]; unfold with x.reshape(-1, 16, 16)"),
+    ({"x_train": np.zeros((4, 257), np.uint8)}, "expected square images [N, H, W]"),
+    ({"x_train": np.full((4, 16, 16), 70_000)}, "integers of up to 16 bits from 0 up"),
     ({"x_train": np.zeros((0, 16, 16), np.uint8)}, "N at least 2"),
     ({"x_train": np.zeros((2, 260, 260), np.uint8)}, "got: 260"),
     ({"x_train": np.linspace(0, 1, 1024).reshape(4, 16, 16), "x_test": np.full((4, 16, 16), 7.0)},
@@ -281,7 +360,8 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
     ({"x_train": GOOD, "x_test": np.zeros((4, 20, 20), np.uint8)}, "test images of the training"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, 1])}, "one for each of 4 images"),
     ({"x_train": GOOD, "y_train": np.array([0, 1, -1, 1])}, "int64 from -1 to 1"),
-    ({"x_train": GOOD, "y_train": np.array([0, 1, np.nan, 1])}, "expected integers from 0 up"),
+    ({"x_train": GOOD, "y_train": np.array([0, 1, np.nan, 1])}, "what is measured is no class"),
+    ({"x_train": GOOD, "y_train": np.eye(4, 40, dtype=int) * 2 - 1}, "keep one column, such as y"),
     ({"x_train": GOOD, "y_train": np.full((4, 2), 0.5)}, "with y.argmax(axis=1)"),
     ({"x_train": np.zeros((1001, 16, 16), np.uint8), "y_train": np.arange(1001)},
      "expected at most 1000 classes, got: 1001 different labels"),

@@ -96,6 +96,21 @@ def test_more_bits_become_eight(folder):
     np.testing.assert_array_equal(data.images[..., 0], [RAMP] * 3)
 
 
+def test_gray_values_are_scaled_by_the_bits_that_the_whole_folder_needs(folder, capsys):
+    """As in medical pictures: 12 bits in files of 16, some of them darker than others."""
+    for name, most in (("train/a.png", 1000), ("train/b.tiff", 4000),
+                       ("test/c.png", 500), ("test/d.png", 400)):
+        write(folder / name, np.linspace(0, most, 256).reshape(16, 16).astype(np.uint16))
+    for _ in range(2):  # the second time from the cache
+        data = load_dataset(str(folder))
+        assert data.images.max(axis=(1, 2, 3)).tolist() == [62, 249]  # 255 / 4095 times as much
+        assert sorted(data.test_images.max(axis=(1, 2, 3)).tolist()) == [25, 31]
+        assert "0 becomes black and 4,095 white; --range" in capsys.readouterr().out
+    data = load_dataset(str(folder), range="500,1000")
+    assert data.images.max(axis=(1, 2, 3)).tolist() == [255, 255] and data.images.min() == 0
+    assert data.test_images.max() == 0 and "--range" not in capsys.readouterr().out
+
+
 def test_modes_become_one(folder):
     red = colors((40, 40), (200, 10, 30))
     write(folder / "a.png", red)
@@ -127,9 +142,8 @@ def test_pictures_are_converted_in_stripes_as_if_at_once(monkeypatch, mode):
     found = []
     for stripe in (10**6, 1000):
         monkeypatch.setattr(pictures, "STRIPE", stripe)
-        form = pictures.PictureFormat(90, 3, ground="white")
-        found.append(np.asarray(
-            pictures._with_eight_bits(image.copy(), form, pictures._white(image))[0]))
+        form = pictures.PictureFormat(90, 3, ground="white", white=65_535)
+        found.append(np.asarray(pictures._with_eight_bits(image.copy(), form)[0]))
     np.testing.assert_array_equal(*found)
     assert found[0].std() > 20
 
@@ -281,7 +295,7 @@ def test_unusable_pictures_are_named(folder, broken):
         load_dataset(str(folder), image_size=16)
     for text in ("half.png (broken:", "text.jpg (broken: not PNG", "odd.tiff (mode LAB, expected g",
                  "tiny.png (5 x 5 pixels, expected sides of at least 8)", "--skip-broken",
-                 "deep.tiff (values from 0 to 255, expected 0 to 1)"):
+                 "deep.tiff (values from 0 to 255, expected 0 to 1, or --range)"):
         assert text in str(caught.value), text
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import difflib
 import importlib.util
@@ -93,6 +94,16 @@ def whole_number(minimum, maximum=2**63 - 1):
 def real_number(minimum, maximum=math.inf):
     """Return an argparse type for a finite number from `minimum` to `maximum`."""
     return _number(float, "a number", minimum, maximum)
+
+
+def number_range(text):
+    """An argparse type for "auto" or two numbers, the lower first: "0,4095"."""
+    with contextlib.suppress(ValueError):
+        low, high = (0, 1) if text == "auto" else map(float, text.split(","))
+        if -math.inf < low < high < math.inf:
+            return text
+    raise argparse.ArgumentTypeError(f"expected two numbers, the lower first, such as 0,4095, "
+                                     f"got: {text!r:.{SHOWN}}")
 
 
 def _number(kind, name, minimum, maximum):

@@ -5,6 +5,7 @@ import gzip
 import io
 import math
 import os
+import re
 import zipfile
 import zlib
 
@@ -20,10 +21,10 @@ USUAL_NAMES = {  # of arrays; of several, the first is taken
     "labels": ("y_train", "train_labels", "train_y", "labels", "y"),
     "test_images": ("x_test", "test_images", "test_x"),
     "test_labels": ("y_test", "test_labels", "test_y")}
-IDX_FILES = {
-    "images": "train-images*idx3-ubyte*", "labels": "train-labels*idx1-ubyte*",
-    "test_images": "t10k-images*idx3-ubyte*", "test_labels": "t10k-labels*idx1-ubyte*",
-}
+IDX_FILES = {  # MNIST's and EMNIST's names
+    "images": r"(.*)train-images.idx3-ubyte.*", "labels": r"(.*)train-labels.idx1-ubyte.*",
+    "test_images": r"(.*)(?:t10k|test)-images.idx3-ubyte.*",
+    "test_labels": r"(.*)(?:t10k|test)-labels.idx1-ubyte.*"}
 
 
 def require_file(path):
@@ -93,6 +94,31 @@ def read_npy(path):
     return {"images": _load_npy(path, "c", MEMORY_FRACTION * memory_bytes())}
 
 
+def read_hdf5(path):
+    """Read the arrays of an HDF5 file, at any depth; see `read_npz`."""
+    import h5py
+
+    require_file(path)
+    found = {}
+
+    def collect(name, item):
+        if isinstance(item, h5py.Dataset) and not (item.is_virtual or item.external):
+            found[name.rpartition("/")[2]] = item
+
+    with _read_errors(path, "an HDF5 file"), h5py.File(path) as file:
+        file.visititems(collect)
+        roles = roles_of([*found], path)
+        for name in roles.values():
+            if found[name].dtype.kind not in "buif" and h5py.check_string_dtype(
+                    found[name].dtype) is None:
+                raise UserError(f"{path}: {name}: expected numbers, or strings for labels, got: "
+                                f"{found[name].dtype}")
+        check_memory(sum(found[name].nbytes for name in roles.values()), path)
+        arrays = {role: found[name][()] for role, name in roles.items()}
+    return {role: array.astype("S") if array.dtype.kind == "O" else array
+            for role, array in arrays.items()}
+
+
 def read_csv(path):
     """Read a table of numbers: dict of "images" → float64 [N, D], of the columns x and y if any."""
     require_file(path)
@@ -160,11 +186,15 @@ def _array_bytes(file, file_size, where):
 def read_idx_folder(folder):
     """Read a folder of IDX files that are named like MNIST's, plain or gzipped; see `read_npz`."""
     files = {}
+    names = sorted(os.listdir(folder))
     for key, pattern in IDX_FILES.items():
         # Between the words the distribution has a dash, unpacked copies often have a dot.
-        found = sorted(folder.glob(pattern))
+        found = [match for name in names if (match := re.fullmatch(pattern, name))]
+        if len({match[1] for match in found}) > 1:
+            raise UserError(f"{folder}: expected one file of {key.replace('_', ' ')}, got: "
+                            f"{listed([match[0] for match in found])}; move the others")
         if found:
-            files[key] = found[0]
+            files[key] = folder / found[0][0]
     if "images" not in files:
         raise UserError(
             f"{folder}: expected pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or IDX files "

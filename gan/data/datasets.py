@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.data.arrays import read_csv, read_idx_folder, read_npy, read_npz, require_file
+from gan.data.arrays import (
+    read_csv,
+    read_hdf5,
+    read_idx_folder,
+    read_npy,
+    read_npz,
+    require_file,
+)
 from gan.data.pixels import (
     digest_images,
     find_background,
@@ -139,10 +146,10 @@ def is_picture_folder(name):
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop",
-                 frames="first"):
+                 frames="first", range="auto", transpose=False):
     """Load a `Dataset` or a `PointDataset` by its name in `DATASETS` or its path.
 
-    The options are for a folder of pictures, see `read_pictures`.
+    The options are for pictures, see `read_pictures`, the last two for arrays, see `to_pixels`.
     """
     options = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken,
                "fit": None if fit == "crop" else fit, "frames": frames != "first"}
@@ -151,30 +158,37 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
     if given and not pictures and (name in DATASETS or os.path.lexists(path)):
         raise UserError(f"--{given[0]}: expected a --dataset folder of pictures with it, "
                         f"got: {name}")
+    values = {"range": range != "auto", "transpose": transpose}
+    given = [option for option, value in values.items() if value]
+    if given and (name in DATASETS or is_sharded(path)):
+        raise UserError(f"--{given[0]}: expected a --dataset of arrays or pictures with it, "
+                        f"got: {name}")
     try:
         if name in DATASETS:
             return DATASETS[name]()
         if pictures:
             from gan.data.pictures import read_pictures
 
-            arrays = read_pictures(path, image_size, channels, skip_broken, fit, frames)
+            if transpose:
+                raise UserError(f"--transpose: expected a --dataset of arrays with it, got: {name}")
+            arrays = read_pictures(path, image_size, channels, skip_broken, fit, frames, range)
             where = path.resolve()
             return from_arrays(where.name if where.is_dir() else where.stem, path, arrays)
-        return _load_path(path)
+        return _load_path(path, range, transpose)
     except MemoryError as error:
         raise UserError(f"{name}: expected more memory than this process may use") from error
 
 
-def _load_path(path):
+def _load_path(path, range, transpose):
     if is_sharded(path):
         return ShardedDataset.of(path)
     if os.path.isdir(path):
-        return from_arrays(path.resolve().name, path, read_idx_folder(path))
+        return from_arrays(path.resolve().name, path, read_idx_folder(path), range, transpose)
     if os.path.lexists(path):
         require_file(path)
         read = READERS.get(path.suffix.lower())
         if read:
-            return from_arrays(path.stem, path, read(path))
+            return from_arrays(path.stem, path, read(path), range, transpose)
     missing = "" if os.path.lexists(path) else " (no such file or folder)"
     raise UserError(
         f"--dataset: expected {', '.join(DATASETS)}, an existing file ({', '.join(READERS)}), "
@@ -182,19 +196,20 @@ def _load_path(path):
         f"got: {path}{missing}")
 
 
-def from_arrays(name, path, arrays):
+def from_arrays(name, path, arrays, range="auto", transpose=False):
     """Return the data set of arrays, a dict as `read_npz` returns it."""
     if are_points(arrays["images"].shape):
         return points_from_arrays(name, path, arrays)
     trained = arrays["images"].dtype
-    images, scale = to_pixels(arrays["images"], f"{path}: training images")
+    images, scale = to_pixels(arrays["images"], f"{path}: training images", None, range, transpose)
     settings = {"images_digest": arrays.get("images_digest"), "facts": arrays.get("facts", {})}
     if "labels" in arrays:
         settings["labels"], values = number_labels(
             arrays["labels"], len(images), f"{path}: labels")
         settings["class_names"] = tuple(map(str, values))
     if "test_images" in arrays:
-        tests, _ = to_pixels(arrays["test_images"], f"{path}: test images", (trained, scale))
+        tests, _ = to_pixels(arrays["test_images"], f"{path}: test images", (trained, scale), range,
+                             transpose)
         if tests.shape[1:] != images.shape[1:]:
             raise UserError(
                 f"{path}: expected test images of the training images' shape "
@@ -256,4 +271,6 @@ def class_rows(classes, count):
 # The data sets with a name; anything else is a path.
 DATASETS = {"mnist": _load_mnist, "fashion_mnist": _load_fashion_mnist,
             **{name: functools.partial(simulate, name) for name in DISTRIBUTIONS}}
-READERS = {".npz": read_npz, ".npy": read_npy, ".csv": read_csv}  # of a file, by its suffix
+# Readers of a file, by its suffix.
+READERS = {".npz": read_npz, ".npy": read_npy, ".csv": read_csv, ".h5": read_hdf5,
+           ".hdf5": read_hdf5}

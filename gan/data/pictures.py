@@ -21,14 +21,14 @@ from gan.common.files import atomic_file, cache_folder, open_cached, remove_left
 from gan.data.arrays import check_memory
 from gan.data.labels import is_table
 from gan.data.layout import Part, UnusableError, arrange, files_below
-from gan.data.pixels import digest_images
+from gan.data.pixels import Scale, digest_images, scale_of, scaled, white_of
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")  # Pillow's names
 FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif",
             ".tiff"}
 DEEP_GRAY = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
-BITS_PER_SAMPLE, TILE_WIDTH, TILE_LENGTH, REDUCED = 258, 322, 323, 254  # tags of TIFF files
+TILE_WIDTH, TILE_LENGTH, REDUCED = 322, 323, 254  # tags of TIFF files
 PAGED = {"TIFF", "GIF", "WEBP", "PNG"}  # formats whose files hold several pictures
 GRAY = {"1", "L", "LA", "F", *DEEP_GRAY}
 COLOR = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"}
@@ -48,7 +48,7 @@ GROUNDS = {"white": 255, "black": 0, "gray": 128}  # that transparent pictures a
 VISIBLE = 40  # gray levels that a picture differs from its ground by, on average, or vanishes
 GROUND_SAMPLE, GROUND_SIDE = 256, 64  # pictures, pixels
 
-VERSION = 6  # of what is done to pictures; another one makes caches anew
+VERSION = 7  # of what is done to pictures; another one makes caches anew
 LENGTH_BYTES = 8  # of the length of the JSON, at the end of a cache
 PART_BYTES = 2**26  # of pixels decoded before they are written
 DEFAULT_SIDE = 64
@@ -68,6 +68,8 @@ class PictureFormat(NamedTuple):
     fit: str = "crop"  # cut out the middle; "pad" with the ground; "squash": other proportions
     frames: str = "first"  # of files that hold several pictures, or "all"
     ground: str | None = None  # key of `GROUNDS`; None: one that no picture vanishes on
+    range: str = "auto"  # of the values in pictures of more than 8 bits: "LOW,HIGH"
+    white: int | None = None  # of integers of more than 8 bits; None: the most in as many bits
 
     @property
     def shape(self):
@@ -84,6 +86,7 @@ class Pictures(NamedTuple):
     pages: int  # that were passed over
     transparent: int  # files with transparent parts
     ground: str  # that these are laid on
+    white: int  # see `PictureFormat`; 0 without such pictures
 
 
 class Decoded(NamedTuple):
@@ -97,10 +100,11 @@ class Header(NamedTuple):
     height: int
     color: bool
     transparent: bool  # perhaps: it has an alpha channel
+    deep: bool  # whether it has integers of more than 8 bits
 
 
 def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop",
-                  frames="first"):
+                  frames="first", range="auto"):
     """Read a folder or zip archive of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by content.
 
     Returns a dict for `from_arrays`: images uint8 [N, H, W, C], mapped from the cache, their
@@ -115,9 +119,9 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     if others:
         print(one_line(f"left out: {counted(len(others), 'file')} besides pictures: "
                        f"{listed([file.name for file in others])}"))
-    form = PictureFormat(image_size, channels, fit, frames)
+    form = PictureFormat(image_size, channels, fit, frames, range=range)
     found, labels = _read_part(folder, train, form, skip_broken, "train")
-    facts = _facts(folder, found, frames)
+    facts = _facts(folder, found, form)
     if len(found.images) < 2:
         more = "; --frames all takes all pages of its file" if found.pages else ""
         raise UserError(f"{folder}: expected at least 2 pictures, better some hundreds, "
@@ -125,14 +129,15 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     arrays = {"images": found.images, "labels": labels, "images_digest": found.digest,
               "facts": facts}
     if test:
-        form = PictureFormat(*found.images.shape[2:], fit, frames, found.ground)
+        form = PictureFormat(*found.images.shape[2:], fit, frames, found.ground, range,
+                             found.white or None)
         found, arrays["test_labels"] = _read_part(folder, _shuffled(test), form, skip_broken,
                                                   "test")
         arrays["test_images"] = found.images
     return {name: value for name, value in arrays.items() if value is not None}
 
 
-def _facts(folder, found, frames):
+def _facts(folder, found, form):
     """Say what else was in the files; returns it as a dict for JSON."""
     facts, files = {}, len(found.counts)
     if found.pages:
@@ -143,7 +148,11 @@ def _facts(folder, found, frames):
         facts |= {"transparent": found.transparent, "ground": found.ground}
         note(f"{folder}: {found.transparent:,} of {counted(files, 'picture')} have transparent "
              f"parts, which are laid on {found.ground}")
-    if frames == "all" and len(found.images) > files:
+    if found.white and form.range == "auto":
+        facts["white"] = found.white
+        note(f"{folder}: of gray values of more than 8 bits, 0 becomes black and {found.white:,} "
+             "white; --range LOW,HIGH says otherwise")
+    if form.frames == "all" and len(found.images) > files:
         facts["files"] = files
     return facts
 
@@ -171,7 +180,8 @@ def read_header(file):
     """Return the `Header` of a picture; None if it is broken."""
     try:
         with open_picture(file) as picture:
-            return Header(*picture.size, picture.mode not in GRAY, picture.has_transparency_data)
+            return Header(*picture.size, picture.mode not in GRAY, picture.has_transparency_data,
+                          picture.mode in DEEP_GRAY)
     except Exception:  # it is named when it is decoded
         return None
 
@@ -291,8 +301,25 @@ def _complete(form, files):
         width = DEFAULT_SIDE
     color = any(header.color for header in headers.values())
     ground = form.ground or _ground([file for file in headers if headers[file].transparent])
+    white = form.white or _most([file for file in headers if headers[file].deep])
     return form._replace(side=form.side or width, channels=form.channels or (3 if color else 1),
-                         ground=ground)
+                         ground=ground, white=white)
+
+
+def _most(files):
+    """Return the most that as many bits hold as the gray values of some pictures need."""
+    def most_in(file):
+        with contextlib.suppress(Exception), open_picture(file) as picture:
+            need = _bytes_to_decode(picture)
+            if need <= MOST_BYTES:
+                with _large if need > LARGE_BYTES else contextlib.nullcontext():
+                    return picture.getextrema()[1]
+        return 0
+
+    if not files:
+        return 0
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        return white_of(max(pool.map(most_in, files)))
 
 
 def _ground(files):
@@ -315,7 +342,8 @@ def _ground(files):
 
 def _decode_all(files, form, output):
     """Write the pixels of all files; returns the other attributes of `Pictures`."""
-    facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0, "ground": form.ground}
+    facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0, "ground": form.ground,
+             "white": form.white}
     size = max(1, PART_BYTES // math.prod(form.shape))
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool, tqdm(
         total=len(files), desc="reading pictures", unit="img", leave=False, disable=None,
@@ -363,7 +391,7 @@ def decode(file, form):
                     # Later frames may be drawn over this one.
                     one = picture if len(taken) == 1 else picture.copy()
                     ImageOps.exif_transpose(one, in_place=True)
-                    one, clear = _with_eight_bits(one, form, _white(picture))
+                    one, clear = _with_eight_bits(one, form)
                     one = _fitted(one, form, scale).convert("L" if form.channels == 1 else "RGB")
                 images.append(np.array(one).reshape(form.shape))
                 transparent |= clear
@@ -424,7 +452,7 @@ def _bytes_to_decode(picture):
     return pixel * max(width * height, tile)
 
 
-def _with_eight_bits(picture, form, white):
+def _with_eight_bits(picture, form):
     """Return a picture as L or RGB, on the form's ground, and whether it has transparent parts."""
     mode = "L" if form.channels == 1 or picture.mode in GRAY else "RGB"
     deep, transparent = picture.mode in ("F", *DEEP_GRAY), picture.has_transparency_data
@@ -432,16 +460,17 @@ def _with_eight_bits(picture, form, white):
         return picture, False
     (width, height), copy = picture.size, Image.new(mode, picture.size)
     clear, ground = False, _gray(form)
+    scale = scale_of(form.range, Scale(0, 1 if picture.mode == "F" else form.white))
     # A stripe at a time, to bound its memory.
     rows = max(1, STRIPE // width)
     for top in range(0, height, rows):
         stripe = picture.crop((0, top, width, min(top + rows, height)))
         if deep:
             values = np.asarray(stripe, np.float64)
-            if not (values.min() >= 0 and values.max() <= white):
+            if form.range == "auto" and not 0 <= values.min() <= values.max() <= scale.high:
                 raise UnusableError(f"values from {values.min():g} to {values.max():g}, "
-                                    f"expected 0 to {white}")
-            stripe = Image.fromarray(np.rint(values * (255 / white)).astype(np.uint8))
+                                    f"expected 0 to {scale.high}, or --range")
+            stripe = Image.fromarray(scaled(values, scale).astype(np.uint8))
         elif transparent:
             stripe = stripe.convert("RGBA")
             clear |= stripe.getextrema()[3][0] < 255
@@ -453,15 +482,6 @@ def _with_eight_bits(picture, form, white):
 
 def _gray(form):
     return (GROUNDS[form.ground],) * 3
-
-
-def _white(picture):
-    """Return the value that is white where a picture has more than 8 bits a value."""
-    if picture.mode == "F":
-        return 1
-    if picture.format == "TIFF":
-        return 2 ** picture.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] - 1
-    return 65_535
 
 
 def _fitted(picture, form, scale):

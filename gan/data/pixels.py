@@ -14,6 +14,7 @@ PART_VALUES = 2**24  # converted at a time
 HASHED = 4096  # images at a time
 TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
 SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
+DEPTHS = (8, 10, 12, 14, 16)  # bits of integers; those of the fewest that hold all are the scale
 MAX_CLASSES = 1000
 LEAST_FRACTION = 0.25  # of all pixels that must have one color for it to be a background
 PIXELS = 4_000_000  # that it is looked for in: 5,102 images of 28 x 28
@@ -29,29 +30,36 @@ class Scale(NamedTuple):
 BYTES, UNIT, SIGNED = Scale(0, 255), Scale(0, 1), Scale(-1, 1)
 
 
-def to_pixels(images, where, trained=None):
+def to_pixels(images, where, trained=None, range="auto", transpose=False):
     """Convert images, where that needs no guess: uint8 [N, H, W, C], and the `Scale` they had.
 
-    They are [N, H, W], [N, H, W, C] or [N, C, H, W]; bool, integers from 0 to 255, or floats in
-    [0, 1] or [-1, 1]. `trained` is for test images: dtype and scale of the training images.
+    They are [N, H, W], [N, H, W, C], [N, C, H, W] or [N, H * W]; bool, integers from 0 up, or
+    floats in [0, 1] or [-1, 1], unless a range, "LOW,HIGH", is given. `trained` is for test images:
+    dtype and scale of the training images.
     """
     dtype = images.dtype
     images = _channels_last(images, where)
-    if trained and trained[0].kind == dtype.kind:
+    if transpose:
+        images = images.transpose(0, 2, 1, 3)
+    if range != "auto" and dtype.kind in "uif":
+        scale = scale_of(range)
+    elif trained and trained[0].kind == dtype.kind:
         scale = trained[1]
         low, high = images.min(), images.max()
         if not scale.low - TOLERANCE <= low <= high <= scale.high + TOLERANCE:
             raise UserError(f"{where}: expected values from {scale.low} to {scale.high} as the "
-                            f"training images have, got: {low:g} to {high:g}")
+                            f"training images have, got: {low:g} to {high:g}; --range LOW,HIGH "
+                            "is for both")
     else:
         scale = find_scale(images, where)
-    if dtype != np.uint8:
-        note(f"{where}: {dtype} from {scale.low} to {scale.high} became uint8 from 0 to 255")
-    if dtype != np.uint8 or not images.flags.c_contiguous:
+    exact = dtype == np.uint8 and scale == BYTES
+    if not exact:
+        note(f"{where}: {dtype} from {scale.low:g} to {scale.high:g} became uint8 from 0 to 255")
+    if not exact or not images.flags.c_contiguous:
         check_memory(images.size, where)
         pixels = np.empty(images.shape, np.uint8)
         for part in slices_of(images):
-            pixels[part] = images[part] if dtype == np.uint8 else _scaled(images[part], scale)
+            pixels[part] = images[part] if exact else scaled(images[part], scale)
         images = pixels
     if scale == BYTES and not trained and all(
             images[part].max() <= 1 for part in slices_of(images)):
@@ -61,6 +69,10 @@ def to_pixels(images, where, trained=None):
 
 def _channels_last(images, where):
     """Return a view [N, H, W, C] with sizes that can be trained on."""
+    side = math.isqrt(images.shape[-1]) if images.ndim == 2 else 0
+    if side in SIDES and side**2 == images.shape[1]:
+        note(f"{where}: rows {list(images.shape)} became images [N, {side}, {side}]")
+        images = images.reshape(-1, side, side)
     if images.ndim == 3:
         images = images[..., None]
     shape = images.shape
@@ -69,11 +81,8 @@ def _channels_last(images, where):
         images = images.transpose(0, 2, 3, 1)
         shape = images.shape
     if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in (1, 3):
-        hint = ""
-        if len(shape) == 2 and (side := math.isqrt(shape[1])) ** 2 == shape[1]:
-            hint = f"; unfold with x.reshape(-1, {side}, {side})"
         raise UserError(f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1 or 3 "
-                        f"and N at least 2, got: {list(shape)}{hint}")
+                        f"and N at least 2, got: {list(shape)}")
     if shape[1] not in SIDES:
         raise UserError(f"{where}: expected a side of {SIDES[0]} to {SIDES[-1]} pixels, "
                         f"got: {shape[1]}")
@@ -98,12 +107,25 @@ def find_scale(images, where):
         return UNIT
     if kind == "f" and -1 - TOLERANCE <= low < SIGNED_BELOW and high <= 1 + TOLERANCE:
         return SIGNED
-    raise UserError(f"{where}: expected uint8, integers from 0 to 255 or floats in [0, 1] or "
-                    f"[-1, 1], got: {images.dtype} from {low:g} to {high:g}; convert with "
-                    "((x - x.min()) / (x.max() - x.min()) * 255).astype('uint8')")
+    if kind in "ui" and low >= 0 and high < 2**DEPTHS[-1]:
+        return Scale(0, white_of(high))
+    raise UserError(f"{where}: expected integers of up to {DEPTHS[-1]} bits from 0 up, or floats "
+                    f"in [0, 1] or [-1, 1], got: {images.dtype} from {low:g} to {high:g}; say with "
+                    "--range LOW,HIGH what becomes black and white")
 
 
-def _scaled(values, scale):
+def white_of(most):
+    """Return the largest integer of the fewest usual bits that hold `most`."""
+    return 2 ** next(bits for bits in (*DEPTHS, 32) if most < 2**bits) - 1
+
+
+def scale_of(range, auto=None):
+    """Return the `Scale` of a text "LOW,HIGH", or that of "auto"."""
+    return auto if range == "auto" else Scale(*map(float, range.split(",")))
+
+
+def scaled(values, scale):
+    """Scale numbers to 0 to 255; what lies outside becomes black or white."""
     factor = 255 / (scale.high - scale.low)
     return np.clip(np.rint((values.astype(np.float32) - scale.low) * factor), 0, 255)
 
@@ -157,9 +179,11 @@ def _one_dimensional(labels, count, where):
     if labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1:
         if (labels.dtype.kind in "US" or not np.isin(labels, (0, 1)).all()
                 or (np.count_nonzero(labels, axis=1) != 1).any()):
+            advice = "keep one column, such as y[:, 0], or leave the labels out"
+            if labels.dtype.kind == "f" and (labels >= 0).all() and np.allclose(labels.sum(1), 1):
+                advice = "probabilities become labels with y.argmax(axis=1)"
             raise UserError(f"{where}: expected one label an image or one-hot rows, got: "
-                            f"{labels.dtype} {list(labels.shape)}; probabilities become labels "
-                            "with y.argmax(axis=1)")
+                            f"{labels.dtype} {list(labels.shape)}; {advice}")
         return labels.argmax(axis=1)
     if labels.shape not in ((count,), (count, 1)):
         raise UserError(f"{where}: expected one for each of {count} images, "
@@ -170,7 +194,8 @@ def _one_dimensional(labels, count, where):
     low, high = float(labels.min()), float(labels.max())
     if not (0 <= low <= high < 2**53 and (labels == np.rint(labels)).all()):
         raise UserError(f"{where}: expected integers from 0 up, strings or one-hot rows, got: "
-                        f"{labels.dtype} from {low:g} to {high:g}")
+                        f"{labels.dtype} from {low:g} to {high:g}; what is measured is no class: "
+                        "sort it into some, or leave the labels out")
     return labels.astype(np.int64)
 
 

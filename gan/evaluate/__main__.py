@@ -14,6 +14,7 @@ from gan.common.errors import UserError, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
 from gan.data.sample_types import Points, sample_type_of
+from gan.data.shards import is_sharded
 from gan.generator import SavedGenerator, find_export, read_metadata, training_data
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
@@ -97,8 +98,10 @@ def load_data(name, recorded, metadata):
         raise UserError("--dataset needed: the data that the generator was trained on are not "
                         f"in {recorded}")
     name, how = name or recorded, {}
+    if name not in DATASETS and not is_sharded(Path(name)):
+        how = {key: config[key] for key in ("range", "transpose") if key in config}
     if is_picture_folder(name):
-        how = {key: config[key] for key in ("skip_broken", "fit", "frames") if key in config}
+        how |= {key: config[key] for key in ("skip_broken", "fit", "frames") if key in config}
         how |= {"image_size": shape[0], "channels": shape[-1]}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
