@@ -70,7 +70,7 @@ class TrainConfig:
     frames: str = choice("first", "data", "pages of multi-page and animated pictures",
                          ("first", "all"), fixed=True)
     range: str = option(
-        "auto", "data", "values that become black and white, unless 8 bits", number_range,
+        "bits", "data", "values that become black and white; bits: by their depth", number_range,
         metavar="LOW,HIGH", fixed=True)
     transpose: bool = option(
         False, "data", "swap rows and columns of image arrays, as for EMNIST", bool, fixed=True)

@@ -97,9 +97,9 @@ def real_number(minimum, maximum=math.inf):
 
 
 def number_range(text):
-    """An argparse type for "auto" or two numbers, the lower first: "0,4095"."""
+    """An argparse type for "bits" or two numbers, the lower first: "0,4095"."""
     with contextlib.suppress(ValueError):
-        low, high = (0, 1) if text == "auto" else map(float, text.split(","))
+        low, high = (0, 1) if text == "bits" else map(float, text.split(","))
         if -math.inf < low < high < math.inf:
             return text
     raise argparse.ArgumentTypeError(f"expected two numbers, the lower first, such as 0,4095, "

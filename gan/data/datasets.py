@@ -146,7 +146,7 @@ def is_picture_folder(name):
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop",
-                 frames="first", range="auto", transpose=False):
+                 frames="first", range="bits", transpose=False):
     """Load a `Dataset` or a `PointDataset` by its name in `DATASETS` or its path.
 
     The options are for pictures, see `read_pictures`, the last two for arrays, see `to_pixels`.
@@ -158,7 +158,7 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
     if given and not pictures and (name in DATASETS or os.path.lexists(path)):
         raise UserError(f"--{given[0]}: expected a --dataset folder of pictures with it, "
                         f"got: {name}")
-    values = {"range": range != "auto", "transpose": transpose}
+    values = {"range": range != "bits", "transpose": transpose}
     given = [option for option, value in values.items() if value]
     if given and (name in DATASETS or is_sharded(path)):
         raise UserError(f"--{given[0]}: expected a --dataset of arrays or pictures with it, "
@@ -196,7 +196,7 @@ def _load_path(path, range, transpose):
         f"got: {path}{missing}")
 
 
-def from_arrays(name, path, arrays, range="auto", transpose=False):
+def from_arrays(name, path, arrays, range="bits", transpose=False):
     """Return the data set of arrays, a dict as `read_npz` returns it."""
     if are_points(arrays["images"].shape):
         return points_from_arrays(name, path, arrays)

@@ -68,7 +68,7 @@ class PictureFormat(NamedTuple):
     fit: str = "crop"  # cut out the middle; "pad" with the ground; "squash": other proportions
     frames: str = "first"  # of files that hold several pictures, or "all"
     ground: str | None = None  # key of `GROUNDS`; None: one that no picture vanishes on
-    range: str = "auto"  # of the values in pictures of more than 8 bits: "LOW,HIGH"
+    range: str = "bits"  # of the values in pictures of more than 8 bits: "LOW,HIGH"
     white: int | None = None  # of integers of more than 8 bits; None: the most in as many bits
 
     @property
@@ -104,7 +104,7 @@ class Header(NamedTuple):
 
 
 def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop",
-                  frames="first", range="auto"):
+                  frames="first", range="bits"):
     """Read a folder or zip archive of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by content.
 
     Returns a dict for `from_arrays`: images uint8 [N, H, W, C], mapped from the cache, their
@@ -148,7 +148,7 @@ def _facts(folder, found, form):
         facts |= {"transparent": found.transparent, "ground": found.ground}
         note(f"{folder}: {found.transparent:,} of {counted(files, 'picture')} have transparent "
              f"parts, which are laid on {found.ground}")
-    if found.white and form.range == "auto":
+    if found.white and form.range == "bits":
         facts["white"] = found.white
         note(f"{folder}: of gray values of more than 8 bits, 0 becomes black and {found.white:,} "
              "white; --range LOW,HIGH says otherwise")
@@ -467,7 +467,7 @@ def _with_eight_bits(picture, form):
         stripe = picture.crop((0, top, width, min(top + rows, height)))
         if deep:
             values = np.asarray(stripe, np.float64)
-            if form.range == "auto" and not 0 <= values.min() <= values.max() <= scale.high:
+            if form.range == "bits" and not 0 <= values.min() <= values.max() <= scale.high:
                 raise UnusableError(f"values from {values.min():g} to {values.max():g}, "
                                     f"expected 0 to {scale.high}, or --range")
             stripe = Image.fromarray(scaled(values, scale).astype(np.uint8))

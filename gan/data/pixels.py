@@ -30,7 +30,7 @@ class Scale(NamedTuple):
 BYTES, UNIT, SIGNED = Scale(0, 255), Scale(0, 1), Scale(-1, 1)
 
 
-def to_pixels(images, where, trained=None, range="auto", transpose=False):
+def to_pixels(images, where, trained=None, range="bits", transpose=False):
     """Convert images, where that needs no guess: uint8 [N, H, W, C], and the `Scale` they had.
 
     They are [N, H, W], [N, H, W, C], [N, C, H, W] or [N, H * W]; bool, integers from 0 up, or
@@ -41,7 +41,7 @@ def to_pixels(images, where, trained=None, range="auto", transpose=False):
     images = _channels_last(images, where)
     if transpose:
         images = images.transpose(0, 2, 1, 3)
-    if range != "auto" and dtype.kind in "uif":
+    if range != "bits" and dtype.kind in "uif":
         scale = scale_of(range)
     elif trained and trained[0].kind == dtype.kind:
         scale = trained[1]
@@ -119,9 +119,9 @@ def white_of(most):
     return 2 ** next(bits for bits in (*DEPTHS, 32) if most < 2**bits) - 1
 
 
-def scale_of(range, auto=None):
-    """Return the `Scale` of a text "LOW,HIGH", or that of "auto"."""
-    return auto if range == "auto" else Scale(*map(float, range.split(",")))
+def scale_of(range, own=None):
+    """Return the `Scale` of a text "LOW,HIGH"; for "bits" the images' own."""
+    return own if range == "bits" else Scale(*map(float, range.split(",")))
 
 
 def scaled(values, scale):
