@@ -9,7 +9,7 @@ stand beside them: no generator need be nearer than those.
 import json
 from pathlib import Path
 
-from gan.common.command_line import OptionParser, file, folder, one_of, whole_number
+from gan.common.command_line import OptionParser, file, folder, one_of, say, whole_number
 from gan.common.errors import UserError, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
@@ -38,7 +38,7 @@ def main():
 
     from gan.evaluate.evaluator import Drawn, Evaluator
     from gan.evaluate.neighbors import draw_neighbors
-    from gan.evaluate.registry import left_out_texts, metrics_table
+    from gan.evaluate.registry import METRICS, left_out_texts, metrics_table
 
     wanted = options.features
     if wanted == "auto" and config.get("metrics_interval"):
@@ -58,14 +58,16 @@ def main():
         near = draw_neighbors(options.neighbors, samples, dataset.sample().images,
                                config.get("mirror", False))
         content["nearest"] = near._asdict()
-        print(f"neighbors  {one_line(options.neighbors)}: {near}", flush=True)
-    print(f"{evaluator.count:,} {evaluator.samples}, seeds from {options.seed}, compared in "
-          f"{evaluator.features()['description']}")
+        say("neighbors", f"{one_line(options.neighbors)}: {near}")
+    say("measured", f"{evaluator.count:,} {evaluator.samples}, seeds from {options.seed}, "
+        f"compared in {evaluator.features()['description']}")
     columns = {f"test {counts['reference']:,}": reference, f"split {counts['split']:,}": split}
     for line in metrics_table(found, {name: column for name, column in columns.items() if column}):
         print(line)
     for text in left_out_texts(evaluator.left_out):
-        print(f"left out: {text}")
+        say("left out", text)
+    for name in found:
+        say(f"{name:20}", METRICS[name].explanation)
     if options.json:
         write_text(options.json, json.dumps(content, indent=2) + "\n")
     return 0

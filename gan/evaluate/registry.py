@@ -149,4 +149,4 @@ def metrics_table(found, columns):
         if name in found:
             real = "".join(f"{metric.show(column[name]) if name in column else '':>13}"
                            for column in columns.values())
-            yield f"{name:19}{metric.show(found[name]):>10}{real}  {metric.explanation}"
+            yield f"{name:19}{metric.show(found[name]):>10}{real}"
