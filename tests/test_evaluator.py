@@ -53,7 +53,7 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason(training, test, gen
 
 def test_an_evaluator_costs_nothing_until_it_is_asked():
     class Untouchable:
-        name, sample_shape = "mine", (16, 16, 1)
+        name, sample_shape, box = "mine", (16, 16, 1), None
 
     evaluator = Evaluator(Untouchable())
     assert (evaluator.count, evaluator.samples) == (10_000, "images")
