@@ -264,19 +264,21 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
 
 
 @needs_chromium
-def test_points_are_a_scatter_over_the_plane(make_export, tmp_path, browser):
-    export = make_export(None, "mlp", (2,), extent=3.0)
+@pytest.mark.parametrize("axes", [1, 2])
+def test_points_are_a_scatter_over_the_plane(make_export, tmp_path, browser, axes):
+    export = make_export(None, "mlp", (axes,), extent=3.0)
     path, saved = tmp_path / "page.html", SavedGenerator(export)
     playground.main(["--model", str(export), "--output", str(path)])
     browser.open(path)
     browser.wait_for(DRAWN)
     expected = saved.sample(range(2000))
     assert np.ptp(expected, axis=0).min() > 0.1
-    np.testing.assert_allclose(browser.evaluate("cloud.places.map((place) => Array.from(place))"),
-                               expected, rtol=1e-4, atol=0.01)
+    places = np.array(browser.evaluate("cloud.places.map((place) => Array.from(place))"))
+    np.testing.assert_allclose(places[:, :axes], expected, rtol=1e-4, atol=0.01)
+    assert axes > 1 or np.ptp(places[:, 1]) > 0.8  # spread over the height
     place = browser.evaluate("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
                              "resolve(Array.from(cloud.chosen)), 500))")
-    np.testing.assert_allclose(place, saved.sample([70000])[0], rtol=1e-4, atol=0.01)
+    np.testing.assert_allclose(place[:axes], saved.sample([70000])[0], rtol=1e-4, atol=0.01)
     assert browser.evaluate("document.querySelector('#grid-card').hidden")
     assert browser.errors == []
 

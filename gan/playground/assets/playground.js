@@ -132,7 +132,7 @@ function showProgress(done, all) {
 function drawPicture(sample = sampleOf(state.seed), note = "") {
   artist.forget("picture");
   artist.draw("picture", [sample], ([numbers]) => {
-    if (points) cloud.mark(numbers, interpolating > 0);
+    if (points) cloud.mark(placeOf(numbers, state.seed), interpolating > 0);
     else paint($("picture"), numbers);
     showCaption(note);
     document.body.dataset.drawn = state.seed;
@@ -188,6 +188,9 @@ const grid = {
   },
 };
 
+/** Return where a sample lies; numbers on a line are spread over the height, each by its seed. */
+const placeOf = (numbers, seed) => [numbers[0], numbers[1] ?? (0.618 * Number(seed % 1000003n)) % 1 - 0.5];
+
 const cloud = {
   places: [],  // of the seeds from 0 on: [x, y] or nothing yet
   chosen: null,  // the place of the chosen seed
@@ -196,7 +199,9 @@ const cloud = {
   draw() {
     const seeds = Array.from({ length: +$("count").value }, (_, seed) => BigInt(seed));
     this.places.length = seeds.length;
-    drawMany("cloud", seeds.map((seed) => sampleOf(seed)), (i, place) => { this.places[i] = place; });
+    drawMany("cloud", seeds.map((seed) => sampleOf(seed)), (i, numbers) => {
+      this.places[i] = placeOf(numbers, seeds[i]);
+    });
   },
 
   mark(place, followed) {
@@ -232,7 +237,7 @@ const cloud = {
       line([[x, bottom], [x, top]]);
       context.fillText(`${x}`, at([x, 0])[0] + 3, side - 4);
     }
-    for (const y of ticks(bottom, top)) {
+    for (const y of about.sample_shape[0] > 1 ? ticks(bottom, top) : []) {
       line([[left, y], [right, y]]);
       context.fillText(`${y}`, 3, at([0, y])[1] - 4);
     }
