@@ -28,9 +28,9 @@ BETTER = {"lower": "lower is better", "higher": "higher is better",
           "reference": "the closer to real samples, the better", "": ""}
 MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "outside": "bad",
          "worse": "bad"}
-NO_VERDICT = {"running": "In training; the verdict comes at the end",
-              "interrupted": "Interrupted before it could be judged",
-              "unfinished": "Not finished, so not judged yet"}
+NO_VERDICT = {"running": "in training; the verdict comes at the end",
+              "interrupted": "interrupted before it could be judged",
+              "unfinished": "not finished, so not judged yet"}
 
 
 class LiveReport:
@@ -113,7 +113,7 @@ def state_text(run):
 def verdict_text(run):
     """Return the diagnosis of a run, or why there is none."""
     found = run.summary.get("verdict") or {}
-    return str(run.note or found.get("finding") or NO_VERDICT.get(run.state, "No verdict"))
+    return str(run.note or found.get("finding") or NO_VERDICT.get(run.state, "no verdict"))
 
 
 def _verdict(run):
