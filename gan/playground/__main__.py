@@ -21,14 +21,7 @@ def main(argv=None):
     options = make_parser().parse_args(argv)
     output, model = Path(options.output), find_export(options.model)
     refuse_existing(output, options.force, "--output")
-    shape = read_metadata(model)["sample_shape"]  # before TensorFlow
-    images = sample_type_of(shape) is Images
-    if len(shape) == 1 and shape[0] != 2:
-        raise UserError(f"--model: expected a generator of images or of points of the plane, got "
-                        f"one of points {shape}")
-
-    from gan.common.device import hidden_messages, import_tensorflow
-
+    images = sample_type_of(read_metadata(model)["sample_shape"]) is Images
     import_tensorflow(verbose=False)
 
     from gan.playground.page import WebGenerator
