@@ -7,11 +7,8 @@ It takes latents and conditions; those of seeds are written beside it, so that a
 names an image.
 """
 
-import contextlib
 import importlib.util
 import io
-import logging
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.command_line import OptionParser, file, folder, one_of, seed_list
+from gan.common.device import hidden_messages, import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
 from gan.data.sample_types import Images, sample_type_of
 from gan.generator import SavedGenerator, find_export, read_metadata
+from gan.run.folder import claimed
 
 SIGNATURE = "serving_default"
 GRAY_LEVEL = 1 / 255  # by which a conversion may move a pixel, or a point in shares of the plane
@@ -50,13 +49,7 @@ def main(argv=None):
     _check(options, form)
     refuse_existing(output, options.force, "--output")
     read_metadata(model)  # before TensorFlow is imported
-
-    from gan.common.device import import_tensorflow
-
     import_tensorflow(verbose=False)
-
-    from gan.run.folder import claimed
-
     generator = SavedGenerator(model)
     latents, conditions = generator.latents(options.seeds)
     buffer = io.BytesIO()
@@ -111,7 +104,7 @@ def _check(options, form):
 
 
 def _convert(form, options, generator):
-    with _quiet():
+    with hidden_messages():  # what the converters say of their progress
         try:
             converted = form.convert(generator, options.precision)
             difference = compare(form.load(converted), generator)
@@ -181,19 +174,6 @@ def _load_onnx(converted):
 
     session = onnxruntime.InferenceSession(converted, providers=["CPUExecutionProvider"])
     return lambda given: session.run(None, given)[0]
-
-
-@contextlib.contextmanager
-def _quiet():
-    from gan.common.device import hidden_messages
-
-    with warnings.catch_warnings(), hidden_messages():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
 
 
 FORMATS = {

@@ -6,10 +6,13 @@
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
+from gan.common.device import hidden_messages, import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.sample_types import Images, sample_type_of
 from gan.generator import SavedGenerator, find_export, read_metadata
+from gan.playground.page import WebGenerator
+from gan.run.folder import claimed
 
 COMPARED = range(64)  # seeds
 MOST_DIFFERENCE = 0.5  # gray levels that rounded weights may move a pixel, so 1 when rounded
@@ -23,10 +26,6 @@ def main(argv=None):
     refuse_existing(output, options.force, "--output")
     images = sample_type_of(read_metadata(model)["sample_shape"]) is Images
     import_tensorflow(verbose=False)
-
-    from gan.playground.page import WebGenerator
-    from gan.run.folder import claimed
-
     saved = SavedGenerator(model)
     with hidden_messages():  # of the freezing
         generator = WebGenerator(saved)
