@@ -392,7 +392,7 @@ function start() {
   document.body.className = `${about.kind}${height && height <= 64 ? " pixels" : ""}`;
   $("title").textContent = document.title;
   $("facts").textContent = [
-    points ? "points of the plane" : `${width} × ${height} ${channels > 1 ? "RGB" : "gray"}`,
+    points ? (about.sample_shape[0] > 1 ? "points of the plane" : "points of a line") : `${width} × ${height} ${channels > 1 ? "RGB" : "gray"}`,
     about.arch, about.epochs === null ? "" : `${about.epochs} epoch${about.epochs === 1 ? "" : "s"}`,
     !Number.isFinite(about.frechet) ? "" : `Fréchet distance ${about.frechet.toFixed(2)}`,
   ].filter(Boolean).join(" · ");
