@@ -221,7 +221,7 @@ def test_fewer_places_than_classes_are_noted(make_export, generate):
 @pytest.mark.parametrize("changes", [
     {"sample_shape": [2]}, {"sample_shape": [16, 16]}, {"sample_shape": [32, 32, 1]},
     {"config": {}}, {"config": {"dataset": 3}}, {"classes": [10]}, {"classes": None},
-    {"extent": 0}, {"sha256": {}}, {"conditions": 3}, {"class_names": [3]}, {"latent_dim": "8"},
+    {"sha256": {}}, {"conditions": 3}, {"class_names": [3]}, {"latent_dim": "8"},
     None, "not JSON", "FIFO",
 ])
 def test_wrong_metadata_is_one_line(two_of_ten, refused, tmp_path, changes):
