@@ -70,15 +70,9 @@ def test_every_flipped_bit_of_an_archive_is_noticed(tmp_path):
         read_archive(path, "numbers")
 
 
-def test_archive_that_would_unpack_to_more_is_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("about.json", json.dumps({"format": 1}))
-        archive.writestr("w.npy", bytes(10**6))
-    with pytest.raises(UserError, match="compressed"):
-        read_archive(tmp_path / "a.npz", "numbers")
-
-
-def test_pickled_arrays_are_refused(tmp_path):
+@pytest.mark.parametrize(("compression", "expected"), [
+    (zipfile.ZIP_STORED, "Object arrays cannot be loaded"), (zipfile.ZIP_DEFLATED, "compressed")])
+def test_pickled_and_compressed_arrays_are_refused(tmp_path, compression, expected):
     class Attack:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "executed"),)
@@ -86,10 +80,10 @@ def test_pickled_arrays_are_refused(tmp_path):
     path = tmp_path / "step_000000001.npz"
     member = io.BytesIO()
     np.save(member, np.array([Attack()], object), allow_pickle=True)
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("about.json", json.dumps({"format": 1}))
         archive.writestr("w.npy", member.getvalue())
-    with pytest.raises(UserError, match="step_000000001.npz: expected a checkpoint, got a damaged"):
+    with pytest.raises(UserError, match=f"expected a checkpoint, got a damaged.*{expected}"):
         load_checkpoint(path)
     assert not (tmp_path / "executed").exists()
 
@@ -106,13 +100,12 @@ def test_what_json_can_hold_and_no_run_writes_is_one_line(tmp_path, text):
         read_json(path, "a summary")
 
 
-@pytest.mark.parametrize("kind", ["FIFO", "device", "folder", "nothing"])
-def test_what_is_no_file_is_not_waited_for(tmp_path, kind):
-    path = tmp_path / "a.json"
-    {"FIFO": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero"),
-     "folder": path.mkdir, "nothing": lambda: None}[kind]()
-    with pytest.raises(UserError, match="a.json"):
-        read_json(path, "a summary")
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "FIFO")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("FIFO", "device", ".", "nothing"):
+        with pytest.raises(UserError, match=f"cannot read .*{name}"):
+            read_json(tmp_path / name, "a summary")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -163,15 +156,13 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
             assert not path.exists() or (path / "a").read_text() == "old"
     with pytest.raises(UserError, match="cannot write .*export"), files.atomic_folder(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    rename = os.rename
+    rename, calls = os.rename, []
 
     def fail_at_second(old, new):
+        calls.append(new)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         rename(old, new)
-        monkeypatch.setattr(os, "rename", fail)
-
-    def fail(old, new):
-        monkeypatch.setattr(os, "rename", rename)
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "rename", fail_at_second)
     with pytest.raises(UserError, match="cannot write .*export"), files.atomic_folder(path):
@@ -260,13 +251,6 @@ def test_saved_options_are_checked_like_given_ones(name, value):
         resumed(config, given, saved | {name: value})
     with pytest.raises(UserError, match="other: expected an option"):
         resumed(config, given, saved | {"other": 1})
-
-
-def test_options_of_a_later_version_are_at_their_default_in_an_older_checkpoint():
-    config, given = TrainConfig.from_args([])
-    saved = begun(config)[1]
-    del saved["memory_share"]
-    assert resumed(config, given, saved)[0].memory_share == 0.5
 
 
 def test_what_is_changed_on_resuming_is_told():

@@ -223,8 +223,8 @@ TEN = [f"{number}.png" for number in range(10)]
     ("labels.csv", table(f"any/where/{TEN[0]},a", [f"any/where/{place}.png,{'abc'[place % 3]}"
                                                    for place in range(1, 10)]), ("a", "b", "c")),
     ("Train.csv", table("width;Image;label",
-                        [f"16;{place}.png;{place % 3 * 10}" for place in range(10)]),
-     ("0", "10", "20")),
+                        [f"16;{place}.png;{place % 3 * 5}" for place in range(10)]),
+     ("0", "5", "10")),
     ("metadata.csv", table("\ufefffile_name,a,b,c", [
         f"./{place}.png,{','.join(str(int(place % 3 == n)) for n in range(3))}"
         for place in range(10)]), ("a", "b", "c")),
@@ -269,6 +269,7 @@ def test_several_or_continuous_labels_are_refused_with_advice(folder, name, text
     ("dataset.json", "[[[[", "cannot be read"),
     ("labels.csv", "", "names 0 of 10 pictures; it is not used"),
     ("labels.csv", "\0\1\n\2", "it is not used"),
+    ("labels.csv", table("id,label", ["1,a", "2,b", "x,c"]), "names 2 of 10 pictures"),
     ("metadata.csv", table("file_name,text", [f"{name},about {name}" for name in TEN]),
      "column text has 10 values for 10 pictures, which are no classes"),
     ("train.csv", table("file,x,y", [f"{name},1,{name}" for name in TEN]),
@@ -298,7 +299,7 @@ def test_a_zip_archive_is_read_as_its_folder(folder):
     files = [path for path in folder.rglob("*") if path.is_file()]
     path = packed(folder, [(path.relative_to(folder).as_posix(), path.read_bytes(), kind)
                            for path, kind in zip(files, (0, 8, 8, 0), strict=True)]
-                  + [("__MACOSX/train/._1.png", b"x", 0), ("../../train/.5.png", b"x", 0)])
+                  + [("__MACOSX/train/1.png", b"x", 0), ("../../train/.5.png", b"x", 0)])
     for _ in range(2):  # the second time from the cache
         data, unpacked = load_dataset(str(path)), load_dataset(str(folder))
         assert data.name == "photos" and data.class_names == ("a", "b")

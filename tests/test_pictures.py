@@ -1,5 +1,6 @@
 """Pictures of any format, mode, size and shape; what cannot be used; the cache of their pixels."""
 
+import json
 import os
 import re
 import shutil
@@ -463,15 +464,27 @@ def test_links_in_place_of_the_cache_are_not_followed(folder, place, capsys):
         assert list(victim.iterdir()) == [] and "it is a link" in capsys.readouterr().err
 
 
-def test_a_color_folder_is_trained_on_and_drawn_from(folder, trained, command):
+def test_color_pictures_are_trained_on_and_drawn_from(folder, trained, command):
     random = np.random.default_rng(0)
     for number in range(48):
-        write(folder / f"{number}.jpg", random.integers(0, 256, (24, 20, 3)).astype(np.uint8))
-    said = trained("--dataset", "data", "--image-size", 20, *TINY, "--epochs", 1,
+        write(folder / "abcdef"[number % 6] / f"{number}.png",
+              random.integers(0, 256, (24, 20, 4)).astype(np.uint8))
+    shutil.make_archive(folder.parent / "all", "zip", folder)
+    said = trained("--dataset", "all.zip", "--image-size", 20, *TINY, "--epochs", 1,
                    "--memory-share", 0)
-    assert "data: 48 images of 20 x 20 x 3, no labels" in said
+    assert "data        all: 48 images of 20 x 20 x 3, 6 classes (a: 8, b: 8, c: 8, d: 8 and 2" in (
+        said)
     assert "read from the disk while training" in said
+    about = json.loads((folder.parent / "summary.json").read_text())["data"]
+    assert about["transparent"] == 48 and about["ground"] == "white"
     code, _, complaint = command("generate.py", "--output", "a.png", "--grid", "2x2")
     assert code == 0, complaint
     grid = np.asarray(Image.open(folder.parent / "a.png"))
     assert grid.ndim == 3 and (grid[..., 0] != grid[..., 2]).any()
+
+
+def test_pictures_that_are_all_alike_are_refused_in_the_dry_run(folder, refused):
+    for number in range(40):
+        write(folder / f"{number}.png", RAMP)
+    assert "40 that are all alike; look at one, or choose another --image-size" in refused(
+        "train_gan.py", "--dataset", folder, "--dry-run")
