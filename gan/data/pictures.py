@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from gan.common.command_line import SIDES
 from gan.common.errors import UserError, counted, describe_os_error, listed, note, one_line, warn
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
@@ -53,7 +54,6 @@ LENGTH_BYTES = 8  # of the length of the JSON, at the end of a cache
 PART_BYTES = 2**26  # of pixels decoded before they are written
 DEFAULT_SIDE = 64
 OWN_SIDES = range(16, 129)  # sides that pictures keep; larger ones take long to learn
-LEAST_SIDE = 16  # that networks can be built for
 
 # Pillow need not warn: sizes are looked at here before anything is unpacked.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -219,10 +219,10 @@ def _read_part(folder, part, form, skip_broken, name):
 
 def _smaller_side(files, side, fit):
     """Return the `--image-size` that takes the small ones among files, in words; "" for none."""
-    sides = [(max if fit == "pad" else min)(header.width, header.height)
-             for header in map(read_header, files) if header]
-    fitting = min([2 * own for own in sides if 2 * own < side], default=0) // 4 * 4
-    return f"--image-size {fitting}, which takes small ones" if fitting >= LEAST_SIDE else ""
+    sides = [2 * (max if fit == "pad" else min)(header.width, header.height)
+             for header in map(read_header, files) if header]  # as large as they may become
+    fitting = min((most // 4 * 4 for most in sides if SIDES[0] <= most < side), default=None)
+    return f"--image-size {fitting}, which takes small ones" if fitting else ""
 
 
 # The cache. A file for each folder and format: pixels, what they are as JSON, its length.
