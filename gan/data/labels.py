@@ -131,7 +131,7 @@ def _classes(where, columns, rows, name_column):
         ones = [[column for column in others if _number(row[column])] for row in rows]
         wrong = next((row for row, found in zip(rows, ones, strict=True) if len(found) != 1), None)
         if wrong:
-            raise _several(where, wrong[name_column])
+            raise _several(where, wrong.get(name_column, ""))
         return [found[0] for found in ones], f"its columns {listed(others)}"
     if not named:
         warn(f"{where}: no column is called label or class ({listed(others) or 'no others'}); it "
