@@ -137,4 +137,4 @@ def test_the_best_epoch_is_exported_if_it_was_kept(trained, command, tmp_path, k
     assert about["epochs"] == best and about["metrics"]["good"] == max(good)
     assert command("generate.py", "--output", "a.npz", "--num-images", 10000)[0] == 0
     ring, points = simulate("ring"), np.load(tmp_path / "a.npz")["points"]
-    assert mode_metrics(points, ring.skeleton, ring.mode_of, ring.deviation)["good"] == max(good)
+    assert mode_metrics(points, *ring.modes)["good"] == max(good)
