@@ -89,7 +89,7 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     assert ["steps", f"{summary['steps']:,}", ""] in data["tiles"]
     measured = [f"{summary['metrics'][whose][name]:.4g}" for whose in ("generated", "real")
                 for name in ("recall", "precision")]
-    for part in (*measured, "fraction of images that lie among real ones",
+    for part in (*measured, "fraction of samples that lie among real ones",
                  f"Real: {summary['metrics']['real_source']}", summary["verdict"]["finding"][1:],
                  summary["device"], summary["versions"]["tensorflow"], "--base-channels",
                  "320 images", "train_gan.py --dataset", "--resume --epochs 4",
