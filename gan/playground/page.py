@@ -55,7 +55,7 @@ class WebGenerator:
         if len(self._saved.sample_shape) == 3:
             return {}
         center, extent = box_of(self._saved.metadata).tolist()
-        if len(center) == 1:  # the height is the page's own
+        if len(center) == 1:  # the height is the page's own, see `placeOf`
             center, extent = center + [0.0], extent + [1.0]
         return {"center": center, "extent": extent}
 

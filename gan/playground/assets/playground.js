@@ -394,7 +394,7 @@ function start() {
   $("facts").textContent = [
     points ? (about.sample_shape[0] > 1 ? "points of the plane" : "points of a line") : `${width} × ${height} ${channels > 1 ? "RGB" : "gray"}`,
     about.arch, about.epochs === null ? "" : `${about.epochs} epoch${about.epochs === 1 ? "" : "s"}`,
-    !Number.isFinite(about.frechet) ? "" : `Fréchet distance ${about.frechet.toFixed(2)}`,
+    !Number.isFinite(about.frechet) ? "" : `Fréchet distance ${Number(about.frechet.toPrecision(3))}`,
   ].filter(Boolean).join(" · ");
   if (!points) [$("picture").width, $("picture").height] = [width, height];
   $("grid-card").hidden = points;
