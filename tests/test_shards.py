@@ -160,7 +160,8 @@ def test_a_lane_goes_through_groups_of_blocks_of_neighbors():
     for start in range(0, 100, 20):  # four blocks at a time, each of them whole
         group = np.sort(lane[start : start + 20])
         runs = np.split(group, np.flatnonzero(np.diff(group) != 1) + 1)
-        assert len(runs) <= 5 and (group != lane[start : start + 20]).any()  # one at the end
+        assert len(runs) <= 5  # one at the end
+        assert np.mean(np.diff(lane[start : start + 20]) == 1) < 0.5  # and shuffled together
 
 
 @pytest.mark.parametrize("processes", [1, 8])
