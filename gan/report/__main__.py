@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
-from gan.common.errors import printable, reading, run_script
+from gan.common.errors import counted, printable, reading, run_script
 from gan.common.files import refuse_existing, remove_leftovers, write_text
 from gan.report.comparison import comparison_page, csv_text, markdown
 from gan.report.page import run_page
@@ -35,7 +35,7 @@ def main(argv=None):
     remove_leftovers(output.parent)
     with claimed(output):
         write_text(output, text)
-    print(f"{printable(output)}: {output.stat().st_size / 1000:,.0f} kB")
+    print(f"{printable(output)}: {counted(len(runs), 'run')}")
     return 0
 
 
