@@ -44,7 +44,7 @@ def train(replicas, dataset, name):
         samples = dataset.samples.copy()
         samples[batches[1, 1]] = 1e30
         dataset = types.SimpleNamespace(samples=samples, sample_shape=dataset.sample_shape,
-                                        extent=dataset.extent, background=None)
+                                        box=dataset.box, background=None)
         trainer, _ = build_trainer(config, dataset, conditioning, streamed, replicas)
     if trainer.state.augmentation is not None:  # few images, but it begins with nothing
         trainer.state.augmentation.assign(0.5)
