@@ -16,7 +16,7 @@ from gan.common.command_line import OptionParser, file, folder, whole_number
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable, run_script
 from gan.common.files import atomic_file, refuse_existing
-from gan.data.pictures import PictureFormat, decode
+from gan.data.pictures import read_picture
 from gan.data.sample_types import Images, sample_type_of
 from gan.drawing.images import image_grid, write_png
 from gan.generator import SavedGenerator, find_export, read_metadata
@@ -42,7 +42,7 @@ def main(argv=None):
     arrays = output.with_suffix(".npz")
     for path in (output, arrays):
         refuse_existing(path, options.force, "--output")
-    pictures = read(options.pictures, PictureFormat(shape[0], shape[-1]))
+    pictures = np.stack([read_picture(path, shape) for path in options.pictures])
     import_tensorflow(verbose=False)
 
     generator = SavedGenerator(model)
@@ -76,17 +76,6 @@ def make_parser():
         help="steps of gradient descent (default: 300)")
     add("--force", action="store_true", help="overwrite files that exist")
     return parser
-
-
-def read(paths, form):
-    """Return pictures as uint8 [N, H, W, C]; `UserError` for one that cannot be used."""
-    pictures = []
-    for path in paths:
-        picture = decode(path, form)
-        if isinstance(picture, str):  # why not
-            raise UserError(f"{path}: {picture}")
-        pictures.append(picture)
-    return np.stack(pictures)
 
 
 def project(generator, pictures, steps):

@@ -21,7 +21,7 @@ from gan.common.errors import UserError, counted, describe_os_error, listed, not
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
 from gan.data.labels import is_table
-from gan.data.layout import Part, UnusableError, arrange, files_below
+from gan.data.layout import File, Part, UnusableError, arrange, files_below
 from gan.data.pixels import Scale, digest_images, scale_of, scaled, white_of
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")  # Pillow's names
@@ -135,6 +135,15 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
                                                   "test")
         arrays["test_images"] = found.images
     return {name: value for name, value in arrays.items() if value is not None}
+
+
+def read_picture(path, shape):
+    """Return one picture as uint8 [H, W, C]; `UserError` if it cannot be used."""
+    file = File(path, path, (), ())
+    found = decode(file, _complete(PictureFormat(shape[0], shape[-1]), [file]))
+    if isinstance(found, str):  # why not
+        raise UserError(f"{path}: {found}")
+    return found.images[0]
 
 
 def _facts(folder, found, form):
