@@ -1,6 +1,7 @@
 """What a run prints about its epochs: how often, how wide, and in which words."""
 
 import io
+import os
 import re
 
 import numpy as np
@@ -88,8 +89,9 @@ def test_a_notebook_has_a_bar_in_the_output_of_its_cell(capsys, monkeypatch):
     assert "epoch 1/2" in output and output.endswith("\r") and errors == ""
 
 
-def test_a_bar_is_not_kept_in_the_log(tmp_path):
-    terminal = io.StringIO()
+def test_the_log_keeps_no_bar_and_reaches_the_disk(tmp_path, monkeypatch):
+    terminal, flushed = io.StringIO(), []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_size))
     kept = progress.Transcript(terminal)
     kept.write("one\n")
     kept.write("\r 50% |##  |")
@@ -97,5 +99,5 @@ def test_a_bar_is_not_kept_in_the_log(tmp_path):
     kept.write("\rtwo\r")
     kept.write("three\n")
     kept.close()
-    assert (tmp_path / "log.txt").read_text() == "one\nthree\n"
+    assert (tmp_path / "log.txt").read_text() == "one\nthree\n" and flushed == [10]
     assert terminal.getvalue() == "one\n\r 50% |##  |\rtwo\rthree\n"

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import sys
 import time
 
@@ -106,8 +107,10 @@ class Transcript(io.TextIOBase):
             self._file.writelines(self._kept)
 
     def close(self):
-        with contextlib.suppress(OSError, AttributeError):
-            self._file.close()
+        if self._file:
+            with contextlib.suppress(OSError), self._file:
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def write(self, text):
         if "\r" in text:  # a bar, which is drawn again and again
