@@ -15,6 +15,7 @@ import numpy as np
 
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
+from gan.data.arrays import read_members
 from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 
@@ -213,7 +214,8 @@ def read_metadata(path, option="--model"):
 def read_latents(path, metadata):
     """Return the latents and conditions of an .npz file that fits an export."""
     size, kinds = metadata["latent_dim"], len(metadata["conditions"]["probabilities"])
-    with reading(path, "latents"), np.load(path, allow_pickle=False) as arrays:
+    arrays = read_members(path, ("latents", "conditions"))
+    with reading(path, "latents"):
         latents = arrays["latents"].astype(np.float32)
         conditions = arrays.get("conditions", np.zeros(len(latents))).astype(np.int32)
     if not (latents.ndim == 2 and latents.shape[1] == size and len(latents)

@@ -15,11 +15,13 @@ from tqdm import tqdm
 from gan.common.command_line import OptionParser, file, folder, whole_number
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable, run_script
-from gan.common.files import atomic_file, refuse_existing
+from gan.common.files import atomic_file, refuse_existing, remove_leftovers
 from gan.data.pictures import read_picture
+from gan.data.pixels import slices_of
 from gan.data.sample_types import Images, sample_type_of
 from gan.drawing.images import image_grid, write_png
 from gan.generator import SavedGenerator, find_export, read_metadata
+from gan.run.folder import claimed
 
 CANDIDATES = 2000  # images drawn
 STARTS = 4  # of each picture
@@ -43,6 +45,7 @@ def main(argv=None):
     for path in (output, arrays):
         refuse_existing(path, options.force, "--output")
     pictures = np.stack([read_picture(path, shape) for path in options.pictures])
+    remove_leftovers(output.parent)
     import_tensorflow(verbose=False)
 
     generator = SavedGenerator(model)
@@ -50,8 +53,9 @@ def main(argv=None):
     found = generator.images(latents, generator.condition_vectors(conditions))
     errors = rmse(found / 255, pictures / 255)
     pairs = np.stack([pictures, found], axis=1).reshape(-1, *shape)
-    write_png(output, image_grid(pairs, 2 * math.ceil(math.sqrt(len(found) / 2))))
-    with atomic_file(arrays) as target:
+    with claimed(output):
+        write_png(output, image_grid(pairs, 2 * math.ceil(math.sqrt(len(found) / 2))))
+    with claimed(arrays), atomic_file(arrays) as target:
         np.savez_compressed(target, latents=latents, conditions=conditions, errors=errors)
     classes = metadata["conditions"].get("class_of")
     for path, condition, error in zip(options.pictures, conditions, errors, strict=True):
@@ -89,10 +93,10 @@ def project(generator, pictures, steps):
         [rmse(drawn, picture) for picture in pictures]
         for drawn in _candidates(generator, latents, conditions)], axis=1)
     starts = errors.argsort(axis=1)[:, :STARTS]
-    parts = [slice(start, start + AT_ONCE) for start in range(0, len(pictures), AT_ONCE)]
+    parts = tqdm(list(slices_of(pictures, AT_ONCE)), desc="projecting", unit="part", leave=False,
+                 disable=None)
     found = [_descend(generator, latents[starts[part]], conditions[starts[part]], pictures[part],
-                      steps)
-             for part in tqdm(parts, desc="projecting", unit="part", leave=False, disable=None)]
+                      steps) for part in parts]
     return tuple(map(np.concatenate, zip(*found, strict=True)))
 
 
@@ -103,8 +107,7 @@ def rmse(images, others):
 
 def _candidates(generator, latents, conditions):
     """Yield parts of the images of latents, float32 [n, H, W, C] in [0, 1]."""
-    for start in range(0, len(latents), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    for part in slices_of(latents, AT_ONCE):
         vectors = generator.condition_vectors(conditions[part])
         yield generator.images(latents[part], vectors) / np.float32(255)
 
