@@ -159,8 +159,8 @@ def _facts(folder, found, form):
              f"parts, which are laid on {found.ground}")
     if found.white and form.range == "bits":
         facts["white"] = found.white
-        note(f"{folder}: of gray values of more than 8 bits, 0 becomes black and {found.white:,} "
-             "white; --range LOW,HIGH says otherwise")
+        note(f"{folder}: gray values have more than 8 bits; 0 becomes black and {found.white:,} "
+             "white; --range LOW,HIGH changes this")
     if form.frames == "all" and len(found.images) > files:
         facts["files"] = files
     return facts
