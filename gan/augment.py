@@ -44,17 +44,23 @@ def augment(images, draws, p):
 def _recolor(images, made, normal, turn):
     """Change brightness, contrast and, of colors, saturation and hue, where `made` is 1."""
     amount = made[:, :3] * normal
-    images = relight(images, BRIGHTNESS * amount[:, 0], tf.exp(CONTRAST * amount[:, 1]))
-    if images.shape[-1] != 3:
-        return images
+    brightness, contrast = BRIGHTNESS * amount[:, 0], tf.exp(CONTRAST * amount[:, 1])
+    colors, alpha = images[..., :3], images[..., 3:]
+    colors = relight(colors, brightness, contrast)
+    if alpha.shape[-1]:  # of premultiplied colors: what is transparent stays black
+        offset = brightness - contrast + 1
+        colors -= (0.5 - 0.5 * alpha) * offset[:, None, None, None]
+    if colors.shape[-1] != 3:
+        return colors
     # Colors turn around the gray axis and move away from it (Rodrigues' formula).
     angle = 2 * math.pi * made[:, 3] * turn
     gray = tf.fill([3, 3], 1 / 3)
     turning = tf.constant([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
     cosine, sine = tf.cos(angle)[:, None, None], tf.sin(angle)[:, None, None]
     turned = cosine * (tf.eye(3) - gray) + sine * turning
-    colors = gray + tf.exp(SATURATION * amount[:, 2])[:, None, None] * turned
-    return tf.einsum("nyxc,ndc->nyxd", images, colors)
+    change = gray + tf.exp(SATURATION * amount[:, 2])[:, None, None] * turned
+    colors = tf.einsum("nyxc,ndc->nyxd", colors, change)
+    return tf.concat([colors, alpha], axis=-1) if alpha.shape[-1] else colors
 
 
 def adapted(p, real_logits, fake_logits, steps_per_epoch, all_reduce_mean):

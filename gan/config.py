@@ -64,8 +64,8 @@ class TrainConfig:
         None, "data", "side in pixels that pictures of a folder are resized to",
         whole_number(SIDES[0], SIDES[-1]), fixed=True)
     channels: int = option(
-        None, "data", "1 for grayscale, 3 for color; for a folder of pictures",
-        one_of(("1", "3"), int), metavar="{1,3}", fixed=True)
+        None, "data", "of pictures: 1 for grayscale, 3 for color, 4 with transparency",
+        one_of(("1", "3", "4"), int), metavar="{1,3,4}", fixed=True)
     fit: str = choice("crop", "data", "how pictures of a folder become square", FITS, fixed=True)
     frames: str = choice("first", "data", "pages of multi-page and animated pictures",
                          ("first", "all"), fixed=True)

@@ -19,6 +19,7 @@ from gan.common.command_line import OptionParser, file, folder, one_of, seed_lis
 from gan.common.device import hidden_messages, import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
+from gan.data.pixels import premultiplied
 from gan.data.sample_types import Images, sample_type_of
 from gan.generator import SavedGenerator, find_export, read_metadata
 from gan.run.folder import claimed
@@ -126,7 +127,9 @@ def compare(draw, generator):
     takes = generator.signatures[SIGNATURE].structured_input_signature[1]
     (expected,) = generator.call(SIGNATURE, **named).values()
     found = np.asarray(draw({name: named[name] for name in takes}))
-    return float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    if found.shape != expected.shape:
+        return np.inf
+    return float(np.abs(premultiplied(found) - premultiplied(expected)).max())
 
 
 def _to_litert(generator, precision):

@@ -17,7 +17,7 @@ from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable, run_script
 from gan.common.files import atomic_file, refuse_existing, remove_leftovers
 from gan.data.pictures import read_picture
-from gan.data.pixels import slices_of
+from gan.data.pixels import premultiplied, slices_of
 from gan.data.sample_types import Images, sample_type_of
 from gan.drawing.images import image_grid, write_png
 from gan.generator import SavedGenerator, find_export, read_metadata
@@ -102,7 +102,8 @@ def project(generator, pictures, steps):
 
 def rmse(images, others):
     """Return the root of the mean squared difference of each image, [N]."""
-    return np.sqrt(np.square(images - others).mean(axis=(1, 2, 3)))
+    differences = premultiplied(images) - premultiplied(others)
+    return np.sqrt(np.square(differences).mean(axis=(1, 2, 3)))
 
 
 def _candidates(generator, latents, conditions):
@@ -136,7 +137,7 @@ def _descend(generator, starts, conditions, pictures, steps):
 
     for _ in range(steps):
         step()
-    errors = rmse(serve(**given)["images"].numpy(), wanted[0].numpy())
+    errors = rmse(serve(**given)["images"].numpy(), np.repeat(pictures, starts.shape[1], axis=0))
     best = errors.reshape(conditions.shape).argmin(axis=1)
     rows = np.arange(len(pictures))
     return latents.numpy().reshape(starts.shape)[rows, best], conditions[rows, best]
@@ -146,6 +147,9 @@ def _sizes(images):
     """Return images, float32 [N, H, W, C], in full size and halved once and twice."""
     import tensorflow as tf
 
+    if images.shape[-1] == 4:  # premultiplied
+        alpha = images[..., 3:]
+        images = tf.concat([images[..., :3] * alpha, alpha], axis=-1)
     sizes = [images]
     for _ in range(HALVINGS):
         sizes.append(tf.nn.avg_pool2d(sizes[-1], 2, 2, "SAME"))

@@ -350,7 +350,7 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
     ({"x_train": np.full((4, 16, 16), "a")}, "expected numbers (uint8), got: <U1"),
     ({"x_train": np.array([object()] * 4)}, "got: Python objects; convert"),
     ({"x_train": np.zeros((4, 16, 20), np.uint8)}, "expected square images"),
-    ({"x_train": np.zeros((4, 16, 16, 2), np.uint8)}, "with C 1 or 3"),
+    ({"x_train": np.zeros((4, 16, 16, 2), np.uint8)}, "with C 1, 3 or 4"),
     ({"x_train": np.zeros((4, 257), np.uint8)}, "expected square images [N, H, W]"),
     ({"x_train": np.full((4, 16, 16), 70_000)}, "integers of up to 16 bits from 0 up"),
     ({"x_train": np.zeros((0, 16, 16), np.uint8)}, "N at least 2"),

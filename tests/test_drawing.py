@@ -10,6 +10,7 @@ from PIL import Image
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.data.sample_types import Images
 from gan.drawing import images
 from gan.drawing.animations import write_animation
 from gan.drawing.sample_grids import surface_shade
@@ -23,8 +24,10 @@ from tests.conftest import TINY
 
 def test_every_shade_survives_the_way_there_and_back():
     shades = np.arange(256)
-    np.testing.assert_array_equal(images.to_uint8(shades / 127.5 - 1), shades)
-    assert images.to_uint8([-1.0, 0.0, 1.0, 1.5, -2.0]).tolist() == [0, 128, 255, 255, 0]
+    values = np.float32(shades / 127.5 - 1)[:, None]
+    np.testing.assert_array_equal(Images.to_stored(values)[:, 0], shades)
+    beyond = np.float32([[-1.0, 0.0, 1.0, 1.5, -2.0]])
+    assert Images.to_stored(beyond).numpy().tolist() == [[0, 128, 255, 255, 0]]
 
 
 def test_a_grid_puts_images_row_by_row():

@@ -68,28 +68,32 @@ def engine(browser, tmp_path):
 
 
 @needs_chromium
-@pytest.mark.parametrize("shape", [(26, 26, 3), (28, 28, 1), (2,)])
+@pytest.mark.parametrize("shape", [(26, 26, 3), (28, 28, 1), (16, 16, 4), (2,)])
 @pytest.mark.parametrize("options", [
     {"output": "smooth", "upsampling": "filtered"}, {"output": "bright", "upsampling": "plain"},
     {"output": "clip", "upsampling": "filtered"}])
 def test_every_generator_computes_what_tensorflow_computes(tensorflow, engine, shape, options):
     from gan.config import TrainConfig
-    from gan.data.pixels import Background
+    from gan.data.pixels import Background, premultiplied
+    from gan.data.sample_types import sample_type_of
     from gan.models import ARCHITECTURES, build_generator, generator_inputs
     random = np.random.default_rng(0)
     given = {"latents": random.normal(size=(1, 4)).astype(np.float32),
              "vectors": np.float32([[0, 1, 1]])}
+    to_served = sample_type_of(shape).to_served
     for arch in ARCHITECTURES if len(shape) > 1 else ["mlp"]:
         config = TrainConfig(arch=arch, latent_dim=4, base_channels=4, **options)
         cleaned = options["output"] == "smooth" and len(shape) > 1
-        background = Background((0, 0, 255)[: shape[-1]], 40) if cleaned else None
+        background = Background((0, 0, 255, 0)[: shape[-1]], 40) if cleaned else None
         generator = build_generator(config, shape, 3, background=background)
         for variable in generator.trainable_variables:  # away from zeros and ones
             variable.assign_add(0.1 * random.normal(size=variable.shape))
         tensors = read_signature(
             lambda latents, vectors, generator=generator: {
-                "y": generator(generator_inputs(latents, vectors))}, given)
-        np.testing.assert_allclose(engine(tensors, **given), tensors[-1].value.ravel(),
+                "y": to_served(generator(generator_inputs(latents, vectors)))}, given)
+        expected = tensors[-1].value
+        found = np.reshape(engine(tensors, **given), expected.shape)
+        np.testing.assert_allclose(premultiplied(found), premultiplied(expected),
                                    rtol=2e-3, atol=2e-4, err_msg=arch)
 
 

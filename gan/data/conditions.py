@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from gan.common.errors import UserError, counted, note
 from gan.data.arrays import read_members
-from gan.data.pixels import Subset, slices_of
+from gan.data.pixels import Subset, on_grounds, slices_of
 
 GROUPS_OF_CLUSTERS = 10  # where there are no labels
 CLUSTERING = 1  # stream of NumPy's generator
@@ -232,16 +232,19 @@ class ClusterFeatures:
     """PCA of the edges in the images at some places, and of the colors if they have any."""
 
     def __init__(self, images, places):
-        self._describe = [orientation_histograms, *([thumbnails] * (images.shape[-1] == 3))]
+        self._describe = [orientation_histograms, *([thumbnails] * (images.shape[-1] > 1))]
         images = Subset(images, places)
-        parts = [[describe(images[part]) for describe in self._describe]
-                 for part in slices_of(images, PART, PART_BYTES)]
+        parts = [self._described(images[part]) for part in slices_of(images, PART, PART_BYTES)]
         described = [np.concatenate(kind) for kind in zip(*parts, strict=True)]
         self._axes = [PrincipalComponents(kind, DIMENSIONS) for kind in described]
         self.fitted = self._project(described)  # float32 [n, D]
 
     def of(self, images):
-        return self._project([describe(images) for describe in self._describe])
+        return self._project(self._described(images))
+
+    def _described(self, images):
+        images = on_grounds(images)
+        return [describe(images) for describe in self._describe]
 
     def _project(self, described):
         edges, *colors = [axes.project(values) for axes, values

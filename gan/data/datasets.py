@@ -42,7 +42,7 @@ class Dataset:
     """Images to learn from, and if there are any, images to compare with."""
 
     name: str
-    images: np.ndarray  # uint8 [N, H, W, C], C 1 or 3
+    images: np.ndarray  # uint8 [N, H, W, C], C 1, 3 or 4
     labels: np.ndarray | None = None  # int32 [N] in [0, len(class_names))
     class_names: tuple = ()
     test_images: np.ndarray | None = None  # uint8 [M, H, W, C], unseen in training
@@ -249,7 +249,7 @@ def _load_fashion_mnist():
 
 def are_pictures(shape):
     """Whether images of a shape (H, W, C) are in color or larger than 32 pixels."""
-    return shape[2] == 3 or max(shape[:2]) > SMALL
+    return shape[2] > 1 or max(shape[:2]) > SMALL
 
 
 def class_rows(classes, count):

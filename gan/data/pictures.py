@@ -31,6 +31,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", "
 DEEP_GRAY = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
 TILE_WIDTH, TILE_LENGTH, REDUCED = 322, 323, 254  # tags of TIFF files
 PAGED = {"TIFF", "GIF", "WEBP", "PNG"}  # formats whose files hold several pictures
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of decoded pictures, by their channels
 GRAY = {"1", "L", "LA", "F", *DEEP_GRAY}
 COLOR = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"}
 
@@ -64,7 +65,7 @@ _large = threading.Lock()
 
 class PictureFormat(NamedTuple):
     side: int | None  # None: the pictures' own if all are square and alike, otherwise 64
-    channels: int | None  # 1 or 3; None: 3 if any picture has color
+    channels: int | None  # 1, 3 or 4; None: 3 if any picture has color
     fit: str = "crop"  # cut out the middle; "pad" with the ground; "squash": other proportions
     frames: str = "first"  # of files that hold several pictures, or "all"
     ground: str | None = None  # key of `GROUNDS`; None: one that no picture vanishes on
@@ -153,10 +154,10 @@ def _facts(folder, found, form):
         facts["pages_passed_over"] = found.pages
         note(f"{folder}: {counted(found.pages, 'page')} or frames beyond the first of their files "
              "are not used; --frames all takes every one")
-    if found.transparent:
+    if found.transparent and found.images.shape[-1] != 4:
         facts |= {"transparent": found.transparent, "ground": found.ground}
         note(f"{folder}: {found.transparent:,} of {counted(files, 'picture')} have transparent "
-             f"parts, which are laid on {found.ground}")
+             f"parts, which are laid on {found.ground}; --channels 4 keeps them")
     if found.white and form.range == "bits":
         facts["white"] = found.white
         note(f"{folder}: gray values have more than 8 bits; 0 becomes black and {found.white:,} "
@@ -401,7 +402,7 @@ def decode(file, form):
                     one = picture if len(taken) == 1 else picture.copy()
                     ImageOps.exif_transpose(one, in_place=True)
                     one, clear = _with_eight_bits(one, form)
-                    one = _fitted(one, form, scale).convert("L" if form.channels == 1 else "RGB")
+                    one = _fitted(one, form, scale).convert(MODES[form.channels])
                 images.append(np.array(one).reshape(form.shape))
                 transparent |= clear
     except UnusableError as error:
@@ -462,8 +463,11 @@ def _bytes_to_decode(picture):
 
 
 def _with_eight_bits(picture, form):
-    """Return a picture as L or RGB, on the form's ground, and whether it has transparent parts."""
-    mode = "L" if form.channels == 1 or picture.mode in GRAY else "RGB"
+    """Return a picture as L, RGB or RGBA, and whether it has transparent parts.
+
+    Without channels for them, these are laid on the form's ground.
+    """
+    mode = "L" if form.channels == 3 and picture.mode in GRAY else MODES[form.channels]
     deep, transparent = picture.mode in ("F", *DEEP_GRAY), picture.has_transparency_data
     if picture.mode == mode and not transparent:
         return picture, False
@@ -483,7 +487,8 @@ def _with_eight_bits(picture, form):
         elif transparent:
             stripe = stripe.convert("RGBA")
             clear |= stripe.getextrema()[3][0] < 255
-            stripe = Image.alpha_composite(Image.new("RGBA", stripe.size, ground), stripe)
+            if mode != "RGBA":
+                stripe = Image.alpha_composite(Image.new("RGBA", stripe.size, ground), stripe)
         copy.paste(stripe.convert(mode), (0, top))
     picture.close()
     return copy, clear
@@ -499,6 +504,6 @@ def _fitted(picture, form, scale):
     if form.fit == "squash":
         return picture.resize(size, method)
     if form.fit == "pad":
-        return ImageOps.pad(picture, size, method,
-                            GROUNDS[form.ground] if picture.mode == "L" else _gray(form))
+        margin = {"L": GROUNDS[form.ground], "RGB": _gray(form), "RGBA": (0, 0, 0, 0)}
+        return ImageOps.pad(picture, size, method, margin[picture.mode])
     return ImageOps.fit(picture, size, method)

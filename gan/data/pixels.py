@@ -16,6 +16,7 @@ TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
 SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
 DEPTHS = (8, 10, 12, 14, 16)  # bits of integers; those of the fewest that hold all are the scale
 MAX_CLASSES = 1000
+CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 LEAST_FRACTION = 0.25  # of all pixels that must have one color for it to be a background
 PIXELS = 4_000_000  # that it is looked for in: 5,102 images of 28 x 28
 RARE = 1 / 3_000  # of the pixels that are not background may stand out less
@@ -76,13 +77,14 @@ def _channels_last(images, where):
     if images.ndim == 3:
         images = images[..., None]
     shape = images.shape
-    if images.ndim == 4 and shape[3] not in (1, 3) and shape[1] in (1, 3) and shape[2] == shape[3]:
+    if (images.ndim == 4 and shape[3] not in CHANNELS and shape[1] in CHANNELS
+            and shape[2] == shape[3]):
         note(f"{where}: [N, C, H, W] {list(shape)} became [N, H, W, C]")
         images = images.transpose(0, 2, 3, 1)
         shape = images.shape
-    if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in (1, 3):
-        raise UserError(f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1 or 3 "
-                        f"and N at least 2, got: {list(shape)}")
+    if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in CHANNELS:
+        raise UserError(f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1, 3 "
+                        f"or 4 and N at least 2, got: {list(shape)}")
     if shape[1] not in SIDES:
         raise UserError(f"{where}: expected a side of {SIDES[0]} to {SIDES[-1]} pixels, "
                         f"got: {shape[1]}")
@@ -199,6 +201,29 @@ def _one_dimensional(labels, count, where):
     return labels.astype(np.int64)
 
 
+# Transparency.
+
+
+def premultiplied(images):
+    """Return RGBA images, uint8 or float in [0, 1], with colors times alpha; others as they are."""
+    if images.shape[-1] != 4:
+        return images
+    colors, alpha = np.split(np.asarray(images), [3], axis=-1)
+    if images.dtype == np.uint8:
+        colors = ((colors.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
+    else:
+        colors = colors * alpha
+    return np.concatenate([colors, alpha], axis=-1)
+
+
+def on_grounds(images):
+    """Return RGBA images, uint8 [N, H, W, 4], on white and on black: [N, H, W, 6]; others as is."""
+    if images.shape[-1] != 4:
+        return images
+    black, alpha = np.split(premultiplied(images), [3], axis=-1)
+    return np.concatenate([black + (255 - alpha), black], axis=-1)
+
+
 def digest_images(images):
     """Return the `hashlib` object of images, uint8 [N, H, W, C]."""
     digest = hashlib.sha256(repr(images.shape).encode())
@@ -236,7 +261,7 @@ class Background(NamedTuple):
 
 def find_background(images):
     """Return the `Background` of uint8 [N, H, W, C]; None where no color has a quarter of it."""
-    images = _sample(images)
+    images = premultiplied(_sample(images))
     color = background_of(images)
     if color is None:
         return None

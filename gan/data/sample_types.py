@@ -4,7 +4,10 @@ import numpy as np
 
 
 class Images:
-    """Square images."""
+    """Images; of RGBA, which is stored and served as usual, the networks see premultiplied color.
+
+    Where nothing is visible, premultiplied color is 0 whatever it was (Porter & Duff 1984).
+    """
 
     name = "images"
     unit = "img"
@@ -15,19 +18,30 @@ class Images:
         """Scale for the networks, in a graph: uint8 → float32 in [-1, 1]."""
         import tensorflow as tf
 
-        return tf.cast(samples, tf.float32) / 127.5 - 1
+        values = tf.cast(samples, tf.float32)
+        if samples.shape[-1] == 4:
+            alpha = values[:, :, :, 3:]
+            values = tf.concat([values[:, :, :, :3] * alpha / 255, alpha], axis=-1)
+        return values / 127.5 - 1
 
     @staticmethod
     def to_stored(samples):
         """Scale back, in a graph: float32 in [-1, 1] → uint8."""
         import tensorflow as tf
 
-        return tf.cast(tf.round(Images.to_served(samples) * 255), tf.uint8)
+        return tf.saturate_cast(tf.round(Images.to_served(samples) * 255), tf.uint8)
 
     @staticmethod
     def to_served(samples):
         """Scale for other programs: float32 in [-1, 1] → float32 in [0, 1]."""
-        return samples * 0.5 + 0.5
+        import tensorflow as tf
+
+        values = samples * 0.5 + 0.5
+        if samples.shape[-1] != 4:
+            return values
+        alpha = values[:, :, :, 3:]
+        colors = values[:, :, :, :3] / tf.maximum(alpha, 1 / 255)
+        return tf.concat([tf.minimum(colors, 1.0), alpha], axis=-1)
 
     @staticmethod
     def served_to_stored(samples):

@@ -21,10 +21,10 @@ from gan.common.files import atomic_folder, read_json, remove_leftovers
 from gan.data.arrays import map_npy
 from gan.data.conditions import condition_images, read_conditions, write_conditions
 from gan.data.order import LANES
+from gan.data.pixels import CHANNELS
 
 INDEX = "shards.json"
 FORMAT, VERSION = "gan shards", 2
-CHANNELS = (1, 3)
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.np[yz]")
 PARTS = ("labels", "test_images", "test_labels", "conditions")  # files that there may be
 SHARD_BYTES = 10**9

@@ -47,7 +47,7 @@ def check_format(path, loop=0):
                             "pip install -r requirements-film.txt") from error
 
 
-# --- Frames: uint8 [H, W] or [H, W, 3]
+# --- Frames: uint8 [H, W] or [H, W, 3 or 4]
 
 
 def resized(frame, scale):
@@ -67,7 +67,7 @@ def with_text(frame, title="", caption=""):
     """Return a frame with a line above and one below it, white on black; none for no text."""
     top, bottom = (LINE * bool(text) for text in (title, caption))
     picture = Image.fromarray(frame)
-    canvas = Image.new(picture.mode, (picture.width, top + picture.height + bottom))
+    canvas = Image.new(picture.mode, (picture.width, top + picture.height + bottom), "black")
     canvas.paste(picture, (0, top))
     for text, place in ((title, 0), (caption, top + picture.height)):
         fitting = FONT * (picture.width - 2 * MARGIN) / max(_font(FONT).getlength(text), 1)
@@ -84,15 +84,15 @@ def _font(size):
 
 
 def side_by_side(frames):
-    """Return frames in a row; gray ones become RGB where others are RGB."""
-    if len({frame.ndim for frame in frames}) > 1:
-        frames = [np.asarray(Image.fromarray(frame).convert("RGB")) for frame in frames]
-    height = max(map(len, frames))
-    parts = []
-    for index, frame in enumerate(frames):
-        margin = [(0, height - len(frame)), (GAP * (index > 0), 0), (0, 0)][: frame.ndim]
-        parts.append(np.pad(frame, margin))
-    return np.concatenate(parts, axis=1)
+    """Return frames in a row on black; gray ones become RGB or RGBA where others are."""
+    pictures = [Image.fromarray(frame) for frame in frames]
+    mode = max((picture.mode for picture in pictures), key=len)
+    width = sum(picture.width + GAP for picture in pictures) - GAP
+    canvas, left = Image.new(mode, (width, max(map(len, frames))), "black"), 0
+    for picture in pictures:
+        canvas.paste(picture.convert(mode), (left, 0))
+        left += picture.width + GAP
+    return np.asarray(canvas)
 
 
 class TrainingPictures:
@@ -124,7 +124,7 @@ class TrainingPictures:
         self._size = read_png(self._first).shape
 
     def at(self, moment, by_step):
-        """Return the last picture drawn by a moment, uint8 [H, W] or [H, W, 3], and its caption."""
+        """Return the last picture drawn by a moment, uint8 [H, W] or [H, W, C], and its caption."""
         epoch, step = self.moments[max(bisect.bisect(self.moments, moment) - 1, 0)]
         path = self._pictures[epoch, step]
         image = read_png(path)
@@ -158,6 +158,8 @@ def write_animation(path, frames, durations, loop=0):
     pictures = _pictures(frames, len(durations))
     with atomic_file(path) as file:
         first = next(pictures)
+        if name == "GIF" and first.mode == "RGBA":
+            settings["disposal"] = 2  # what becomes transparent shows no earlier frame
         others = pictures if name == "GIF" else list(pictures)  # which are gone over twice
         try:
             first.save(file, name, save_all=True, append_images=others, duration=milliseconds,
@@ -199,6 +201,8 @@ def _write_mp4(path, frames, durations):
 
 
 def _even(frame):
-    """Return a frame as uint8 [H, W, 3] with even sides, which the format needs."""
-    rgb = frame if frame.ndim == 3 else np.repeat(frame[..., None], 3, axis=-1)
+    """Return a frame as uint8 [H, W, 3] with even sides, which the format needs; on white."""
+    picture = Image.fromarray(frame).convert("RGBA")
+    ground = Image.new("RGBA", picture.size, "white")
+    rgb = np.asarray(Image.alpha_composite(ground, picture).convert("RGB"))
     return np.pad(rgb, [(0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)], mode="edge")

@@ -22,12 +22,6 @@ BACKGROUND = 208  # so that neither black nor gray nor white images lose their e
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def to_uint8(images):
-    """Map float images in [-1, 1] to uint8 in [0, 255]; rounds, never wraps."""
-    images = np.asarray(images, np.float32)
-    return np.clip(np.rint(images * 127.5 + 127.5), 0, 255).astype(np.uint8)
-
-
 def enlarge(image, factor):
     """Repeat every pixel of a [H, W] or [H, W, C] image `factor` times each way."""
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -42,12 +36,16 @@ def tile(images, columns=None):
     columns = columns or math.ceil(math.sqrt(count))
     rows = -(-count // columns)
     grid = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels),
-                   BACKGROUND, np.uint8)
+                   _gap(channels), np.uint8)
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
         grid[top : top + height, left : left + width] = image
     return grid
+
+
+def _gap(channels):
+    return [BACKGROUND] * 3 + [255] if channels == 4 else BACKGROUND  # not transparent
 
 
 def image_grid(images, columns=None):
@@ -61,7 +59,7 @@ def neighbor_grid(halves):
 
     Halves, drawn side by side, are (images, uint8 [R, H, W, C], their neighbors [R, K, H, W, C]).
     """
-    blank = np.full_like(halves[0][0][:, None], BACKGROUND)
+    blank = np.full_like(halves[0][0][:, None], _gap(halves[0][0].shape[-1]))
     columns = []
     for images, neighbors in halves:
         columns += [images[:, None], blank, neighbors, blank]
@@ -86,15 +84,16 @@ def png_bytes(image):
 
 
 def read_png(path):
-    """Read a picture as uint8 [H, W] or [H, W, 3]; `UserError` if it is none."""
+    """Read a picture as uint8 [H, W] or [H, W, 3 or 4]; `UserError` if it is none."""
     if os.path.exists(path) and not os.path.isfile(path):  # reading a FIFO never ends
         raise UserError(f"{path}: expected a PNG picture, got no file")
     try:
         with Image.open(path) as picture:
             pixels, mode = picture.width * picture.height, picture.mode
             if pixels <= MOST_PIXELS and mode[0] not in "IF":  # more than 8 bits
-                gray = mode in ("1", "L", "LA")
-                return np.asarray(picture.convert("L" if gray else "RGB"))
+                clear = picture.has_transparency_data
+                kind = "RGBA" if clear else "L" if mode in ("1", "L") else "RGB"
+                return np.asarray(picture.convert(kind))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except Exception as error:  # every decoder has errors of its own

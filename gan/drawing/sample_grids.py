@@ -27,7 +27,8 @@ class SampleGrid:
         return images.image_grid(self._real)
 
     def draw(self):
-        return images.image_grid(images.to_uint8(self._sampler.sample(*self._chosen)))
+        samples = self._sampler.sample(*self._chosen)
+        return images.image_grid(self._sampler.kind.to_stored(samples).numpy())
 
 
 class PointPlot:

@@ -146,7 +146,7 @@ def write_interpolation(path, wanted, generator, *, grid=None, frames=24, fps=24
         parts = progress(interpolate(generator, wanted, frames, cells), count, "frame")
         for number, images in enumerate(parts):
             frame = images[0] if single else tile(images, columns)
-            frame = frame if frame.shape[-1] == 3 else frame[..., 0]
+            frame = frame[..., 0] if frame.shape[-1] == 1 else frame
             frame = resized(frame, scale or max(1, side // max(frame.shape[:2])))
             here = number // frames
             stops = [here, (here + 1) % (count // frames)][: 1 + bool(number % frames)]

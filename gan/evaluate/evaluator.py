@@ -1,6 +1,7 @@
 """Evaluator of generated samples against a data set and its real samples."""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -12,7 +13,7 @@ import numpy as np
 from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import cache_folder, read_json, write_text
-from gan.data.pixels import Subset, background_of, digest_images
+from gan.data.pixels import Subset, background_of, digest_images, on_grounds
 from gan.data.sample_types import sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
@@ -96,7 +97,7 @@ class Comparison:
         self.real, self._images, self._unseen, self._most = real, images, unseen, most
         self._patches = Patches(len(images), images.shape[1]) if len(images.shape) == 4 else None
         features, probabilities, self.per_image = [], [], {}
-        for part in parts_of(images):
+        for part in map(on_grounds, parts_of(images)):
             if real.extractor.kind != "none":
                 found, classes = real.extractor.extract(part)
                 features.append(found)
@@ -213,7 +214,13 @@ class Evaluator:
 
     @functools.cached_property
     def dataset(self):
-        return self._whole.sample()
+        dataset = self._whole.sample()
+        if dataset.box or dataset.sample_shape[-1] != 4:
+            return dataset
+        tests = dataset.test_images
+        return dataclasses.replace(
+            dataset, images=on_grounds(dataset.images), images_digest=None,
+            test_images=None if tests is None else on_grounds(tests))
 
     @functools.cached_property
     def extractor(self):

@@ -181,7 +181,11 @@ class FeatureNetwork:
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *shape], tf.uint8)])
         def compute(images):
-            values = enlarged(images) if self.kind == "inception" else to_floats(images)
+            if self.kind == "inception":  # which takes three channels, of six one half at a time
+                halves = tf.split(images, max(1, shape[-1] // 3), axis=-1)
+                return tf.concat([self.network(enlarged(half), training=False)
+                                  for half in halves], axis=-1), None
+            values = to_floats(images)
             if self.kind != "classifier":
                 return self.network(values, training=False), None
             *body, head = self.network.layers

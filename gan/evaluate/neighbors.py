@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan.data.pixels import on_grounds
 from gan.drawing.images import neighbor_grid, write_png
 from gan.evaluate.metrics import need, parts_of, shrink, squared_distances
 
@@ -93,5 +94,5 @@ def draw_neighbors(path, samples, training, mirror=False):
 def flat_values(images):
     """Return float32 [N, D] in [0, 1] of uint8 [N, H, W, C]."""
     return np.concatenate([
-        np.asarray(shrink(np.asarray(part)), np.float32).reshape(len(part), -1) / 255
+        np.asarray(shrink(on_grounds(np.asarray(part))), np.float32).reshape(len(part), -1) / 255
         for part in parts_of(images)])

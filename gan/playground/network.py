@@ -258,8 +258,8 @@ def _bilinear(network, tensor):
 
 UNARY = {"Relu": "relu", "LeakyRelu": "leaky_relu", "Tanh": "tanh", "Square": "square",
          "Abs": "abs"}
-BINARY = {"AddV2": "add", "BiasAdd": "add", "Sub": "sub", "Mul": "mul", "Maximum": "maximum",
-          "Minimum": "minimum"}
+BINARY = {"AddV2": "add", "BiasAdd": "add", "Sub": "sub", "Mul": "mul", "RealDiv": "div",
+          "Maximum": "maximum", "Minimum": "minimum"}
 CONVOLUTIONS = {"Conv2D": "conv", "Conv2DBackpropInput": "transposed",
                 "DepthwiseConv2dNative": "depthwise"}
 LOWERINGS = {

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.html import html_page
+from gan.data.pixels import premultiplied
 from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 from gan.playground.network import Network, pack, read_signature, rounded
@@ -36,7 +37,7 @@ class WebGenerator:
         half = self._draw(seeds)
         for variable, array in zip(variables, weights, strict=True):
             variable.assign(array)
-        return 255 * float(np.abs(exact - half).max())
+        return 255 * float(np.abs(premultiplied(exact) - premultiplied(half)).max())
 
     def page(self, model, half):
         """Return the page as text; its commands name the export as the user did: `model`."""

@@ -49,6 +49,7 @@ const BINARY = {
   add: (a, b, y) => { for (let i = 0; i < y.length; i++) y[i] = a[i] + b[i]; },
   sub: (a, b, y) => { for (let i = 0; i < y.length; i++) y[i] = a[i] - b[i]; },
   mul: (a, b, y) => { for (let i = 0; i < y.length; i++) y[i] = a[i] * b[i]; },
+  div: (a, b, y) => { for (let i = 0; i < y.length; i++) y[i] = a[i] / b[i]; },
   maximum: (a, b, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.max(a[i], b[i]); },
   minimum: (a, b, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.min(a[i], b[i]); },
 };

@@ -68,7 +68,7 @@ function paint(canvas, numbers) {
     for (let c = 0; c < 3; c++) {
       image.data[4 * pixel + c] = Math.round(255 * numbers[pixel * channels + (channels > 1 ? c : 0)]);
     }
-    image.data[4 * pixel + 3] = 255;
+    image.data[4 * pixel + 3] = channels > 3 ? Math.round(255 * numbers[pixel * channels + 3]) : 255;
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
@@ -392,7 +392,7 @@ function start() {
   document.body.className = `${about.kind}${height && height <= 64 ? " pixels" : ""}`;
   $("title").textContent = document.title;
   $("facts").textContent = [
-    points ? (about.sample_shape[0] > 1 ? "points of the plane" : "points of a line") : `${width} × ${height} ${channels > 1 ? "RGB" : "gray"}`,
+    points ? (about.sample_shape[0] > 1 ? "points of the plane" : "points of a line") : `${width} × ${height} ${{ 1: "gray", 3: "RGB", 4: "RGBA" }[channels]}`,
     about.arch, about.epochs === null ? "" : `${about.epochs} epoch${about.epochs === 1 ? "" : "s"}`,
     !Number.isFinite(about.frechet) ? "" : `Fréchet distance ${Number(about.frechet.toPrecision(3))}`,
   ].filter(Boolean).join(" · ");

@@ -1,0 +1,145 @@
+"""Transparent pictures: what networks, metrics, files and pages make of RGBA."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import convert, project
+from gan.data.datasets import from_arrays, load_dataset
+from gan.data.pixels import find_background, on_grounds, premultiplied
+from gan.data.sample_types import Images
+from gan.drawing.animations import write_animation
+from gan.drawing.images import BACKGROUND, read_png, tile
+from gan.playground import __main__ as playground
+from tests.conftest import TINY
+
+# Half transparent red, opaque blue, and yellow that nobody sees.
+PIXELS = np.array([[[[255, 0, 0, 128], [0, 0, 200, 255], [255, 255, 0, 0]]]], np.uint8)
+
+
+def shapes(count, size=16):
+    """Half transparent white squares and opaque black ones: uint8 [N, size, size, 4]."""
+    random = np.random.default_rng(0)
+    images = np.zeros((count, size, size, 4), np.uint8)
+    for image in images:
+        top, left = random.integers(0, size - 8, 2)
+        color = random.choice([[255, 255, 255, 128], [0, 0, 0, 255]])
+        image[top : top + 8, left : left + 8] = color
+    return images
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "shapes"
+    path.mkdir()
+    for number, image in enumerate(shapes(64)):
+        Image.fromarray(image).save(path / f"{number:02d}.png")
+    return path
+
+
+def test_networks_see_premultiplied_color_in_both_directions(tensorflow):
+    seen = (Images.to_floats(tensorflow.constant(PIXELS)).numpy() + 1) * 127.5
+    np.testing.assert_allclose(
+        seen, [[[[128, 0, 0, 128], [0, 0, 200, 255], [0, 0, 0, 0]]]], atol=1e-4)
+    back = Images.to_stored(Images.to_floats(tensorflow.constant(PIXELS))).numpy()
+    np.testing.assert_array_equal(back[..., :2, :], PIXELS[..., :2, :])
+    assert back[0, 0, 2].tolist() == [0, 0, 0, 0]
+
+
+def test_metrics_see_both_grounds():
+    assert premultiplied(PIXELS)[0, 0].tolist() == [
+        [128, 0, 0, 128], [0, 0, 200, 255], [0, 0, 0, 0]]
+    np.testing.assert_allclose(premultiplied(PIXELS / 255) * 255, premultiplied(PIXELS), atol=0.5)
+    assert on_grounds(PIXELS)[0, 0].tolist() == [
+        [255, 127, 127, 128, 0, 0], [0, 0, 200, 0, 0, 200], [255, 255, 255, 0, 0, 0]]
+    opaque = np.zeros((2, 3, 3, 3), np.uint8)
+    assert on_grounds(opaque) is opaque and premultiplied(opaque) is opaque
+
+
+def test_the_background_is_what_nobody_sees():
+    images = shapes(50)
+    images[..., :3][images[..., 3] == 0] = np.random.default_rng(1).integers(0, 256, 3)
+    assert find_background(images) == ((0, 0, 0, 0), 128)
+
+
+def test_augmentation_recolors_what_is_visible(tensorflow):
+    from gan.augment import CHANGES, DRAWS, augment
+
+    draws = np.full((1, DRAWS), 0.5, np.float32)
+    draws[0, 1:CHANGES] = 1  # not made, but for
+    draws[0, 4:6] = 0  # brightness and contrast
+    draws[0, CHANGES + 4 : CHANGES + 6] = 0.8, 0.3
+    opaque = np.random.default_rng(0).uniform(-1, 1, (1, 4, 4, 3)).astype(np.float32)
+    changed = augment(tensorflow.constant(opaque), draws, 0.5).numpy()
+    assert abs(changed - opaque).max() > 0.05
+    for alpha in (1.0, 0.25, 0.0):
+        def laid(colors, alpha=alpha):
+            solid = np.full((1, 4, 4, 1), 2 * alpha - 1, np.float32)
+            return np.concatenate([alpha * (colors + 1) - 1, solid], axis=-1)
+
+        found = augment(tensorflow.constant(laid(opaque)), draws, 0.5).numpy()
+        np.testing.assert_allclose(found, laid(changed), atol=1e-5)
+
+
+def test_pictures_keep_or_lose_transparency_with_a_word(folder, capsys):
+    flat = load_dataset(str(folder))
+    assert flat.sample_shape == (16, 16, 3)
+    assert "which are laid on gray; --channels 4 keeps them" in capsys.readouterr().out
+    clear = load_dataset(str(folder), channels=4)
+    assert "transparent" not in capsys.readouterr().out
+    np.testing.assert_array_equal(clear.images, shapes(64))
+    np.testing.assert_array_equal(
+        from_arrays("x", "x.npz", {"images": shapes(64)}).images, clear.images)
+
+
+def test_gray_with_alpha_margins_and_scaling(tmp_path):
+    for number in range(2):
+        picture = Image.new("LA", (64, 32), (100, 255))
+        picture.paste((255, 0), (0, 0, 32, 32))  # white, but not to be seen
+        picture.save(tmp_path / f"{number}.png")
+    image = load_dataset(str(tmp_path), image_size=16, channels=4, fit="pad").images[0]
+    assert image.shape == (16, 16, 4)
+    assert not image[:4, :, 3].any() and not image[4:12, :8, 3].any()
+    assert (image[4:12, 8:] == [100, 100, 100, 255]).all()  # nothing of the white
+
+
+def test_animations_clear_what_was_drawn_before(tmp_path):
+    frames = np.zeros((3, 24, 24, 4), np.uint8)
+    for number, frame in enumerate(frames):
+        frame[8:16, 8 * number : 8 * number + 8] = [200, 0, 0, 255]
+        frame[10, 8 * number + 2] = 0  # a hole, which no cropping removes
+    for name in ("a.gif", "a.webp", "a.png"):
+        write_animation(tmp_path / name, iter(frames), [0.1] * 3)
+        with Image.open(tmp_path / name) as animation:
+            for number, frame in enumerate(frames):
+                animation.seek(number)
+                shown = np.asarray(animation.convert("RGBA"))
+                np.testing.assert_array_equal(shown[..., 3], frame[..., 3])
+
+
+def test_a_run_with_transparency_to_its_files_and_pages(folder, trained, command, tmp_path):
+    trained("--dataset", folder, "--channels", 4, *TINY, "--arch", "conv", "--epochs", 1)
+    shown = read_png(tmp_path / "generated_images/epoch_0001.png")
+    assert shown.shape[-1] == 4 and (shown[0, 0] == [BACKGROUND] * 3 + [255]).all()
+    metrics = json.loads((tmp_path / "summary.json").read_text())["metrics"]["generated"]
+    assert {"frechet", "swd", "recall"} <= set(metrics)
+
+    assert command("generate.py", "--num-images", 4, "--outdir", "drawn")[0] == 0
+    (path, *_) = sorted((tmp_path / "drawn").glob("*.png"))
+    assert Image.open(path).mode == "RGBA"
+    assert command("generate.py", "--num-images", 4, "--output", "x.npz")[0] == 0
+    images = np.load(tmp_path / "x.npz")["images"]
+    np.testing.assert_array_equal(images[0], read_png(path))
+    assert 0 < images[..., 3].mean() < 255
+    assert command("make_gif.py")[0] == 0
+    assert Image.open(tmp_path / "training.gif").convert("RGBA").getpixel((0, 0))[3] == 255
+
+    assert playground.main(["--output", "page.html"]) == 0
+    assert convert.main(["--to", "litert"]) == 0
+    assert project.main([str(path), "--steps", "5"]) == 0
+
+
+def test_gaps_of_a_grid_are_opaque():
+    assert tile(shapes(4))[0, 0].tolist() == [BACKGROUND] * 3 + [255]
