@@ -58,10 +58,13 @@ def _endpoints(sampler, latent_dim):
     kind, conditioning = sampler.kind, sampler.conditioning
 
     def serve(latents, conditions):
+        conditions = _known(conditions, np.arange(conditioning.count), "conditions: expected those "
+                            f"below {conditioning.count:,}:")
         return {kind.name: kind.to_served(sampler.generate(latents, conditions))}
 
     def serve_unconditional(latents):
-        return serve(latents, tf.zeros([tf.shape(latents)[0]], tf.int32))
+        conditions = tf.zeros([tf.shape(latents)[0]], tf.int32)
+        return {kind.name: kind.to_served(sampler.generate(latents, conditions))}
 
     def condition_vectors(conditions):
         return {"vectors": sampler.vectors_of(conditions)}
@@ -71,7 +74,8 @@ def _endpoints(sampler, latent_dim):
 
     def latents(seeds, labels=None):
         if labels is not None:
-            labels = _with_known_classes(conditioning.class_of, labels)
+            labels = _known(labels, np.unique(conditioning.class_of),
+                            "labels: expected classes of the training data,")
         return dict(zip(("latents", "conditions"), sampler.latents(seeds, labels), strict=True))
 
     def sample(seeds, labels=None):
@@ -96,10 +100,9 @@ def _endpoints(sampler, latent_dim):
     return endpoints
 
 
-def _with_known_classes(class_of, labels):
-    """Pass on labels, int32 [N], in a graph that stops at classes without images."""
-    classes = tf.constant(np.unique(class_of), tf.int32)
-    known = tf.reduce_any(labels[:, None] == classes, axis=1)
-    expected = ["labels: expected classes of the training data,", classes, "got:", labels]
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(known), expected)]):
-        return tf.identity(labels)
+def _known(values, known, expected):
+    """Pass on values, int32 [N], in a graph that stops at others than the known ones."""
+    known = tf.constant(known, tf.int32)
+    fine = tf.reduce_all(tf.reduce_any(values[:, None] == known, axis=1))
+    with tf.control_dependencies([tf.debugging.Assert(fine, [expected, known, "got:", values])]):
+        return tf.identity(values)

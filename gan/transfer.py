@@ -31,7 +31,7 @@ def read_source(path):
     exported = (export / MODEL).is_file()
     names = read_metadata(export, "--init-from")["class_names"] if exported else []
     if list_checkpoints(checkpoints):
-        saved = load_newest(checkpoints)
+        saved = load_newest(checkpoints, option="--init-from")
         with reading(checkpoints, "checkpoints of this version"):
             count = len(saved.conditions["conditions/cluster_labels"])
             conditioning = Conditioning.from_arrays(saved.conditions, count)

@@ -21,9 +21,10 @@ GOOD = np.zeros((4, 16, 16), np.uint8)
 LABELS = np.array([3, 7, 7, 3, 3, 7])
 
 
-def idx(array):
-    """The bytes of an IDX file of unsigned bytes."""
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+def idx(array, kind=8):
+    """The bytes of an IDX file, by default of unsigned bytes."""
+    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, kind, array.ndim, *array.shape)
+    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
 @pytest.fixture
@@ -71,6 +72,20 @@ def test_idx_folder(tmp_path, zipped, mark):
     np.testing.assert_array_equal(data.images[..., 0], images)
     assert data.labels.tolist() == labels.tolist() and data.class_names == ("0", "1", "2")
     assert data.test_images.shape == (6, 16, 16, 1) and data.test_labels is None
+
+
+@pytest.mark.parametrize(("kind", "name", "dtype"), [
+    (9, "byte", "i1"), (11, "short", "i2"), (12, "int", "i4"), (13, "float", "f4"),
+    (14, "double", "f8")])
+def test_idx_files_of_every_type(tmp_path, kind, name, dtype):
+    images = np.arange(512).reshape(2, 16, 16) % (128 if dtype == "i1" else 256)
+    for file, array in (("images-idx3", images), ("labels-idx1", np.array([100, 9]))):
+        (tmp_path / f"train-{file}-{name}").write_bytes(idx(array.astype(dtype), kind))
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(images[:1].astype("u1")))
+    data = load_dataset(str(tmp_path))
+    np.testing.assert_array_equal(data.images[..., 0], images)
+    assert data.class_names == ("9", "100") and data.labels.tolist() == [1, 0]
+    assert data.test_images.shape == (1, 16, 16, 1)  # a single one will do
 
 
 def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path, refused):

@@ -151,9 +151,11 @@ def test_single_files_are_named_by_seed_and_class(generate, tmp_path):
         "seed_000002_class_3.png", "seed_000005_class_7.png"}
 
 
-def test_class_folders_can_be_trained_on(generate, two_of_ten, tmp_path):
+def test_class_folders_can_be_trained_on(generate, two_of_ten, tmp_path, capsys):
     generate("--label", "each", "--folders", "--num-images", 6, "--outdir", "data")
+    capsys.readouterr()
     data = load_dataset("data")
+    assert capsys.readouterr().err == ""  # the seeds that count on mean nothing
     assert data.class_names == ("3", "7") and data.labels.tolist() == [0, 0, 0, 1, 1, 1]
     images = SavedGenerator(two_of_ten).sample(np.arange(6), [3] * 3 + [7] * 3)
     np.testing.assert_array_equal(data.images, images)
@@ -182,6 +184,10 @@ def test_a_class_without_images_is_refused_in_python_and_in_the_graph(two_of_ten
     graph = tensorflow.saved_model.load(str(two_of_ten)).signatures["sample_labels"]
     with pytest.raises(tensorflow.errors.InvalidArgumentError, match="expected classes of"):
         graph(seeds=tensorflow.constant([0], tensorflow.int64), labels=tensorflow.constant([4]))
+    graph = tensorflow.saved_model.load(str(two_of_ten)).signatures["serving_default"]
+    for number in (-1, 2):
+        with pytest.raises(tensorflow.errors.InvalidArgumentError, match="conditions: expected "):
+            graph(latents=tensorflow.zeros([1, 8]), conditions=tensorflow.constant([number]))
 
 
 def test_a_run_without_an_export_says_how_to_export(refused, tmp_path):

@@ -50,15 +50,17 @@ def test_the_first_level_with_several_folders_tells_the_classes(
 @pytest.mark.parametrize(("names", "expected"), [
     ([], "expected pictures (PNG"), (["only.png"], "expected at least 2 pictures"),
     (["a.png", "b/c.png"], "expected pictures or folders of pictures, got both: a.png and b/"),
-    (["a/b/1.png", "a/b/c/2.png"], "got both: a/b/1.png and c/; move the pictures into"),
+    (["a/b/1.png", "a/b/c/2.png"], "got both: a/b/1.png and c/; move the pictures away, or"),
+    (["train/1.png", "test/2.png", "a.png"], "got both: a.png and test/"),
     (["train/a/1.png", "train/b/1.png", "test/b/1.png", "test/c/1.png"],
      "test labels: expected labels that occur among the training labels, got: c"),
 ])
-def test_folders_that_cannot_be_learned_from(folder, names, expected):
+def test_folders_that_cannot_be_learned_from(folder, names, expected, capsys):
     write_all(folder, names)
     with pytest.raises(UserError) as caught:
         load_dataset(str(folder))
     assert expected in str(caught.value)
+    assert "taken as classes" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("names", "classes", "train", "test", "test_labels"), [
@@ -259,7 +261,7 @@ def test_a_table_tells_the_classes_of_its_own_part(folder, capsys):
 def test_several_or_continuous_labels_are_refused_with_advice(folder, name, text, expected):
     write_all(folder, TEN)
     (folder / name).write_text(text)
-    with pytest.raises(UserError, match="move the file away to train without") as caught:
+    with pytest.raises(UserError, match="away to train without") as caught:
         load_dataset(str(folder))
     assert expected in str(caught.value)
 

@@ -102,6 +102,15 @@ def test_what_does_not_fit_is_said_or_refused(begin):
         begin(base_channels=8)
 
 
+def test_a_run_with_damaged_checkpoints_only_is_refused(tmp_path, tensorflow):
+    from gan.transfer import read_source
+
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step_000000001.npz").write_bytes(b"x")
+    with pytest.raises(UserError, match="--init-from: expected a whole checkpoint in"):
+        read_source(tmp_path)
+
+
 def test_a_run_on_other_pictures_begins_where_another_ended(trained, tiny_run, tmp_path):
     images, labels = draw_shapes(64, 9)
     np.savez(tmp_path / "more.npz", x_train=images, y_train=labels)

@@ -22,9 +22,9 @@ USUAL_NAMES = {  # of arrays; of several, the first is taken
     "test_images": ("x_test", "test_images", "test_x"),
     "test_labels": ("y_test", "test_labels", "test_y")}
 IDX_FILES = {  # MNIST's and EMNIST's names
-    "images": r"(.*)train-images.idx3-ubyte.*", "labels": r"(.*)train-labels.idx1-ubyte.*",
-    "test_images": r"(.*)(?:t10k|test)-images.idx3-ubyte.*",
-    "test_labels": r"(.*)(?:t10k|test)-labels.idx1-ubyte.*"}
+    f"{part}{kind}": rf"(.*)(?:{names})-{kind}.idx[1-4]-(?:u?byte|short|int|float|double).*"
+    for part, names in (("", "train"), ("test_", "t10k|test")) for kind in ("images", "labels")}
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def require_file(path):
@@ -201,30 +201,32 @@ def read_idx_folder(folder):
             "(train-images-idx3-ubyte, plain or .gz), got a folder without them")
     size = 0
     for path in files.values():
-        with _open_idx(path) as (_, shape):
-            size += math.prod(shape)
+        with _open_idx(path) as (_, shape, dtype):
+            size += math.prod(shape) * dtype.itemsize
     check_memory(size, f"{folder}: {', '.join(path.name for path in files.values())}")
     return {key: _read_idx(path) for key, path in files.items()}
 
 
 def _read_idx(path):
-    with _open_idx(path) as (file, shape):
-        size = math.prod(shape)
+    with _open_idx(path) as (file, shape, dtype):
+        size = math.prod(shape) * dtype.itemsize
         data = file.read(size + 1)
         if len(data) != size:
             raise UserError(f"{path}: expected {size} bytes of data, got: "
                             f"{'more' if len(data) > size else len(data)}")
-        return np.frombuffer(data, np.uint8).reshape(shape)
+        return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 
 @contextlib.contextmanager
 def _open_idx(path):
-    # Unsigned bytes: magic 0 0 8 n, then n sizes, then the data.
+    # Magic 0 0 type n, then n sizes, then the data, all of them big-endian.
     require_file(path)
     opened = gzip.open if path.suffix == ".gz" else open
     with _read_errors(path, "an IDX file"), opened(path, "rb") as file:
         magic = file.read(4)
-        if magic[:3] != b"\0\0\x08" or magic[3:] not in (b"\1", b"\3", b"\4"):
-            raise UserError(f"{path}: expected an IDX file of bytes (it starts with 00 00 08), "
-                            f"got: {magic.hex(' ') or 'an empty file'}")
-        yield file, np.frombuffer(file.read(4 * magic[3]), ">u4").tolist()
+        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not (
+                1 <= magic[3] <= 4):
+            raise UserError(f"{path}: expected an IDX file (it starts with 00 00 08, or another "
+                            f"type), got: {magic.hex(' ') or 'an empty file'}")
+        shape = np.frombuffer(file.read(4 * magic[3]), ">u4").tolist()
+        yield file, shape, np.dtype(IDX_TYPES[magic[2]])

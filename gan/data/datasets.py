@@ -18,6 +18,7 @@ from gan.data.arrays import (
     read_npz,
     require_file,
 )
+from gan.data.layout import RECORDS
 from gan.data.pixels import (
     digest_images,
     find_background,
@@ -135,9 +136,10 @@ class ShardedDataset(Dataset):
 
 
 def is_picture_folder(name):
-    """Whether `--dataset` names a folder or a zip archive of pictures."""
+    """Whether `--dataset` names a folder of pictures, or a file that holds some."""
     folder = os.path.isdir(name) and not is_sharded(Path(name))
-    archive = os.path.isfile(name) and os.path.splitext(name)[1].lower() == ".zip"
+    archive = os.path.isfile(name) and (
+        name.lower().endswith(".zip") or RECORDS.fullmatch(os.path.basename(name)))
     if name in DATASETS or not (folder or archive):
         return False
     from gan.data.pictures import holds_pictures  # Pillow is not needed before
@@ -192,7 +194,8 @@ def _load_path(path, range, transpose):
     missing = "" if os.path.lexists(path) else " (no such file or folder)"
     raise UserError(
         f"--dataset: expected {', '.join(DATASETS)}, an existing file ({', '.join(READERS)}), "
-        "a folder or .zip file of pictures, or a folder of shards or IDX files, "
+        "pictures in a folder or a .zip, .parquet or .tfrecord file, or a folder of shards or "
+        "IDX files, "
         f"got: {path}{missing}")
 
 

@@ -63,7 +63,7 @@ def _labels_in(where, table, pictures, exact):
         if not exact:
             warn(f"{where} names {count:,} of {len(pictures):,} pictures; it is not used")
         return None
-    values, heading = _classes(where, columns, rows, name_column)
+    values, heading = classes_in(where, columns, rows, name_column)
     if values is None:
         return None
     labels = []
@@ -121,8 +121,8 @@ def _match(rows, column, keys):
     return best
 
 
-def _classes(where, columns, rows, name_column):
-    """Return the class of each row, and in words what the classes are; (None, "") for none."""
+def classes_in(where, columns, rows, name_column):
+    """Return the class of each row, a dict, and what they are in words; (None, "") for none."""
     others = [column for column in columns if column not in (name_column, "", None)]
     named = [column for column in others if CLASS_COLUMN.fullmatch(column)] or (
         others if len(others) == 1 else [])
@@ -143,7 +143,7 @@ def _classes(where, columns, rows, name_column):
     if None not in numbers and not all(number == int(number) for number in numbers):
         raise UserError(f"{where}: expected a class for each picture, got numbers such as "
                         f"{next(n for n in numbers if n != int(n))}; write names of ranges instead "
-                        "(such as low and high), or move the file away to train without classes")
+                        "(such as low and high), or take them away to train without classes")
     texts = [value for value in distinct if isinstance(value, str) and SEVERAL.match(value)]
     if texts:
         raise _several(where, texts[0])
@@ -179,4 +179,4 @@ def _number(value):
 def _several(where, name):
     return UserError(one_line(
         f"{where}: expected one class for each picture, got several (at {name:.60}); write one "
-        "into a column called label, or move the file away to train without classes"))
+        "into a column called label, or take it away to train without classes"))

@@ -5,6 +5,7 @@ of folders tells the classes, whatever lies deeper; a level whose folders are na
 train and test (or validation) tells the parts instead, at the top or within the classes.
 """
 
+import functools
 import os
 import re
 import zipfile
@@ -27,29 +28,29 @@ COMPANIONS = {"mask", "masks", "label", "labels", "annotation", "annotations", "
 COMPANION_FILE = re.compile(  # "1_mask.png" beside "1.png"
     r"(.+)[ _-](mask|label|annotation|segmentation|seg|gt|trimap|depth)s?([ _-]?\d+)?", re.I)
 TEST_TABLE = re.compile(r"(^|[/\\_-])(test|val|valid|validation)", re.I)  # a path
+RECORDS = re.compile(r".+\.(parquet|tfrec(ords?)?(-\d+-of-\d+)?)", re.I)  # the file's name
+SEEDS = re.compile(r"seed_\d+")  # of generate.py, whose folders are classes
 PIECE = re.compile(r"(part|batch|chunk|shard|split|volume|vol|folder|dir)?[ _-]?\d+", re.I)
 
 
 class File(NamedTuple):
-    """A file below a folder or in an archive, as it was when it was found."""
+    """A file below a folder or in another file, as it was when it was found."""
 
     name: str  # its path from the folder
     path: str
     folders: tuple  # the names of the folders that lead to it
     identity: tuple  # name, size and times, which change with the content
-    archive: zipfile.ZipFile | None = None  # that it lies in
-    member: zipfile.ZipInfo | None = None
+    inside: object = None  # of a file within another one: function that reads so many bytes
 
     def read(self, most):
         """Return the content, of at most so many bytes, without waiting for a FIFO."""
-        if self.archive is None and not os.path.isfile(self.path):
+        if self.inside:
+            content = self.inside(most + 1)
+        elif os.path.isfile(self.path):
+            with open(self.path, "rb") as opened:
+                content = opened.read(most + 1)
+        else:
             raise UnusableError("not a file")
-        # Python unpacks others without a limit.
-        if self.archive and (self.member.flag_bits & 1 or self.member.compress_type not in (
-                zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)):
-            raise UnusableError("encrypted, or packed by another method than deflate")
-        with self.archive.open(self.member) if self.archive else open(self.path, "rb") as opened:
-            content = opened.read(most + 1)
         if len(content) > most:
             raise UnusableError(f"expected at most {most / 2**20:,.0f} MiB")
         return content
@@ -65,7 +66,10 @@ class Part(NamedTuple):
 
 
 def files_below(folder, depth=None):
-    """Yield a `File` for each file in a folder or zip archive, by name, but for hidden ones."""
+    """Yield a `File` for each file in a folder or zip archive, by name, but for hidden ones.
+
+    A file of `RECORDS` is its own only one.
+    """
     def walk(path, folders, ancestors):
         with os.scandir(path) as entries:
             entries = sorted(entries, key=lambda entry: entry.name)
@@ -85,6 +89,8 @@ def files_below(folder, depth=None):
         state = os.stat(folder)
         if os.path.isdir(folder):
             yield from walk(folder, (), {(state.st_dev, state.st_ino)})
+        elif RECORDS.fullmatch(folder.name):
+            yield File(folder.name, str(folder), (), (folder.name, *_state(folder)))
         else:
             yield from _files_in(zipfile.ZipFile(folder))
     except OSError as error:
@@ -113,7 +119,17 @@ def _files_in(archive):
     for parts, member in sorted(found.items()):
         name = "/".join(parts)
         yield File(name, f"{archive.filename}/{name}", parts[:-1],
-                   (name, member.file_size, member.CRC), archive, member)
+                   (name, member.file_size, member.CRC),
+                   functools.partial(_read_member, archive, member))
+
+
+def _read_member(archive, member, size):
+    # Python unpacks others without a limit.
+    if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED,
+                                                            zipfile.ZIP_DEFLATED):
+        raise UnusableError("encrypted, or packed by another method than deflate")
+    with archive.open(member) as opened:
+        return opened.read(size)
 
 
 def arrange(folder, pictures, others):
@@ -215,7 +231,7 @@ def _parts(folder, files):
     if level is None:
         usual = sorted(name for name, part in _parts_at(files, 0).items()
                        if part or PART_PERHAPS.fullmatch(name))
-        if usual:
+        if usual and all(file.folders for file in files):  # others are refused
             warn(f"{folder}: {listed(usual)}: taken as classes, as parts of a data set need one "
                  "training folder and none but test or validation folders beside it")
         return {"train": files}
@@ -282,7 +298,7 @@ def _classes(folder, files, fewest=2):
     if names and beside:
         raise UserError(one_line(
             f"{folder}: expected pictures or folders of pictures, got both: {beside[0]} and "
-            f"{min(names)}/; move the pictures into a folder of their class"))
+            f"{min(names)}/; move the pictures away, or into one of the folders"))
     if len(names) < fewest or _are_pieces(folder, files, names):
         return Part(files, [])
     if doubtful := sorted(name for name in names if _words(name) <= COMPANIONS):
@@ -314,7 +330,7 @@ def _one_numbering(files):
     numbers = {}
     for file in files:
         found = re.findall(r"\d+", _stem(file)[1])
-        if not found:
+        if not found or SEEDS.match(_stem(file)[1]):
             return False
         numbers.setdefault(file.folders[0], []).append(int(found[-1]))
     spans = [(min(numbers[name]), max(numbers[name])) for name in sorted(numbers, key=int)]

@@ -21,8 +21,9 @@ from gan.common.errors import UserError, counted, describe_os_error, listed, not
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
 from gan.data.labels import is_table
-from gan.data.layout import File, Part, UnusableError, arrange, files_below
+from gan.data.layout import RECORDS, File, Part, UnusableError, arrange, files_below
 from gan.data.pixels import Scale, digest_images, scale_of, scaled, white_of
+from gan.data.records import read_records
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")  # Pillow's names
 FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
@@ -108,14 +109,19 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
                   frames="first", range="bits"):
     """Read a folder or zip archive of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by content.
 
+    They may be in Parquet or TFRecord files as well, see `read_records`.
     Returns a dict for `from_arrays`: images uint8 [N, H, W, C], mapped from the cache, their
     images_digest and facts for summary.json; if there are any, labels, str or int [N],
     test_images and test_labels.
     """
-    folder, pictures, others = Path(folder), [], []
+    folder, records, pictures, others = Path(folder), [], [], []
     for file in files_below(folder):
-        (pictures if is_picture(file) else others).append(file)
-    train, test = arrange(folder, pictures, others)
+        (records if is_records(file) else pictures if is_picture(file) else others).append(file)
+    if records and pictures:
+        raise UserError(one_line(
+            f"{folder}: expected pictures or files that hold some, got both: {pictures[0].name} "
+            f"and {records[0].name}; move one of them away, or name it with --dataset"))
+    train, test = read_records(folder, records) if records else arrange(folder, pictures, others)
     others = [file for file in others if not is_table(file)]  # of which more is said
     if others:
         print(one_line(f"left out: {counted(len(others), 'file')} besides pictures: "
@@ -169,7 +175,12 @@ def _facts(folder, found, form):
 
 def holds_pictures(folder, depth=6):
     """Whether there is a picture in a zip archive, or in a folder or up to five below it."""
-    return any(is_picture(file) for file in files_below(folder, depth))
+    return any(is_records(file) or is_picture(file) for file in files_below(folder, depth))
+
+
+def is_records(file):
+    """Whether a `File` holds pictures as Parquet or TFRecord."""
+    return file.inside is None and RECORDS.fullmatch(os.path.basename(file.name)) is not None
 
 
 def is_picture(file):
@@ -179,7 +190,7 @@ def is_picture(file):
 
 def open_picture(file):
     """Open a `File` with Pillow, which reads no more than the header yet."""
-    if file.archive is None:
+    if file.inside is None:
         if not os.path.isfile(file.path):  # a FIFO would block
             raise UnusableError("not a file")
         return Image.open(file.path, formats=FORMATS)

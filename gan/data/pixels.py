@@ -39,7 +39,7 @@ def to_pixels(images, where, trained=None, range="bits", transpose=False):
     dtype and scale of the training images.
     """
     dtype = images.dtype
-    images = _channels_last(images, where)
+    images = _channels_last(images, where, 1 if trained else 2)
     if transpose:
         images = images.transpose(0, 2, 1, 3)
     if range != "bits" and dtype.kind in "uif":
@@ -68,7 +68,7 @@ def to_pixels(images, where, trained=None, range="bits", transpose=False):
     return images, scale
 
 
-def _channels_last(images, where):
+def _channels_last(images, where, fewest):
     """Return a view [N, H, W, C] with sizes that can be trained on."""
     side = math.isqrt(images.shape[-1]) if images.ndim == 2 else 0
     if side in SIDES and side**2 == images.shape[1]:
@@ -82,9 +82,9 @@ def _channels_last(images, where):
         note(f"{where}: [N, C, H, W] {list(shape)} became [N, H, W, C]")
         images = images.transpose(0, 2, 3, 1)
         shape = images.shape
-    if len(shape) != 4 or len(images) < 2 or shape[1] != shape[2] or shape[3] not in CHANNELS:
+    if len(shape) != 4 or len(images) < fewest or shape[1] != shape[2] or shape[3] not in CHANNELS:
         raise UserError(f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1, 3 "
-                        f"or 4 and N at least 2, got: {list(shape)}")
+                        f"or 4 and N at least {fewest}, got: {list(shape)}")
     if shape[1] not in SIDES:
         raise UserError(f"{where}: expected a side of {SIDES[0]} to {SIDES[-1]} pixels, "
                         f"got: {shape[1]}")

@@ -64,17 +64,17 @@ def list_checkpoints(folder):
     return sorted(files, key=lambda path: int(path.stem[5:]), reverse=True)
 
 
-def load_newest(folder, warn=warn):
+def load_newest(folder, warn=warn, option="--resume"):
     """Read the newest whole checkpoint; `warn` is called with a line for each damaged one."""
     files = list_checkpoints(folder)
     if not files:
-        raise UserError(f"--resume: expected a checkpoint in {folder}, got a folder without one")
+        raise UserError(f"{option}: expected a checkpoint in {folder}, got a folder without one")
     for path in files:
         try:
             return load_checkpoint(path)
         except UserError as error:
             warn(f"{error}; taking the one before it")
-    raise UserError(f"--resume: expected a whole checkpoint in {folder}, got only damaged ones")
+    raise UserError(f"{option}: expected a whole checkpoint in {folder}, got only damaged ones")
 
 
 def load_checkpoint(path):

@@ -1,0 +1,179 @@
+"""Pictures and labels in TFRecord and Parquet files."""
+
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan.common.errors import UserError
+from gan.data.datasets import load_dataset
+from tests.conftest import TINY
+from tests.test_pictures import folder, shades
+
+__all__ = ["folder"]  # a fixture
+
+
+def png(shade, side=16):
+    buffer = io.BytesIO()
+    Image.new("L", (side, side), shade).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_tfrecord(path, rows):
+    """Write rows, dict of feature → value, as TensorFlow does."""
+    import tensorflow as tf
+
+    def feature(value):
+        values = value if isinstance(value, list) else [value]
+        if isinstance(values[0], (bytes, str)):
+            values = [text.encode() if isinstance(text, str) else text for text in values]
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+        if isinstance(values[0], float):
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for row in rows:
+            features = {name: feature(value) for name, value in row.items() if value is not None}
+            writer.write(tf.train.Example(
+                features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def write_parquet(path, rows, names=None):
+    """Write rows, dict of column → value, as Hugging Face does."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pyarrow.Table.from_pylist(rows)
+    features = {"img": {"_type": "Image"}}
+    if names:
+        features["label"] = {"_type": "ClassLabel", "names": names}
+    table = table.replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})})
+    parquet.write_table(table, path, row_group_size=3)
+
+
+WRITERS = {"tfrecord": write_tfrecord, "parquet": write_parquet}
+
+
+@pytest.fixture(params=["tfrecord", "parquet"])
+def kind(request):
+    if request.param == "parquet":
+        pytest.importorskip("pyarrow")
+    return request.param
+
+
+@pytest.mark.parametrize(("labels", "classes", "numbers"), [
+    ([10, 2, 10, 2, 2], ("2", "10"), [1, 0, 1, 0, 0]),
+    (["b", "a", "b", "a", "a"], ("a", "b"), [1, 0, 1, 0, 0]),
+    ([[0, 1], [1, 0], [0, 1], [1, 0], [1, 0]], ("0", "1"), [1, 0, 1, 0, 0]),
+    ([1, 0, 1, 0, None], ("0", "1"), [1, 0, 1, 0]), ([None] * 5, (), None), ([-1] * 5, (), None),
+    ([7] * 5, (), None)])
+def test_pictures_and_labels(folder, kind, labels, classes, numbers, capsys):
+    WRITERS[kind](folder / f"a.{kind}", [{"image": png(20 * place), "label": label, "width": 16}
+                                         for place, label in enumerate(labels)])
+    for _ in range(2):  # the second time from the cache
+        data = load_dataset(str(folder / f"a.{kind}"))
+        assert data.name == "a" and data.class_names == classes
+        assert numbers is None or data.labels.tolist() == numbers
+        assert shades(data.images) == [0, 20, 40, 60, 80][: len(data.images)]
+        printed = capsys.readouterr()
+        assert "images: image, labels: label" in printed.out
+        assert ("1 of 5 pictures have no label" in printed.err) == (len(data.images) == 4)
+    assert load_dataset(str(folder), image_size=20, channels=3).images.shape[1:] == (20, 20, 3)
+
+
+def test_files_of_a_published_set(folder, kind, capsys):
+    for name, shade in (("train-00000-of-00002", 0), ("train-00001-of-00002", 50),
+                        ("validation-00000-of-00001", 100), ("test-00000-of-00001", 150)):
+        label = -1 if name.startswith("test") else 1
+        WRITERS[kind](folder / "data" / f"{name}.{kind}", [
+            {"image": png(shade + number), "label": label and number % 2 if label == 1 else -1}
+            for number in range(4)])
+    (folder / "README.md").write_text("")
+    data = load_dataset(str(folder))
+    assert shades(data.images) == [0, 1, 2, 3, 50, 51, 52, 53]
+    assert data.labels.tolist() == [0, 1] * 4
+    assert sorted(shades(data.test_images)) == [150, 151, 152, 153] and data.test_labels is None
+    assert f"data/validation-00000-of-00001.{kind}: not used" in capsys.readouterr().out
+    (folder / "data" / f"test-00000-of-00001.{kind}").unlink()
+    data = load_dataset(str(folder))
+    assert (data.test_labels == np.array(shades(data.test_images)) % 2).all()
+
+
+def test_names_of_tfrecord_files_and_features(folder):
+    write_tfrecord(folder / "cifar10-train.tfrecord-00000-of-00001", [
+        {"image/encoded": png(9 * number), "image/class/label": number % 2,
+         "image/class/text": "ab"[number % 2]} for number in range(4)])
+    data = load_dataset(str(folder))
+    assert shades(data.images) == [0, 9, 18, 27] and data.class_names == ("a", "b")
+
+
+def test_columns_and_class_names_as_hugging_face_publishes_them(folder):
+    rows = [{"img": {"bytes": png(number), "path": f"{number}.png"}, "label": number % 2,
+             "caption": "x"} for number in range(8)]
+    write_parquet(folder / "a.parquet", rows, ["ship", "airplane"])
+    data = load_dataset(str(folder))
+    assert shades(data.images) == [*range(8)] and data.class_names == ("airplane", "ship")
+    assert data.labels.tolist() == [1, 0] * 4
+    rows[0]["img"]["bytes"] = None
+    write_parquet(folder / "a.parquet", rows)
+    with pytest.raises(UserError, match="a.parquet/0 .the file holds its path, but not its bytes"):
+        load_dataset(str(folder))
+
+
+@pytest.mark.parametrize(("row", "expected"), [
+    ({"picture_of": png(1)}, "expected a column image of PNG or JPEG bytes, got: picture_of"),
+    ({"image": bytes(256), "label": 1}, "5 of 5 pictures cannot be used: a.*broken: not PNG"),
+    ({"image": png(1), "label": [1, 1]}, "got several .at a.*; write one into a column called"),
+    ({"image": png(1), "label": 0.5}, "got numbers such as 0.5"),
+    ({"image": png(1, 6)}, "6 x 6 pixels, expected sides of at least"),
+])
+def test_what_cannot_be_used_is_said(folder, kind, row, expected):
+    WRITERS[kind](folder / f"a.{kind}", [row] * 5)
+    with pytest.raises(UserError, match=expected):
+        load_dataset(str(folder))
+
+
+def test_damaged_files_are_named_and_not_trusted(folder, kind, tensorflow):
+    path = folder / f"a.{kind}"
+    WRITERS[kind](path, [{"image": png(number)} for number in range(4)])
+    whole = path.read_bytes()
+    too_long = struct.pack("<Q", 2**62) + whole[8:]
+    for content in (whole[:-9], whole[:40], b"\x1f\x8b" + bytes(60), too_long, b""):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"a.{kind}.*(a damaged file|broken:|without rows)"):
+            load_dataset(str(path))
+
+
+def test_a_parquet_file_that_promises_more_rows_than_fit_is_refused(folder, monkeypatch):
+    write_parquet(folder / "a.parquet", [{"image": png(1), "label": 0}] * 2000)
+    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 10**5)
+    with pytest.raises(UserError, match="MiB of arrays together"):
+        load_dataset(str(folder))
+
+
+def test_without_pyarrow_its_package_is_named(folder, monkeypatch):
+    (folder / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(UserError, match="expected the package pyarrow, .*pip install pyarrow"):
+        load_dataset(str(folder / "a.parquet"))
+
+
+def test_records_beside_pictures_are_refused(folder):
+    (folder / "a.parquet").write_bytes(b"")
+    (folder / "b.png").write_bytes(png(0))
+    with pytest.raises(UserError, match="got both: b.png and a.parquet; move one of them away"):
+        load_dataset(str(folder))
+
+
+def test_records_are_trained_on(folder, kind, trained):
+    WRITERS[kind](folder / f"a.{kind}", [{"image": png(number), "label": number % 2}
+                                         for number in range(40)])
+    said = trained("--dataset", folder / f"a.{kind}", "--dry-run", *TINY)
+    assert "a: 40 images of 16 x 16 x 1, 2 classes (0: 20, 1: 20)" in said
