@@ -67,6 +67,8 @@ class TrainConfig:
         None, "data", "of pictures: 1 for grayscale, 3 for color, 4 with transparency",
         one_of(("1", "3", "4"), int), metavar="{1,3,4}", fixed=True)
     fit: str = choice("crop", "data", "how pictures of a folder become square", FITS, fixed=True)
+    resample: str = choice("auto", "data", "how pictures are resized; nearest: as pixel art",
+                           ("auto", "smooth", "nearest"), fixed=True)
     frames: str = choice("first", "data", "pages of multi-page and animated pictures",
                          ("first", "all"), fixed=True)
     range: str = option(
@@ -206,7 +208,8 @@ class TrainConfig:
     def for_data(self, dataset, device=None):
         """Return the complete configuration for a data set, on a `Device` (None: CPU, float32)."""
         largest = None if dataset.labels is None else int(np.bincount(dataset.labels).max())
-        facts = Facts(tuple(dataset.samples.shape), largest, dataset.background)
+        resample = getattr(dataset, "facts", {}).get("resample", "smooth")  # points have none
+        facts = Facts(tuple(dataset.samples.shape), largest, dataset.background, resample=resample)
         if device:
             facts = facts._replace(gpu=device.gpu, policy=device.policy)
         return self.completed(facts)
@@ -321,7 +324,7 @@ def options_of(path, given):
     if given.get("condition") == "none":
         left_out |= {"clusters", "components"}
     if not is_picture_folder(given.get("dataset", options["dataset"])):
-        left_out |= {"image_size", "channels"}  # it has them by itself
+        left_out |= {"image_size", "channels", "resample"}  # it has them by itself
     return {name: value for name, value in options.items() if name not in left_out}
 
 
@@ -379,6 +382,7 @@ class Facts(NamedTuple):
     background: tuple | None = None
     gpu: bool = False
     policy: str = "float32"
+    resample: str = "smooth"
 
     @property
     def images(self):
@@ -479,6 +483,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
         "off" if facts.policy == "float32" else facts.policy.removeprefix("mixed_")),
     "image_size": lambda config, facts: facts.shape[1] if facts.images else None,
     "channels": lambda config, facts: facts.shape[3] if facts.images else None,
+    "resample": lambda config, facts: facts.resample,
     "latent_dim": lambda config, facts: 64 if facts.images else 4,
     "condition": _condition,
     "clusters": _clusters,

@@ -174,7 +174,7 @@ def _read_data(config, checkpoint):
     resizable = checkpoint is None or is_picture_folder(config.dataset)
     size = (config.image_size, config.channels) if resizable else (None, None)
     return load_dataset(config.dataset, *size, config.skip_broken, config.fit, config.frames,
-                        config.range, config.transpose)
+                        config.range, config.transpose, config.resample)
 
 
 def start_device(config, dataset, checkpoint=None, cluster=None):

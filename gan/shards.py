@@ -67,7 +67,7 @@ def write(options):
              if hasattr(options, field.name)}
     data = TrainConfig.from_options(dataset=source, **given)
     dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit,
-                           data.frames, data.range, data.transpose)
+                           data.frames, data.range, data.transpose, data.resample)
     if dataset.box:
         raise UserError(f"expected images, got the points of {source}")
     data = data.for_data(dataset)

@@ -276,6 +276,28 @@ def test_the_three_ways_to_make_a_picture_square(folder, decoded, turned):
     assert len(decoded) == 6
 
 
+def test_pixel_art_is_resized_by_nearest_neighbor(folder, capsys):
+    colors = np.random.default_rng(0).integers(0, 256, (6, 4, 3)).astype(np.uint8)
+    sprites = [colors[number][np.random.default_rng(number).integers(0, 4, (16, 16))]
+               for number in range(6)]
+    for number, sprite in enumerate(sprites):
+        write(folder / "train" / f"{number}.png", sprite)
+    write(folder / "test" / "1.png", RAMP)
+    for _ in range(2):  # the second time from the cache
+        data = load_dataset(str(folder), image_size=32)
+        np.testing.assert_array_equal(data.images, np.repeat(np.repeat(sprites, 2, 1), 2, 2))
+        assert (data.test_images[0, ::2, ::2, 0] == RAMP).all()  # as the training pictures
+        assert data.facts == {"resample": "nearest"}
+        assert "--resample smooth" in capsys.readouterr().out
+    assert len(np.unique(load_dataset(str(folder), image_size=32, resample="smooth").images)) > 200
+    assert load_dataset(str(folder)).facts == {}  # nothing to resize
+    write(folder / "train" / "7.png", RAMP)
+    write(folder / "train" / "8.png", RAMP)
+    assert load_dataset(str(folder), image_size=32).facts == {}
+    nearest = load_dataset(str(folder), image_size=32, resample="nearest").images
+    np.testing.assert_array_equal(nearest[-1][::2, ::2, 0], RAMP)
+
+
 # What cannot be used.
 
 

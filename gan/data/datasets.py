@@ -148,13 +148,14 @@ def is_picture_folder(name):
 
 
 def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop",
-                 frames="first", range="bits", transpose=False):
+                 frames="first", range="bits", transpose=False, resample="auto"):
     """Load a `Dataset` or a `PointDataset` by its name in `DATASETS` or its path.
 
-    The options are for pictures, see `read_pictures`, the last two for arrays, see `to_pixels`.
+    The options are for pictures, see `read_pictures`; range and transpose for arrays, see
+    `to_pixels`.
     """
     options = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken,
-               "fit": None if fit == "crop" else fit, "frames": frames != "first"}
+               "fit": fit != "crop", "resample": resample == "nearest", "frames": frames != "first"}
     path, pictures = Path(name), is_picture_folder(name)
     given = [option for option, value in options.items() if value]
     if given and not pictures and (name in DATASETS or os.path.lexists(path)):
@@ -173,7 +174,8 @@ def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="c
 
             if transpose:
                 raise UserError(f"--transpose: expected a --dataset of arrays with it, got: {name}")
-            arrays = read_pictures(path, image_size, channels, skip_broken, fit, frames, range)
+            arrays = read_pictures(path, image_size, channels, skip_broken, fit, frames, range,
+                                   resample)
             where = path.resolve()
             return from_arrays(where.name if where.is_dir() else where.stem, path, arrays)
         return _load_path(path, range, transpose)

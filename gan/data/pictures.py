@@ -49,7 +49,10 @@ STRIPE = 2**18  # pixels that are converted at a time
 
 GROUNDS = {"white": 255, "black": 0, "gray": 128}  # that transparent pictures are laid on
 VISIBLE = 40  # gray levels that a picture differs from its ground by, on average, or vanishes
-GROUND_SAMPLE, GROUND_SIDE = 256, 64  # pictures, pixels
+GROUND_SIDE = 64  # pixels
+SAMPLE = 256  # pictures that the ground and the way to resize are chosen by
+ART_SIDE, ART_COLORS = 128, 32  # pixels and colors that pixel art has at most
+ART_FRACTION = 0.9  # of the pictures that have to be such
 
 VERSION = 7  # of what is done to pictures; another one makes caches anew
 LENGTH_BYTES = 8  # of the length of the JSON, at the end of a cache
@@ -72,6 +75,7 @@ class PictureFormat(NamedTuple):
     ground: str | None = None  # key of `GROUNDS`; None: one that no picture vanishes on
     range: str = "bits"  # of the values in pictures of more than 8 bits: "LOW,HIGH"
     white: int | None = None  # of integers of more than 8 bits; None: the most in as many bits
+    resample: str | None = None  # "smooth" or "nearest"; None: nearest for pixel art
 
     @property
     def shape(self):
@@ -89,6 +93,7 @@ class Pictures(NamedTuple):
     transparent: int  # files with transparent parts
     ground: str  # that these are laid on
     white: int  # see `PictureFormat`; 0 without such pictures
+    resample: str
 
 
 class Decoded(NamedTuple):
@@ -106,7 +111,7 @@ class Header(NamedTuple):
 
 
 def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop",
-                  frames="first", range="bits"):
+                  frames="first", range="bits", resample="auto"):
     """Read a folder or zip archive of PNG, JPEG, WebP, GIF, BMP and TIFF files, known by content.
 
     They may be in Parquet or TFRecord files as well, see `read_records`.
@@ -126,7 +131,8 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     if others:
         print(one_line(f"left out: {counted(len(others), 'file')} besides pictures: "
                        f"{listed([file.name for file in others])}"))
-    form = PictureFormat(image_size, channels, fit, frames, range=range)
+    form = PictureFormat(image_size, channels, fit, frames, range=range,
+                         resample=None if resample == "auto" else resample)
     found, labels = _read_part(folder, train, form, skip_broken, "train")
     facts = _facts(folder, found, form)
     if len(found.images) < 2:
@@ -137,7 +143,7 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
               "facts": facts}
     if test:
         form = PictureFormat(*found.images.shape[2:], fit, frames, found.ground, range,
-                             found.white or None)
+                             found.white or None, found.resample)
         found, arrays["test_labels"] = _read_part(folder, _shuffled(test), form, skip_broken,
                                                   "test")
         arrays["test_images"] = found.images
@@ -168,6 +174,10 @@ def _facts(folder, found, form):
         facts["white"] = found.white
         note(f"{folder}: gray values have more than 8 bits; 0 becomes black and {found.white:,} "
              "white; --range LOW,HIGH changes this")
+    if form.resample is None and found.resample == "nearest":
+        facts["resample"] = "nearest"
+        note(f"{folder}: small pictures of few colors, resized by nearest neighbor as pixel art; "
+             "--resample smooth averages them")
     if form.frames == "all" and len(found.images) > files:
         facts["files"] = files
     return facts
@@ -323,8 +333,10 @@ def _complete(form, files):
     color = any(header.color for header in headers.values())
     ground = form.ground or _ground([file for file in headers if headers[file].transparent])
     white = form.white or _most([file for file in headers if headers[file].deep])
-    return form._replace(side=form.side or width, channels=form.channels or (3 if color else 1),
+    form = form._replace(side=form.side or width, channels=form.channels or (3 if color else 1),
                          ground=ground, white=white)
+    resample = form.resample or _resampling(headers, sizes - {form.shape[1::-1]})
+    return form._replace(resample=resample)
 
 
 def _most(files):
@@ -343,10 +355,26 @@ def _most(files):
         return white_of(max(pool.map(most_in, files)))
 
 
+def _resampling(files, sizes):
+    """Return how pictures are resized, of which some have these other sizes."""
+    if not sizes or max(map(max, sizes)) > ART_SIDE:
+        return "smooth"
+    flat = []
+    for file in _sample(files):
+        with contextlib.suppress(Exception), open_picture(file) as picture:
+            few = min(ART_COLORS, picture.width * picture.height // 8)
+            flat.append(picture.convert("RGBA").getcolors(few) is not None)
+    return "nearest" if sum(flat) >= ART_FRACTION * max(1, len(flat)) else "smooth"
+
+
+def _sample(files):
+    return [*files][:: math.ceil(len(files) / SAMPLE) or 1]
+
+
 def _ground(files):
     """Return the key of `GROUNDS` that the fewest of some transparent pictures vanish on."""
     contrasts = []
-    for file in files[:: math.ceil(len(files) / GROUND_SAMPLE) or 1]:
+    for file in _sample(files):
         with contextlib.suppress(Exception), open_picture(file) as picture:
             if _bytes_to_decode(picture) > LARGE_BYTES:
                 continue
@@ -364,7 +392,7 @@ def _ground(files):
 def _decode_all(files, form, output):
     """Write the pixels of all files; returns the other attributes of `Pictures`."""
     facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0, "ground": form.ground,
-             "white": form.white}
+             "white": form.white, "resample": form.resample}
     size = max(1, PART_BYTES // math.prod(form.shape))
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool, tqdm(
         total=len(files), desc="reading pictures", unit="img", leave=False, disable=None,
@@ -393,7 +421,7 @@ def decode(file, form):
     """Return the `Decoded` pictures of a `File`, or why it cannot be used, in words.
 
     They are shrunk by averaging areas, or enlarged with cubics; what is transparent becomes the
-    ground; 16 bits become 8, as do floats in [0, 1].
+    ground; 16 bits become 8, as do floats in [0, 1]. Pixel art: nearest neighbor both ways.
     """
     images, transparent = [], False
     try:
@@ -512,6 +540,8 @@ def _gray(form):
 def _fitted(picture, form, scale):
     size = form.side, form.side
     method = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
+    if form.resample == "nearest":
+        method = Image.Resampling.NEAREST
     if form.fit == "squash":
         return picture.resize(size, method)
     if form.fit == "pad":
