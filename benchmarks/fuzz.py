@@ -9,7 +9,9 @@ traceback or a control character. What it refuses it leaves as it was, and what 
 stays as it was in any case.
 """
 
+import functools
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -19,6 +21,7 @@ import signal
 import tempfile
 import time
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +90,111 @@ def damaged_array(folder, chance, made):
         labels = chance.choice(([], [0] * 20, [None] * 20, [[1]], ["é\x1b"] * 20, [2**62] * 20))
         np.savez(path, x_train=images, y_train=np.array(labels))
     return "train_gan", ["--dataset", path, *SMALL, "--dry-run"], []
+
+
+def odd_picture(chance):
+    """Return the bytes of a small picture, seldom of something else."""
+    buffer = io.BytesIO()
+    shape = chance.choice(((16, 16),) * 20 + ((30, 18), (6, 6)))
+    shade = chance.randrange(256)
+    Image.new(chance.choice(("L",) * 9 + ("RGB", "RGBA")), shape, shade).save(buffer, "PNG")
+    return buffer.getvalue() if chance.random() < 0.98 else chance.randbytes(50)
+
+
+def odd_rows(chance):
+    """Return (name, picture, label) of some pictures, with labels of one odd kind."""
+    labels = chance.choice(((0, 1), ("a", "b\x1b"), (None, 1), (-1,), (0.5, 1e300),
+                            ([0, 1], [1, 1]), ("a|b",), (2**62, 3), ("", "x" * 3000), (b"\xff", b"c"), ({"a": 1},)))
+    return [(f"{chance.choice(('', 'train/', 'a/', '../', chr(27)))}{number}.png",
+             odd_picture(chance), chance.choice(labels)) for number in range(chance.randrange(40))]
+
+
+def write_zip(path, chance):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, picture, _ in odd_rows(chance):
+            archive.writestr(name, picture, chance.choice((0, 8, 8, 8, 12)))
+
+
+def write_hdf5(path, chance):
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name in ("x_train", "y_train", "x_test", "odd"):
+            shape = chance.choice(((20, 16, 16), (20, 16, 16), (20,), (20, 256), (0, 16, 16), (),
+                                   (2**40, 16, 16)))
+            file.create_dataset(name, shape, chance.choice(("u1", "u1", "f4", "i8", "S3", "?")),
+                                **({"chunks": True} if len(shape) > 1 and shape[0] else {}))
+
+
+def write_parquet(path, chance):
+    import pyarrow
+    from pyarrow import parquet
+
+    rows = odd_rows(chance) or [("", b"", 0)]
+    pictures = [{"bytes": row[1], "path": row[0]} if chance.random() < 0.99 else None
+                for row in rows]
+    if chance.random() < 0.3:
+        pictures = [picture and picture["bytes"] for picture in pictures]
+    features = chance.choice(({}, {"label": {"names": ["a", "b\n"]}}, {"image": {"_type": "Image"}},
+                              {"label": {"names": 5}}, []))
+    table = pyarrow.table({"image": pictures, "label": pyarrow.array([row[2] for row in rows])})
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    parquet.write_table(table.replace_schema_metadata(about), path, row_group_size=7)
+
+
+def write_tfrecord(path, chance):
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _, picture, label in odd_rows(chance):
+            example = tf.train.Example()
+            features = example.features.feature
+            features["image"].bytes_list.value.append(picture)
+            values = label if isinstance(label, list) else [label] * (label is not None)
+            for value in values:
+                if isinstance(value, int):
+                    features["label"].int64_list.value.append(value)
+                elif isinstance(value, float):
+                    features["label"].float_list.value.append(value)
+                else:
+                    features["label"].bytes_list.value.append(str(value).encode())
+            writer.write(example.SerializeToString())
+
+
+def write_points(path, chance):
+    number = chance.choice((lambda: chance.gauss(0, 1), lambda: 7, lambda: chance.choice(WORDS)))
+    lines = [chance.choice(("", "x,y", "a;b", "1"))] * chance.randrange(2)
+    lines += [chance.choice(",;\t ").join(str(number()) for _ in range(chance.choice((1, 2, 2, 3))))
+              if chance.random() < 0.1 else f"{number()},{number()}"
+              for _ in range(chance.randrange(60))]
+    path.write_text("\n".join(lines), errors="replace")
+
+
+def damaged_file(write, suffix, folder, chance, made):
+    """An odd file of some kind, often damaged as well."""
+    path = folder / f"in.{suffix}"
+    write(path, chance)
+    if chance.random() < 0.6:
+        flip(path, chance)
+    network = SMALL if suffix != "csv" else ["--batch-size", "16"]
+    return "train_gan", ["--dataset", path, *network, "--dry-run"], []
+
+
+def damaged_table(folder, chance, made):
+    """A folder of pictures with an odd or damaged table of their classes."""
+    (folder / "in").mkdir()
+    rows = [(f"{number}.png", odd_picture(chance), label)
+            for number, (_, _, label) in enumerate(odd_rows(chance))]
+    for name, picture, _ in rows:
+        (folder / "in" / name).write_bytes(picture)
+    labels = [[name, label.hex() if isinstance(label, bytes) else label] for name, _, label in rows]
+    path = folder / "in" / chance.choice(("dataset.json", "labels.csv", "metadata.csv"))
+    heading = chance.choice(("file,label", "id;class", "a", "file,x,y"))
+    path.write_text(json.dumps({"labels": labels}) if path.suffix == ".json" else "\n".join(
+        [heading, *(f"{name},{label}" for name, label in labels)]))
+    if chance.random() < 0.5:
+        damage(path, chance)
+    return "train_gan", ["--dataset", folder / "in", *SMALL, "--dry-run"], []
 
 
 def damaged_pictures(folder, chance, made):
@@ -181,7 +289,13 @@ def links(folder, chance, made):
 
 
 KINDS = {"arrays": damaged_array, "pictures": damaged_pictures, "runs": damaged_run,
-         "command lines": command_line, "unmanaged files": unmanaged_files, "links": links}
+         "command lines": command_line, "unmanaged files": unmanaged_files, "links": links,
+         "tables": damaged_table, **{
+             suffix: functools.partial(damaged_file, write, suffix) for suffix, write in (
+                 ("zip", write_zip), ("h5", write_hdf5), ("tfrecord", write_tfrecord),
+                 ("csv", write_points), ("parquet", write_parquet))}}
+if importlib.util.find_spec("pyarrow") is None:
+    del KINDS["parquet"]
 
 
 def contents(paths):
