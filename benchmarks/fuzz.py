@@ -104,7 +104,8 @@ def odd_picture(chance):
 def odd_rows(chance):
     """Return (name, picture, label) of some pictures, with labels of one odd kind."""
     labels = chance.choice(((0, 1), ("a", "b\x1b"), (None, 1), (-1,), (0.5, 1e300),
-                            ([0, 1], [1, 1]), ("a|b",), (2**62, 3), ("", "x" * 3000), (b"\xff", b"c"), ({"a": 1},)))
+                            ([0, 1], [1, 1]), ("a|b",), (2**62, 3), ("", "x" * 3000),
+                            (b"\xff", b"c"), ({"a": 1},)))
     return [(f"{chance.choice(('', 'train/', 'a/', '../', chr(27)))}{number}.png",
              odd_picture(chance), chance.choice(labels)) for number in range(chance.randrange(40))]
 
