@@ -84,7 +84,7 @@ def affine(images, down, across, shift):
     """Stretch images around their middle, shift and mirror them; beyond the edge, they reflect.
 
     The view spans factors `down` and `across` [N] of the height and width (negative: mirrored), and
-    moves by `shift` [N, 2] of the side.
+    moves by `shift` [N, 2] of the sides.
     """
     for factor, place in ((down, shift[:, 0]), (across, shift[:, 1])):
         _, size, *rest = images.shape
@@ -110,13 +110,15 @@ def relight(images, brightness, contrast):
 
 
 def cutout(images, made, places, fraction):
-    """Set a square to 0 in images whose `made` [N] is 1.
+    """Set a rectangle to 0 in images whose `made` [N] is 1.
 
-    Its middle `places` [N, 2] and its side `fraction` are given as fractions of the image's side.
+    Its middle `places` [N, 2] and its sides, `fraction`, are fractions of the image's sides.
     """
-    size = images.shape[1]
-    offsets = tf.abs(tf.range(size, dtype=tf.float32)[None, :, None] + 0.5
-                     - size * places[:, None])
-    inside = tf.cast(offsets < size * fraction / 2, tf.float32)
-    blanked = inside[:, :, None, 0] * inside[:, None, :, 1] * made[:, None, None]
+    def inside(size, middle):
+        offsets = tf.abs(tf.range(size, dtype=tf.float32) + 0.5 - size * middle[:, None])
+        return tf.cast(offsets < size * fraction / 2, tf.float32)
+
+    rows, columns = (inside(size, places[:, axis])
+                     for axis, size in enumerate(images.shape[1:3]))
+    blanked = rows[:, :, None] * columns[:, None] * made[:, None, None]
     return images * (1 - blanked[..., None])

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.command_line import (
-    SIDES,
     OptionParser,
     add_option,
     check_value,
@@ -25,11 +24,13 @@ from gan.common.command_line import (
     file,
     flag,
     folder,
+    image_size,
     number_range,
     one_of,
     option,
     real_number,
     registered,
+    size_of,
     whole_number,
 )
 from gan.common.errors import UserError, reading
@@ -48,6 +49,7 @@ GROUPS = {
 }
 FITS = ("crop", "pad", "squash")
 MOST_GRIDS = MOST_CHECKPOINTS = 40  # of a run by default; both can take longer than an epoch
+GRID_PIXELS = 2560  # along a side of a sample grid by default, at most
 LOG_ROWS = 200
 LEARNING_RATE = real_number(1e-12, 1)  # not 0
 architectures = functools.partial(registered, "gan.models", "ARCHITECTURES")
@@ -60,13 +62,13 @@ class TrainConfig:
 
     dataset: str = option(
         "mnist", "data", f"{', '.join(DATASETS)}, or a path", metavar="NAME|PATH")
-    image_size: int = option(
-        None, "data", "side in pixels that pictures of a folder are resized to",
-        whole_number(SIDES[0], SIDES[-1]), fixed=True)
+    image_size: int | str = option(
+        None, "data", "pixels that pictures of a folder get: a side, or width x height",
+        image_size, metavar="N|WxH", fixed=True)
     channels: int = option(
         None, "data", "of pictures: 1 for grayscale, 3 for color, 4 with transparency",
         one_of(("1", "3", "4"), int), metavar="{1,3,4}", fixed=True)
-    fit: str = choice("crop", "data", "how pictures of a folder become square", FITS, fixed=True)
+    fit: str = choice("crop", "data", "how pictures of a folder get that shape", FITS, fixed=True)
     resample: str = choice("auto", "data", "how pictures are resized; nearest: as pixel art",
                            ("auto", "smooth", "nearest"), fixed=True)
     frames: str = choice("first", "data", "pages of multi-page and animated pictures",
@@ -417,7 +419,7 @@ def _size(config, facts):
     size = Size(32, 32, 100_000) if few else Size(24, 16, 100_000)
     if facts.gpu:  # takes a wider step of more images in nearly the same time
         size = Size(32, 32, 200_000)
-    if few or facts.shape[1] > SMALL:
+    if few or max(facts.shape[1:3]) > SMALL:
         return size
     return size._replace(base_channels=2 * size.base_channels)
 
@@ -481,7 +483,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "device": lambda config, facts: "gpu" if facts.gpu else "cpu",
     "mixed_precision": lambda config, facts: (
         "off" if facts.policy == "float32" else facts.policy.removeprefix("mixed_")),
-    "image_size": lambda config, facts: facts.shape[1] if facts.images else None,
+    "image_size": lambda config, facts: size_of(facts.shape[1:]) if facts.images else None,
     "channels": lambda config, facts: facts.shape[3] if facts.images else None,
     "resample": lambda config, facts: facts.resample,
     "latent_dim": lambda config, facts: 64 if facts.images else 4,
@@ -500,7 +502,8 @@ RULES = {  # option → its default; a later one may depend on an earlier one
         EPOCHS, math.ceil(_size(config, facts).shown / facts.shape[0])),
     "log_interval": lambda config, facts: math.ceil(
         config.epochs * (facts.shape[0] // config.batch_size) / LOG_ROWS),
-    "num_samples": lambda config, facts: 100 if facts.images else 2000,
+    "num_samples": lambda config, facts: (
+        min(10, GRID_PIXELS // max(facts.shape[1:3])) ** 2 if facts.images else 2000),
     "metrics_interval": lambda config, facts: (
         0 if facts.images else math.ceil(config.epochs / MOST_GRIDS)),
     "sample_interval": lambda config, facts: math.ceil(config.epochs / MOST_GRIDS),

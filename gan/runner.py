@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.common.command_line import say
+from gan.common.command_line import say, shape_in_words
 from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
 from gan.common.errors import UserError, counted, listed, printable
 from gan.data.conditions import Conditioning, condition_dataset
@@ -134,9 +134,9 @@ def count_devices(config, cluster):
 def load_data(config, checkpoint=None, dataset=None):
     """Load the data set of a `TrainConfig`, unless it is given, and describe it."""
     dataset = dataset or _read_data(config, checkpoint)
-    count, shape = len(dataset.samples), " x ".join(map(str, dataset.sample_shape))
-    parts = [f"{count:,} images of {shape}" if dataset.box is None else f"{count:,} points",
-             classes_of(dataset)]
+    count = len(dataset.samples)
+    parts = [f"{count:,} points" if dataset.box else
+             f"{count:,} images of {shape_in_words(dataset.sample_shape)}", classes_of(dataset)]
     if dataset.test_samples is not None and (dataset.box is None or not dataset.modes):
         noun = "test image" if dataset.box is None else "test point"
         parts.append(counted(len(dataset.test_samples), noun))

@@ -9,7 +9,14 @@ import dataclasses
 import os
 from pathlib import Path
 
-from gan.common.command_line import OptionParser, add_option, folder, real_number, whole_number
+from gan.common.command_line import (
+    OptionParser,
+    add_option,
+    folder,
+    real_number,
+    shape_in_words,
+    whole_number,
+)
 from gan.common.errors import UserError, one_line, printable, run_script
 from gan.config import TrainConfig
 
@@ -92,10 +99,10 @@ def check(path):
 def show(path, index):
     shards, conditions = index["shards"], index.get("conditions")
     size = sum(shard["bytes"] for shard in shards) / MEGABYTE
-    shape = " x ".join(map(str, index["shape"]))
     classes = len(index["class_names"])
-    print(f"{one_line(path)}: {printable(index['name'])}, {index['count']:,} images of {shape} in "
-          f"{len(shards)} shard{'s' * (len(shards) != 1)} of {size:,.1f} MB together, "
+    print(f"{one_line(path)}: {printable(index['name'])}, {index['count']:,} images of "
+          f"{shape_in_words(index['shape'])} in {len(shards)} shard{'s' * (len(shards) != 1)} "
+          f"of {size:,.1f} MB together, "
           f"{f'{classes} classes' if classes else 'no labels'}, "
           f"conditions: {conditions['kind'] if conditions else 'not stored'}, "
           f"fingerprint {index['fingerprint']}")

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gan.common.command_line import shape_in_words, sides_of
 from gan.common.errors import UserError, listed, reading
 from gan.data.conditions import Conditioning
 from gan.generator import MODEL, SavedGenerator, find_export, read_metadata
@@ -137,6 +138,8 @@ def _carry(rows, source, conditioning, classes):
 
 
 def _describe(config):
-    side, colors = config["image_size"], config["channels"]
+    size, words = config["image_size"], ""
+    if size:
+        words = f", {shape_in_words((*sides_of(size)[::-1], config['channels']))}"
     return (f"{config['arch']} of {config['base_channels']} channels, latents of "
-            f"{config['latent_dim']}" + (f", {side} x {side} x {colors}" if side else ""))
+            f"{config['latent_dim']}{words}")

@@ -32,7 +32,7 @@ def changed(images, p=0.9, **made):
 
 @pytest.fixture
 def images(tensorflow):
-    return np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
+    return np.random.default_rng(0).uniform(-1, 1, (3, 16, 32, 3)).astype(np.float32)
 
 
 # The draw at which a normal distribution is one deviation above its mean.
@@ -52,9 +52,9 @@ def test_mirroring(images):
 
 def test_a_shift_is_by_an_eighth_of_the_side_at_one_deviation(images):
     found = changed(images, shift=[MIDDLE, ONE_DEVIATION])
-    np.testing.assert_allclose(found[:, :, :14], images[:, :, 2:], atol=1e-4)
-    # What is moved in is the reflection: 15 is followed by 14 and 13.
-    np.testing.assert_allclose(found[:, :, 14:], images[:, :, [14, 13]], atol=1e-4)
+    np.testing.assert_allclose(found[:, :, :28], images[:, :, 4:], atol=1e-4)
+    # What is moved in is the reflection: 31 is followed by 30 and 29.
+    np.testing.assert_allclose(found[:, :, 28:], images[:, :, [30, 29, 28, 27]], atol=1e-4)
 
 
 def test_scaling_keeps_the_middle_and_a_linear_picture_linear(tensorflow):
@@ -82,10 +82,10 @@ def test_colors_turn_and_grays_stay(images):
                                mean + 2 * (images - mean), atol=1e-5)
 
 
-def test_a_square_of_half_the_side_is_blanked(images):
-    found = changed(images, blank=[0.5, 0.5])
-    assert (found[:, 4:12, 4:12] == 0).all()
-    found[:, 4:12, 4:12] = images[:, 4:12, 4:12]
+def test_a_rectangle_of_half_the_sides_is_blanked(images):
+    found = changed(images, blank=[0.25, 0.5])
+    assert (found[:, :8, 8:24] == 0).all()
+    found[:, :8, 8:24] = images[:, :8, 8:24]
     np.testing.assert_allclose(found, images, atol=1e-6)
 
 

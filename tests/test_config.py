@@ -135,11 +135,12 @@ def test_the_example_of_the_help_is_mnist():
 def test_a_complete_configuration_leaves_nothing_open(arguments):
     config, _ = TrainConfig.from_args(arguments)
     points = config.dataset == "ring"
-    shape = (102_400, 2) if points else (5_000, 64, 64, 3)
+    shape = (102_400, 2) if points else (5_000, 48, 64, 3)
     config = complete(config, shape)
     open_ = {name for name, value in vars(config).items() if value in (None, "auto")}
     assert open_ <= ({"image_size", "channels", "output"} if points else set())
     assert config.samples == ("points" if points else "images")
+    assert config.image_size == (None if points else "64x48")
     assert config.completed(Facts(shape)) == config  # once and for all
     assert check_options(dataclasses.asdict(config)) == dataclasses.asdict(config)
 

@@ -122,9 +122,9 @@ def test_background_and_stray_pixels_are_counted():
 
 
 def test_a_pyramid_adds_up_to_the_images():
-    images = noise(3, size=57).astype(np.float32)
+    images = noise(3, size=70)[:, :57].astype(np.float32)
     scales = metrics.laplacian_pyramid(images)
-    assert [scale.shape[1] for scale in scales] == [57, 29, 15]
+    assert [scale.shape[1:3] for scale in scales] == [(57, 70), (29, 35), (15, 18)]
     weights = np.array([1, 4, 6, 4, 1]) / 16
     rest = scales[-1]
     for scale in scales[-2::-1]:
@@ -140,7 +140,7 @@ def test_a_pyramid_adds_up_to_the_images():
 
 def patches_of(images, sizes=(1000,)):
     """`Patches` of images that come in parts of some sizes."""
-    patches = Patches(len(images), images.shape[1])
+    patches = Patches(len(images), images.shape[1:])
     for part in np.split(images, np.cumsum(sizes)):
         patches.add(part)
     return patches
@@ -166,8 +166,8 @@ def test_patch_distances_see_what_differs_at_a_scale():
 def test_the_patch_distance_of_two_constants_is_their_difference():
     """All patches of a constant image project to one value; sorting changes nothing."""
     real = np.where(np.arange(200)[:, None, None, None] % 2, np.uint8(255), np.uint8(0))
-    real = np.broadcast_to(real, (200, 16, 16, 1))
-    finest, = swd(real, np.full((200, 16, 16, 1), 255, np.uint8))  # 16 pixels have one scale
+    real = np.broadcast_to(real, (200, 16, 40, 1))
+    finest, = swd(real, np.full((200, 16, 40, 1), 255, np.uint8))  # 16 pixels have one scale
     # Half of the real values move by 2 standard deviations times |sum of a direction's
     # weights|, whose mean over random unit vectors of length 49 is about 0.79.
     assert finest == pytest.approx(1000 * 0.79, rel=0.15)
@@ -178,6 +178,9 @@ def test_sides_that_do_not_divide_are_cut_before_squares_are_averaged():
     found = metrics.shrink(np.stack([image, image.T], axis=-1)[None].repeat(2, axis=3)[..., :3])
     assert found.shape == (1, 16, 16, 3)  # cells of 3 pixels, one row left out on each side
     np.testing.assert_array_equal(found[0, :, 0, 0], np.arange(16) * 3 + 2)
+    wide = metrics.shrink(np.stack([image.repeat(2, axis=1)] * 2)[..., None])
+    assert wide.shape == (2, 16, 33, 1)
+    np.testing.assert_array_equal(wide[0, :, 0, 0], np.arange(16) * 3 + 2)
 
 
 # --- The two-sample test of the benchmarks

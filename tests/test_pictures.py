@@ -143,19 +143,21 @@ def test_pictures_are_converted_in_stripes_as_if_at_once(monkeypatch, mode):
     found = []
     for stripe in (10**6, 1000):
         monkeypatch.setattr(pictures, "STRIPE", stripe)
-        form = pictures.PictureFormat(90, 3, ground="white", white=65_535)
+        form = pictures.PictureFormat((90, 70), 3, ground="white", white=65_535)
         found.append(np.asarray(pictures._with_eight_bits(image.copy(), form)[0]))
     np.testing.assert_array_equal(*found)
     assert found[0].std() > 20
 
 
 def test_rotated_photographs_stand_upright(folder):
-    image = np.zeros((20, 20), np.uint8)
+    image = np.zeros((20, 40), np.uint8)
     image[:10] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # to be rotated a quarter clockwise
     write(folder / "a.jpg", image, exif=exif)
-    found = load_two(folder, folder / "a.jpg")[..., 0]
+    write(folder / "b.png", image.T)
+    found = load_dataset(str(folder)).images[0, ..., 0]
+    assert found.shape == (40, 20)
     assert found[:, 10:].mean() > 240 and found[:, :10].mean() < 15
 
 
@@ -298,6 +300,38 @@ def test_pixel_art_is_resized_by_nearest_neighbor(folder, capsys):
     np.testing.assert_array_equal(nearest[-1][::2, ::2, 0], RAMP)
 
 
+@pytest.mark.parametrize(("own", "size", "expected"), [
+    ((48, 20), None, (48, 20)), ((16, 256), None, (16, 256)), ((130, 260), None, (64, 128)),
+    ((178, 218), None, (64, 78)), ((50, 50), "48x36", (48, 36)), ((30, 60), "64x256", "28x120")])
+def test_pictures_of_one_size_keep_it_or_their_proportions(folder, own, size, expected):
+    for number in range(3):
+        write(folder / f"{number}.png", wide(*own[::-1]) + np.uint8(number))
+    options = {} if size is None else {"image_size": size}
+    if isinstance(expected, str):
+        message = f"expected at least 32 x 128.*--image-size {expected},"
+        with pytest.raises(UserError, match=message):
+            load_dataset(str(folder), **options)
+        return
+    found = load_dataset(str(folder), **options).images[0, ..., 0]
+    assert found.shape == expected[::-1]
+    if own == expected:
+        np.testing.assert_array_equal(found, wide(*own[::-1]))
+    if min(own) > 64:
+        write(folder / "other.png", wide(70, 70))
+        assert load_dataset(str(folder)).images.shape[1:3] == (64, 64)
+
+
+@pytest.mark.parametrize(("fit", "shades"), [
+    ("crop", [0, 100, 200]), ("pad", [255, 0, 100, 200, 255]), ("squash", [0, 100, 200])])
+def test_pictures_get_other_proportions(folder, fit, shades):
+    for number in range(2):
+        write(folder / f"{number}.png", wide(48, 48))
+    found = load_dataset(str(folder), image_size="36x24", fit=fit).images[1, ..., 0]
+    assert found.shape == (24, 36)
+    changes = np.flatnonzero(np.diff(found[12].astype(int)))
+    assert [*found[12, np.append(changes, 35)]] == shades
+
+
 # What cannot be used.
 
 
@@ -319,7 +353,7 @@ def test_unusable_pictures_are_named(folder, broken):
     with pytest.raises(UserError, match="5 of 9 pictures cannot be used") as caught:
         load_dataset(str(folder), image_size=16)
     for text in ("half.png (broken:", "text.jpg (broken: not PNG", "odd.tiff (mode LAB, expected g",
-                 "tiny.png (5 x 5 pixels, expected sides of at least 8)", "--skip-broken",
+                 "tiny.png (5 x 5 pixels, expected at least 8 x 8)", "--skip-broken",
                  "deep.tiff (values from 0 to 255, expected 0 to 1, or --range)"):
         assert text in str(caught.value), text
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from gan import __version__
 from gan.common.errors import UserError
 
-SIDES = range(16, 257)  # pixels, of images that networks can be built for
+SIDES = range(16, 513)  # pixels, of images that networks can be built for
 SHOWN = 60  # characters of a wrong value that its message repeats
 MAX_RANGE, MAX_LISTED = 10**9, 10**7  # seeds
 COLUMNS, INDENT = 80, 12  # of what a run prints
@@ -104,6 +104,32 @@ def number_range(text):
             return text
     raise argparse.ArgumentTypeError(f"expected two numbers, the lower first, such as 0,4095, "
                                      f"got: {text!r:.{SHOWN}}")
+
+
+def image_size(text):
+    """An argparse type for a side, "64" → 64, or width x height, "64x48", which stays a text."""
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", text)
+    width, height = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if width not in SIDES or height not in SIDES:
+        raise _wrong(f"a side or WIDTHxHEIGHT from {SIDES[0]} to {SIDES[-1]}", text)
+    return size_of((height, width))
+
+
+def size_of(shape):
+    """Return the image size of a shape (H, W, …), as `image_size` does."""
+    height, width = shape[:2]
+    return height if height == width else f"{width}x{height}"
+
+
+def sides_of(size):
+    """Return the width and the height of an image size: 64 → (64, 64), "64x48" → (64, 48)."""
+    return tuple(map(int, size.split("x"))) if isinstance(size, str) else (size, size)
+
+
+def shape_in_words(shape):
+    """Return an image's shape (H, W, C) in words, the width first as in `--image-size`."""
+    height, width, channels = shape
+    return f"{width} x {height} x {channels}"
 
 
 def _number(kind, name, minimum, maximum):

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from gan.common.command_line import SIDES
+from gan.common.command_line import SIDES, sides_of, size_of
 from gan.common.errors import UserError, counted, describe_os_error, listed, note, one_line, warn
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
@@ -31,6 +31,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", "
             ".tiff"}
 DEEP_GRAY = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
 TILE_WIDTH, TILE_LENGTH, REDUCED = 322, 323, 254  # tags of TIFF files
+ORIENTATION = 274  # tag of EXIF data; from 5 on, the sides change places
 PAGED = {"TIFF", "GIF", "WEBP", "PNG"}  # formats whose files hold several pictures
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of decoded pictures, by their channels
 GRAY = {"1", "L", "LA", "F", *DEEP_GRAY}
@@ -54,11 +55,12 @@ SAMPLE = 256  # pictures that the ground and the way to resize are chosen by
 ART_SIDE, ART_COLORS = 128, 32  # pixels and colors that pixel art has at most
 ART_FRACTION = 0.9  # of the pictures that have to be such
 
-VERSION = 7  # of what is done to pictures; another one makes caches anew
+VERSION = 8  # of what is done to pictures; another one makes caches anew
 LENGTH_BYTES = 8  # of the length of the JSON, at the end of a cache
 PART_BYTES = 2**26  # of pixels decoded before they are written
 DEFAULT_SIDE = 64
-OWN_SIDES = range(16, 129)  # sides that pictures keep; larger ones take long to learn
+# Sides that pictures keep, the shorter and the longer one; larger ones take long to learn.
+OWN_SHORTER, OWN_LONGER = range(16, 129), range(16, 257)
 
 # Pillow need not warn: sizes are looked at here before anything is unpacked.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -68,7 +70,8 @@ _large = threading.Lock()
 
 
 class PictureFormat(NamedTuple):
-    side: int | None  # None: the pictures' own if all are square and alike, otherwise 64
+    # Width and height; None: the pictures' own if all have the same, see `_own_size`.
+    size: tuple | None
     channels: int | None  # 1, 3 or 4; None: 3 if any picture has color
     fit: str = "crop"  # cut out the middle; "pad" with the ground; "squash": other proportions
     frames: str = "first"  # of files that hold several pictures, or "all"
@@ -79,7 +82,7 @@ class PictureFormat(NamedTuple):
 
     @property
     def shape(self):
-        return self.side, self.side, self.channels
+        return *self.size[::-1], self.channels
 
 
 class Pictures(NamedTuple):
@@ -131,7 +134,8 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     if others:
         print(one_line(f"left out: {counted(len(others), 'file')} besides pictures: "
                        f"{listed([file.name for file in others])}"))
-    form = PictureFormat(image_size, channels, fit, frames, range=range,
+    size = image_size and sides_of(image_size)
+    form = PictureFormat(size, channels, fit, frames, range=range,
                          resample=None if resample == "auto" else resample)
     found, labels = _read_part(folder, train, form, skip_broken, "train")
     facts = _facts(folder, found, form)
@@ -142,7 +146,8 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     arrays = {"images": found.images, "labels": labels, "images_digest": found.digest,
               "facts": facts}
     if test:
-        form = PictureFormat(*found.images.shape[2:], fit, frames, found.ground, range,
+        _, height, width, channels = found.images.shape
+        form = PictureFormat((width, height), channels, fit, frames, found.ground, range,
                              found.white or None, found.resample)
         found, arrays["test_labels"] = _read_part(folder, _shuffled(test), form, skip_broken,
                                                   "test")
@@ -153,7 +158,7 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
 def read_picture(path, shape):
     """Return one picture as uint8 [H, W, C]; `UserError` if it cannot be used."""
     file = File(path, path, (), ())
-    found = decode(file, _complete(PictureFormat(shape[0], shape[-1]), [file]))
+    found = decode(file, _complete(PictureFormat((shape[1], shape[0]), shape[2]), [file]))
     if isinstance(found, str):  # why not
         raise UserError(f"{path}: {found}")
     return found.images[0]
@@ -211,8 +216,8 @@ def read_header(file):
     """Return the `Header` of a picture; None if it is broken."""
     try:
         with open_picture(file) as picture:
-            return Header(*picture.size, picture.mode not in GRAY, picture.has_transparency_data,
-                          picture.mode in DEEP_GRAY)
+            return Header(*_upright(picture), picture.mode not in GRAY,
+                          picture.has_transparency_data, picture.mode in DEEP_GRAY)
     except Exception:  # it is named when it is decoded
         return None
 
@@ -230,8 +235,8 @@ def _read_part(folder, part, form, skip_broken, name):
         reasons = listed([f"{part.files[place].name} ({reason})"
                           for place, reason in left_out.items()], "; ")
         text = one_line(f"{len(left_out)} of {counted(count, 'picture')} cannot be used: {reasons}")
-        smaller = _smaller_side([part.files[place] for place in left_out], found.images.shape[1],
-                                form.fit)
+        smaller = _smaller_size([part.files[place] for place in left_out],
+                                found.images.shape[2:0:-1], form.fit)
         if len(left_out) == count:
             raise UserError(f"{folder}: {text}; expected {smaller or 'some that can be used'}")
         if not skip_broken:
@@ -248,12 +253,18 @@ def _read_part(folder, part, form, skip_broken, name):
     return found, np.repeat(part.labels, found.counts)
 
 
-def _smaller_side(files, side, fit):
+def _smaller_size(files, size, fit):
     """Return the `--image-size` that takes the small ones among files, in words; "" for none."""
-    sides = [2 * (max if fit == "pad" else min)(header.width, header.height)
-             for header in map(read_header, files) if header]  # as large as they may become
-    fitting = min((most // 4 * 4 for most in sides if SIDES[0] <= most < side), default=None)
-    return f"--image-size {fitting}, which takes small ones" if fitting else ""
+    choose, found = max if fit == "pad" else min, []
+    for header in filter(None, map(read_header, files)):
+        # As large as it may become.
+        width, height = (2 * choose(header.width * side // size[0], header.height * side // size[1])
+                         // 4 * 4 for side in size)
+        if min(width, height) in SIDES and width < size[0]:
+            found.append((width, height))
+    if not found:
+        return ""
+    return f"--image-size {size_of(min(found)[::-1])}, which takes small ones"
 
 
 # The cache. A file for each folder and format: pixels, what they are as JSON, its length.
@@ -327,16 +338,23 @@ def _complete(form, files):
         return form
     headers = {file: header for file in files if (header := read_header(file))}
     sizes = {(header.width, header.height) for header in headers.values()}
-    width, height = next(iter(sizes), (0, 0))
-    if len(sizes) != 1 or width != height or width not in OWN_SIDES:
-        width = DEFAULT_SIDE
     color = any(header.color for header in headers.values())
     ground = form.ground or _ground([file for file in headers if headers[file].transparent])
     white = form.white or _most([file for file in headers if headers[file].deep])
-    form = form._replace(side=form.side or width, channels=form.channels or (3 if color else 1),
-                         ground=ground, white=white)
+    form = form._replace(size=form.size or _own_size(sizes),
+                         channels=form.channels or (3 if color else 1), ground=ground, white=white)
     resample = form.resample or _resampling(headers, sizes - {form.shape[1::-1]})
     return form._replace(resample=resample)
+
+
+def _own_size(sizes):
+    """Return the size of pictures of some sizes: the common one, or smaller in its proportions."""
+    if len(sizes) != 1:
+        return DEFAULT_SIDE, DEFAULT_SIDE
+    size, = sizes
+    if min(size) in OWN_SHORTER and max(size) in OWN_LONGER:
+        return size
+    return tuple(min(round(DEFAULT_SIDE * side / min(size)), SIDES[-1]) for side in size)
 
 
 def _most(files):
@@ -474,7 +492,7 @@ def _pages(picture):
 
 def _check(picture, form):
     """Look at a picture's header; returns how many times as large as the form it is."""
-    width, height = picture.size
+    width, height = _upright(picture)
     if width * height > MOST_PIXELS:
         raise UnusableError(f"{width} x {height} pixels, expected at most {MOST_PIXELS:,} in all")
     need = _bytes_to_decode(picture)
@@ -482,14 +500,22 @@ def _check(picture, form):
         raise UnusableError(f"{width} x {height} pixels of {picture.format} take "
                             f"{need / 2**20:,.0f} MiB to decode, expected at most "
                             f"{MOST_BYTES / 2**20:,.0f}")
-    scale = (max if form.fit == "pad" else min)(width, height) / form.side
+    scale = (max if form.fit == "pad" else min)(width / form.size[0], height / form.size[1])
     if scale < 0.5:
-        sides = "a side" if form.fit == "pad" else "sides"
-        raise UnusableError(f"{width} x {height} pixels, expected {sides} of at least "
-                            f"{math.ceil(form.side / 2)}")
+        least = f" {'or' if form.fit == 'pad' else 'x'} ".join(
+            str(math.ceil(side / 2)) for side in form.size)
+        raise UnusableError(f"{width} x {height} pixels, expected at least {least}")
     if picture.mode not in GRAY | COLOR:
         raise UnusableError(f"mode {picture.mode}, expected grayscale or RGB")
     return scale
+
+
+def _upright(picture):
+    """Return the width and height of a picture as its EXIF data turns it."""
+    with contextlib.suppress(Exception):  # damaged data
+        if "exif" in picture.info and picture.getexif().get(ORIENTATION, 1) >= 5:
+            return picture.size[::-1]
+    return picture.size
 
 
 def _bytes_to_decode(picture):
@@ -538,13 +564,12 @@ def _gray(form):
 
 
 def _fitted(picture, form, scale):
-    size = form.side, form.side
     method = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
     if form.resample == "nearest":
         method = Image.Resampling.NEAREST
     if form.fit == "squash":
-        return picture.resize(size, method)
+        return picture.resize(form.size, method)
     if form.fit == "pad":
         margin = {"L": GROUNDS[form.ground], "RGB": _gray(form), "RGBA": (0, 0, 0, 0)}
-        return ImageOps.pad(picture, size, method, margin[picture.mode])
-    return ImageOps.fit(picture, size, method)
+        return ImageOps.pad(picture, form.size, method, margin[picture.mode])
+    return ImageOps.fit(picture, form.size, method)

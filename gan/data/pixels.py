@@ -34,7 +34,7 @@ BYTES, UNIT, SIGNED = Scale(0, 255), Scale(0, 1), Scale(-1, 1)
 def to_pixels(images, where, trained=None, range="bits", transpose=False):
     """Convert images, where that needs no guess: uint8 [N, H, W, C], and the `Scale` they had.
 
-    They are [N, H, W], [N, H, W, C], [N, C, H, W] or [N, H * W]; bool, integers from 0 up, or
+    They are [N, H, W], [N, H, W, C], [N, C, H, W] or [N, H * H]; bool, integers from 0 up, or
     floats in [0, 1] or [-1, 1], unless a range, "LOW,HIGH", is given. `trained` is for test images:
     dtype and scale of the training images.
     """
@@ -77,17 +77,16 @@ def _channels_last(images, where, fewest):
     if images.ndim == 3:
         images = images[..., None]
     shape = images.shape
-    if (images.ndim == 4 and shape[3] not in CHANNELS and shape[1] in CHANNELS
-            and shape[2] == shape[3]):
+    if images.ndim == 4 and shape[3] not in CHANNELS and shape[1] in CHANNELS:
         note(f"{where}: [N, C, H, W] {list(shape)} became [N, H, W, C]")
         images = images.transpose(0, 2, 3, 1)
         shape = images.shape
-    if len(shape) != 4 or len(images) < fewest or shape[1] != shape[2] or shape[3] not in CHANNELS:
-        raise UserError(f"{where}: expected square images [N, H, W] or [N, H, W, C] with C 1, 3 "
-                        f"or 4 and N at least {fewest}, got: {list(shape)}")
-    if shape[1] not in SIDES:
-        raise UserError(f"{where}: expected a side of {SIDES[0]} to {SIDES[-1]} pixels, "
-                        f"got: {shape[1]}")
+    if len(shape) != 4 or len(images) < fewest or shape[3] not in CHANNELS:
+        raise UserError(f"{where}: expected images [N, H, W] or [N, H, W, C] with C 1, 3 or 4 "
+                        f"and N at least {fewest}, got: {list(shape)}")
+    if shape[1] not in SIDES or shape[2] not in SIDES:
+        raise UserError(f"{where}: expected sides of {SIDES[0]} to {SIDES[-1]} pixels, "
+                        f"got: {shape[2]} x {shape[1]}")
     return images
 
 

@@ -110,7 +110,7 @@ def _is_whole(index):
     shards, classes = index["shards"], index["class_names"]
     names = [entry["file"] for entry in files_of(index)]
     return ([index["format"], index["version"], index["dtype"]] == [FORMAT, VERSION, "uint8"]
-            and len(shape) == 3 and shape[0] == shape[1] and shape[0] in SIDES
+            and len(shape) == 3 and shape[0] in SIDES and shape[1] in SIDES
             and shape[2] in CHANNELS
             and LANES <= count == sum(shard["count"] for shard in shards) < 2**31
             and all(0 < shard["count"] * math.prod(shape) < shard["bytes"] for shard in shards)

@@ -9,7 +9,15 @@ stand beside them: no generator need be nearer than those.
 import json
 from pathlib import Path
 
-from gan.common.command_line import OptionParser, file, folder, one_of, say, whole_number
+from gan.common.command_line import (
+    OptionParser,
+    file,
+    folder,
+    one_of,
+    say,
+    size_of,
+    whole_number,
+)
 from gan.common.errors import UserError, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
@@ -104,7 +112,7 @@ def load_data(name, recorded, metadata):
         how = {key: config[key] for key in ("range", "transpose") if key in config}
     if is_picture_folder(name):
         how |= {key: config[key] for key in ("skip_broken", "fit", "frames") if key in config}
-        how |= {"image_size": shape[0], "channels": shape[-1]}
+        how |= {"image_size": size_of(shape), "channels": shape[-1]}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
         raise UserError(f"--dataset: expected samples of {shape}, "

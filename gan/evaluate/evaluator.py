@@ -67,7 +67,7 @@ class RealImages:
 
     @functools.cached_property
     def swd(self):
-        patches = Patches(len(self.images), self.images.shape[1])
+        patches = Patches(len(self.images), self.images.shape[1:])
         for part in parts_of(Subset(self.images, np.sort(self._order[: metrics.PATCHED]))):
             patches.add(part)
         return SlicedWasserstein(patches)
@@ -95,7 +95,7 @@ class Comparison:
 
     def __init__(self, images, real, most, unseen):
         self.real, self._images, self._unseen, self._most = real, images, unseen, most
-        self._patches = Patches(len(images), images.shape[1]) if len(images.shape) == 4 else None
+        self._patches = Patches(len(images), images.shape[1:]) if len(images.shape) == 4 else None
         features, probabilities, self.per_image = [], [], {}
         for part in map(on_grounds, parts_of(images)):
             if real.extractor.kind != "none":

@@ -201,7 +201,7 @@ def build_classifier(image_shape, classes):
     from keras import layers
 
     network = keras.Sequential([keras.Input(image_shape)])
-    size, channels = image_shape[0], 32
+    size, channels = max(image_shape[:2]), 32
     while size > 8:
         for strides in (1, 2):
             network.add(layers.Conv2D(channels, 3, strides=strides, padding="same",
@@ -221,7 +221,7 @@ def build_encoder(image_shape):
     from keras import layers
 
     encoder = keras.Sequential([keras.Input(image_shape)])
-    size, filters = image_shape[0], 32
+    size, filters = max(image_shape[:2]), 32
     if size > 64:
         factor = -(-size // 64)
         encoder.add(layers.AveragePooling2D(factor))
@@ -243,7 +243,7 @@ def enlarged(images):
     """Turn uint8 [N, H, W, 1 or 3] into what Inception expects."""
     import tensorflow as tf
 
-    resized = tf.image.resize(images, [SIDE, SIDE], antialias=images.shape[1] > SIDE)
+    resized = tf.image.resize(images, [SIDE, SIDE], antialias=max(images.shape[1:3]) > SIDE)
     return tf.repeat(resized, 3 // images.shape[-1], axis=-1) / 127.5 - 1
 
 

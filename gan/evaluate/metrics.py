@@ -1,5 +1,6 @@
 """Metrics of generated samples: arrays in, numbers out."""
 
+import math
 
 import numpy as np
 
@@ -161,16 +162,17 @@ def mode_metrics(points, skeleton, mode_of, deviation):
 
 
 def shrink(images):
-    """Average squares of pixels of uint8 [N, H, H, C], to at most 1,200 values an image."""
-    count, size, _, channels = images.shape
+    """Average squares of pixels of uint8 [N, H, W, C], to at most 1,200 values an image."""
+    count, *sides, channels = images.shape
     factor = 1
-    while (size // factor) ** 2 * channels > MOST_VALUES:
+    while math.prod(side // factor for side in sides) * channels > MOST_VALUES:
         factor += 1
     if factor == 1:
         return images
-    side, first = size // factor, size % factor // 2  # what is left over is cut off all around
-    last = first + side * factor
-    cells = images[:, first:last, first:last].reshape(count, side, factor, side, factor, channels)
+    height, width = (side // factor for side in sides)
+    top, left = (side % factor // 2 for side in sides)  # what is left over is cut off all around
+    cells = images[:, top : top + height * factor, left : left + width * factor]
+    cells = cells.reshape(count, height, factor, width, factor, channels)
     return cells.mean(axis=(2, 4), dtype=np.float32)
 
 
@@ -256,27 +258,27 @@ class SlicedWasserstein:
 class Patches:
     """Patches at random places of the first 1,024 of `count` images, gathered part by part."""
 
-    def __init__(self, count, side, seed=0):
+    def __init__(self, count, shape, seed=0):
         random = np.random.default_rng(seed + 1)
-        sides = [side]
-        while -(-sides[-1] // 2) >= SMALLEST:
-            sides.append(-(-sides[-1] // 2))
-        self._places = [random.integers(0, side - PATCH + 1, (2, min(count, PATCHED), PER_IMAGE))
-                        for side in sides]
+        sizes = [shape[:2]]
+        while _halves(sizes[-1]):
+            sizes.append([-(-side // 2) for side in sizes[-1]])
+        self._places = [[random.integers(0, side - PATCH + 1, (min(count, PATCHED), PER_IMAGE))
+                         for side in size] for size in sizes]
         self._parts, self._taken = [], 0
 
     def __len__(self):
         return self._taken
 
     def add(self, images):
-        images = images[: self._places[0].shape[1] - self._taken]
+        images = images[: len(self._places[0][0]) - self._taken]
         if not len(images):
             return
         first, self._taken = self._taken, self._taken + len(images)
         scales = []
         for scale, places in zip(laplacian_pyramid(images.astype(np.float32)), self._places,
                                  strict=True):
-            rows, columns = places[:, first : self._taken]
+            rows, columns = (each[first : self._taken] for each in places)
             windows = np.lib.stride_tricks.sliding_window_view(scale, (PATCH, PATCH), axis=(1, 2))
             patches = windows[np.arange(len(images))[:, None], rows, columns]
             scales.append(patches.reshape(len(images) * PER_IMAGE, -1))
@@ -290,13 +292,17 @@ class Patches:
 def laplacian_pyramid(images):
     """Split images, float32 [N, H, W, C], into scales, the finest first (Burt & Adelson 1983)."""
     scales = []
-    while -(-images.shape[1] // 2) >= SMALLEST:
+    while _halves(images.shape[1:3]):
         smaller = _blur(images)[:, ::2, ::2]
         larger = np.zeros_like(images)
         larger[:, ::2, ::2] = 4 * smaller  # a quarter of the pixels carry all
         scales.append(images - _blur(larger))
         images = smaller
     return [*scales, images]
+
+
+def _halves(size):
+    return -(-min(size) // 2) >= SMALLEST
 
 
 def _blur(images):

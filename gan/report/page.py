@@ -7,7 +7,7 @@ import time
 import traceback
 from pathlib import Path
 
-from gan.common.command_line import flag
+from gan.common.command_line import flag, shape_in_words
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable
 from gan.common.files import write_text
@@ -166,7 +166,7 @@ def _facts(run):
     if data.get("samples"):
         parts.append(f"{data['samples']:,} {run.samples}")
     if len(data.get("shape", ())) == 3:
-        parts.append(" x ".join(map(str, data["shape"])))
+        parts.append(shape_in_words(data["shape"]))
     if names := [str(name) for name in data.get("classes", ())]:
         more = ", …" if len(names) > MOST_CLASSES else ""
         parts.append(f"{len(names):,} classes: {', '.join(names[:MOST_CLASSES])}{more}")

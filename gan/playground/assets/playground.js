@@ -7,7 +7,8 @@ const points = about.kind === "points";
 const [height, width, channels] = points ? [0, 0, 0] : about.sample_shape;
 const { probabilities, class_of: classOf } = about.conditions;
 const LARGEST_SEED = 2n ** 62n;  // as of generate.py
-const CHUNK = points ? 250 : height > 40 ? 1 : 8;  // samples drawn in one go
+const longest = Math.max(width, height);
+const CHUNK = points ? 250 : longest > 40 ? 1 : 8;  // samples drawn in one go
 const PERIOD = 1600;  // milliseconds from one seed to the next
 
 const state = { seed: 0n, label: -1, cluster: -1, truncation: 1, offsets: about.directions.map(() => 0) };
@@ -156,7 +157,7 @@ const grid = {
 
   /** Make the buttons anew. */
   build() {
-    const columns = height > 64 ? 4 : height > 40 ? 6 : 8;
+    const columns = longest > 64 ? 4 : longest > 40 ? 6 : 8;
     const byClass = $("rows").value === "classes";
     const rows = byClass ? occurring() : Array(columns).fill(state.label);
     $("grid").style.setProperty("--columns", columns);
@@ -389,7 +390,7 @@ function advance() {
 // ---- the beginning
 
 function start() {
-  document.body.className = `${about.kind}${height && height <= 64 ? " pixels" : ""}`;
+  document.body.className = `${about.kind}${longest && longest <= 64 ? " pixels" : ""}`;
   $("title").textContent = document.title;
   $("facts").textContent = [
     points ? (about.sample_shape[0] > 1 ? "points of the plane" : "points of a line") : `${width} × ${height} ${{ 1: "gray", 3: "RGB", 4: "RGBA" }[channels]}`,
