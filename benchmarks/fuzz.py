@@ -95,36 +95,40 @@ def damaged_array(folder, chance, made):
 def odd_picture(chance):
     """Return the bytes of a small picture, seldom of something else."""
     buffer = io.BytesIO()
-    shape = chance.choice(((16, 16),) * 20 + ((30, 18), (6, 6)))
+    shape = chance.choice(((16, 16),) * 200 + ((30, 18), (6, 6)))
     shade = chance.randrange(256)
     Image.new(chance.choice(("L",) * 9 + ("RGB", "RGBA")), shape, shade).save(buffer, "PNG")
-    return buffer.getvalue() if chance.random() < 0.98 else chance.randbytes(50)
+    return buffer.getvalue() if chance.random() < 0.99 else chance.randbytes(50)
 
 
 def odd_rows(chance):
     """Return (name, picture, label) of some pictures, with labels of one odd kind."""
     labels = chance.choice(((0, 1), ("a", "b\x1b"), (None, 1), (-1,), (0.5, 1e300),
-                            ([0, 1], [1, 1]), ("a|b",), (2**62, 3), ("", "x" * 3000),
-                            (b"\xff", b"c"), ({"a": 1},)))
-    return [(f"{chance.choice(('', 'train/', 'a/', '../', chr(27)))}{number}.png",
-             odd_picture(chance), chance.choice(labels)) for number in range(chance.randrange(40))]
+                            ([0, 1], [1, 0]), ([1, 1],), ("a|b",), (2**62, 3), ("", "x" * 3000),
+                            (b"\xff", b"c"), ({"a": 1},), (0, 1), (2, 3)))
+    places = chance.choice((("",), ("a/", "b/"), ("train/a/", "train/b/", "test/a/"),
+                            ("a/", "../", "\x1b/")))
+    return [(f"{chance.choice(places)}{number}.png", odd_picture(chance), chance.choice(labels))
+            for number in range(chance.choice((0, 1, 5, *[40] * 9)))]
 
 
 def write_zip(path, chance):
     with zipfile.ZipFile(path, "w") as archive:
         for name, picture, _ in odd_rows(chance):
-            archive.writestr(name, picture, chance.choice((0, 8, 8, 8, 12)))
+            archive.writestr(name, picture, 12 if chance.random() < 0.01 else 8)
 
 
 def write_hdf5(path, chance):
     import h5py
 
     with h5py.File(path, "w") as file:
-        for name in ("x_train", "y_train", "x_test", "odd"):
-            shape = chance.choice(((20, 16, 16), (20, 16, 16), (20,), (20, 256), (0, 16, 16), (),
-                                   (2**40, 16, 16)))
-            file.create_dataset(name, shape, chance.choice(("u1", "u1", "f4", "i8", "S3", "?")),
-                                **({"chunks": True} if len(shape) > 1 and shape[0] else {}))
+        file["x_train"] = np.random.default_rng(0).integers(0, 256, (40, 16, 16)).astype("u1")
+        file["y_train"] = chance.choice(([0, 1] * 20, [b"a", b"b"] * 20, [0.5] * 40, [[0, 1]] * 40))
+        name = chance.choice(("x_train", "y_train", "x_test", "odd", "odd"))
+        file.pop(name, None)
+        shape = chance.choice(((40, 16, 16), (40,), (40, 256), (0, 16, 16), (), (2**40, 16, 16)))
+        file.create_dataset(name, shape, chance.choice(("u1", "f4", "i8", "S3", "?")),
+                            chunks=True if len(shape) > 1 and shape[0] else None)
 
 
 def write_parquet(path, chance):
@@ -163,11 +167,12 @@ def write_tfrecord(path, chance):
 
 
 def write_points(path, chance):
-    number = chance.choice((lambda: chance.gauss(0, 1), lambda: 7, lambda: chance.choice(WORDS)))
+    columns, mark = chance.choice((1, 2, 2, 2, 3)), chance.choice(",;\t ")
+    odd = chance.choice((0, 0, 0.01, 1))
     lines = [chance.choice(("", "x,y", "a;b", "1"))] * chance.randrange(2)
-    lines += [chance.choice(",;\t ").join(str(number()) for _ in range(chance.choice((1, 2, 2, 3))))
-              if chance.random() < 0.1 else f"{number()},{number()}"
-              for _ in range(chance.randrange(60))]
+    for _ in range(chance.choice((0, 1, 60, 60))):
+        lines.append(mark.join(chance.choice(WORDS) if chance.random() < odd
+                               else str(chance.gauss(0, 1)) for _ in range(columns)))
     path.write_text("\n".join(lines), errors="replace")
 
 
@@ -175,7 +180,7 @@ def damaged_file(write, suffix, folder, chance, made):
     """An odd file of some kind, often damaged as well."""
     path = folder / f"in.{suffix}"
     write(path, chance)
-    if chance.random() < 0.6:
+    if chance.random() < 0.4:
         flip(path, chance)
     network = SMALL if suffix != "csv" else ["--batch-size", "16"]
     return "train_gan", ["--dataset", path, *network, "--dry-run"], []
