@@ -330,10 +330,12 @@ def test_truth_values_are_black_and_white(load):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-def test_zeros_and_ones_are_black_and_it_is_said(load, dtype, capsys):
-    images = (BYTES[..., 0] > 99).astype(dtype)
+@pytest.mark.parametrize("most", [1, 15])
+def test_values_of_fewer_bits_are_black_and_it_is_said(load, tmp_path, dtype, most, capsys):
+    images = (BYTES[..., 0] > 99).astype(dtype) * most
     np.testing.assert_array_equal(load(x_train=images).images[..., 0], images)
-    assert "no value is above 1, where 255 is white" in capsys.readouterr().err
+    assert f"no value is above {most}, where 255 is white" in capsys.readouterr().err
+    assert load_dataset(str(tmp_path / "a.npz"), range=f"0,{most}").images.max() == 255
 
 
 def test_test_images_take_the_scale_of_the_training_images(load):

@@ -101,9 +101,9 @@ def test_validation_pictures_are_test_pictures_where_there_are_no_others(
         folder, names, test, capsys):
     for number, name in enumerate(names):
         for file in ("1.png", "2.png"):
-            write(folder / name / file, np.full((16, 16), 10 + 10 * number, np.uint8))
+            write(folder / name / file, np.full((16, 16), 40 + 10 * number, np.uint8))
     data = load_dataset(str(folder))
-    assert (data.images == 10).all() and (data.test_images == 10 + 10 * names.index(test)).all()
+    assert (data.images == 40).all() and (data.test_images == 40 + 10 * names.index(test)).all()
     said = capsys.readouterr()
     assert said.err == "" and ("are not used" in said.out) == (len(names) == 3)
 
@@ -167,6 +167,8 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
 @pytest.mark.parametrize(("folders", "classes", "train", "test", "said"), [
     ("seg_train/seg_train/sea seg_train/seg_train/wood seg_test/seg_test/sea seg_pred/seg_pred",
      ("sea", "wood"), 6, 3, "the pictures in seg_pred/ are not used"),
+    ("fruits/Training/kiwi fruits/Training/lime fruits/Test/kiwi fruits/test-multiple_fruits",
+     ("kiwi", "lime"), 6, 3, "the pictures in test-multiple_fruits/ are not used"),
     ("images masks", (), 3, 0, "3 pictures named masks/ are not used"),
     ("ill/images ill/masks well/images well/masks", ("ill", "well"), 6, 0, "named masks/"),
     ("train train_masks test", (), 3, 3, "named train_masks/"),
@@ -253,6 +255,9 @@ def test_a_table_tells_the_classes_of_its_own_part(folder, capsys):
 @pytest.mark.parametrize(("name", "text", "expected"), [
     ("labels.csv", table("file,label", [f"{name},a|b" for name in TEN]), "one class for each"),
     ("labels.csv", table("file,a,b", [f"{name},1,1" for name in TEN]), "one class for each"),
+    ("labels.csv", table("file,a,b,c", [f"{name},1,1,-1" for name in TEN]), "got several"),
+    ("labels.csv", table("file,label", [*(f"{name},a b" for name in TEN[:5]), "5.png,a",
+                                        *(f"{name},b" for name in TEN[6:])]), "got several"),
     ("labels.csv", table("file,label", [*(f"{name},a" for name in TEN), "0.png,b"]), "at 0.png"),
     ("labels.csv", table("file,age", [f"{name},{len(name)}.5" for name in TEN]),
      "got numbers such as 5.5; write names of ranges"),

@@ -48,7 +48,9 @@ def write(path, image, **settings):
 def write_all(folder, names):
     """Write a picture under each name, in shades of gray that count up from 0."""
     for shade, name in enumerate(names):
-        write(folder / name, np.full((16, 16), shade, np.uint8))
+        image = np.full((16, 16), shade, np.uint8)
+        image[-1, -1] = 255
+        write(folder / name, image)
 
 
 def shades(images):

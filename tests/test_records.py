@@ -132,7 +132,7 @@ def test_columns_and_class_names_as_hugging_face_publishes_them(folder):
     ({"image": bytes(256), "label": 1}, "5 of 5 pictures cannot be used: a.*broken: not PNG"),
     ({"image": png(1), "label": [1, 1]}, "got several .at a.*; write one into a column called"),
     ({"image": png(1), "label": 0.5}, "got numbers such as 0.5"),
-    ({"image": png(1, 6)}, "6 x 6 pixels, expected sides of at least"),
+    ({"image": png(1, 6)}, "6 x 6 pixels, expected at least"),
 ])
 def test_what_cannot_be_used_is_said(folder, kind, row, expected):
     WRITERS[kind](folder / f"a.{kind}", [row] * 5)

@@ -127,8 +127,8 @@ def classes_in(where, columns, rows, name_column):
     named = [column for column in others if CLASS_COLUMN.fullmatch(column)] or (
         others if len(others) == 1 else [])
     if not named and others and all(
-            _number(row.get(column)) in (0, 1) for row in rows for column in others):
-        ones = [[column for column in others if _number(row[column])] for row in rows]
+            _number(row.get(column)) in (-1, 0, 1) for row in rows for column in others):
+        ones = [[column for column in others if _number(row[column]) > 0] for row in rows]
         wrong = next((row for row, found in zip(rows, ones, strict=True) if len(found) != 1), None)
         if wrong:
             raise _several(where, wrong.get(name_column, ""))
@@ -144,7 +144,8 @@ def classes_in(where, columns, rows, name_column):
         raise UserError(f"{where}: expected a class for each picture, got numbers such as "
                         f"{next(n for n in numbers if n != int(n))}; write names of ranges instead "
                         "(such as low and high), or take them away to train without classes")
-    texts = [value for value in distinct if isinstance(value, str) and SEVERAL.match(value)]
+    texts = [value for value in distinct if SEVERAL.match(value) or (
+        len(pieces := re.split(r"[,\s]+", value)) > 1 and distinct.issuperset(pieces))]
     if texts:
         raise _several(where, texts[0])
     if not 1 < len(distinct) <= min(MAX_CLASSES, max(2, len(rows) // 2)):

@@ -74,7 +74,7 @@ def files_below(folder, depth=None):
         with os.scandir(path) as entries:
             entries = sorted(entries, key=lambda entry: entry.name)
         for entry in entries:
-            if entry.name.startswith("."):
+            if _is_hidden(entry.name):
                 continue
             if not entry.is_dir():
                 name = os.path.join(*folders, entry.name)
@@ -100,6 +100,10 @@ def files_below(folder, depth=None):
         raise UserError(f"{folder}: expected a zip archive, got a damaged one ({error})") from error
 
 
+def _is_hidden(name):
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def _state(entry):
     try:
         state = entry.stat()
@@ -113,8 +117,7 @@ def _files_in(archive):
     found = {}
     for member in archive.infolist():
         parts = tuple(filter(None, re.split(r"[/\\]", member.filename)))
-        if parts and not member.is_dir() and not any(
-                part.startswith(".") or part == "__MACOSX" for part in parts):
+        if parts and not member.is_dir() and not any(map(_is_hidden, parts)):
             found[parts] = member  # of two with one name the last counts
     for parts, member in sorted(found.items()):
         name = "/".join(parts)
@@ -274,9 +277,13 @@ def _parts_at(files, level):
     end = re.match(r"(.*[ _-])?", os.path.commonprefix([name[::-1] for name in names]))[0]
     if len(names) < 2 or any(len(name) <= len(start) + len(end) for name in names):
         start = end = ""
-    return {name: next((part for part, pattern in SPLITS.items()
-                        if pattern.fullmatch(name[len(start) : len(name) - len(end)])), None)
-            for name in names}
+    parts = {name: next((part for part, pattern in SPLITS.items()
+                         if pattern.fullmatch(name[len(start) : len(name) - len(end)])), None)
+             for name in names}
+    if {"train", "test"} <= {*parts.values()}:  # beside which test-multiple_fruits is no class
+        parts |= {name: "unlabeled" for name in names
+                  if parts[name] is None and PART_PERHAPS.fullmatch(name)}
+    return parts
 
 
 # Classes.

@@ -13,6 +13,7 @@ from gan.data.arrays import check_memory
 PART_VALUES = 2**24  # converted at a time
 HASHED = 4096  # images at a time
 TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
+DARK = 32  # gray levels; of images without any as light, fewer bits may have been meant
 SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
 DEPTHS = (8, 10, 12, 14, 16)  # bits of integers; those of the fewest that hold all are the scale
 MAX_CLASSES = 1000
@@ -63,8 +64,10 @@ def to_pixels(images, where, trained=None, range="bits", transpose=False):
             pixels[part] = images[part] if exact else scaled(images[part], scale)
         images = pixels
     if scale == BYTES and not trained and all(
-            images[part].max() <= 1 for part in slices_of(images)):
-        warn(f"{where}: no value is above 1, where 255 is white, so all of them are black")
+            images[part].max() < DARK for part in slices_of(images)):
+        most = images.max()
+        warn(f"{where}: no value is above {most}, where 255 is white, so all of them are nearly "
+             f"black; --range 0,{most} scales arrays")
     return images, scale
 
 
