@@ -154,6 +154,9 @@ class TrainConfig:
     reduce_precision: str = choice(
         "float32", "training", "number format of gradients exchanged by devices",
         ("float32", "bfloat16", "float16"))
+    minutes: float = option(
+        0.0, "training", "minutes for the whole run, which decide --epochs; 0: none",
+        real_number(0, 1e6), fixed=True)
     max_minutes: float = option(
         0.0, "training", "minutes until the run stops and exports; 0: no limit",
         real_number(0, 1e6))
@@ -272,6 +275,8 @@ class TrainConfig:
         if self.arch == "resnet" and self.bounded:
             yield ("--spectral-norm and --dropout need --arch conv, dcgan or mlp, got: "
                    "--arch resnet")
+        if {"minutes", "epochs"} <= given and not self.resume:
+            yield "--minutes decides --epochs: expected one of them, got: both"
         if {"lr", "lr_g", "lr_d"} <= given:
             yield ("--lr has no effect beside --lr-g and --lr-d: expected one or both of them, "
                    "or --lr")
@@ -320,7 +325,9 @@ def options_of(path, given):
     if "resume" in given:
         raise UserError("--config has no effect on a run that is resumed; expected no --resume")
     options = read_options(path)
-    left_out = {"outdir", "resume", "device", *FOR_ONCE}
+    left_out = {"outdir", "resume", "device", "minutes", *FOR_ONCE}
+    if given.get("minutes"):
+        left_out.add("epochs")
     if "lr" in given:
         left_out |= {"lr_g", "lr_d"}
     if given.get("condition") == "none":
@@ -366,6 +373,7 @@ def check_options(options):
 
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
 FEW = 2_000  # images; of fewer, small batches or more channels cost residual networks variety
+STEP_PIXELS, LEAST_BATCH = 2**20, 8  # pixels of a step's images at most, but so many images
 EPOCHS = 3  # passes over the data, at least
 SMALL = 32  # pixels, up to which there is time for twice the channels
 CLUSTERS_PER_LABEL, CLUSTERS = 12, 256
@@ -422,6 +430,14 @@ def _size(config, facts):
     if few or max(facts.shape[1:3]) > SMALL:
         return size
     return size._replace(base_channels=2 * size.base_channels)
+
+
+def _batch_size(config, facts):
+    size = min(_size(config, facts).batch_size, facts.shape[0])
+    if not facts.images or facts.gpu:
+        return size
+    # Fewer large images, so that a step fits into a few GiB.
+    return min(size, max(LEAST_BATCH, STEP_PIXELS // math.prod(facts.shape[1:3])))
 
 
 def _condition(config, facts):
@@ -497,7 +513,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "gp_weight": _gp_weight,
     "gp_interval": lambda config, facts: 8 if facts.images else 4,
     "base_channels": lambda config, facts: _size(config, facts).base_channels,
-    "batch_size": lambda config, facts: min(_size(config, facts).batch_size, facts.shape[0]),
+    "batch_size": _batch_size,
     "epochs": lambda config, facts: max(
         EPOCHS, math.ceil(_size(config, facts).shown / facts.shape[0])),
     "log_interval": lambda config, facts: math.ceil(

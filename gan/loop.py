@@ -13,7 +13,7 @@ from gan.common.errors import UserError, reading
 from gan.common.files import write_json
 from gan.drawing import images
 from gan.drawing.sample_grids import pictures_of
-from gan.evaluate.evaluator import Drawn, Evaluator
+from gan.evaluate.evaluator import Drawn
 from gan.evaluate.registry import distance_of, summary_lines
 from gan.export import add_metadata, export_generator
 from gan.report.page import LiveReport
@@ -43,11 +43,12 @@ class DivergedError(Exception):
 class Loop:
     """Advances a run to its last epoch and writes what each epoch leaves."""
 
-    def __init__(self, trainer, sampler, dataset, device, folder, timers, checkpoint=None,
-                 changes=None):
+    def __init__(self, trainer, sampler, dataset, evaluator, device, folder, timers,
+                 checkpoint=None, changes=None):
         self.config = config = trainer.config
         self.trainer, self.state, self.sampler = trainer, trainer.state, sampler
-        self.dataset, self.device, self.folder, self.timers = dataset, device, folder, timers
+        self.dataset, self.evaluator, self.device = dataset, evaluator, device
+        self.folder, self.timers = folder, timers
         self._tracing = True  # until the first call of the train step
 
         with reading(folder.checkpoints, "a checkpoint of this version"):
@@ -61,7 +62,6 @@ class Loop:
                                     config.num_samples, self.state.log_odds)
         images.write_png(folder.claim(folder.real_samples), self.pictures.real())
 
-        self.evaluator = Evaluator(dataset, "trained" if config.metrics_interval else "auto")
         self.progress = Progress(config.epochs, trainer.feed.steps_per_epoch, config.batch_size,
                                  int(self.state.step), unit=sampler.kind.unit,
                                  log_odds=self.state.log_odds)

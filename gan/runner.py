@@ -4,6 +4,7 @@ TensorFlow is imported late, so that wrong options and wrong data are refused at
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -61,14 +62,30 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
         raise UserError(f"--outdir: {folder.path} holds a run; expected --resume to continue it, "
                         "--overwrite to replace it, or another folder")
 
-    # Build what it consists of. Nothing changes the configuration after `for_data`.
+    if config.minutes and cluster and not checkpoint:
+        raise UserError("--minutes: expected --epochs where TF_CONFIG or Slurm start the "
+                        f"processes, got: {config.minutes:g}")
+
+    # Build what it consists of. Nothing changes the configuration once its epochs are planned.
     with timers("data"):
         dataset = load_data(config, checkpoint, dataset)
     with timers("networks"):
         config.for_data(dataset)  # refuses what it can before TensorFlow is imported
         device = start_device(config, dataset, checkpoint, cluster)
-        config = config.for_data(dataset, device)
+        options, config = config, config.for_data(dataset, device)
         trainer, sampler = build_networks(config, dataset, device, checkpoint, cluster)
+
+    from gan.evaluate.evaluator import Evaluator
+    from gan.loop import DivergedError, Loop
+    from gan.run.plan import plan_run
+
+    evaluator = Evaluator(dataset, "trained" if config.metrics_interval else "auto")
+    with timers("plan"):
+        def complete(epochs):
+            return dataclasses.replace(options, epochs=epochs).for_data(dataset, device)
+
+        plan_run(trainer, sampler, evaluator, timers, device.gpu,
+                 complete if config.minutes and not checkpoint else None, alone=not cluster)
     say("output", "this folder" if str(folder.path) == "." else printable(folder.path))
     if config.dry_run:
         trainer.state.generator.summary(line_length=78)
@@ -76,14 +93,13 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
         print("dry run: everything fits; nothing was trained or written")
         return 0
 
-    from gan.loop import DivergedError, Loop
-
     # Train, draw, log and save, until the last epoch, a signal or the time limit.
     if checkpoint is None:
         folder.clear()
     transcript.open(folder.claim(folder.log))
     with StopRequest(timers.deadline(config.max_minutes)) as stop:
-        loop = Loop(trainer, sampler, dataset, device, folder, timers, checkpoint, changes)
+        loop = Loop(trainer, sampler, dataset, evaluator, device, folder, timers, checkpoint,
+                    changes)
         if cluster:
             cluster.send(loop.checkpoint().to_bytes())
         try:
@@ -231,9 +247,6 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     if state.background:
         say("background", "generated images are kept clean of traces fainter than "
             f"{state.background.contrast:.0f} of 255")
-    steps, done = config.epochs * trainer.feed.steps_per_epoch, int(state.step)
-    say("plan", f"{counted(config.epochs, 'epoch')}, {counted(steps, 'step')} of "
-        f"{config.batch_size} {sampler.kind.name}" + (f", {done:,} of them done" if done else ""))
     if cluster and not cluster.rank:
         trainer = ChiefTrainer(trainer, cluster)
     return trainer, sampler

@@ -1,6 +1,7 @@
 """State, step and trainer: how discriminator and generator learn from each other."""
 
 import functools
+import math
 
 import keras
 import tensorflow as tf
@@ -30,6 +31,7 @@ MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score",
 GRADIENTS = slice(5, 7)  # of the measures, what an overflow of float16 leaves out
 LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in a step
 FINAL_RATE = 0.1  # of the learning rate, at the last step
+PENALIZED = 2**20  # pixels at a time
 LARGEST_RATIO = 1e12  # of both losses' slopes; beyond it float32 may lose the smaller one
 # TensorFlow 2.21 turns sums in the step into additions to a temporary variable
 # where it expects a network to use over 200 MB, and then finds that variable taken
@@ -71,11 +73,18 @@ class TrainState:
             adam.build(network.trainable_variables)
             return adam
 
-        steps, self.n_critic = config.epochs * steps_per_epoch, config.n_critic
-        self.schedules = (LinearDecay(config.lr_g, steps // config.n_critic, config.lr_decay),
-                          LinearDecay(config.lr_d, steps, config.lr_decay))
+        self.n_critic = config.n_critic
+        self.schedules = (LinearDecay(config.lr_g, config.lr_decay),
+                          LinearDecay(config.lr_d, config.lr_decay))
+        self.plan(config.epochs)
         self.generator_optimizer = optimizer(self.generator, self.schedules[0])
         self.discriminator_optimizer = optimizer(self.discriminator, self.schedules[1])
+
+    def plan(self, epochs):
+        """Let the learning rates fall towards the end of so many epochs."""
+        steps = epochs * self.steps_per_epoch
+        for schedule, count in zip(self.schedules, (steps // self.n_critic, steps), strict=True):
+            schedule.plan(count)
 
     def loss_scale(self):
         """Return the smaller loss scale of the two optimizers, or None without float16."""
@@ -220,20 +229,39 @@ def add_penalty(config, state, draw, gradients, real, fake, condition):
     # with more weight: the same pull in the mean.
     weight = config.gp_interval * config.gp_weight * len(points)
     condition, points = tf.concat([condition] * len(points), axis=0), tf.concat(points, axis=0)
+    variables = [variable.value for variable in state.discriminator.trainable_variables]
+    parts = parts_of(points.shape)
 
-    def penalized():
+    def gradients_of(points, condition):
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 inner.watch(points)
                 logits = select_logits(state.discriminator(points, training=True), condition)
                 total = tf.reduce_sum(logits)
-            loss = optimizer.scale_loss(weight * penalty_of(inner.gradient(total, points)))
-        added = outer.gradient(loss, state.discriminator.trainable_variables)
-        # None for the last bias: it moves logits, but not their gradients.
-        return [gradient if more is None else gradient + more
-                for gradient, more in zip(gradients, added, strict=True)]
+            penalty = weight / parts * penalty_of(inner.gradient(total, points))
+            loss = optimizer.scale_loss(penalty)
+        # Zero for the last bias: it moves logits, but not their gradients.
+        return outer.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    def penalized():
+        if parts == 1:
+            return [*map(tf.add, gradients, gradients_of(points, condition))]
+        pairs = [tf.reshape(rows, [parts, -1, *rows.shape[1:]]) for rows in (points, condition)]
+
+        def add(part, *sums):
+            return part + 1, *map(tf.add, sums, gradients_of(*(rows[part] for rows in pairs)))
+
+        return tf.while_loop(lambda part, *_: part < parts, add, [0, *gradients],
+                             parallel_iterations=1)[1:]
 
     return tf.cond(state.step % config.gp_interval == 0, penalized, lambda: gradients)
+
+
+def parts_of(shape):
+    """Return how many parts points of a shape, (N, ...), are penalized in, to save memory."""
+    rows, pixels = shape[0], math.prod(shape[1:-1])
+    return next(parts for parts in range(1, rows + 1) if rows % parts == 0 and (
+        rows // parts * pixels <= PENALIZED or parts == rows))
 
 
 def random_shard(config, state, replica, distribution, shape, stream):
@@ -265,9 +293,15 @@ class Trainer:
                 raise self.feed.failure from error
             raise
 
+    def plan(self, config):
+        """Take a configuration that differs in the number of epochs, and what follows from it."""
+        self.config = config
+        self.state.plan(config.epochs)
+
     def trace(self):
+        """Return the traced function."""
         with self.replica.scope():
-            self._run.get_concrete_function()
+            return self._run.get_concrete_function()
 
     def _steps(self, batches, stream=None):
         # Many steps in one call: no way through Python between two of them. The loop is
@@ -327,14 +361,22 @@ class FusedAdam(keras.optimizers.Adam):
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Learning rate that falls linearly to a tenth over the last fraction `decay` of the steps."""
 
-    def __init__(self, learning_rate, steps, decay):
-        self.learning_rate, self.steps, self.decay = learning_rate, steps, decay
+    def __init__(self, learning_rate, decay, steps=1):
+        self.learning_rate, self.decay = learning_rate, decay
+        # Variables, so that another number of steps needs no other graph.
+        self._steps, self._falling = (tf.Variable(0.0, trainable=False) for _ in range(2))
+        self.plan(steps)
+
+    def plan(self, steps):
+        """Set the number of steps."""
+        self._steps.assign(steps)
+        self._falling.assign(max(1.0, self.decay * steps))
 
     def __call__(self, step):
         if self.decay == 0:
             return tf.convert_to_tensor(self.learning_rate, tf.float32)
-        left = (self.steps - tf.cast(step, tf.float32)) / max(1.0, self.decay * self.steps)
+        left = (self._steps - tf.cast(step, tf.float32)) / self._falling
         return self.learning_rate * tf.clip_by_value(left, FINAL_RATE, 1.0)
 
     def get_config(self):
-        return {"learning_rate": self.learning_rate, "steps": self.steps, "decay": self.decay}
+        return {"learning_rate": self.learning_rate, "decay": self.decay}

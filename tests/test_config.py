@@ -51,6 +51,9 @@ def size(base_channels, batch_size, epochs):
     ("--arch conv", PHOTOS, size(32, 64, 20)), ("--base-channels 8", PHOTOS, size(8, 16, 20)),
     ("", (33_334, 64, 64, 3), {"epochs": 3}), ("", (33_333, 64, 64, 3), {"epochs": 4}),
     ("--epochs 3", (621, 64, 64, 3), {"epochs": 3}),
+    # A step on a CPU takes few large images.
+    ("", (700, 256, 256, 3), size(32, 16, 143)), ("", (700, 512, 512, 3), size(32, 8, 143)),
+    ("", (700, 128, 128, 3), size(32, 32, 143)), ("", (5, 512, 512, 3), {"batch_size": 5}),
     # The penalty weighs more for larger images.
     ("", MNIST, {"gp_weight": 0.1}), ("", (60_000, 16, 16, 1), {"gp_weight": 0.1}),
     ("", PHOTOS, {"gp_weight": 0.4 * 64 * 64 * 3 / 784}),
@@ -85,8 +88,8 @@ def test_defaults_follow_the_data(arguments, shape, expected):
 
 
 @pytest.mark.parametrize(("shape", "expected"), [
-    (PHOTOS, size(32, 32, 40)), (FEW_PHOTOS, size(32, 32, 324)),
-    (SMALL_COLOR, size(64, 32, 40)), (MNIST, size(32, 64, 3))])
+    (PHOTOS, size(32, 32, 40)), (FEW_PHOTOS, size(32, 32, 324)), (SMALL_COLOR, size(64, 32, 40)),
+    (MNIST, size(32, 64, 3)), ((700, 256, 256, 3), size(32, 32, 286))])
 def test_residual_networks_on_a_gpu_are_wider_and_trained_longer(shape, expected):
     config = complete(TrainConfig(), shape, gpu=True)
     assert size(config.base_channels, config.batch_size, config.epochs) == expected
@@ -204,13 +207,16 @@ def test_numbers_of_any_length_end_in_one_short_line(text):
 def test_the_options_of_a_run_make_the_same_run_again(tmp_path):
     shape = (5_000, 64, 64, 3)
     begun = complete(TrainConfig.from_args(
-        ["--lr", "1e-3", "--lr-d", "2e-3", "--outdir", "a", "--max-minutes", "9"])[0], shape)
+        ["--lr", "1e-3", "--lr-d", "2e-3", "--outdir", "a", "--max-minutes", "9",
+         "--minutes", "8"])[0], shape)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(dataclasses.asdict(begun) | {"changes": [{"step": 3}]}))
     config, given = TrainConfig.from_args(["--config", str(path)])
     assert given == set() and (config.outdir, config.max_minutes) == (".", 0)
-    assert complete(config, shape) == dataclasses.replace(begun, outdir=".", max_minutes=0.0)
+    assert complete(config, shape) == dataclasses.replace(
+        begun, outdir=".", max_minutes=0.0, minutes=0.0)
     # Options given beside it win.
+    assert TrainConfig.from_args(["--config", str(path), "--minutes", "5"])[0].epochs is None
     config, _ = TrainConfig.from_args(["--config", str(path), "--lr", "5e-4", "--clusters", "7"])
     config = complete(config, shape)
     assert (config.lr, config.lr_g, config.lr_d, config.clusters) == (5e-4, 5e-4, 5e-4, 7)

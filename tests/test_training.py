@@ -319,4 +319,4 @@ def test_rate_is_constant_then_falls_to_a_tenth(tensorflow):
     rate = LinearDecay(1.0, steps=100, decay=0.5)
     found = [float(rate(step)) for step in (0, 50, 75, 90, 99, 100, 500)]
     assert found == pytest.approx([1, 1, 0.5, 0.2, 0.1, 0.1, 0.1])
-    assert float(LinearDecay(0.3, 100, 0)(99)) == pytest.approx(0.3)
+    assert float(LinearDecay(0.3, decay=0, steps=100)(99)) == pytest.approx(0.3)

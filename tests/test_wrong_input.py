@@ -41,6 +41,7 @@ from tests.conftest import TINY
     (["--devices", "9" * 400], "--devices: expected a whole number from 1 to 1024, got: '999"),
     (["--keep-best"], "--keep-best needs --metrics-interval"),
     (["--resume", "--overwrite"], "contradict each other"),
+    (["--minutes", "5", "--epochs", "3"], "expected one of them, got: both"),
     (["--resume"], "--resume: expected a checkpoint in checkpoints"),
     (["--resume", "--outdir", "typo"], "got: typo (no such folder)"),
     (["--nonsense"], "unknown option: --nonsense (see --help)"),

@@ -199,6 +199,12 @@ class ReplicaGroup:
         self.config, self.state, self.feed = first.config, first.state, first.feed
         self.replica, self._longest = first.replica, None
 
+    def plan(self, config):
+        """Plan as `Trainer.plan` does, for all replicas."""
+        self.config = config
+        for trainer in self.trainers:
+            trainer.plan(config)
+
     def train(self, batches):
         """Take a step for each batch, see `Trainer.train`; `ReplicaError` if a replica fails."""
         if self._longest is None:

@@ -1,11 +1,14 @@
 """Pictures of an epoch: a grid of images, or a plot of points."""
 
+import math
+
 import numpy as np
 
 from gan.drawing import images, plots
 
 SURFACE = 160  # places each way at which the decision surface is evaluated
 REAL_POINTS = 2000
+VALUES = 2**22  # numbers of the images drawn at a time
 
 
 def pictures_of(dataset, sampler, discriminator, count, log_odds):
@@ -27,8 +30,11 @@ class SampleGrid:
         return images.image_grid(self._real)
 
     def draw(self):
-        samples = self._sampler.sample(*self._chosen)
-        return images.image_grid(self._sampler.kind.to_stored(samples).numpy())
+        size = max(1, VALUES // math.prod(self._real.shape[1:]))
+        parts = [self._sampler.sample(*(values[start : start + size] for values in self._chosen))
+                 for start in range(0, len(self._chosen[0]), size)]
+        return images.image_grid(np.concatenate([
+            self._sampler.kind.to_stored(part).numpy() for part in parts]))
 
 
 class PointPlot:

@@ -39,8 +39,9 @@ class Drawn:
 
     def __getitem__(self, part):
         seeds = np.arange(*part.indices(len(self)), dtype=np.int64) + self._first
-        return np.concatenate([np.asarray(self._draw(seeds[start : start + DRAW_BATCH]))
-                               for start in range(0, len(seeds), DRAW_BATCH)])
+        size = max(1, min(DRAW_BATCH, metrics.VALUES // math.prod(self.shape[1:])))
+        return np.concatenate([np.asarray(self._draw(seeds[start : start + size]))
+                               for start in range(0, len(seeds), size)])
 
 
 class RealImages:

@@ -27,7 +27,7 @@ from gan.report.page import (
 )
 
 # Where a run was and how it was started, which makes no difference to what it computes.
-PLACE = {"outdir", "overwrite", "resume", "dry_run", "verbose", "max_minutes"}
+PLACE = {"outdir", "overwrite", "resume", "dry_run", "verbose", "minutes", "max_minutes"}
 
 
 def groups_of(runs):
