@@ -44,14 +44,7 @@ def preload():
 
 
 def start(script, arguments, folder, log=os.devnull):
-    """Start a script's `main` in a fork; returns the process id.
-
-    Args:
-        script: a module with a `main`: "train_gan", "generate", "gan.report.__main__", …
-        arguments: of the command line.
-        folder: the working folder.
-        log: file for what it prints, appended to.
-    """
+    """Start a script's (a module's) `main` in a fork in a folder; returns the process id."""
     sys.stdout.flush()
     process = os.fork()
     if process:
@@ -90,11 +83,7 @@ def leftovers(folder):
 
 
 def exported_weights(export):
-    """Return dict of name → bytes of the variables in a SavedModel.
-
-    The files themselves differ between equal exports: TensorFlow and Keras write
-    the graph of objects, and a second list of the variables, in no fixed order.
-    """
+    """Return dict of name → bytes of the variables; the files of equal exports may differ."""
     from tensorflow.python.training.py_checkpoint_reader import NewCheckpointReader
 
     reader = NewCheckpointReader(str(export / "variables/variables"))

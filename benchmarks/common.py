@@ -45,16 +45,7 @@ def report(title, columns, rows, options, **more):
 
 
 def build(dataset, arguments, policy=None):
-    """Build the networks of a run.
-
-    Args:
-        dataset: `Dataset` or `PointDataset`.
-        arguments: list of str, as for train_gan.py.
-        policy: Keras dtype policy; None: as the options and the device say.
-
-    Returns:
-        `(trainer, sampler)`.
-    """
+    """Build the trainer and sampler of a run as arguments of train_gan.py and a policy say."""
     from gan.common.device import find_device
     from gan.config import TrainConfig
     from gan.data.conditions import condition_dataset

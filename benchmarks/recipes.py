@@ -44,7 +44,7 @@ def train(dataset, arguments, two_sample):
     if two_sample:
         real = dataset.images[np.random.default_rng(0).permutation(len(dataset.images))]
         generated = Drawn(sampler.draw, sum(split_sizes(len(real))))[:]
-        found["AUC"] = two_sample_test(real, generated).auc
+        found["AUC"] = two_sample_test(real, generated)
     return {"ms a step": 1000 * step, **found}, evaluator.reference()
 
 

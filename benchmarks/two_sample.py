@@ -7,7 +7,6 @@ the exact grey of a background, a stray pixel.
 """
 
 import sys
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,35 +17,10 @@ PATIENCE, MOST_EPOCHS = 3, 20  # epochs without a better ranking of the images f
 BATCH = 128
 
 
-class TwoSampleResult(NamedTuple):
-    """What came out.
-
-    Attributes:
-        auc: area under the ROC curve, the largest of all trainings.
-        aucs: of each training.
-        sizes: images of each kind to train on, to stop by and to rank.
-    """
-
-    auc: float
-    aucs: list
-    sizes: tuple
-
-
 def two_sample_test(real, generated, seed=0, trainings=TRAININGS, text="two-sample test"):
-    """Train networks to tell two sets of images apart, and rank images they did not see.
+    """Train networks to tell two sets of images apart; returns the largest AUC on unseen ones.
 
-    Args:
-        real, generated: uint8 [N, H, W, C] and [M, H, W, C], of one shape, in
-            random order; at most the first 27,000 of each are used.
-        seed: of weights, order and dropout.
-        trainings: how many networks.
-        text: on the progress bar.
-
-    Returns:
-        A `TwoSampleResult`.
-
-    Raises:
-        ValueError: for fewer than 100 images of a kind.
+    Both are uint8 [N, H, W, C] in random order, the first 27,000 are used, fewer than 100 refused.
     """
     from tqdm import tqdm
 
@@ -56,15 +30,11 @@ def two_sample_test(real, generated, seed=0, trainings=TRAININGS, text="two-samp
     with tqdm(total=trainings * MOST_EPOCHS, desc=text, unit="epoch", leave=False,
               disable=not sys.stderr.isatty()) as bar:
         aucs = [_train_and_rank(*parts, seed + number, bar) for number in range(trainings)]
-    return TwoSampleResult(max(aucs), aucs, sizes)
+    return max(aucs)
 
 
 def split_sizes(count):
-    """Divide a number of images into those to train on, to stop by and to rank.
-
-    Raises:
-        ValueError: for fewer than 100.
-    """
+    """Divide a number of images into those to train on, to stop by and to rank."""
     if count < LEAST:
         raise ValueError(f"needs at least {LEAST} images of each kind, got {count}")
     whole = TRAINED + STOPPING + RANKED
@@ -76,9 +46,6 @@ def area_under_curve(positive, negative):
     """Return the probability that a positive's score is above a negative's; half for a tie.
 
     The area under the ROC curve, as the rank statistic of Mann & Whitney 1947.
-
-    Args:
-        positive, negative: [N] and [M], scores.
     """
     values, places = np.unique(np.concatenate([positive, negative]), return_inverse=True)
     above = np.bincount(places[: len(positive)], minlength=len(values)).astype(np.float64)

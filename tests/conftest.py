@@ -1,5 +1,7 @@
 """Small data and small runs that many tests share."""
 
+import dataclasses
+import fcntl
 import importlib
 import os
 import signal
@@ -12,7 +14,11 @@ import numpy as np
 import pytest
 
 from gan.common import errors
-from gan.config import Facts
+from gan.config import Facts, TrainConfig
+from gan.data.conditions import condition_dataset
+from gan.data.datasets import load_dataset
+from gan.generator import SavedGenerator
+from tests.browser import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
@@ -46,15 +52,32 @@ def draw_shapes(count, seed, size=16):
     return images, labels
 
 
+def noise(count, seed=0, size=16, low=0, high=256, channels=1):
+    """Images of random pixels: uint8."""
+    return np.random.default_rng(seed).integers(low, high, (count, size, size, channels), np.uint8)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def cache_of_the_tests(tmp_path_factory):
-    """A cache for all tests, so that they leave nothing in the user's and find nothing there."""
+def shared(tmp_path_factory):
+    """A folder of all processes of the tests, with a cache, so that they leave the user's alone."""
     # Matplotlib keeps a list of fonts in the same place, which takes seconds to make.
     os.environ.setdefault("MPLCONFIGDIR", matplotlib.get_cachedir())
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # the processes share it
+        folder = folder.parent
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    return load_dataset("mnist")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -128,14 +151,40 @@ def complete(config, shape, background=None, gpu=False):
     return config.completed(Facts(shape, None, background, gpu))
 
 
+def build(dataset, *options, streamed=False, replicas=None, **settings):
+    """Build the trainer of a run of the tiny networks on a data set or what a path names."""
+    from gan.distributed.replica import SINGLE
+    from gan.training import build_trainer
+
+    given = ["--dataset", str(dataset)] if isinstance(dataset, str | Path) else []
+    config, _ = TrainConfig.from_args([*TINY, *given, *map(str, options)])
+    dataset = load_dataset(str(dataset)) if given else dataset
+    config = dataclasses.replace(config.for_data(dataset), **settings)
+    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                     config.components)
+    return build_trainer(config, dataset, conditioning, streamed, replicas or [SINGLE])[0]
+
+
 @pytest.fixture(scope="session")
-def tiny_run(tiny_npz, tmp_path_factory):
-    """The folder and the output of a finished run of two epochs."""
-    folder = tmp_path_factory.mktemp("run")
-    done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 2,
-                      "--clusters", 2, "--tensorboard", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder, done
+def tiny_run(tiny_npz, shared):
+    """The folder and the output of a finished run of two epochs, which nobody may change."""
+    folder = shared / "run"
+    with open(shared / "run.lock", "w") as lock:  # the first process makes it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            folder.mkdir()
+            done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 2,
+                              "--clusters", 2, "--tensorboard", cwd=folder)
+            # No bar in a file, no noise from TensorFlow.
+            assert done.returncode == 0 and done.stderr == "", done.stderr
+            (shared / "run.txt").write_text(done.stdout)
+    return folder, (shared / "run.txt").read_text()
+
+
+@pytest.fixture(scope="session")
+def saved(tiny_run, tensorflow):
+    """The generator of the tiny run."""
+    return SavedGenerator(tiny_run[0] / "exported_model")
 
 
 @pytest.fixture(scope="session")

@@ -8,47 +8,37 @@ import types
 import numpy as np
 
 from gan.common.device import find_device
-from gan.config import TrainConfig
-from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.distributed.cluster import joined
 from gan.distributed.replica import replicas_on
-from tests.conftest import TINY
+from tests.conftest import build
 
 STEPS = 4  # after more, a value at the edge of a ReLU makes any two roundings differ
-CASES = {  # name → (precision, whether the samples are streamed, options)
-    "conv": ("off", True, ["--mirror", "--dropout", "0.3", "--gp-interval", "2"]),
-    "dcgan": ("off", False, ["--arch", "dcgan", "--loss", "wgan", "--n-critic", "2",
-                             "--gradient-penalty", "wgan-gp"]),
-    "points": ("off", False, ["--dataset", "ring", "--loss", "relativistic", "--spectral-norm"]),
-    "float16": ("float16", False, ["--loss", "minimax", "--gradient-penalty", "r1",
-                                   "--reduce-precision", "bfloat16"]),
-    "overflow": ("float16", False, ["--dataset", "ring", "--gradient-penalty", "none"]),
+CASES = {  # name → (options, settings of `build`)
+    "dcgan": ("--arch dcgan --mirror --dropout 0.3 --n-critic 2 --gp-interval 2",
+              {"streamed": True}),
+    "mlp": ("--arch mlp --loss wgan --gradient-penalty wgan-gp", {}),
+    "points": ("--loss relativistic --spectral-norm", {}),
+    "float16": ("--arch mlp --loss minimax --gradient-penalty r1 --reduce-precision bfloat16",
+                {"mixed_precision": "float16"}),
+    "overflow": ("--gradient-penalty none", {"mixed_precision": "float16"}),
 }
 
 
 def train(replicas, dataset, name):
     """Take some steps; returns for each replica dict of name → array: variables and measures."""
-    from gan.training import build_trainer
-
-    precision, streamed, options = CASES[name]
-    data = [] if "--dataset" in options else ["--dataset", str(dataset), "--clusters", "2"]
-    config, _ = TrainConfig.from_args([*data, *TINY, *options])
-    dataset = load_dataset(config.dataset)
-    config = dataclasses.replace(config.for_data(dataset), mixed_precision=precision)
-    conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
-                                     config.components)
-    trainer, _ = build_trainer(config, dataset, conditioning, streamed, replicas)
-    batches = trainer.feed.epoch_batches(1)[:STEPS]
+    options, settings = CASES[name]
+    if name in ("points", "overflow"):
+        dataset = load_dataset("ring")
+        options += " --dataset ring"
     if name == "overflow":  # in the row of the second process alone
         samples = dataset.samples.copy()
-        samples[batches[1, 1]] = 1e30
-        dataset = types.SimpleNamespace(samples=samples, sample_shape=dataset.sample_shape,
-                                        box=dataset.box, background=None)
-        trainer, _ = build_trainer(config, dataset, conditioning, streamed, replicas)
+        samples[build(dataset, *options.split()).feed.epoch_batches(1)[1, 1]] = 1e30
+        dataset = dataclasses.replace(dataset, samples=samples)
+    trainer = build(dataset, *options.split(), replicas=replicas, **settings)
     if trainer.state.augmentation is not None:  # few images, but it begins with nothing
         trainer.state.augmentation.assign(0.5)
-    measures = np.array(trainer.train(batches))
+    measures = np.array(trainer.train(trainer.feed.epoch_batches(1)[:STEPS]))
     states = [trainer.state for trainer in getattr(trainer, "trainers", [trainer])]
     return [{"measures": measures, **{name: variable.numpy()
                                       for name, variable in state.variables().items()}}

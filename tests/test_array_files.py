@@ -319,11 +319,6 @@ def test_rows_of_pixels_are_images(load, capsys):
     assert "rows [6, 256] became images [N, 16, 16]" in capsys.readouterr().out
 
 
-def test_bytes_are_taken_without_a_word(load, capsys):
-    load(x_train=BYTES, x_test=BYTES)
-    assert capsys.readouterr() == ("", "")
-
-
 def test_truth_values_are_black_and_white(load):
     truth = BYTES[..., 0] > 99
     np.testing.assert_array_equal(load(x_train=truth).images[..., 0], np.where(truth, 255, 0))

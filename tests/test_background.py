@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
-from gan.config import TrainConfig
-from gan.data.conditions import condition_dataset
-from gan.data.datasets import Dataset, load_dataset
+from gan.data.datasets import Dataset
 from gan.data.pixels import Background, background_of, find_background
-from tests.conftest import TINY, draw_shapes
-
-
-def digits(count):
-    return load_dataset("mnist").images[:count]
+from tests.conftest import build, draw_shapes, noise
 
 
 def cleaned(image, contrast, color=(0,)):
@@ -26,15 +20,14 @@ def cleaned(image, contrast, color=(0,)):
 def test_the_background_is_the_most_frequent_color():
     images, _ = draw_shapes(50, 0)
     assert background_of(images[..., None]).tolist() == [0]
-    noise = np.random.default_rng(0).integers(0, 256, (50, 28, 28, 1), np.uint8)
-    assert background_of(noise) is None
+    assert background_of(noise(50, size=28)) is None
     color = np.zeros((9, 16, 16, 3), np.uint8) + np.uint8([200, 7, 255])
     assert background_of(color).tolist() == [200, 7, 255]
 
 
-def test_digits_stand_out_from_black():
+def test_digits_stand_out_from_black(mnist):
     """Known from the data: of all pixels but one in 3,000 are of 70 or more, or touch one."""
-    found = find_background(load_dataset("mnist").images)
+    found = find_background(mnist.images)
     assert found.color == (0,) and found.plain
     assert 65 < found.contrast < 75
 
@@ -84,22 +77,18 @@ def test_colors_are_cleaned_to_the_background_in_all_channels(tensorflow):
     np.testing.assert_allclose(cleaned(image, 50, (255, 200, 100)), expected, atol=1e-4)
 
 
-def test_real_digits_stay_as_they_are_but_for_one_faint_pixel_in_3_000(tensorflow):
+def test_real_digits_stay_as_they_are_but_for_one_faint_pixel_in_3_000(tensorflow, mnist):
     from gan.layers import CleanBackground
 
-    images = digits(500)
+    images = mnist.images[:500]
     layer = CleanBackground(*find_background(images))
     after = np.rint((layer(images / np.float32(127.5) - 1).numpy() + 1) * 127.5)
     assert 0 < (after != images).sum() <= (images > 0).sum() / 3_000
 
 
 @pytest.mark.parametrize(("output", "clean"), [("smooth", True), ("clip", True), ("tanh", False)])
-def test_only_the_average_is_cleaned_and_never_the_textbooks(tensorflow, output, clean):
-    from gan.training import build_trainer
-
-    dataset = Dataset("digits", digits(64))
-    config, _ = TrainConfig.from_args([*TINY, "--output", output])
-    config = config.for_data(dataset)
-    state = build_trainer(config, dataset, condition_dataset(dataset, "none", None, 0, 0))[0].state
+def test_only_the_average_is_cleaned_and_never_the_textbooks(tensorflow, mnist, output, clean):
+    dataset = Dataset("digits", mnist.images[:64])
+    state = build(dataset, "--output", output, "--condition", "none").state
     last = [network.layers[-1].name for network in (state.generator, state.ema)]
     assert last == ["images", "clean_background" if clean else "images"]

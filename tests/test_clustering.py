@@ -54,13 +54,6 @@ def test_k_means_finds_separate_clouds():
     assert len({(a, b) for a, b in zip(truth, found, strict=True)}) == 5  # a renaming
 
 
-def test_more_clusters_than_different_points():
-    points = np.array([[0, 0], [5, 5]], np.float32).repeat(10, axis=0)
-    found = k_means(points, 6, np.random.default_rng(0))
-    assert len(set(found[:10].tolist())) == len(set(found[10:].tolist())) == 1
-    assert found[0] != found[10]
-
-
 @pytest.mark.parametrize("size", [16, 50])
 def test_thumbnails_are_mean_colors(size):
     images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8)

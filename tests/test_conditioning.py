@@ -6,15 +6,9 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.config import TrainConfig
 from gan.data.conditions import Conditioning, condition_dataset, normal_quantiles
 from gan.data.datasets import Dataset, class_rows, load_dataset
-from tests.conftest import TINY
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load_dataset("mnist")
+from tests.conftest import build
 
 
 def test_conditions_by_label_keep_to_their_label(mnist):
@@ -108,11 +102,9 @@ def test_the_generator_is_given_the_coordinates_and_the_discriminator_sees_them(
     from gan import training
     from gan.distributed.replica import SINGLE
 
-    config, _ = TrainConfig.from_args(["--dataset", str(tiny_npz), *TINY])
-    dataset = load_dataset(config.dataset)
-    config = config.for_data(dataset)
-    conditioning = condition_dataset(dataset, "labels", 2, 0, config.components)
-    trainer, _ = training.build_trainer(config, dataset, conditioning)
+    trainer = build(tiny_npz, "--clusters", 2)
+    config = trainer.config
+    conditioning = condition_dataset(load_dataset(str(tiny_npz)), "labels", 2, 0, config.components)
     assert conditioning.coordinate_count == 1  # of 320 images
     width = conditioning.vectors.shape[1]
     assert trainer.state.discriminator.output_shape == (None, width + 1)

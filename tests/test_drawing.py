@@ -1,8 +1,6 @@
 """Images, curves and animations as they are drawn and written."""
 
 import math
-import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +14,6 @@ from gan.drawing.animations import write_animation
 from gan.drawing.sample_grids import surface_shade
 from gan.loop import early_steps
 from gan.run import history as curves
-from gan.run.clock import Timers
-from tests.conftest import TINY
 
 # --- Images
 
@@ -78,15 +74,6 @@ def dashed(panel):
     return [float(line.get_ydata()[0]) for line in panel.lines if line.get_linestyle() == "--"]
 
 
-@pytest.mark.parametrize("count", [1, 2, 40])
-def test_the_axis_shows_whole_epochs_only(drawn, count):
-    panels = drawn(history(count))
-    low, high = panels[-1].get_xlim()
-    ticks = [tick for tick in panels[-1].get_xticks() if low <= tick <= high]
-    assert ticks and all(tick == round(tick) for tick in ticks)
-    assert low < 1 <= count < high and high - low < 1.1 * count + 1
-
-
 @pytest.mark.parametrize(("loss", "ideal", "log_odds"), [
     ("nonsaturating", [2 * math.log(2), math.log(2)], True),
     ("relativistic", 2 * [math.log(2)], False),
@@ -124,27 +111,6 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
     assert Image.open(paths[0]).size[0] > 500
 
 
-def test_a_run_draws_its_curves_every_ten_seconds(tmp_path, monkeypatch):
-    clock, path = [100.0], tmp_path / "curves.png"
-    monkeypatch.setattr(curves.time, "monotonic", lambda: clock[0])
-    rows = []
-    folder = SimpleNamespace(loss_curves=path, claim=lambda path: path)
-    live = curves.LiveCurves(folder, SimpleNamespace(rows=rows), SimpleNamespace(rows=[]),
-                             TrainConfig(), Timers())
-
-    def redrawn(seconds, **settings):
-        clock[0] += seconds
-        before = path.read_bytes() if path.exists() else None
-        live.draw(**settings)
-        return path.exists() and path.read_bytes() != before
-
-    assert not redrawn(0)  # no epoch is done
-    for seconds, settings, expected in ((0, {}, True), (9.9, {}, False),
-                                        (0, {"at_once": True}, True), (10, {}, True)):
-        rows.append({"epoch": len(rows) + 1, **ROW})
-        assert redrawn(seconds, **settings) == expected
-
-
 def test_a_decision_surface_is_white_where_the_discriminator_is_undecided():
     undecided = np.full(3, 7.0, np.float32)  # a critic's output may have any offset
     shade, caption = surface_shade(undecided, undecided, undecided, log_odds=False)
@@ -165,19 +131,6 @@ def test_a_decision_surface_is_white_where_the_discriminator_is_undecided():
 def test_the_first_epoch_is_drawn_at_growing_distances():
     assert early_steps(937) == [4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724]
     assert early_steps(6) == [4]  # the sixth is the epoch's own
-
-
-@pytest.mark.slow
-def test_a_run_killed_in_its_first_epoch_may_begin_again(tiny_npz, tiny_run, tmp_path, trained):
-    pictures = tmp_path / "generated_images"
-    shutil.copytree(tiny_run[0] / "generated_images", pictures)
-    for path in pictures.glob("epoch_000[12]*.png"):
-        path.unlink()
-    for name in ("config.json", "report.html", "manifest.txt"):
-        shutil.copy(tiny_run[0] / name, tmp_path)
-    trained("--dataset", tiny_npz, *TINY, "--epochs", 1, "--clusters", 2, "--sample-interval", 1)
-    assert {path.name for path in pictures.glob("epoch_000?.png")} == {
-        "epoch_0000.png", "epoch_0001.png"}
 
 
 # --- Animations

@@ -28,7 +28,7 @@ from gan.run.checkpoint import (
     resumed,
 )
 from gan.run.folder import LOCK, RunFolder
-from tests.conftest import ROOT, TINY, complete
+from tests.conftest import ROOT, TINY, build, complete
 
 
 def checkpoint(step):
@@ -272,17 +272,9 @@ def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(command, 
     load_newest(tmp_path / "checkpoints", lambda text: pytest.fail(text))
 
 
-def test_large_float32_networks_train(tensorflow):
+def test_large_float32_networks_train(tensorflow, mnist):
     """TensorFlow's memory optimizer once stopped a step of more than 200 MB."""
-    from gan.data.conditions import condition_dataset
-    from gan.data.datasets import load_dataset
-    from gan.training import build_trainer
-
-    config, _ = TrainConfig.from_args(["--batch-size", "256"])
-    mnist = load_dataset("mnist")
-    config = config.for_data(mnist)
-    conditioning = condition_dataset(mnist, "none", None, 0)
-    trainer, _ = build_trainer(config, mnist, conditioning)
+    trainer = build(mnist, "--batch-size", 256, "--base-channels", 32, "--condition", "none")
     batches = trainer.feed.epoch_batches(1)
     for part in (batches[:3], batches[3:6]):  # it failed in the second call
         assert np.isfinite(trainer.train(part)).all()

@@ -217,13 +217,6 @@ def test_a_generator_without_labels_says_how_it_was_trained(make_export, refused
         assert expected in refused("generate.py", "--model", export, "--label", "1")
 
 
-def test_fewer_places_than_classes_are_noted(make_export, generate):
-    export = make_export(list(range(5)), class_names=list("abcde"))
-    output = generate("--output", "a.png", "--label", "each", "--grid", "1x3", model=export)
-    assert output.splitlines()[0] == \
-        "note: 3 images for 5 classes; only the first 3 classes are drawn"
-
-
 @pytest.mark.parametrize("changes", [
     {"sample_shape": [2]}, {"sample_shape": [16, 16]}, {"sample_shape": [32, 32, 1]},
     {"config": {}}, {"config": {"dataset": 3}}, {"classes": [10]}, {"classes": None},
@@ -289,12 +282,6 @@ def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, refused, tmp_path, n
         assert refused("generate.py", *arguments, "--force") == line
         assert not (tmp_path / "elsewhere").exists()
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_force_overwrites(generate, tmp_path):
-    (tmp_path / "grid.png").write_text("old")
-    generate("--output", "grid.png", "--force")
-    assert Image.open(tmp_path / "grid.png").size[0] > 500
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [

@@ -58,7 +58,7 @@ def test_a_change_is_noted_once_and_metrics_in_other_features_are_not_mixed():
 
 
 def test_a_run_logs_some_two_hundred_rows_and_what_it_printed(tiny_run):
-    folder, done = tiny_run
+    folder, output = tiny_run
     assert json.loads((folder / "config.json").read_text())["log_interval"] == 1  # of 40 steps
     with open(folder / "steps.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -68,4 +68,4 @@ def test_a_run_logs_some_two_hundred_rows_and_what_it_printed(tiny_run):
     # The learning rates fall over the second half, to a tenth.
     assert float(rows[19]["generator_learning_rate"]) == pytest.approx(1.5e-3)
     assert float(rows[-1]["generator_learning_rate"]) == pytest.approx(1.5e-4)
-    assert done.stdout and (folder / "log.txt").read_text() == done.stdout
+    assert output and (folder / "log.txt").read_text() == output

@@ -2,8 +2,6 @@
 
 import importlib.util
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -71,24 +69,22 @@ def test_pictures_are_sorted_by_number_scaled_and_captioned(tmp_path, make_gif):
     assert shades == [9, 10000 % 251]  # every second, the last one always
 
 
-@pytest.mark.parametrize("history", [None, "epoch,step\n1,100\n2,200\n", "step\nx\n"])
-def test_captions_have_one_unit(tmp_path, make_gif, monkeypatch, history):
+@pytest.mark.parametrize(("history", "unit"), [
+    (None, "epoch"), ("epoch,step\n1,100\n2,200\n", "step"), ("step\nx\n", "epoch")])
+def test_captions_have_one_unit(tmp_path, make_gif, monkeypatch, history, unit):
     captions = []
     monkeypatch.setattr("make_gif.with_text", lambda frame, title, caption: captions.append(
-        (title, caption)) or frame)
-    for run in ("a", "b"):
-        write_pictures(tmp_path / run / "generated_images", 3)
-    shutil.copy(tmp_path / "a/generated_images/epoch_0000.png",
-                tmp_path / "a/generated_images/epoch_0000_step_000000004.png")
+        caption) or frame)
+    write_pictures(tmp_path / "a", 3)
+    write_pictures(tmp_path / "b", 3)
+    (tmp_path / "a/epoch_0000.png").rename(tmp_path / "a/epoch_0000_step_000000004.png")
     if history:
         (tmp_path / "a/history.csv").write_text(history)
     make_gif("--images", "a")
-    of_a = ["step 0", "step 4", "step 100", "step 200"]
-    by_epoch = ["epoch 0", "epoch 0", "epoch 1", "epoch 2"]
-    assert captions == [("", text) for text in (of_a if history and "100" in history else by_epoch)]
-    captions.clear()
-    make_gif("--images", "a", "b/generated_images")  # nothing is known of b
-    assert captions == [(run, text) for text in by_epoch for run in "ab"]
+    assert captions == {"step": ["step 4", "step 100", "step 200"],
+                        "epoch": ["epoch 0", "epoch 1", "epoch 2"]}[unit]
+    make_gif("--images", "a", "b")  # nothing is known of b
+    assert captions[3:] == [f"epoch {epoch}" for epoch in (0, 0, 1, 1, 2, 2)]
 
 
 def test_runs_side_by_side_keep_step(tmp_path, make_gif):
@@ -122,14 +118,6 @@ def test_the_gif_lies_beside_the_runs_pictures(tmp_path, make_gif, images, outpu
     shown = tmp_path / output if "~" in "".join(images) else output
     assert make_gif(*images).startswith(f"{shown}: 2 frames, ")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.gif")] == [output]
-
-
-@pytest.mark.parametrize("suffix", [".png", ".WEBP"])
-def test_the_format_is_that_of_the_name(tmp_path, make_gif, suffix):
-    write_pictures(tmp_path, 4)
-    make_gif("--images", ".", "--output", f"a{suffix}", "--scale", 1, "--fps", 8)
-    with Image.open(tmp_path / f"a{suffix}") as animation:
-        assert animation.n_frames == 4 and animation.format == suffix[1:].upper()
 
 
 @pytest.mark.skipif(not HAS_FFMPEG, reason="needs imageio-ffmpeg")
@@ -184,23 +172,15 @@ def test_pictures_that_are_none_or_too_large_are_not_decoded(tmp_path, make_gif)
     assert "8-bit picture of at most 67,108,864 pixels, got 67,117,056" in make_gif(code=2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_what_a_killed_process_left_is_removed(tmp_path, make_gif, number):
+def test_what_a_killed_process_left_is_removed(tmp_path, make_gif):
     write_pictures(tmp_path / "generated_images", 60, 1000)
     process = subprocess.Popen([sys.executable, str(ROOT / "make_gif.py"), "--scale", "4"],
-                               cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    end = time.monotonic() + 60
-    while not list(tmp_path.glob(".gan-partial-*")) and time.monotonic() < end:
+                               cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not (left := list(tmp_path.glob(".gan-partial-*"))) and process.poll() is None:
         time.sleep(0.005)
-    time.sleep(0.5)  # while tqdm is being made, an interrupt has it complain besides
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    left = [path.name for path in tmp_path.iterdir() if path.name != "generated_images"]
-    if number == signal.SIGTERM:
-        assert process.returncode == 128 + number and errors == "make_gif.py: interrupted\n"
-        assert left == []
-        return
-    assert len(left) == 1 and left[0].startswith(".gan-partial-")
+    process.kill()
+    process.wait()
+    assert list(tmp_path.glob(".gan-*")) == left != []
     (tmp_path / ".gan-partial-notes").write_text("not ours")
     write_pictures(tmp_path / "generated_images", 60)
     make_gif()

@@ -6,12 +6,7 @@ import pytest
 from benchmarks import two_sample
 from gan.evaluate import metrics
 from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein
-from tests.conftest import draw_shapes
-
-
-def noise(count, seed=0, size=28, low=0, high=256):
-    return np.random.default_rng(seed).integers(low, high, (count, size, size, 1), dtype=np.uint8)
-
+from tests.conftest import draw_shapes, noise
 
 # --- Features
 
@@ -155,7 +150,7 @@ def test_patch_distances_see_what_differs_at_a_scale():
     real, other = smooth[:150], smooth[150:]
     same = swd(real, other)
     assert swd(real, other, sizes=(3, 50)) == same  # whatever parts the images come in
-    grain = np.clip(other.astype(int) + noise(150, 5, low=0, high=60) - 30, 0, 255)
+    grain = np.clip(other.astype(int) + noise(150, 5, 28, high=60) - 30, 0, 255)
     grainy, dark = swd(real, grain.astype(np.uint8)), swd(real, other // 2)
     assert grainy[0] > 2 * same[0] and grainy[1] < 2 * same[1]
     assert dark[0] > 3 * same[0] and dark[1] > 3 * same[1]
@@ -199,5 +194,5 @@ def test_the_two_sample_test_finds_a_difference_only_where_there_is_one():
     dimmed = np.where(images[300:] == 0, np.uint8(30), images[300:])  # a background not 0
     told = two_sample.two_sample_test(images[:300], dimmed, trainings=1)
     same = two_sample.two_sample_test(images[:300], images[300:], trainings=1)
-    assert told.auc > 0.95
-    assert 0.3 < same.auc < 0.7
+    assert told > 0.95
+    assert 0.3 < same < 0.7

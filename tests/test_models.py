@@ -80,16 +80,6 @@ def test_residual_networks_draw_no_checkerboard(models):
     assert abs((image * alternating).mean()) < 1e-3 * image.std()
 
 
-def test_the_first_convolution_has_no_more_filters_than_its_kernel_has_values(models):
-    def filters(arch, channels):
-        network = models.build_discriminator(options(arch=arch, base_channels=32),
-                                             (28, 28, channels), 1)
-        return [layer.filters for layer in network.layers if hasattr(layer, "filters")]
-
-    assert filters("conv", 1) == [16, 64] and filters("conv", 3) == [32, 64]
-    assert filters("dcgan", 1) == [32, 64]
-
-
 def test_condition_vectors_stand_beside_the_latents_unless_there_is_one(models, tensorflow):
     latents = tensorflow.constant([[7.0, 8.0]])
     found = models.generator_inputs(latents, tensorflow.constant([[0.0, 0.0, 1.0]]))

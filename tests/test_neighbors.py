@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.drawing.images import BACKGROUND, GAP, neighbor_grid
 from gan.evaluate import metrics
 from gan.evaluate.metrics import NotMeasurableError
 from gan.evaluate.neighbors import draw_neighbors, find_neighbors, nearest_images
-
-
-def noise(count, seed, shape=(16, 16, 1)):
-    return np.random.default_rng(seed).integers(0, 256, (count, *shape)).astype(np.uint8)
+from tests.conftest import noise
 
 
 @pytest.mark.parametrize("values", [10**6, 3 * 256])
@@ -28,7 +24,7 @@ def test_the_nearest_are_those_of_a_direct_sum(monkeypatch, values):
 
 
 def test_an_image_itself_does_not_count_where_it_is_known():
-    references, chosen = noise(9, 0, (64, 64, 3)), np.array([2, 7])
+    references, chosen = noise(9, 0, 64, channels=3), np.array([2, 7])
     assert nearest_images(references[chosen], references, 1).distances.tolist() == [[0], [0]]
     others = nearest_images(references[chosen], references, 1, chosen)
     assert (others.distances > 0.01).all() and not (others.places[:, 0] == chosen).any()
@@ -36,7 +32,7 @@ def test_an_image_itself_does_not_count_where_it_is_known():
 
 def blobs(count, seed):
     """Smooth color images, which a shift by a pixel changes little."""
-    small = noise(count, seed, (4, 4, 3))
+    small = noise(count, seed, 4, channels=3)
     return np.stack([np.asarray(Image.fromarray(image).resize((32, 32), 3)) for image in small])
 
 
@@ -80,16 +76,8 @@ def test_copied_real_images_give_no_multiple():
 
 
 def test_mirrored_copies_are_seen_where_mirror_images_were_learned(tmp_path):
-    images = noise(40, 0, (8, 8, 1))
+    images = noise(40, size=8)
     for mirror in (False, True):
         near = draw_neighbors(tmp_path / "grid.png", images[:, :, ::-1], images, mirror)
         assert (near.median_distance == 0) == mirror
     assert Image.open(tmp_path / "grid.png").size[0] > 500
-
-
-def test_neighbors_are_drawn_to_the_right_of_gaps():
-    black = np.zeros((3, 2, 8, 8, 1), np.uint8)
-    grid = neighbor_grid([(black[:, 0] + shade, black + shade + 1) for shade in (10, 20)])[..., 0]
-    factor = grid.shape[0] // (3 * (8 + GAP) + GAP)
-    row = grid[factor * (GAP + 4), factor * GAP :: factor * (8 + GAP)]
-    assert row.tolist() == [10, BACKGROUND, 11, 11, BACKGROUND, 20, BACKGROUND, 21, 21]

@@ -14,15 +14,9 @@ from gan.generator import SavedGenerator
 from gan.playground import __main__ as playground
 from gan.playground.network import Network, pack, read_signature
 from gan.playground.page import ASSETS, directions, write_page
-from tests.browser import chromium, needs_chromium
+from tests.browser import needs_chromium
 
 DRAWN = "document.body.dataset.drawn !== undefined && !artist.busy && !artist.jobs.length"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +34,6 @@ def page(tiny_page, browser):
     browser.wait_for(DRAWN)
     yield browser
     assert browser.errors == []
-
-
-@pytest.fixture(scope="module")
-def saved(tiny_run, tensorflow):
-    return SavedGenerator(tiny_run[0] / "exported_model")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 import gan
 from gan.common.errors import UserError
 from gan.data import points
-from gan.data.datasets import Dataset, load_dataset
+from gan.data.datasets import load_dataset
 from gan.drawing.plots import point_plot
 from gan.evaluate import metrics
 from gan.evaluate.evaluator import Evaluator
@@ -31,18 +31,14 @@ def test_points_lie_around_their_skeleton(name):
     assert points.simulate(name).fingerprint == data.fingerprint
 
 
-def test_the_ring_has_eight_gaussians_on_a_circle_of_two():
+def test_the_ring_has_eight_gaussians_and_the_grid_25():
     data = points.simulate("ring")
-    skeleton = data.modes.skeleton
-    assert len(skeleton) == 8
+    skeleton, places = data.modes.skeleton, points.simulate("grid").modes.skeleton
+    assert len(skeleton) == 8 and len(places) == 25
+    assert sorted(set(places.ravel())) == [-4, -2, 0, 2, 4]
     np.testing.assert_allclose(np.hypot(*skeleton.T), 2, rtol=1e-6)
     near = data.samples[np.hypot(*(data.samples - skeleton[0]).T) < 0.5]
     np.testing.assert_allclose(near.std(axis=0), 0.02, rtol=0.05)
-
-
-def test_the_grid_has_places_two_apart():
-    skeleton = points.simulate("grid").modes.skeleton
-    assert sorted(set(skeleton.ravel())) == [-4, -2, 0, 2, 4] and len(skeleton) == 25
 
 
 @pytest.mark.parametrize("name", ["moons", "swiss_roll", "line"])
@@ -62,29 +58,6 @@ def test_mode_metrics_of_points_counted_by_hand():
     assert metrics.mode_metrics(points[:2], skeleton, mode_of, 1.0)["modes"] == 1
     far = metrics.mode_metrics(points + 100, skeleton, mode_of, 1.0)
     assert far == {"modes": 0, "good": 0, "imbalance": 0.5, "spread": 0}
-
-
-def test_a_run_on_points_is_drawn_from(trained, command, refused, tmp_path):
-    said = trained("--dataset", "grid", "--base-channels", 2, "--epochs", 2, "--num-samples", 100)
-    assert "grid: 102,400 points, no labels" in said and "good" in said
-    for name in ("generated_images/epoch_0002.png", "loss_curves.png"):
-        assert (tmp_path / name).exists(), name
-    assert "modes,good,imbalance,spread" in (tmp_path / "history.csv").read_text()
-    for name in ("points.csv", "points.npz", "points.png"):
-        assert command("generate.py", "--output", name, "--num-images", 7)[0] == 0
-    lines = (tmp_path / "points.csv").read_text().splitlines()
-    saved = np.load(tmp_path / "points.npz")
-    assert lines[0] == "seed,x,y" and saved["points"].dtype == np.float32
-    table = np.array([line.split(",") for line in lines[1:]], np.float64)
-    np.testing.assert_array_equal(table[:, 0], saved["seeds"])
-    np.testing.assert_array_equal(table[:, 1:].astype(np.float32), saved["points"])
-    assert (tmp_path / "points.png").stat().st_size > 1000
-    for options, text in (
-            ("--grid=2x2", "--grid: expected a generator of images"),
-            ("--interpolate=0,1", "--interpolate: expected a generator of images"),
-            ("--seed=1", "--output: expected a file that ends in .png, .csv, .npz"),
-            ("--output=a.png --label=1", "--label: needs a generator that was")):
-        assert text in refused("generate.py", *options.split(), "--force")
 
 
 # A user's own points.
@@ -201,8 +174,19 @@ def test_a_run_on_own_points(dimensions, tmp_path, command, monkeypatch):
     for name in ("b.csv", "b.npz", "b.png"):
         assert command("generate.py", "--model", "run", "--output", name, "--num-images", 9)[0] == 0
     assert (tmp_path / "b.csv").read_text().split("\n")[0] == ["seed,x", "seed,x,y"][dimensions - 1]
-    again = load_dataset("b.csv").samples
-    np.testing.assert_allclose(again, run.generator.sample(range(9)), rtol=1e-6)
+    for again in (load_dataset("b.csv").samples, np.load("b.npz")["points"]):
+        np.testing.assert_allclose(again, run.generator.sample(range(9)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("option", "expected"), [
+    ("--grid=2x2", "--grid: expected a generator of images"),
+    ("--interpolate=0,1", "--interpolate: expected a generator of images"),
+    ("--seed=1", "--output: expected a file that ends in .png, .csv, .npz"),
+    ("--label=1", "--label: needs a generator that was")])
+def test_what_points_do_not_have_is_refused(make_export, refused, option, expected):
+    output = [] if "seed" in option else ["--output", "a.png"]
+    export = make_export(None, "mlp", (2,), extent=3.0)
+    assert expected in refused("generate.py", "--model", export, option, *output)
 
 
 def test_own_points_train_as_long_as_simulated_ones():
@@ -211,7 +195,6 @@ def test_own_points_train_as_long_as_simulated_ones():
     config = TrainConfig().for_data(points.points_from_arrays("a", "a", {"images": BODIES}))
     assert config.batch_size == 256 and config.epochs == 5120
     assert config.sample_interval == config.metrics_interval == config.checkpoint_interval == 128
-    assert isinstance(load_dataset("mnist"), Dataset)
 
 
 @pytest.mark.slow

@@ -10,12 +10,6 @@ from gan.drawing.images import image_grid, read_png
 
 
 @pytest.fixture(scope="module")
-def saved(tiny_run, tensorflow):
-    from gan.generator import SavedGenerator
-    return SavedGenerator(tiny_run[0] / "exported_model")
-
-
-@pytest.fixture(scope="module")
 def pictures(saved, tmp_path_factory):
     """PNG files of three images that are not among the candidates, and the images."""
     images = saved.sample(range(project.CANDIDATES, project.CANDIDATES + 3))

@@ -23,7 +23,7 @@ from gan.report import __main__ as report
 from gan.report import comparison
 from gan.report.__main__ import page_of
 from gan.report.page import LiveReport, thin
-from gan.report.pictures import MOST_BYTES, MOST_FRAMES, choose, data_uri, reduce
+from gan.report.pictures import MOST_BYTES, MOST_FRAMES, choose, reduce
 from gan.run.clock import Timers
 from gan.run.content import RunContent, pictures_in, read_history, read_run
 from gan.run.folder import RunFolder
@@ -170,17 +170,6 @@ def test_chosen_pictures_are_few_and_evenly_spaced():
         assert count < MOST_FRAMES or len(chosen) > MOST_FRAMES / 2
     for count in range(2, 300):  # what is chosen now was chosen before, or is new
         assert set(choose(list(range(count + 1)))[:-1]) <= {*choose(list(range(count))), count}
-
-
-def test_a_picture_is_read_once(tmp_path, monkeypatch):
-    read, path = [], tmp_path / "a.png"
-    monkeypatch.setattr("gan.report.pictures.read_png",
-                        lambda path: read.append(path) or np.zeros((9, 9), np.uint8))
-    assert data_uri(path) is None
-    path.write_bytes(b"x")
-    assert data_uri(path).startswith("data:image/") and data_uri(path) and len(read) == 1
-    path.write_bytes(b"other")
-    assert data_uri(path) and len(read) == 2
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
@@ -338,15 +327,6 @@ def test_a_probability_is_shown_only_where_logits_are_log_odds(loss, titles):
     assert "probability" in panels[1]["note"] or panels[1]["low"] == 0
     guides = [(panel["title"], guide["y"]) for panel in panels[1:] for guide in panel["guides"]]
     assert guides == [(titles[-1], 0.5)]  # guessing
-
-
-def test_steps_of_an_unfinished_epoch_count(run, tmp_path):
-    history = History()
-    history.rows, history._steps = [row(1), row(2)], 3
-    live(tmp_path, history).write("interrupted")
-    assert ["steps", "203", ""] in data_of((tmp_path / "report.html").read_text())["tiles"]
-    edit(run / "summary.json", steps=43)
-    assert ["steps", "43", ""] in data_of(page_of([read_run(run)]))["tiles"]
 
 
 def test_runs_that_differ_in_their_seed_are_one_row(tmp_path):

