@@ -23,6 +23,7 @@ from tests.browser import chromium
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
         "--mixed-precision", "off"]
+QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0"]
 
 
 LONGEST = ("test_lab", "test_replicas", "test_resume", "test_interface", "test_training")

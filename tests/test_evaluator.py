@@ -40,11 +40,8 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason(training, test, gen
     assert np.isfinite([*found.values(), *evaluator.reference().values()]).all()
     assert evaluator.left_out["generated"].keys() == generated
     assert evaluator.left_out["reference"].keys() == reference
-    lines = [text for heading, text in registry.summary_lines(found, evaluator)
-             if heading == "left out"]
-    assert bool(lines) == bool(generated or reference)
-    if len(training) == 3:
-        assert lines == ["precision, recall: needs at least 4 samples, got 3"]
+    lines = dict(registry.summary_lines(found, evaluator))
+    assert ("left out" in lines) == bool(generated or reference)
 
 
 def test_every_metric_of_the_registry_is_measured(tensorflow, monkeypatch):
@@ -215,12 +212,11 @@ def measured(command, monkeypatch, tiny_run, tmp_path):
 
 def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, measured, tmp_path):
     folder, output = tiny_run
-    compared = "principal components of the pixels (no classifier of these data comes with the"
-    assert f"compared in {compared}" in " ".join(output.split())
+    said = measured("--json", "metrics.json")
+    for printed in (output, said):
+        assert "compared in principal components of the pixels" in " ".join(printed.split())
     metadata = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
     assert metadata["features"]["kind"] == "pixels" and metadata["features"]["accuracy"] is None
-    said = measured("--json", "metrics.json")
-    assert f"200 images, seeds from 0, compared in {compared}" in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["features"]["kind"] == "pixels" and found["trained_on_this_data"]
@@ -232,22 +228,12 @@ def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, measured, tmp
 def test_a_generator_of_training_images_is_shown_to_copy(measured, monkeypatch, tiny_npz,
                                                          tmp_path):
     training = np.load(tiny_npz)["x_train"][..., None]
-
-    class Copier:
-        def __init__(self, path):
-            pass
-
-        def sample(self, seeds):
-            return training[np.asarray(seeds) % len(training)]
-
-    monkeypatch.setattr(evaluate, "SavedGenerator", Copier)
+    monkeypatch.setattr(evaluate.SavedGenerator, "sample",
+                        lambda saved, seeds: training[np.asarray(seeds) % len(training)])
     (tmp_path / "neighbors.png").write_text("precious")
     assert "neighbors.png exists; expected --force" in measured("--neighbors", code=2)
     assert (tmp_path / "neighbors.png").read_text() == "precious"
-    said = measured("--json", "found.json", "--neighbors", "--force")
-    assert ("neighbors neighbors.png: median distance to the nearest training image 0.0000 of "
-            "the pixel range, 0.00 times that of training images to each other"
-            ) in " ".join(said.split())
+    measured("--json", "found.json", "--neighbors", "--force")
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["nearest"] == {"median_distance": 0.0, "times_training": 0.0}
     assert found["generated"]["nearest"] == 0

@@ -253,15 +253,6 @@ def test_saved_options_are_checked_like_given_ones(name, value):
         resumed(config, given, saved | {"other": 1})
 
 
-def test_what_is_changed_on_resuming_is_told():
-    before, _ = TrainConfig.from_args(["--lr-d", "0.001"])
-    now, given = TrainConfig.from_args(["--resume", "--lr", "0.01", "--ema", "0.9"])
-    config, changes = resumed(now, given, begun(before)[1])
-    assert (config.lr, config.lr_g, config.lr_d, config.ema) == (0.01, 0.01, 0.01, 0.9)
-    assert changes == {"lr": (0.0015, 0.01), "lr_g": (0.0015, 0.01), "lr_d": (0.001, 0.01),
-                       "ema": (0.1, 0.9)}
-
-
 def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(command, tiny_npz,
                                                                        tmp_path):
     code, _, errors = command(
@@ -272,6 +263,7 @@ def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(command, 
     load_newest(tmp_path / "checkpoints", lambda text: pytest.fail(text))
 
 
+@pytest.mark.slow
 def test_large_float32_networks_train(tensorflow, mnist):
     """TensorFlow's memory optimizer once stopped a step of more than 200 MB."""
     trainer = build(mnist, "--batch-size", 256, "--base-channels", 32, "--condition", "none")

@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 from tests.conftest import ROOT
 
 NOTEBOOK = ROOT / "docs" / "lab.ipynb"
+# Less than a reader's.
+QUICK = {"RING_OPTIONS": "'--epochs 2 --lr 3e-3'", "SEEDS": "(0,)", "DIGITS": "3_200"}
 FIGURES = ("value_of_guessing", "distance_to_best", "value_of_hill", "value_in_theory",
            "value_at_equilibrium", "ring_value", "ring_quality", "collapsed_modes",
            "collapsed_values", "cured_modes", "cured_values", "real_distance", "first_distance",
@@ -73,6 +75,9 @@ def executed(tmp_path_factory):
     the tests run. A cell that raises fails here, with its traceback.
     """
     notebook = read()
+    for cell in notebook.cells:
+        for name, value in QUICK.items():
+            cell.source = re.sub(rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", cell.source)
     names = f"{{name: globals()[name] for name in {FIGURES}}}"
     notebook.cells.append(nbformat.v4.new_code_cell(
         f"import json\nprint(json.dumps({names}, default=float))"))
@@ -115,9 +120,9 @@ def test_the_ring_is_learned_with_every_loss(figures):
     assert figures["own_modes"] >= 5  # of a loss and networks of one's own
 
 
-def test_the_collapse_is_made_and_cured_with_every_seed(figures):
-    assert len(figures["collapsed_modes"]) == 3 and max(figures["collapsed_modes"]) < 8
-    assert figures["cured_modes"] == [8, 8, 8]
+def test_the_collapse_is_made_and_cured(figures):
+    assert len(figures["collapsed_modes"]) == 1 and max(figures["collapsed_modes"]) < 8
+    assert figures["cured_modes"] == [8]
     # The value tells the two apart as well, by far more than it varies between seeds.
     assert max(figures["cured_values"]) < -1.3 < -1.15 < min(figures["collapsed_values"])
 

@@ -14,7 +14,7 @@ from PIL import Image
 from gan.common.errors import UserError
 from gan.data import pictures
 from gan.data.datasets import load_dataset
-from tests.conftest import TINY, draw_shapes
+from tests.conftest import QUICK, TINY, draw_shapes
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -530,8 +530,7 @@ def test_color_pictures_are_trained_on_and_drawn_from(folder, trained, command):
         write(folder / "abcdef"[number % 6] / f"{number}.png",
               random.integers(0, 256, (24, 20, 4)).astype(np.uint8))
     shutil.make_archive(folder.parent / "all", "zip", folder)
-    said = trained("--dataset", "all.zip", "--image-size", 20, *TINY, "--epochs", 1,
-                   "--memory-share", 0)
+    said = trained("--dataset", "all.zip", "--image-size", 20, *TINY, *QUICK, "--memory-share", 0)
     said = " ".join(said.split())
     assert "all: 48 images of 20 x 20 x 3, 6 classes (a: 8, b: 8, c: 8, d: 8 and 2 more)" in said
     assert "read from the disk while training" in said

@@ -13,14 +13,6 @@ ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fak
        "discriminator_accuracy": 0.7, "seconds": 1.0, "images_per_second": 1000.0}
 
 
-class Terminal(io.StringIO):
-    """A stream that passes for a terminal."""
-
-    def isatty(self):
-        """It is."""
-        return True
-
-
 @pytest.mark.parametrize(("epochs", "seconds", "most"), [
     (1000, 0.2, 40), (100, 4.9, 50), (20, 6.0, 20), (3, 60.0, 3)])
 def test_a_line_an_epoch_but_not_two_a_second_nor_one_in_ten(
@@ -56,7 +48,8 @@ def test_what_is_said_of_an_epoch_fits_eighty_columns(row, unit, log_odds, capsy
 
 def test_the_bar_is_wide_enough_to_be_read(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    terminal = Terminal()
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
     shown = progress.Progress(162, 100, 64, 0, stream=terminal)
     for step in range(1, 50):
         shown.update(1 + step // 40, np.full((1, 7), 1.25, np.float32))

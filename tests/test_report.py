@@ -29,6 +29,7 @@ from gan.run.content import RunContent, pictures_in, read_history, read_run
 from gan.run.folder import RunFolder
 from gan.run.history import History
 from tests.conftest import ROOT, complete
+from tests.test_scripts import history
 
 EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
 
@@ -95,10 +96,9 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
                  "320 images", "train_gan.py --dataset", "--resume --epochs 4",
                  "python generate.py", "python make_gif.py", "python -m gan.report"):
         assert part in text
-    with open(folder / "steps.csv") as file:
-        rows = list(csv.DictReader(file))
     drawn = [loss for loss in data["panels"][0]["lines"][0]["y"] if loss is not None]
-    assert drawn == pytest.approx([float(row["discriminator_loss"]) for row in rows], rel=1e-4)
+    assert drawn == pytest.approx([float(row["discriminator_loss"])
+                                   for row in history(folder, "steps.csv")], rel=1e-4)
     labels = [frame["label"] for frame in data["runs"][0]["frames"]]
     assert labels == ["epoch 0", *(f"step {step}" for step in (4, 6, 8, 11, 16)), "epoch 1",
                       "epoch 2"]
@@ -201,20 +201,18 @@ def test_pictures_within_epochs_come_in_their_order(tmp_path):
 
 
 def test_history_is_read_as_it_was(tmp_path):
-    history = History()
-    history.rows = [row(1, generator_gradient=1.0, discriminator_gradient=2.0),
-                    row(2, generator_gradient=1.0, discriminator_gradient=2.0, frechet=1.5,
-                        changed="lr 1 to 2")]
-    history.write_csv(tmp_path / "history.csv")
-    assert read_history(tmp_path / "history.csv") == history.rows
+    run, gradients = History(), {"generator_gradient": 1.0, "discriminator_gradient": 2.0}
+    run.rows = [row(1, **gradients), row(2, **gradients, frechet=1.5, changed="lr 1 to 2")]
+    run.write_csv(tmp_path / "history.csv")
+    assert read_history(tmp_path / "history.csv") == run.rows
 
 
-def live(folder, history=None):
+def live(folder):
     about = {"data": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
              "command": "python train_gan.py"}
     config = complete(TrainConfig.from_args([])[0], (60_000, 28, 28, 1))
-    return LiveReport(RunFolder(folder), config, history or History(), SimpleNamespace(rows=[]),
-                      Timers(), about)
+    return LiveReport(RunFolder(folder), config, History(), SimpleNamespace(rows=[]), Timers(),
+                      about)
 
 
 @pytest.mark.parametrize("defect", [False, True])
@@ -317,10 +315,8 @@ def test_a_changed_or_broken_file_of_the_run_is_one_line(run, name, changed):
 
 
 @pytest.mark.parametrize(("loss", "titles"), [
-    ("nonsaturating", ["Losses", "Discriminator’s probability of “real”"]),
     ("minimax", ["Losses", "Discriminator’s probability of “real”"]),
-    *((loss, ["Losses", "Discriminator’s output", "Discriminator accuracy"])
-      for loss in ("lsgan", "hinge", "wgan", "relativistic"))])
+    ("hinge", ["Losses", "Discriminator’s output", "Discriminator accuracy"])])
 def test_a_probability_is_shown_only_where_logits_are_log_odds(loss, titles):
     panels = data_of(page_with(config=config("--loss", loss)))["panels"]
     assert [panel["title"] for panel in panels] == titles
@@ -361,13 +357,9 @@ import sys
 from gan.report.__main__ import main
 main(["run"])
 main(["run", "run", "--output", "table.md"])
+main(["run", "run", "--output", "table.csv"])
 sys.exit("tensorflow" in sys.modules)"""
     subprocess.run([sys.executable, "-c", code], cwd=run.parent, check=True,
                    env=os.environ | {"PYTHONPATH": str(ROOT)})
-
-
-@pytest.mark.parametrize("suffix", [".md", ".csv"])
-def test_a_comparison_is_written_as_a_table(run, tmp_path, suffix):
-    shutil.copytree(run, tmp_path / "other")
-    assert report.main(["run", "other", "--output", f"table{suffix}"]) == 0
-    assert "Fréchet distance" in (tmp_path / f"table{suffix}").read_text() or suffix == ".csv"
+    assert "Fréchet distance" in (run.parent / "table.md").read_text()
+    assert "frechet" in (run.parent / "table.csv").read_text()

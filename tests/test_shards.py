@@ -350,13 +350,6 @@ def test_a_wrong_index_is_one_line(copy, damage, expected):
     assert "\n" not in str(caught.value) and "shards.json" in str(caught.value)
 
 
-def test_labels_of_another_type_are_refused(copy):
-    labels = np.load(copy / "labels.npy")
-    np.save(copy / "labels.npy", labels.view("V4").view("S4"))  # of the same size
-    with pytest.raises(UserError, match=r"labels.npy: expected int32 \[320\], got: \|S4 \[320\]"):
-        load_dataset(str(copy))
-
-
 @pytest.mark.parametrize("name", ["labels.npy", "images-00000.npy", "conditions.npz"])
 def test_nothing_in_shards_is_unpickled(gan_shards, copy, monkeypatch, name):
     monkeypatch.chdir(copy.parent)
@@ -418,7 +411,7 @@ def test_too_few_images_and_too_little_space(tmp_path, monkeypatch):
 
 
 def test_held_streamed_and_resumed_in_an_epoch_are_one_run(sharded, tensorflow):
-    held, first, second = (build(sharded, "--clusters", 2, streamed=streamed)
+    held, first, second = (build(sharded, "--clusters", 2, "--arch", "mlp", streamed=streamed)
                            for streamed in (False, True, True))
     expected = [held.train(held.feed.epoch_batches(epoch)) for epoch in (1, 2)]
     found = [first.train(first.feed.epoch_batches(1)),
@@ -432,7 +425,7 @@ def test_held_streamed_and_resumed_in_an_epoch_are_one_run(sharded, tensorflow):
 
 def test_a_shard_that_goes_while_training_is_a_line(sharded, tensorflow, tmp_path):
     copy = shutil.copytree(sharded, tmp_path / "copy")
-    trainer = build(copy, streamed=True)
+    trainer = build(copy, "--arch", "mlp", streamed=True)
     os.truncate(copy / "images-00002.npy", 100)  # it is open: unlinked, it would be there still
     with pytest.raises(UserError, match="images-00002.npy: expected more images, .* was cut off"):
         trainer.train(trainer.feed.epoch_batches(1))
