@@ -209,12 +209,12 @@ def test_conditions_are_stored_and_keep_to_the_labels(sharded, capsys):
     assert condition_dataset(found, "none", 0, 0).count == 1
 
 
-def test_other_conditions_than_were_stored_are_found_when_asked_for(sharded, capsys):
-    found = load_dataset(str(sharded))
-    other = condition_dataset(found, "clusters", 3, 0)
-    assert other.kind == "clusters" and other.count == 3
-    assert "no such conditions were stored" in capsys.readouterr().out
-    assert condition_dataset(found, "labels", 2, 0, 9).count == 4  # more than the shards hold
+@pytest.mark.parametrize(("kind", "clusters", "components", "count"), [
+    ("clusters", 3, 0, 3), ("labels", 2, 9, 4)])  # more coordinates than the shards hold
+def test_other_conditions_than_were_stored_are_found_when_asked_for(
+        sharded, capsys, kind, clusters, components, count):
+    other = condition_dataset(load_dataset(str(sharded)), kind, clusters, 0, components)
+    assert (other.kind, other.count) == (kind, count)
     assert "no such conditions were stored" in capsys.readouterr().out
 
 
@@ -233,10 +233,9 @@ def test_a_sample_is_of_neighbors_from_everywhere(small_sample):
 
 
 @pytest.mark.parametrize("kind", ["labels", "clusters"])
-def test_conditions_in_memory_and_in_shards_are_the_same(tmp_path, small_sample, tiny_npz, kind,
+def test_conditions_in_memory_and_in_shards_are_the_same(tmp_path, small_sample, shapes, kind,
                                                          monkeypatch):
     monkeypatch.setattr("gan.data.conditions.IMAGES_PER_COORDINATE", 20)
-    shapes = load_dataset(str(tiny_npz))
     found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
     in_memory = condition_dataset(shapes, kind, 4, 0, 3)
     in_shards = condition_dataset(found, kind, 4, 0, 3)
@@ -248,33 +247,27 @@ def test_conditions_in_memory_and_in_shards_are_the_same(tmp_path, small_sample,
     assert 0.8 < values.var() < 2.5
 
 
-def groups_of_shades(count, labels=True):
-    """Bars (class 0, 1, 2) that lie across, upright or aslant; images 0 to 99 have no class 2."""
+def bars(count):
+    """Bars that lie across (kind 0) or upright (kind 1): images, kinds."""
     kinds = np.random.default_rng(0).integers(0, 2, count)
-    kinds[100:] = np.random.default_rng(1).integers(0, 3, count - 100)
     images = np.zeros((count, 16, 16, 1), np.uint8)
     images[kinds == 0, 6:10] = 200
     images[kinds == 1, :, 6:10] = 200
-    for place in range(16):
-        images[kinds == 2, place, max(0, place - 2) : place + 2] = 200
     return images, kinds
 
 
 def test_images_outside_of_the_sample_go_to_the_nearest_cluster(small_sample):
-    images, kinds = groups_of_shades(400)
-    images, kinds = images[kinds < 2], kinds[kinds < 2]
-    assert len(images) > 200
+    images, kinds = bars(300)
     conditions = condition_images(images, None, 2, 0, 0)
     assert conditions.count == 2
     same = conditions.cluster_labels == kinds
     assert same.all() or not same.any()  # the two kinds, numbered either way
-    occurrences = np.bincount(conditions.cluster_labels)
-    np.testing.assert_allclose(conditions.probabilities, occurrences / len(same), rtol=1e-6)
+    np.testing.assert_allclose(conditions.probabilities,
+                               np.bincount(conditions.cluster_labels) / 300, rtol=1e-6)
 
 
 def test_a_class_that_the_sample_lacks_is_a_cluster_of_its_own(small_sample):
-    images, kinds = groups_of_shades(400)
-    kinds[kinds == 2] = 0
+    images, kinds = bars(400)
     kinds[np.setdiff1d(np.arange(400), sample_of(images))[:5]] = 2
     conditions = condition_images(images, kinds, 1, 0, 0)
     assert conditions.class_of.tolist() == [0, 1, 2]
@@ -283,9 +276,8 @@ def test_a_class_that_the_sample_lacks_is_a_cluster_of_its_own(small_sample):
 
 def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, monkeypatch):
     monkeypatch.setattr("gan.data.datasets.SAMPLE_IMAGES", 100)
-    images, kinds = groups_of_shades(300)
-    found = write_plain(tmp_path / "plain", images, kinds)
-    sample = found.sample()
+    images, kinds = bars(300)
+    sample = write_plain(tmp_path / "plain", images, kinds).sample()
     assert type(sample) is Dataset and sample.original is None
     np.testing.assert_array_equal(sample.images, images[:100])
     np.testing.assert_array_equal(sample.labels, kinds[:100])
