@@ -75,16 +75,17 @@ def test_captions_have_one_unit(tmp_path, make_gif, monkeypatch, history, unit):
     captions = []
     monkeypatch.setattr("make_gif.with_text", lambda frame, title, caption: captions.append(
         caption) or frame)
-    write_pictures(tmp_path / "a", 3)
-    write_pictures(tmp_path / "b", 3)
-    (tmp_path / "a/epoch_0000.png").rename(tmp_path / "a/epoch_0000_step_000000004.png")
+    for run in ("a", "b"):
+        write_pictures(tmp_path / run / "generated_images", 3)
+    first = tmp_path / "a/generated_images/epoch_0000.png"
+    first.rename(first.with_name("epoch_0000_step_000000004.png"))
     if history:
         (tmp_path / "a/history.csv").write_text(history)
     make_gif("--images", "a")
     assert captions == {"step": ["step 4", "step 100", "step 200"],
                         "epoch": ["epoch 0", "epoch 1", "epoch 2"]}[unit]
     make_gif("--images", "a", "b")  # nothing is known of b
-    assert captions[3:] == [f"epoch {epoch}" for epoch in (0, 0, 1, 1, 2, 2)]
+    assert captions[3:] == [f"epoch {epoch}" for epoch in (0, 0, 0, 0, 1, 1, 2, 2)]
 
 
 def test_runs_side_by_side_keep_step(tmp_path, make_gif):
