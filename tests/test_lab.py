@@ -13,8 +13,7 @@ from nbclient import NotebookClient
 from tests.conftest import ROOT
 
 NOTEBOOK = ROOT / "docs" / "lab.ipynb"
-# Less than a reader's.
-QUICK = {"RING_OPTIONS": "'--epochs 2 --lr 3e-3'", "SEEDS": "(0,)", "DIGITS": "3_200"}
+QUICK = {"SEEDS": "(0,)", "DIGITS": "3_200"}  # less than a reader's
 FIGURES = ("value_of_guessing", "distance_to_best", "value_of_hill", "value_in_theory",
            "value_at_equilibrium", "ring_value", "ring_quality", "collapsed_modes",
            "collapsed_values", "cured_modes", "cured_values", "real_distance", "first_distance",
