@@ -131,7 +131,7 @@ def _read_parquet(file):
 
     lock = threading.Lock()
 
-    @functools.lru_cache(maxsize=1)
+    @functools.lru_cache(maxsize=2)  # where one ends, threads read two
     def read_group(number):
         return opened.read_row_group(number, [paths[image]], use_threads=False).column(0)
 
