@@ -294,6 +294,9 @@ def test_pixel_art_is_resized_by_nearest_neighbor(folder, capsys):
     write(folder / "train" / "7.png", RAMP)
     write(folder / "train" / "8.png", RAMP)
     assert load_dataset(str(folder), image_size=32).facts == {}
+    write(folder.parent / "tiny" / "1.png", RAMP[:10, :10] // 4)  # 30 shades of 100 pixels
+    write(folder.parent / "tiny" / "2.png", RAMP[2:12, :10] // 4)
+    assert load_dataset(str(folder.parent / "tiny"), image_size=20).facts == {}
     nearest = load_dataset(str(folder), image_size=32, resample="nearest").images
     np.testing.assert_array_equal(nearest[-1][::2, ::2, 0], RAMP)
 

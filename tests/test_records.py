@@ -114,6 +114,14 @@ def test_names_of_tfrecord_files_and_features(folder):
     assert shades(data.images) == [0, 9, 18, 27] and data.class_names == ("a", "b")
 
 
+def test_class_names_as_tensorflow_datasets_writes_them(folder):
+    write_tfrecord(folder / "a-train.tfrecord-00000-of-00001", [
+        {"image": png(9 * number), "label": number % 2} for number in range(4)])
+    (folder / "label.labels.txt").write_text("ship\nairplane\n")
+    data = load_dataset(str(folder))
+    assert data.class_names == ("airplane", "ship") and data.labels.tolist() == [1, 0, 1, 0]
+
+
 def test_columns_and_class_names_as_hugging_face_publishes_them(folder):
     rows = [{"img": {"bytes": png(number), "path": f"{number}.png"}, "label": number % 2,
              "caption": "x"} for number in range(8)]

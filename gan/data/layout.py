@@ -28,7 +28,7 @@ COMPANIONS = {"mask", "masks", "label", "labels", "annotation", "annotations", "
 COMPANION_FILE = re.compile(  # "1_mask.png" beside "1.png"
     r"(.+)[ _-](mask|label|annotation|segmentation|seg|gt|trimap|depth)s?([ _-]?\d+)?", re.I)
 TEST_TABLE = re.compile(r"(^|[/\\_-])(test|val|valid|validation)", re.I)  # a path
-RECORDS = re.compile(r".+\.(parquet|tfrec(ords?)?(-\d+-of-\d+)?)", re.I)  # the file's name
+RECORDS = re.compile(r".+\.(parquet|(tfrec(ords?)?|records?)(-\d+-of-\d+)?)", re.I)  # a name
 SEEDS = re.compile(r"seed_\d+")  # of generate.py, whose folders are classes
 PIECE = re.compile(r"(part|batch|chunk|shard|split|volume|vol|folder|dir)?[ _-]?\d+", re.I)
 

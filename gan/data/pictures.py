@@ -140,7 +140,8 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     found, labels = _read_part(folder, train, form, skip_broken, "train")
     facts = _facts(folder, found, form)
     if len(found.images) < 2:
-        more = "; --frames all takes all pages of its file" if found.pages else ""
+        more = "; --frames all takes all pages of its file" if found.pages else (
+            "; --dataset names another folder")
         raise UserError(f"{folder}: expected at least 2 pictures, better some hundreds, "
                         f"got {len(found.images)}{more}")
     arrays = {"images": found.images, "labels": labels, "images_digest": found.digest,

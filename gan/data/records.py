@@ -95,6 +95,11 @@ def _choose(path, names, images, labels):
     return images[0], label
 
 
+def _named(labels, names):
+    return [names[label] if type(label) is int and 0 <= label < len(names) else label
+            for label in labels]
+
+
 # Parquet, with the metadata of Hugging Face's data sets if there are any.
 
 
@@ -125,9 +130,7 @@ def _read_parquet(file):
         labels = [None] * about.num_rows
         if label:
             labels = opened.read([label], use_threads=False).column(0).to_pylist()
-            names = features.get(label, {}).get("names") or ()
-            labels = [names[value] if type(value) is int and 0 <= value < len(names) else value
-                      for value in labels]
+            labels = _named(labels, features.get(label, {}).get("names") or ())
 
     lock = threading.Lock()
 
@@ -168,6 +171,11 @@ def _read_tfrecord(file):
             values = _values(features[label]) if label else []
             labels.append(values[0] if len(values) == 1 else values)
             opened.seek(start + size + 4)
+        # As TensorFlow Datasets names classes.
+        names = os.path.join(os.path.dirname(file.path), f"{label}.labels.txt")
+        if os.path.isfile(names):
+            with open(names, encoding="utf-8") as opened:
+                labels = _named(labels, opened.read(MOST_BYTES).splitlines())
     labels = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value
               for value in labels]
     return Rows(readers, labels, f"images: {image}, labels: {label or 'none'}")
