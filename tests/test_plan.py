@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from gan.common.errors import UserError
@@ -11,6 +10,7 @@ from gan.config import TrainConfig
 from gan.run import plan
 from gan.run.checkpoint import list_checkpoints
 from tests.conftest import TINY, complete
+from tests.test_training import assert_same, build, values
 
 MNIST = (60_000, 28, 28, 1)
 
@@ -43,30 +43,32 @@ def test_durations(seconds, text):
     assert plan.duration(seconds) == text
 
 
-@pytest.mark.parametrize("seconds", [1e-6, 0.05])  # that steps are timed: fewer or more than 8
+@pytest.mark.parametrize("seconds", [1e-6, 0.1])  # fewer steps than 8, or more
+def test_steps_that_are_timed_are_taken_back(tensorflow, tiny_npz, seconds):
+    trainer = build(tiny_npz, "--dropout", 0.1, "--augment", "adaptive")
+    trainer.train(trainer.feed.epoch_batches(1)[:3])
+    before = values(trainer)
+    assert 0 < plan.time_step(trainer, seconds) < 10
+    assert_same(values(trainer), before)
+
+
 def test_a_planned_run_is_that_of_as_many_epochs_and_is_resumed_as_it_is(
-        trained, tiny_npz, tmp_path, monkeypatch, seconds):
+        trained, tiny_npz, tmp_path, monkeypatch):
     measured = plan.time_parts
 
     def three_epochs(*arguments):
-        found = measured(*arguments)
-        assert min(found) > 0
+        assert min(measured(*arguments)) > 0
         return plan.Costs(begun=1, step=1, draw=0, measurement=0)
 
     monkeypatch.setattr(plan, "time_parts", three_epochs)
-    monkeypatch.setattr(plan, "STEPS_SECONDS", seconds)
-    monkeypatch.setattr(plan, "STEPS_SHARE", 0)
     tiny = ["--dataset", tiny_npz, *TINY, "--clusters", 2]
     output = trained(*tiny, "--minutes", 1.1, "--outdir", "planned")
     assert "plan        3 epochs, 60 steps of 16 images; about 63 s" in output
     config = json.loads((tmp_path / "planned/config.json").read_text())
     assert (config["epochs"], config["log_interval"], config["minutes"]) == (3, 1, 1.1)
     trained(*tiny, "--epochs", 3, "--outdir", "given")
-    first, second = (read_archive(list_checkpoints(tmp_path / name / "checkpoints")[0], "it")[0]
-                     for name in ("planned", "given"))
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    assert_same(*(read_archive(list_checkpoints(tmp_path / name / "checkpoints")[0], "it")[0]
+                  for name in ("planned", "given")))
 
     monkeypatch.setattr(plan, "epochs_within", None)
     assert "3 epochs, 60 steps of 16 images, 60 of them done" in trained(

@@ -292,3 +292,35 @@ def test_rate_is_constant_then_falls_to_a_tenth(tensorflow):
     found = [float(rate(step)) for step in (0, 50, 75, 90, 99, 100, 500)]
     assert found == pytest.approx([1, 1, 0.5, 0.2, 0.1, 0.1, 0.1])
     assert float(LinearDecay(0.3, decay=0, steps=100)(99)) == pytest.approx(0.3)
+
+
+def test_the_learning_rates_follow_another_number_of_epochs(tensorflow, tiny_npz):
+    trainer = build(tiny_npz, "--epochs", 2, "--n-critic", 2)
+    assert trainer.state.learning_rates(39) == [0.00015, 0.00015]
+    trainer.plan(dataclasses.replace(trainer.config, epochs=4))
+    assert trainer.config.epochs == 4
+    assert trainer.state.learning_rates(40) == [0.0015, 0.0015]
+    assert trainer.state.learning_rates(60) == pytest.approx([0.00075, 0.00075])
+
+
+@pytest.mark.parametrize("penalty", ["r1r2", "wgan-gp"])
+def test_a_penalty_in_parts_is_the_whole_one(tensorflow, tiny_npz, monkeypatch, penalty):
+    from gan import training
+
+    ends = []
+    for pixels, parts in ((2**20, 1), (16 * 16 * 8, 4 if penalty == "r1r2" else 2)):
+        monkeypatch.setattr(training, "PENALIZED", pixels)
+        trainer = build(tiny_npz, "--gradient-penalty", penalty, "--arch", "mlp")
+        ends.append(trainer.train(trainer.feed.epoch_batches(1)[:9]).numpy())
+        assert training.parts_of((32 if penalty == "r1r2" else 16, 16, 16, 1)) == parts
+    assert (ends[0] != ends[1]).any()
+    np.testing.assert_allclose(*ends, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("shape", "parts"), [
+    ((64, 28, 28, 1), 1), ((64, 128, 128, 3), 1), ((64, 256, 256, 3), 4), ((16, 512, 512, 3), 4),
+    ((14, 512, 512, 3), 7), ((2, 2048, 2048, 1), 2), ((512, 2), 1)])
+def test_large_images_are_penalized_in_equal_parts(tensorflow, shape, parts):
+    from gan.training import parts_of
+
+    assert parts_of(shape) == parts

@@ -93,7 +93,7 @@ def time_parts(trainer, sampler, evaluator, timers, minutes=0):
 
     With --minutes it takes longer, and the evaluator describes the real samples now, not later.
     """
-    step = _time_step(trainer, max(STEPS_SECONDS, 60 * STEPS_SHARE * minutes))
+    step = time_step(trainer, max(STEPS_SECONDS, 60 * STEPS_SHARE * minutes))
     shape = trainer.state.generator.output_shape[1:]
     count = max(1, min(DRAWN, PIXELS // math.prod(shape[:-1])))
     draw = _timed(lambda: sampler.draw(np.arange(count)).numpy()) / count
@@ -113,7 +113,7 @@ def _timed(function):
     return time.perf_counter() - began
 
 
-def _time_step(trainer, least):
+def time_step(trainer, least):
     """Return the mean seconds of a step, from steps that are taken back."""
     saved = {name: variable.numpy() for name, variable in trainer.state.variables().items()}
     batches, interval = trainer.feed.epoch_batches(1), trainer.config.gp_interval
