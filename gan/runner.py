@@ -28,6 +28,8 @@ from gan.run.clock import StopRequest
 from gan.run.folder import RunFolder
 from gan.run.progress import Transcript
 
+WIDE = 96  # channels next to the image, from which on networks may not fit into memory
+
 
 def run(config, given, timers, dataset=None):
     """Train or continue a run, on a `Dataset` or what the configuration names: the exit code."""
@@ -210,6 +212,7 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
     """Build the `Trainer` and the `Sampler` of its EMA, in a checkpoint's state if there is one."""
     from gan.distributed.cluster import ChiefTrainer
     from gan.distributed.replica import replicas_on
+    from gan.run.plan import check_width
     from gan.training import build_trainer
     from gan.transfer import take_over
 
@@ -220,6 +223,9 @@ def build_networks(config, dataset, device, checkpoint=None, cluster=None):
         conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                          config.components)
     say("condition", conditioning.describe())
+
+    if config.base_channels > WIDE and not device.gpu:
+        check_width(config, dataset.sample_shape, conditioning)
 
     # One trainer for each device of this process.
     replicas = replicas_on(device.names, cluster)

@@ -83,6 +83,14 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_starts(
     assert not list((tmp_path / "run").rglob("*.*"))
 
 
+def test_networks_that_are_too_wide_for_the_memory_are_not_built(
+        tensorflow, refused, tiny_npz, monkeypatch):
+    monkeypatch.setattr("gan.training.build_trainer", None)
+    monkeypatch.setattr(plan, "memory_bytes", lambda: 2**26)
+    assert "about 0.1 GiB of memory" in refused(
+        "train_gan.py", "--dataset", tiny_npz, *TINY, "--base-channels", 1000)
+
+
 def test_memory_is_that_of_the_tensors_that_are_alive_at_once(tensorflow):
     tf = tensorflow
 

@@ -139,20 +139,38 @@ def _timed_steps(trainer, batches, count):
 # Memory.
 
 
+def check_width(config, shape, conditioning):
+    """Raise `UserError` for networks that are too wide for the memory, before they are built."""
+    import tensorflow as tf
+
+    from gan.models import build_discriminator, build_generator
+
+    vector = conditioning.vectors.shape[1]
+    with tf.Graph().as_default():  # in which variables have no values
+        generator = build_generator(config, shape, vector)
+        discriminator = build_discriminator(config, shape, vector + conditioning.coordinate_count)
+    # Weights and Adam's two moments, and the EMA of the generator.
+    _check(4 * (4 * generator.count_params() + 3 * discriminator.count_params()))
+
+
 def memory_needed(trainer, gpu=False):
     """Return about how many bytes a run needs; `UserError` if a CPU has not so many."""
-    steps = 0
+    needed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024)
     for each in trainers_of(trainer):
         graph = each.trace().graph
-        steps += most_alive(graph, graph._functions)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1024)
-    needed, there = used + steps, memory_bytes()
-    if needed > there and not gpu:
+        needed += most_alive(graph, graph._functions)
+    if not gpu:
+        _check(needed)
+    return needed
+
+
+def _check(needed):
+    there = memory_bytes()
+    if needed > there:
         raise UserError(f"the run needs about {needed / 2**30:.1f} GiB of memory, of which there "
                         f"are {there / 2**30:.1f}; expected a smaller --batch-size, "
                         "--base-channels or --image-size")
-    return needed
 
 
 def most_alive(graph, functions):
