@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.data import pictures
+from gan.data import decoding
 from gan.data.datasets import load_dataset
 from gan.data.layout import SPLITS
 from tests.test_pictures import RAMP, folder, shades, write, write_all
@@ -306,7 +306,7 @@ def test_a_zip_archive_is_read_as_its_folder(folder):
     (b"no picture", zipfile.ZIP_STORED, "broken: not PNG"),
 ])
 def test_what_a_zip_archive_should_not_hold(folder, monkeypatch, content, kind, expected):
-    monkeypatch.setattr(pictures, "MOST_PACKED_BYTES", 2**20)
+    monkeypatch.setattr(decoding, "MOST_PACKED_BYTES", 2**20)
     write_all(folder, ["1.png", "2.png"])
     path = packed(folder, [("1.png", (folder / "1.png").read_bytes(), 0),
                            ("2.png", (folder / "2.png").read_bytes(), 0), ("3.png", content, kind)])

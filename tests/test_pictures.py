@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.data import pictures
+from gan.data import decoding, pictures
 from gan.data.datasets import load_dataset
 from tests.conftest import QUICK, TINY, draw_shapes
 
@@ -140,9 +140,9 @@ def test_pictures_are_converted_in_stripes_as_if_at_once(monkeypatch, mode):
         image = image.convert(mode)
     found = []
     for stripe in (10**6, 1000):
-        monkeypatch.setattr(pictures, "STRIPE", stripe)
-        form = pictures.PictureFormat((90, 70), 3, ground="white", white=65_535)
-        found.append(np.asarray(pictures._with_eight_bits(image.copy(), form)[0]))
+        monkeypatch.setattr(decoding, "STRIPE", stripe)
+        form = decoding.PictureFormat((90, 70), 3, ground="white", white=65_535)
+        found.append(np.asarray(decoding._with_eight_bits(image.copy(), form)[0]))
     np.testing.assert_array_equal(*found)
     assert found[0].std() > 20
 
@@ -178,7 +178,7 @@ def test_transparent_pictures_do_not_vanish(folder, capsys, shades, ground, mode
         assert data.facts == {"transparent": 8, "ground": ground}
         assert "8 of 9 pictures have transparent parts, which are laid on " + ground in (
             capsys.readouterr().out)
-        assert (data.images[:8, 0, 0] == pictures.GROUNDS[ground]).all()
+        assert (data.images[:8, 0, 0] == decoding.GROUNDS[ground]).all()
         assert (np.ptp(data.images[:8], axis=(1, 2, 3)) > 40).all()
 
 
@@ -399,10 +399,10 @@ def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(
         folder, monkeypatch, name, most, expected):
     for file in ("a.tif", "b.tif"):
         write(folder / file, np.zeros((100, 100), np.uint8))
-    monkeypatch.setattr(pictures, name, most + 1)
+    monkeypatch.setattr(decoding, name, most + 1)
     assert len(load_dataset(str(folder), image_size=16).images) == 2
     shutil.rmtree(folder.parent / "cache")
-    monkeypatch.setattr(pictures, name, most)
+    monkeypatch.setattr(decoding, name, most)
     monkeypatch.setattr(Image.Image, "load", None)
     with pytest.raises(UserError, match=re.escape(expected)):
         load_dataset(str(folder), image_size=16)
@@ -412,7 +412,7 @@ def test_large_pictures_are_decoded_one_at_a_time(folder, monkeypatch):
     for number in range(6):
         write(folder / f"{number}.png", np.zeros((100, 100, 3), np.uint8))
     monkeypatch.setattr("os.cpu_count", lambda: 8)
-    lock, now, most, fitted = threading.Lock(), [], [], pictures._fitted
+    lock, now, most, fitted = threading.Lock(), [], [], decoding._fitted
 
     def observe(*arguments):
         with lock:
@@ -423,9 +423,9 @@ def test_large_pictures_are_decoded_one_at_a_time(folder, monkeypatch):
             now.pop()
         return fitted(*arguments)
 
-    monkeypatch.setattr(pictures, "_fitted", observe)
+    monkeypatch.setattr(decoding, "_fitted", observe)
     for large, expected in ((10**6, False), (10**4, True)):
-        monkeypatch.setattr(pictures, "LARGE_BYTES", large)
+        monkeypatch.setattr(decoding, "LARGE_BYTES", large)
         most.clear()
         shutil.rmtree(folder.parent / "cache", ignore_errors=True)
         assert len(load_dataset(str(folder), image_size=16).images) == 6

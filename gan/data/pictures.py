@@ -1,88 +1,30 @@
 """Reader of a folder or zip archive of pictures, with a cache of decoded pixels."""
 
-import contextlib
 import hashlib
 import io
 import json
 import math
 import os
-import threading
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from gan.common.command_line import SIDES, sides_of, size_of
-from gan.common.errors import UserError, counted, describe_os_error, listed, note, one_line, warn
+from gan.common.errors import UserError, counted, listed, note, one_line, warn
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
+from gan.data.decoding import SUFFIXES, THREADS, PictureFormat, complete, decode, read_header
 from gan.data.labels import is_table
-from gan.data.layout import RECORDS, File, Part, UnusableError, arrange, files_below
-from gan.data.pixels import Scale, digest_images, scale_of, scaled, white_of
+from gan.data.layout import RECORDS, File, Part, arrange, files_below
+from gan.data.pixels import digest_images
 from gan.data.records import read_records
-
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF")  # Pillow's names
-FORMATS_IN_WORDS = "PNG, JPEG, WebP, GIF, BMP or TIFF"
-SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif",
-            ".tiff"}
-DEEP_GRAY = ("I", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
-TILE_WIDTH, TILE_LENGTH, REDUCED = 322, 323, 254  # tags of TIFF files
-ORIENTATION = 274  # tag of EXIF data; from 5 on, the sides change places
-PAGED = {"TIFF", "GIF", "WEBP", "PNG"}  # formats whose files hold several pictures
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # of decoded pictures, by their channels
-GRAY = {"1", "L", "LA", "F", *DEEP_GRAY}
-COLOR = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV"}
-
-MOST_PIXELS = 2**26  # of a picture
-MOST_BYTES = 2**30  # that decoding a picture may take
-LARGE_BYTES = 2**27  # from here on, pictures are decoded one at a time
-MOST_PACKED_BYTES = 2**27  # of a picture in an archive
-THREADS = 8
-# Bytes a pixel: Pillow holds 4 of the file's picture and 4 of its 8-bit copy; the
-# decoders of some formats hold the whole picture once or twice more.
-BASE_BYTES, DECODER_BYTES = 8, {"TIFF": 8, "WEBP": 12}
-PROGRESSIVE_BYTES = 8  # of a JPEG: all coefficients at once
-STRIPE = 2**18  # pixels that are converted at a time
-
-GROUNDS = {"white": 255, "black": 0, "gray": 128}  # that transparent pictures are laid on
-VISIBLE = 40  # gray levels that a picture differs from its ground by, on average, or vanishes
-GROUND_SIDE = 64  # pixels
-SAMPLE = 256  # pictures that the ground and the way to resize are chosen by
-ART_SIDE, ART_COLORS = 128, 32  # pixels and colors that pixel art has at most
-ART_FRACTION = 0.9  # of the pictures that have to be such
 
 VERSION = 8  # of what is done to pictures; another one makes caches anew
 LENGTH_BYTES = 8  # of the length of the JSON, at the end of a cache
 PART_BYTES = 2**26  # of pixels decoded before they are written
-DEFAULT_SIDE = 64
-# Sides that pictures keep, the shorter and the longer one; larger ones take long to learn.
-OWN_SHORTER, OWN_LONGER = range(16, 129), range(16, 257)
-
-# Pillow need not warn: sizes are looked at here before anything is unpacked.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# glibc gives blocks of more than 32 MiB back at once, smaller ones stay with each thread.
-Image.core.set_block_size(2**26)
-_large = threading.Lock()
-
-
-class PictureFormat(NamedTuple):
-    # Width and height; None: the pictures' own if all have the same, see `_own_size`.
-    size: tuple | None
-    channels: int | None  # 1, 3 or 4; None: 3 if any picture has color
-    fit: str = "crop"  # cut out the middle; "pad" with the ground; "squash": other proportions
-    frames: str = "first"  # of files that hold several pictures, or "all"
-    ground: str | None = None  # key of `GROUNDS`; None: one that no picture vanishes on
-    range: str = "bits"  # of the values in pictures of more than 8 bits: "LOW,HIGH"
-    white: int | None = None  # of integers of more than 8 bits; None: the most in as many bits
-    resample: str | None = None  # "smooth" or "nearest"; None: nearest for pixel art
-
-    @property
-    def shape(self):
-        return *self.size[::-1], self.channels
 
 
 class Pictures(NamedTuple):
@@ -97,20 +39,6 @@ class Pictures(NamedTuple):
     ground: str  # that these are laid on
     white: int  # see `PictureFormat`; 0 without such pictures
     resample: str
-
-
-class Decoded(NamedTuple):
-    images: list  # of uint8 [H, W, C]
-    pages: int  # passed over
-    transparent: bool
-
-
-class Header(NamedTuple):
-    width: int
-    height: int
-    color: bool
-    transparent: bool  # perhaps: it has an alpha channel
-    deep: bool  # whether it has integers of more than 8 bits
 
 
 def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop",
@@ -159,7 +87,7 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
 def read_picture(path, shape):
     """Return one picture as uint8 [H, W, C]; `UserError` if it cannot be used."""
     file = File(path, path, (), ())
-    found = decode(file, _complete(PictureFormat((shape[1], shape[0]), shape[2]), [file]))
+    found = decode(file, complete(PictureFormat((shape[1], shape[0]), shape[2]), [file]))
     if isinstance(found, str):  # why not
         raise UserError(f"{path}: {found}")
     return found.images[0]
@@ -202,25 +130,6 @@ def is_records(file):
 def is_picture(file):
     """Whether a `File` is meant to be a picture: by its suffix or its content."""
     return os.path.splitext(file.name)[1].lower() in SUFFIXES or read_header(file) is not None
-
-
-def open_picture(file):
-    """Open a `File` with Pillow, which reads no more than the header yet."""
-    if file.inside is None:
-        if not os.path.isfile(file.path):  # a FIFO would block
-            raise UnusableError("not a file")
-        return Image.open(file.path, formats=FORMATS)
-    return Image.open(io.BytesIO(file.read(MOST_PACKED_BYTES)), formats=FORMATS)
-
-
-def read_header(file):
-    """Return the `Header` of a picture; None if it is broken."""
-    try:
-        with open_picture(file) as picture:
-            return Header(*_upright(picture), picture.mode not in GRAY,
-                          picture.has_transparency_data, picture.mode in DEEP_GRAY)
-    except Exception:  # it is named when it is decoded
-        return None
 
 
 def _shuffled(part):
@@ -280,7 +189,7 @@ def cached_pictures(folder, files, form, part):
     found = _load(path, about, state)
     if found:
         return found
-    form = _complete(form, files)
+    form = complete(form, files)
     try:
         remove_leftovers(path.parent)
         with atomic_file(path) as output:
@@ -333,81 +242,6 @@ def _map(file, shape):
     return np.memmap(file, np.uint8, "c", shape=shape)
 
 
-def _complete(form, files):
-    """Return a form with the size, channels and ground that the pictures ask for filled in."""
-    if None not in form:
-        return form
-    headers = {file: header for file in files if (header := read_header(file))}
-    sizes = {(header.width, header.height) for header in headers.values()}
-    color = any(header.color for header in headers.values())
-    ground = form.ground or _ground([file for file in headers if headers[file].transparent])
-    white = form.white or _most([file for file in headers if headers[file].deep])
-    form = form._replace(size=form.size or _own_size(sizes),
-                         channels=form.channels or (3 if color else 1), ground=ground, white=white)
-    resample = form.resample or _resampling(headers, sizes - {form.shape[1::-1]})
-    return form._replace(resample=resample)
-
-
-def _own_size(sizes):
-    """Return the size of pictures of some sizes: the common one, or smaller in its proportions."""
-    if len(sizes) != 1:
-        return DEFAULT_SIDE, DEFAULT_SIDE
-    size, = sizes
-    if min(size) in OWN_SHORTER and max(size) in OWN_LONGER:
-        return size
-    return tuple(min(round(DEFAULT_SIDE * side / min(size)), SIDES[-1]) for side in size)
-
-
-def _most(files):
-    """Return the most that as many bits hold as the gray values of some pictures need."""
-    def most_in(file):
-        with contextlib.suppress(Exception), open_picture(file) as picture:
-            need = _bytes_to_decode(picture)
-            if need <= MOST_BYTES:
-                with _large if need > LARGE_BYTES else contextlib.nullcontext():
-                    return picture.getextrema()[1]
-        return 0
-
-    if not files:
-        return 0
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        return white_of(max(pool.map(most_in, files)))
-
-
-def _resampling(files, sizes):
-    """Return how pictures are resized, of which some have these other sizes."""
-    if not sizes or max(map(max, sizes)) > ART_SIDE:
-        return "smooth"
-    flat = []
-    for file in _sample(files):
-        with contextlib.suppress(Exception), open_picture(file) as picture:
-            few = min(ART_COLORS, picture.width * picture.height // 8)
-            flat.append(picture.convert("RGBA").getcolors(few) is not None)
-    return "nearest" if sum(flat) >= ART_FRACTION * max(1, len(flat)) else "smooth"
-
-
-def _sample(files):
-    return [*files][:: math.ceil(len(files) / SAMPLE) or 1]
-
-
-def _ground(files):
-    """Return the key of `GROUNDS` that the fewest of some transparent pictures vanish on."""
-    contrasts = []
-    for file in _sample(files):
-        with contextlib.suppress(Exception), open_picture(file) as picture:
-            if _bytes_to_decode(picture) > LARGE_BYTES:
-                continue
-            small = picture.convert("RGBA")
-            small.thumbnail((GROUND_SIDE, GROUND_SIDE))
-            shades = np.asarray(small.convert("L"), np.float64)
-            alpha = np.asarray(small.getchannel("A"), np.float64)
-            if 0 < alpha.mean() < 255:
-                contrasts.append([np.average(abs(shades - level), weights=alpha)
-                                  for level in GROUNDS.values()])
-    vanishing = (np.array(contrasts).reshape(-1, len(GROUNDS)) < VISIBLE).sum(axis=0)
-    return [*GROUNDS][int(vanishing.argmin())]
-
-
 def _decode_all(files, form, output):
     """Write the pixels of all files; returns the other attributes of `Pictures`."""
     facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0, "ground": form.ground,
@@ -431,146 +265,3 @@ def _decode_all(files, form, output):
                 facts["pages"] += found.pages
                 facts["transparent"] += found.transparent
     return facts
-
-
-# Decoding.
-
-
-def decode(file, form):
-    """Return the `Decoded` pictures of a `File`, or why it cannot be used, in words.
-
-    They are shrunk by averaging areas, or enlarged with cubics; what is transparent becomes the
-    ground; 16 bits become 8, as do floats in [0, 1]. Pixel art: nearest neighbor both ways.
-    """
-    images, transparent = [], False
-    try:
-        with open_picture(file) as picture:
-            _check(picture, form)
-            pages = _pages(picture)
-            taken = pages if form.frames == "all" else pages[:1]
-            if len(taken) * math.prod(form.shape) > MOST_BYTES:
-                return f"{len(taken):,} pages, expected at most {MOST_BYTES / 2**20:,.0f} MiB"
-            for page in taken:
-                picture.seek(page)
-                scale = _check(picture, form)
-                large = _bytes_to_decode(picture) > LARGE_BYTES
-                with _large if large else contextlib.nullcontext():
-                    picture.load()
-                    # Later frames may be drawn over this one.
-                    one = picture if len(taken) == 1 else picture.copy()
-                    ImageOps.exif_transpose(one, in_place=True)
-                    one, clear = _with_eight_bits(one, form)
-                    one = _fitted(one, form, scale).convert(MODES[form.channels])
-                images.append(np.array(one).reshape(form.shape))
-                transparent |= clear
-    except UnusableError as error:
-        return str(error)
-    except UnidentifiedImageError:
-        return f"broken: not {FORMATS_IN_WORDS}"
-    except OSError as error:
-        return f"broken: {describe_os_error(error)}"
-    except MemoryError as error:
-        raise UserError(f"{file.path}: not enough memory to decode it") from error
-    except Exception as error:  # every decoder has errors of its own
-        return f"broken: {error}"
-    return Decoded(images, len(pages) - len(taken), transparent)
-
-
-def _pages(picture):
-    """Return the numbers of a file's pages or frames, without small copies of others."""
-    if picture.format not in PAGED:
-        return [0]  # an MPO file's others are thumbnails and gain maps
-    try:
-        pages = [*range(getattr(picture, "n_frames", 1))]
-        if picture.format == "TIFF" and len(pages) > 1:
-            pages = [page for page in pages
-                     if not (picture.seek(page) or picture.tag_v2.get(REDUCED, 0) & 1)]
-    except Exception:  # what follows the first one is damaged
-        pages = []
-    picture.seek(0)
-    return pages or [0]
-
-
-def _check(picture, form):
-    """Look at a picture's header; returns how many times as large as the form it is."""
-    width, height = _upright(picture)
-    if width * height > MOST_PIXELS:
-        raise UnusableError(f"{width} x {height} pixels, expected at most {MOST_PIXELS:,} in all")
-    need = _bytes_to_decode(picture)
-    if need > MOST_BYTES:
-        raise UnusableError(f"{width} x {height} pixels of {picture.format} take "
-                            f"{need / 2**20:,.0f} MiB to decode, expected at most "
-                            f"{MOST_BYTES / 2**20:,.0f}")
-    scale = (max if form.fit == "pad" else min)(width / form.size[0], height / form.size[1])
-    if scale < 0.5:
-        least = f" {'or' if form.fit == 'pad' else 'x'} ".join(
-            str(math.ceil(side / 2)) for side in form.size)
-        raise UnusableError(f"{width} x {height} pixels, expected at least {least}")
-    if picture.mode not in GRAY | COLOR:
-        raise UnusableError(f"mode {picture.mode}, expected grayscale or RGB")
-    return scale
-
-
-def _upright(picture):
-    """Return the width and height of a picture as its EXIF data turns it."""
-    with contextlib.suppress(Exception):  # damaged data
-        if "exif" in picture.info and picture.getexif().get(ORIENTATION, 1) >= 5:
-            return picture.size[::-1]
-    return picture.size
-
-
-def _bytes_to_decode(picture):
-    width, height = picture.size
-    pixel = BASE_BYTES + DECODER_BYTES.get(picture.format, 0)
-    pixel += PROGRESSIVE_BYTES * bool(picture.info.get("progressive"))
-    tags = getattr(picture, "tag_v2", {})  # a small TIFF may consist of one huge tile
-    tile = tags.get(TILE_WIDTH, 0) * tags.get(TILE_LENGTH, 0)
-    return pixel * max(width * height, tile)
-
-
-def _with_eight_bits(picture, form):
-    """Return a picture as L, RGB or RGBA, and whether it has transparent parts.
-
-    Without channels for them, these are laid on the form's ground.
-    """
-    mode = "L" if form.channels == 3 and picture.mode in GRAY else MODES[form.channels]
-    deep, transparent = picture.mode in ("F", *DEEP_GRAY), picture.has_transparency_data
-    if picture.mode == mode and not transparent:
-        return picture, False
-    (width, height), copy = picture.size, Image.new(mode, picture.size)
-    clear, ground = False, _gray(form)
-    scale = scale_of(form.range, Scale(0, 1 if picture.mode == "F" else form.white))
-    # A stripe at a time, to bound its memory.
-    rows = max(1, STRIPE // width)
-    for top in range(0, height, rows):
-        stripe = picture.crop((0, top, width, min(top + rows, height)))
-        if deep:
-            values = np.asarray(stripe, np.float64)
-            if form.range == "bits" and not 0 <= values.min() <= values.max() <= scale.high:
-                raise UnusableError(f"values from {values.min():g} to {values.max():g}, "
-                                    f"expected 0 to {scale.high}, or --range")
-            stripe = Image.fromarray(scaled(values, scale).astype(np.uint8))
-        elif transparent:
-            stripe = stripe.convert("RGBA")
-            clear |= stripe.getextrema()[3][0] < 255
-            if mode != "RGBA":
-                stripe = Image.alpha_composite(Image.new("RGBA", stripe.size, ground), stripe)
-        copy.paste(stripe.convert(mode), (0, top))
-    picture.close()
-    return copy, clear
-
-
-def _gray(form):
-    return (GROUNDS[form.ground],) * 3
-
-
-def _fitted(picture, form, scale):
-    method = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
-    if form.resample == "nearest":
-        method = Image.Resampling.NEAREST
-    if form.fit == "squash":
-        return picture.resize(form.size, method)
-    if form.fit == "pad":
-        margin = {"L": GROUNDS[form.ground], "RGB": _gray(form), "RGBA": (0, 0, 0, 0)}
-        return ImageOps.pad(picture, form.size, method, margin[picture.mode])
-    return ImageOps.fit(picture, form.size, method)
