@@ -186,11 +186,13 @@ def test_views_move_what_they_show(tensorflow):
     assert np.ptp(places[places < 8]) > 2
 
 
-@pytest.mark.parametrize(("size", "channels"), [(16, 3), (28, 1), (100, 3)])
-def test_the_encoder_takes_every_size(tensorflow, size, channels):
-    encoder = features.build_encoder((size, size, channels))
-    assert encoder.output_shape == (None, 128)
-    assert encoder.layers[-3].output.shape[1] <= 8
+@pytest.mark.parametrize("shape", [(16, 16, 3), (28, 28, 1), (40, 100, 3), (512, 300, 3)])
+def test_the_networks_take_every_size(tensorflow, shape):
+    encoder, classifier = features.build_encoder(shape), features.build_classifier(shape, 2)
+    assert encoder.output_shape == (None, 128) and classifier.output_shape == (None, 2)
+    for network, last in ((encoder, -3), (classifier, -5)):
+        assert max(network.layers[last].output.shape[1:3]) <= 8
+        assert max(network.layers[0].output.shape[1:3]) <= 128  # what a batch's memory goes into
 
 
 def test_learned_features_tell_what_is_wrong(tensorflow, monkeypatch):

@@ -529,16 +529,17 @@ def test_color_pictures_are_trained_on_and_drawn_from(folder, trained, command):
         write(folder / "abcdef"[number % 6] / f"{number}.png",
               random.integers(0, 256, (24, 20, 4)).astype(np.uint8))
     shutil.make_archive(folder.parent / "all", "zip", folder)
-    said = trained("--dataset", "all.zip", "--image-size", 20, *TINY, *QUICK, "--memory-share", 0)
+    said = trained("--dataset", "all.zip", *TINY, *QUICK, "--memory-share", 0)
     said = " ".join(said.split())
-    assert "all: 48 images of 20 x 20 x 3, 6 classes (a: 8, b: 8, c: 8, d: 8 and 2 more)" in said
+    assert "all: 48 images of 20 x 24 x 3, 6 classes (a: 8, b: 8, c: 8, d: 8 and 2 more)" in said
     assert "read from the disk while training" in said
     about = json.loads((folder.parent / "summary.json").read_text())["data"]
     assert about["transparent"] == 48 and about["ground"] == "white"
     code, _, complaint = command("generate.py", "--output", "a.png", "--grid", "2x2")
     assert code == 0, complaint
     grid = np.asarray(Image.open(folder.parent / "a.png"))
-    assert grid.ndim == 3 and (grid[..., 0] != grid[..., 2]).any()
+    assert grid.shape == (18 * (2 * 24 + 6), 18 * (2 * 20 + 6), 3)
+    assert (grid[..., 0] != grid[..., 2]).any()
 
 
 def test_pictures_that_are_all_alike_are_refused_in_the_dry_run(folder, refused):

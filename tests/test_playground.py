@@ -57,7 +57,7 @@ def engine(browser, tmp_path):
 
 
 @needs_chromium
-@pytest.mark.parametrize("shape", [(26, 26, 3), (28, 28, 1), (16, 16, 4), (2,)])
+@pytest.mark.parametrize("shape", [(26, 34, 3), (28, 28, 1), (16, 16, 4), (2,)])
 @pytest.mark.parametrize("options", [
     {"output": "smooth", "upsampling": "filtered"}, {"output": "bright", "upsampling": "plain"},
     {"output": "clip", "upsampling": "filtered"}])

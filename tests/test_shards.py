@@ -123,8 +123,9 @@ def test_a_folder_of_pictures_and_shards_themselves_become_shards(gan_shards, sh
 
     for number in range(70):
         write(tmp_path / "photos" / f"{number:03d}.png", np.full((20, 20), number, np.uint8))
-    code, said, complaint = gan_shards(tmp_path / "photos", tmp_path / "one", "--image-size", 16)
-    assert not code and "70 images of 16 x 16 x 1 in 1 shard of 0.0 MB" in said
+    code, said, complaint = gan_shards(tmp_path / "photos", tmp_path / "one", "--image-size",
+                                      "20x16")
+    assert not code and "70 images of 20 x 16 x 1 in 1 shard of 0.0 MB" in said
     assert sorted(load_dataset(str(tmp_path / "one")).images[:][:, 0, 0, 0]) == list(range(70))
     code, _, complaint = gan_shards(tmp_path / "photos", tmp_path / "photos" / "shards")
     assert code == 2 and "expected a folder outside of" in complaint

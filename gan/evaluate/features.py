@@ -50,6 +50,7 @@ DESCRIPTIONS = {
                  f"{SIDE}; published FIDs use other weights)",
 }
 EPOCHS, LEAST_STEPS, LABELED_BATCH = 12, 600, 128  # of the classifier's training
+LARGE, AVERAGED = 256, 128  # pixels a side, from which a classifier's images are made smaller
 SHIFT = 2  # pixels that its training images are moved by, at most
 STEPS, VIEWED_BATCH, RATE, TEMPERATURE = 400, 64, 1e-3, 0.1  # of the encoder's training
 VIEW_DRAWS = 10  # random numbers that a view takes
@@ -202,6 +203,8 @@ def build_classifier(image_shape, classes):
 
     network = keras.Sequential([keras.Input(image_shape)])
     size, channels = max(image_shape[:2]), 32
+    if size > LARGE:  # or a batch would need many GiB
+        size = _averaged(network, size, AVERAGED)
     while size > 8:
         for strides in (1, 2):
             network.add(layers.Conv2D(channels, 3, strides=strides, padding="same",
@@ -221,11 +224,7 @@ def build_encoder(image_shape):
     from keras import layers
 
     encoder = keras.Sequential([keras.Input(image_shape)])
-    size, filters = max(image_shape[:2]), 32
-    if size > 64:
-        factor = -(-size // 64)
-        encoder.add(layers.AveragePooling2D(factor))
-        size //= factor
+    size, filters = _averaged(encoder, max(image_shape[:2]), 64), 32
     while size > 8:
         encoder.add(layers.Conv2D(filters, 4, strides=2, padding="same", use_bias=False))
         encoder.add(layers.BatchNormalization(momentum=0.9))  # settled in some dozen steps
@@ -234,6 +233,16 @@ def build_encoder(image_shape):
     encoder.add(layers.Flatten())
     encoder.add(layers.Dense(FEATURES))
     return encoder
+
+
+def _averaged(network, size, most):
+    """Average squares of pixels in a network, where a side is longer than `most`; returns it."""
+    import keras
+
+    factor = -(-size // most)
+    if factor > 1:
+        network.add(keras.layers.AveragePooling2D(factor))
+    return size // factor
 
 
 # --- Inception
