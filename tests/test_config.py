@@ -47,7 +47,8 @@ def size(base_channels, batch_size, epochs):
     ("", (50, 28, 28, 1), {"batch_size": 50}), ("--arch resnet", MNIST, size(48, 16, 3)),
     ("", (2_000, 64, 64, 3), size(24, 16, 50)), ("", (1_999, 64, 64, 3), size(32, 32, 51)),
     ("", (2_000, 32, 32, 3), size(48, 16, 50)), ("", (1_999, 32, 32, 3), size(32, 32, 51)),
-    ("", (2_000, 33, 33, 3), {"base_channels": 24}), ("", (20, 64, 64, 3), {"batch_size": 20}),
+    ("", (2_000, 20, 33, 3), {"base_channels": 24, "image_size": "33x20"}),
+    ("", (20, 64, 64, 3), {"batch_size": 20}),
     ("--arch conv", PHOTOS, size(32, 64, 20)), ("--base-channels 8", PHOTOS, size(8, 16, 20)),
     ("", (33_334, 64, 64, 3), {"epochs": 3}), ("", (33_333, 64, 64, 3), {"epochs": 4}),
     ("--epochs 3", (621, 64, 64, 3), {"epochs": 3}),
@@ -65,6 +66,8 @@ def size(base_channels, batch_size, epochs):
     ("", (20_000, 28, 28, 1), {"augment": "none"}),
     ("--augment none", PHOTOS, {"augment": "none"}),
     ("--augment adaptive", MNIST, {"augment": "adaptive"}),
+    # A sample grid of large images has fewer.
+    ("", (100, 256, 200, 3), {"num_samples": 100}), ("", (100, 20, 512, 3), {"num_samples": 25}),
     # Half of the latents are coordinates at most.
     ("", MNIST, {"components": 8}), ("", PHOTOS, {"components": 16}),
     ("--latent-dim 30", PHOTOS, {"components": 15}),
