@@ -1,16 +1,11 @@
 """The train step: its time, its arithmetic, and the machine's peak in the same run.
 
     python benchmarks/step_time.py
-    python benchmarks/step_time.py --profile    # which operations the time goes to
 
 FLOPs are counted from the layers: two a multiply-add, three passes for a network
 that is trained. The peak is that of a large matrix product and of a large
 convolution. Both are measured in float32 and in what runs on this machine use.
 """
-
-import collections
-import tempfile
-from pathlib import Path
 
 import numpy as np
 from common import batches_of, build, fastest, machine, parser, report
@@ -91,45 +86,10 @@ def step_times(precision, extra):
     return f"train step, {precision}, {penalty}", seconds, 2 * count * config.batch_size
 
 
-def profile(precision, most=16):
-    """Return rows of (operation, calls a step, milliseconds a step), the slowest first."""
-    import tensorflow as tf
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    trainer, batches = default_trainer(precision, [])
-    with tempfile.TemporaryDirectory() as folder:
-        tf.profiler.experimental.start(folder)
-        trainer.train(batches).numpy()
-        tf.profiler.experimental.stop()
-        path, = Path(folder).rglob("*.xplane.pb")
-        space = xplane_pb2.XSpace.FromString(path.read_bytes())
-    calls, seconds = collections.Counter(), collections.Counter()
-    for plane in space.planes:
-        names = {key: value.name for key, value in plane.event_metadata.items()}
-        for line in plane.lines:
-            for event in line.events:
-                node, colon, operation = names[event.metadata_id].replace(" ", "").rpartition(":")
-                # Events of operations are named node:operation; others are not theirs.
-                if colon and node and not operation.startswith(("_", "Process", "Run")) or (
-                        operation.startswith("_Mkl")):
-                    calls[operation] += 1
-                    seconds[operation] += event.duration_ps / 1e12
-    return [[operation, f"{calls[operation] / len(batches):.1f}",
-             f"{1000 * value / len(batches):.2f}"]
-            for operation, value in seconds.most_common(most)]
-
-
 def main():
     """Run the benchmark."""
-    arguments = parser(__doc__)
-    arguments.add_argument("--profile", action="store_true")
-    options = arguments.parse_args()
+    options = parser(__doc__).parse_args()
     import_tensorflow(verbose=False)
-    if options.profile:
-        precision = find_device("auto").policy
-        report(f"Operations of a step, {precision}, all cores together ({machine()})",
-               ["operation", "calls a step", "ms a step"], profile(precision), options)
-        return
     found = peaks()
     rows = [[name, "", "", f"{value:.0f}", ""] for name, value in found.items()]
     for precision in precisions():

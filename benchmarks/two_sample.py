@@ -6,8 +6,6 @@ well it ranks others. 0.5 is guessing. It sees what no feature of meaning does:
 the exact grey of a background, a stray pixel.
 """
 
-import sys
-
 import numpy as np
 
 TRAINED, STOPPING, RANKED = 20_000, 2_000, 5_000  # images of each kind, at most
@@ -17,20 +15,15 @@ PATIENCE, MOST_EPOCHS = 3, 20  # epochs without a better ranking of the images f
 BATCH = 128
 
 
-def two_sample_test(real, generated, seed=0, trainings=TRAININGS, text="two-sample test"):
+def two_sample_test(real, generated, seed=0, trainings=TRAININGS):
     """Train networks to tell two sets of images apart; returns the largest AUC on unseen ones.
 
     Both are uint8 [N, H, W, C] in random order, the first 27,000 are used, fewer than 100 refused.
     """
-    from tqdm import tqdm
-
     sizes = split_sizes(min(len(real), len(generated)))
     parts = [_join(*(images[first : first + size] for images in (real, generated)))
              for first, size in zip(np.cumsum([0, *sizes[:2]]), sizes, strict=True)]
-    with tqdm(total=trainings * MOST_EPOCHS, desc=text, unit="epoch", leave=False,
-              disable=not sys.stderr.isatty()) as bar:
-        aucs = [_train_and_rank(*parts, seed + number, bar) for number in range(trainings)]
-    return max(aucs)
+    return max(_train_and_rank(*parts, seed + number) for number in range(trainings))
 
 
 def split_sizes(count):
@@ -59,7 +52,7 @@ def _join(real, generated):
     return np.concatenate([real, generated]), labels
 
 
-def _train_and_rank(train, stop, rank, seed, bar):
+def _train_and_rank(train, stop, rank, seed):
     """Train one network; returns the AUC of its best epoch on the images to rank."""
     import keras
 
@@ -68,17 +61,14 @@ def _train_and_rank(train, stop, rank, seed, bar):
     network.compile(keras.optimizers.Adam(1e-3),
                     keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
     best, result, waited = -1.0, 0.5, 0
-    for epoch in range(MOST_EPOCHS):
+    for _ in range(MOST_EPOCHS):
         network.fit(*train, batch_size=BATCH, verbose=0)
         reached = _auc(network, stop)
         if reached > best:
             best, result, waited = reached, _auc(network, rank), 0
         else:
             waited += 1
-        bar.set_postfix_str(f"AUC {result:.3f}", refresh=False)
-        bar.update()
         if waited == PATIENCE:
-            bar.update(MOST_EPOCHS - epoch - 1)
             break
     return result
 

@@ -96,7 +96,7 @@ def test_models_of_ones_own_train_resume_and_export(
     ({"mirror": 1}, "mirror: expected also learn the mirror image of every picture, got: 1"),
     ({"loss": "no"}, "loss: expected one of nonsaturating"),
     ({"labels": [0, 1, 0]}, "labels: expected one for each of 320 images"),
-    ({"data": np.zeros((9, 5, 6, 2))}, "training images: expected square images"),
+    ({"data": np.zeros((9, 5, 6, 2))}, "training images: expected images [N, H, W]"),
     ({"data": "mnist", "labels": [0]}, "labels: expected an array of images"),
     ({"generator": None}, "expected both models or none"),
     ({"latent_dim": 5}, "generator: expected inputs of 5"),
