@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.common.command_line import seed_list
 from gan.common.errors import UserError
 from gan.data.datasets import load_dataset
 from gan.drawing.samples import Wanted, picture_paths, slerp
@@ -161,13 +160,6 @@ def test_class_folders_can_be_trained_on(generate, two_of_ten, tmp_path, capsys)
     np.testing.assert_array_equal(data.images, images)
 
 
-@pytest.mark.parametrize(("text", "seeds"), [
-    ("0,1, 2", [0, 1, 2]), ("0-3", range(4)), ("5", range(5, 6)), ("0,3,8-10", [0, 3, 8, 9, 10]),
-])
-def test_lists_of_seeds_are_understood(text, seeds):
-    assert seed_list(text) == seeds
-
-
 def test_slerp_stays_on_the_sphere_and_keeps_its_pace():
     start, end = np.array([[3.0, 0, 0]]), np.array([[0, 3.0, 0]])
     t = np.linspace(0, 1, 7)
@@ -207,14 +199,6 @@ def test_a_single_condition_needs_none_to_be_given(make_export, generate, tmp_pa
     generate("--output", "a.gif", "--interpolate", "0,1", "--frames", 3, model=export)
     assert Image.open(tmp_path / "a.gif").n_frames == 6
     generate("--output", "a.png", "--grid", "2x2", "--truncation", 0.7, model=export)
-
-
-def test_a_generator_without_labels_says_how_it_was_trained(make_export, refused):
-    for metadata, expected in (({"class_names": ["0", "1"]}, "with --condition labels, this one "
-                                "was trained with --condition none"),
-                               ({}, "that was trained on data with labels")):
-        export = make_export(None, **metadata)
-        assert expected in refused("generate.py", "--model", export, "--label", "1")
 
 
 @pytest.mark.parametrize("changes", [

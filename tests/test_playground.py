@@ -103,18 +103,6 @@ def test_an_operation_that_the_page_does_not_know_is_named(tensorflow, layer, ex
         Network(tensors)
 
 
-def test_weights_of_float16_are_half_as_long(tensorflow):
-    weights = tensorflow.constant(np.arange(12).reshape(4, 3) / 7, tensorflow.float32)
-    tensors = read_signature(lambda latents: {"y": latents @ weights + [1.0, 2.0, 3.0]},
-                            {"latents": np.ones([1, 4], np.float32)})
-    (description, half), (_, whole) = (pack(Network(tensors), narrow) for narrow in (True, False))
-    assert (len(half), len(whole)) == (12 * 2 + 3 * 4, 12 * 4 + 3 * 4)
-    (matrix,) = [one for one in description["constants"] if one["half"]]
-    np.testing.assert_array_equal(
-        np.frombuffer(half, "<f2", matrix["count"], matrix["start"]),
-        (np.arange(12) / 7).astype(np.float16))
-
-
 def test_float16_is_not_used_where_it_would_show(tiny_run, tensorflow, tmp_path, monkeypatch,
                                                  capsys):
     options = ["--model", str(tiny_run[0]), "--force", "--output", str(tmp_path / "page.html")]

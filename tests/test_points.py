@@ -41,13 +41,6 @@ def test_the_ring_has_eight_gaussians_and_the_grid_25():
     np.testing.assert_allclose(near.std(axis=0), 0.02, rtol=0.05)
 
 
-@pytest.mark.parametrize("name", ["moons", "swiss_roll", "line"])
-def test_pieces_of_a_curve_are_as_long_as_each_other(name):
-    steps = np.hypot(*np.diff(points.simulate(name).modes.skeleton, axis=0).T)
-    steps = steps[steps < 0.5]  # the gap between two moons
-    assert steps.max() / steps.min() < 1.3
-
-
 def test_mode_metrics_of_points_counted_by_hand():
     skeleton, mode_of = np.array([[0.0, 0.0], [10.0, 0.0]]), np.array([0, 1])
     points = np.array([[0, 0], [0, 2], [10, 1], [5, 0]], float)
@@ -187,14 +180,6 @@ def test_what_points_do_not_have_is_refused(make_export, refused, option, expect
     output = [] if "seed" in option else ["--output", "a.png"]
     export = make_export(None, "mlp", (2,), extent=3.0)
     assert expected in refused("generate.py", "--model", export, option, *output)
-
-
-def test_own_points_train_as_long_as_simulated_ones():
-    from gan.config import TrainConfig
-
-    config = TrainConfig().for_data(points.points_from_arrays("a", "a", {"images": BODIES}))
-    assert config.batch_size == 256 and config.epochs == 5120
-    assert config.sample_interval == config.metrics_interval == config.checkpoint_interval == 128
 
 
 @pytest.mark.slow

@@ -190,16 +190,6 @@ def test_ten_thousand_epochs_make_a_file_of_bounded_size(tmp_path):
     assert len(page) < len(data_of(page)["runs"][0]["frames"]) * MOST_BYTES * 4 / 3 + 300_000
 
 
-def test_pictures_within_epochs_come_in_their_order(tmp_path):
-    for epoch, step in ((1, None), (0, 100), (0, None), (0, 4), (10_000, None)):
-        write_png(epoch_picture(tmp_path, epoch, step), np.zeros((4, 4), np.uint8))
-    (tmp_path / "epoch_final.png").touch()
-    assert [found[:2] for found in pictures_in(tmp_path)] == [
-        (0, 0), (0, 4), (0, 100), (1, 0), (10_000, 0)]
-    names = sorted(path.name for path in tmp_path.glob("epoch_0*.png"))
-    assert names == [path.name for _, _, path in pictures_in(tmp_path)[:-1]]
-
-
 def test_history_is_read_as_it_was(tmp_path):
     run, gradients = History(), {"generator_gradient": 1.0, "discriminator_gradient": 2.0}
     run.rows = [row(1, **gradients), row(2, **gradients, frechet=1.5, changed="lr 1 to 2")]
@@ -228,17 +218,6 @@ def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(
     told = capsys.readouterr().err
     assert told.count("warning: report.html could not be written: ") == 1
     assert ("Traceback" in told) == defect
-
-
-def test_a_report_is_written_once_a_second_at_most(tmp_path, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr("gan.report.page.time.monotonic", lambda: now[0])
-    writer, written = live(tmp_path), []
-    monkeypatch.setattr("gan.report.page.write_text", lambda *_: written.append(now[0]))
-    for now[0] in (100.0, 100.4, 101.1, 101.2):
-        writer.write()
-    writer.write("interrupted")
-    assert written == [100.0, 101.1, 101.2]
 
 
 def test_a_users_report_is_never_overwritten(run):
