@@ -330,7 +330,7 @@ def test_processes_connect(quick):
     [], [b'{"index": Infinity}\n'], [b"[" * 5000], [b"GET / HTTP/1.1\r\n\r\n"],
     [b"\x7f\xff\xff\xff" + b"x" * 5000],
     [b"\0\0\0\x10" + b"m" * 16, b"\0\0\0\x04\0\0\0\x01"],  # an answer without the key
-    [bytes([byte]) for byte in b"\0\0\0\x40" + 20 * b"x"],  # until the chief cuts it off
+    [bytes([byte]) for byte in b"\0\0\0\x40" + 40 * b"x"],  # until the chief cuts it off
 ])
 def test_strangers_are_not_let_in_and_hold_up_nobody(quick, parts):
     def attack(stranger):
