@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gan.common import errors
+from gan.common.device import import_tensorflow
 from gan.config import Facts, TrainConfig
 from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
@@ -26,7 +27,8 @@ TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--nu
 QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0"]
 
 
-LONGEST = ("test_lab", "test_replicas", "test_resume", "test_interface", "test_training")
+LONGEST = ("test_lab", "test_interface", "test_replicas", "test_training", "test_resume",
+           "test_evaluator")
 
 
 def pytest_collection_modifyitems(items):
@@ -190,9 +192,11 @@ def saved(tiny_run, tensorflow):
 
 @pytest.fixture(scope="session")
 def tensorflow():
-    """TensorFlow, imported as the scripts do it."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return pytest.importorskip("tensorflow")
+    """TensorFlow, imported as the scripts do it, with the same kernels."""
+    import_tensorflow(verbose=False)
+    import tensorflow as tf
+
+    return tf
 
 
 @pytest.fixture(scope="session")
