@@ -10,14 +10,13 @@ import time
 import numpy as np
 import pytest
 
-import train_gan
 from gan.common.files import read_archive
 from gan.data.points import simulate
 from gan.evaluate.metrics import mode_metrics
 from gan.generator import SavedGenerator
 from gan.loop import best_row
 from gan.run.checkpoint import list_checkpoints
-from tests.conftest import ROOT, TINY, heed_signals
+from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.test_scripts import history, pictures
 
 
@@ -52,9 +51,10 @@ LONG = [*TINY, "--epochs", "12", "--num-samples", "4"]
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tensorflow, tiny_npz, tmp_path_factory):
+def uninterrupted(tiny_npz, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    assert train_gan.main(["--dataset", str(tiny_npz), "--outdir", str(folder), *LONG]) == 0
+    done = run_script("train_gan.py", "--dataset", tiny_npz, *LONG, cwd=folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -80,7 +80,8 @@ def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, t
         assert process.returncode == 128 + number, errors
         assert f"saved. To continue:\n  python {ROOT / 'train_gan.py'} --resume\n" in output
         assert errors == ""
-    assert train_gan.main(["--resume", "--outdir", str(tmp_path)]) == 0
+    done = run_script("train_gan.py", "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert_same_run(uninterrupted, tmp_path)
     leftovers = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
     assert leftovers == []
