@@ -77,7 +77,7 @@ def test_idx_folder(tmp_path, zipped, mark):
 @pytest.mark.parametrize(("kind", "name", "dtype"), [
     (9, "byte", "i1"), (11, "short", "i2"), (12, "int", "i4"), (13, "float", "f4"),
     (14, "double", "f8")])
-def test_idx_files_of_every_type(tmp_path, kind, name, dtype):
+def test_idx_files_of_every_type(tmp_path, kind, name, dtype, monkeypatch, refused):
     images = np.arange(512).reshape(2, 16, 16) % (128 if dtype == "i1" else 256)
     for file, array in (("images-idx3", images), ("labels-idx1", np.array([100, 9]))):
         (tmp_path / f"train-{file}-{name}").write_bytes(idx(array.astype(dtype), kind))
@@ -86,6 +86,10 @@ def test_idx_files_of_every_type(tmp_path, kind, name, dtype):
     np.testing.assert_array_equal(data.images[..., 0], images)
     assert data.class_names == ("9", "100") and data.labels.tolist() == [1, 0]
     assert data.test_images.shape == (1, 16, 16, 1)  # a single one will do
+    monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1)
+    size = 514 * np.dtype(dtype).itemsize + 256
+    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: size - 1)
+    refused("", "MiB of arrays together")
 
 
 def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path, refused):
