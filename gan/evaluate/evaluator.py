@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from gan import __version__
-from gan.common.errors import UserError
+from gan.common.errors import UserError, counted
 from gan.common.files import cache_folder, read_json, write_text
 from gan.data.pixels import Subset, background_of, digest_images, on_grounds
 from gan.data.sample_types import sample_type_of
@@ -204,7 +204,7 @@ class Evaluator:
         """Return in words which real samples `real` is of; empty without any."""
         counts = self.real_counts()
         if self.reference():
-            return f"{counts['reference']:,} test {self.samples}"
+            return counted(counts["reference"], f"test {self.samples[:-1]}")
         if not self.split():
             return ""
         return f"{counts['split']:,} training {self.samples} against the others"
