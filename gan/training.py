@@ -4,6 +4,7 @@ import functools
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
@@ -364,18 +365,19 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, learning_rate, decay, steps=1):
         self.learning_rate, self.decay = learning_rate, decay
         # Variables, so that another number of steps needs no other graph.
-        self._steps, self._falling = (tf.Variable(0.0, trainable=False) for _ in range(2))
+        self._steps, self._fall = (tf.Variable(0.0, trainable=False) for _ in range(2))
         self.plan(steps)
 
     def plan(self, steps):
         """Set the number of steps."""
         self._steps.assign(steps)
-        self._falling.assign(max(1.0, self.decay * steps))
+        # The reciprocal of the steps of the fall, as TensorFlow makes it of a constant divisor.
+        self._fall.assign(np.float32(1) / np.float32(max(1.0, self.decay * steps)))
 
     def __call__(self, step):
         if self.decay == 0:
             return tf.convert_to_tensor(self.learning_rate, tf.float32)
-        left = (self._steps - tf.cast(step, tf.float32)) / self._falling
+        left = (self._steps - tf.cast(step, tf.float32)) * self._fall
         return self.learning_rate * tf.clip_by_value(left, FINAL_RATE, 1.0)
 
     def get_config(self):
