@@ -32,7 +32,7 @@ MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score",
 GRADIENTS = slice(5, 7)  # of the measures, what an overflow of float16 leaves out
 LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in a step
 FINAL_RATE = 0.1  # of the learning rate, at the last step
-PENALIZED = 2**20  # pixels at a time
+PENALIZED = 2**19  # pixels at a time
 LARGEST_RATIO = 1e12  # of both losses' slopes; beyond it float32 may lose the smaller one
 # TensorFlow 2.21 turns sums in the step into additions to a temporary variable
 # where it expects a network to use over 200 MB, and then finds that variable taken

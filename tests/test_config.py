@@ -53,7 +53,7 @@ def size(base_channels, batch_size, epochs):
     ("", (33_334, 64, 64, 3), {"epochs": 3}), ("", (33_333, 64, 64, 3), {"epochs": 4}),
     ("--epochs 3", (621, 64, 64, 3), {"epochs": 3}),
     # A step on a CPU takes few large images.
-    ("", (700, 256, 256, 3), size(32, 16, 143)), ("", (700, 512, 512, 3), size(32, 8, 143)),
+    ("", (700, 256, 256, 3), size(32, 8, 143)), ("", (700, 512, 512, 3), size(32, 8, 143)),
     ("", (700, 128, 128, 3), size(32, 32, 143)), ("", (5, 512, 512, 3), {"batch_size": 5}),
     # The penalty weighs more for larger images.
     ("", MNIST, {"gp_weight": 0.1}), ("", (60_000, 16, 16, 1), {"gp_weight": 0.1}),
