@@ -63,7 +63,7 @@ class TrainConfig:
     dataset: str = option(
         "mnist", "data", f"{', '.join(DATASETS)}, or a path", metavar="NAME|PATH")
     image_size: int | str = option(
-        None, "data", "pixels that pictures of a folder get: a side, or width x height",
+        None, "data", "pixels of pictures from a folder: a side, or width x height",
         image_size, metavar="N|WxH", fixed=True)
     channels: int = option(
         None, "data", "of pictures: 1 for grayscale, 3 for color, 4 with transparency",
