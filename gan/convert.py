@@ -19,7 +19,7 @@ from gan.common.command_line import OptionParser, file, folder, one_of, seed_lis
 from gan.common.device import hidden_messages, import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
-from gan.data.pixels import premultiplied
+from gan.data.pixels import premultiplied, slices_of
 from gan.data.sample_types import Images, sample_type_of
 from gan.generator import SavedGenerator, find_export, read_metadata
 from gan.run.folder import claimed
@@ -29,6 +29,7 @@ GRAY_LEVEL = 1 / 255  # by which a conversion may move a pixel, or a point in sh
 OPSET = 17  # of ONNX; what runtimes since 2022 read
 MAX_SEEDS = 10**6  # in the file beside the model
 COMPARED = range(64)  # seeds
+AT_ONCE = 8  # of them, for the sake of memory
 
 
 class Format(NamedTuple):
@@ -123,13 +124,17 @@ def compare(draw, generator):
 
     `draw` is a function of a dict of arrays that returns samples of the converted generator.
     """
-    named = dict(zip(("latents", "conditions"), generator.latents(COMPARED), strict=True))
+    latents, conditions = generator.latents(COMPARED)
     takes = generator.signatures[SIGNATURE].structured_input_signature[1]
-    (expected,) = generator.call(SIGNATURE, **named).values()
-    found = np.asarray(draw({name: named[name] for name in takes}))
-    if found.shape != expected.shape:
-        return np.inf
-    return float(np.abs(premultiplied(found) - premultiplied(expected)).max())
+    differences = []
+    for part in slices_of(latents, AT_ONCE):
+        named = {"latents": latents[part], "conditions": conditions[part]}
+        (expected,) = generator.call(SIGNATURE, **named).values()
+        found = np.asarray(draw({name: named[name] for name in takes}))
+        if found.shape != expected.shape:
+            return np.inf
+        differences.append(np.abs(premultiplied(found) - premultiplied(expected)).max())
+    return float(np.max(differences))
 
 
 def _to_litert(generator, precision):

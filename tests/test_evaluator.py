@@ -59,6 +59,12 @@ def test_every_metric_of_the_registry_is_measured(tensorflow, monkeypatch):
     assert found.keys() == METRICS.keys()
 
 
+@pytest.mark.parametrize(("shape", "count"), [
+    ((28, 28, 1), 10_000), ((128, 128, 3), 10_000), ((192, 256, 3), 3_333), ((512, 512, 3), 1_000)])
+def test_fewer_large_images_are_generated(shape, count):
+    assert Evaluator(Dataset("blank", np.broadcast_to(np.uint8(0), (6, *shape)))).count == count
+
+
 @pytest.mark.parametrize("settings", [
     {"function": lambda comparison: comparison.features.mean()},
     {"per_image": lambda images, background: images.mean(axis=(1, 2, 3))},

@@ -90,8 +90,8 @@ def make_parser():
     add("--dataset", metavar="NAME|PATH", help="the data (default: what it was trained on)")
     add("--features", default="auto", type=one_of(FEATURES), metavar="NAME",
         help=f"{', '.join(FEATURES)} (default: auto, as in the run)")
-    add("--num-images", type=whole_number(100, 10**6), default=10_000, metavar="N",
-        help="samples to generate, and real ones to compare (default: 10000)")
+    add("--num-images", type=whole_number(100, 10**6), metavar="N",
+        help="samples to generate, and real ones to compare (default: as in the run)")
     add("--neighbors", type=file, nargs="?", const="neighbors.png", metavar="FILE",
         help="also draw generated images beside their nearest training images")
     add("--seed", type=whole_number(0, 2**62), default=0, metavar="N",

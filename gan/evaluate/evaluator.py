@@ -21,7 +21,8 @@ from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein,
 from gan.evaluate.neighbors import nearest_images
 from gan.evaluate.registry import METRICS
 
-COUNT = 10_000  # samples generated
+COUNT, LEAST_COUNT = 10_000, 1_000  # samples generated; of large images fewer
+LARGE = 128**2  # pixels, from which on as many fewer images are generated as they are larger
 NEIGHBOR_COUNT = 5_000  # images of either side at most, for precision, recall and KID
 COPY_COUNT = 2_000  # images compared with every training image
 POINT_COUNT = 2_000  # points of either side at most, likewise
@@ -152,13 +153,16 @@ class Comparison:
 class Evaluator:
     """Measures generated samples and real ones alike; it costs nothing until it is asked.
 
-    `count` samples are generated, and as many real ones taken where there are enough. What
-    `wanted` means, see `extractor_for`. The reasons of what could not be measured are in
-    `left_out`, dict of "generated", "reference" or "split" → dict of metric → reason.
+    `count` samples are generated (None: 10,000, fewer of more than 128 x 128 pixels), and as many
+    real ones taken where there are enough. What `wanted` means, see `extractor_for`. The reasons
+    of what could not be measured are in `left_out`, dict of "generated", "reference" or "split" →
+    dict of metric → reason.
     """
 
-    def __init__(self, dataset, wanted="auto", count=COUNT):
-        self._whole, self._wanted, self.count = dataset, wanted, count
+    def __init__(self, dataset, wanted="auto", count=None):
+        self._whole, self._wanted = dataset, wanted
+        pixels = math.prod(dataset.sample_shape[:-1])
+        self.count = count or max(LEAST_COUNT, COUNT * LARGE // max(LARGE, pixels))
         self.samples = sample_type_of(dataset.sample_shape).name
         self._measured_by = self.samples  # as in `Metric.samples`
         if dataset.box:
