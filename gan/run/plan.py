@@ -2,6 +2,7 @@
 
 import bisect
 import collections
+import functools
 import math
 import resource
 import sys
@@ -97,12 +98,14 @@ def time_parts(trainer, sampler, evaluator, timers, minutes=0):
     shape = trainer.state.generator.output_shape[1:]
     count = max(1, min(DRAWN, PIXELS // math.prod(shape[:-1])))
     draw = _timed(lambda: sampler.draw(np.arange(count)).numpy()) / count
-    measurement = 2 * draw  # describing takes about as long
+    measurement = 2 * draw * evaluator.count  # describing takes about as long
     if minutes:
         evaluator.real()
-        some = Drawn(sampler.draw, count, shape=shape)
-        measurement = _timed(lambda: evaluator.measure(some)) / count
-    return Costs(timers.total(), step, draw, evaluator.count * measurement)
+        # Part of it takes as long for any number.
+        few, more = (_timed(functools.partial(evaluator.measure, Drawn(
+            sampler.draw, some, shape=shape))) for some in (count, 4 * count))
+        measurement = more + max(0.0, more - few) / (3 * count) * (evaluator.count - 4 * count)
+    return Costs(timers.total(), step, draw, measurement)
 
 
 def _timed(function):
