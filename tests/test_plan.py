@@ -20,9 +20,10 @@ def config_of(epochs, **options):
 
 
 @pytest.mark.parametrize(("epochs", "options", "seconds"), [
-    (10, {}, 5 + 1.04 * (100 * 0.1 + 10 * 100 * 0.01 + 3)),
-    (80, {}, 5 + 1.04 * (800 * 0.1 + 40 * 100 * 0.01 + 3)),  # a grid every other epoch
-    (10, {"sample_interval": 5, "metrics_interval": 3}, 5 + 1.04 * (10 + 2 * 100 * 0.01 + 4 * 3))])
+    (10, {}, 5 + 1.06 * (100 * 0.1 + 10 * 0.05 + 10 * 100 * 0.01 + 3)),
+    (80, {}, 5 + 1.06 * (800 * 0.1 + 80 * 0.05 + 40 * 100 * 0.01 + 3)),  # a grid every other epoch
+    (10, {"sample_interval": 5, "metrics_interval": 3},
+     5 + 1.06 * (10 + 10 * 0.05 + 2 * 100 * 0.01 + 4 * 3))])
 def test_the_seconds_of_a_run_are_those_of_its_parts(epochs, options, seconds):
     costs = plan.Costs(begun=5, step=0.1, draw=0.01, measurement=3)
     assert costs.total(config_of(epochs, **options), 10 * epochs) == pytest.approx(seconds)
@@ -30,6 +31,7 @@ def test_the_seconds_of_a_run_are_those_of_its_parts(epochs, options, seconds):
 
 def test_as_many_epochs_as_fit(monkeypatch):
     monkeypatch.setattr(plan, "RESERVE", 0)
+    monkeypatch.setattr(plan, "EPOCH_SECONDS", 0)
     costs = plan.Costs(begun=10, step=0.1, draw=0, measurement=20)
     for minutes, epochs in ((1.1, 3), (1.166, 3), (1.168, 4), (10, 57)):
         assert plan.epochs_within(costs, TrainConfig(minutes=minutes), 100, config_of) == epochs
@@ -63,7 +65,7 @@ def test_a_planned_run_is_that_of_as_many_epochs_and_is_resumed_as_it_is(
     monkeypatch.setattr(plan, "time_parts", three_epochs)
     tiny = ["--dataset", tiny_npz, *TINY, "--clusters", 2]
     output = trained(*tiny, "--minutes", 1.1, "--outdir", "planned")
-    assert "plan        3 epochs, 60 steps of 16 images; about 63 s" in output
+    assert "plan        3 epochs, 60 steps of 16 images; about 65 s" in output
     config = json.loads((tmp_path / "planned/config.json").read_text())
     assert (config["epochs"], config["log_interval"], config["minutes"]) == (3, 1, 1.1)
     trained(*tiny, "--epochs", 3, "--outdir", "given")

@@ -18,6 +18,7 @@ from gan.run.content import RunContent, name_of, pictures_in, read_run
 from gan.run.summary import loss_facts
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
+SHARE = 0.03  # of the time that reports may take
 MOST_POINTS = 400  # of a curve, before extremes are added
 MOST_CLASSES = 40  # names that are shown
 NETWORKS = {"discriminator_loss": "discriminator", "generator_loss": "generator"}
@@ -40,15 +41,16 @@ class LiveReport:
         """Take the parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
         self._folder, self._config, self._history, self._log = folder, config, history, log
         self._timers, self._about = timers, about
-        self._written, self._warned = -LEAST_SECONDS, None
+        self._due, self._warned = 0.0, None
 
     def write(self, state="running", note="", at_once=False):
         """Write the report in a state of `RunContent`, or as the folder says for None.
 
-        While the run goes on, at most once a second, unless `at_once`.
+        While the run goes on, at most once a second, and less often where it takes long, unless
+        `at_once`.
         """
-        if state == "running" and not at_once and (
-                time.monotonic() - self._written < LEAST_SECONDS):
+        began = time.monotonic()
+        if state == "running" and not at_once and began < self._due:
             return
         try:
             with self._timers("report"):
@@ -61,7 +63,8 @@ class LiveReport:
                       file=sys.stderr, flush=True)
                 if not isinstance(error, UserError | OSError):  # a defect of this project
                     traceback.print_exception(error, file=sys.stderr)
-        self._written = time.monotonic()
+        ended = time.monotonic()
+        self._due = ended + max(LEAST_SECONDS, (ended - began) / SHARE)
 
     def _content(self, state, note):
         folder, history = self._folder, self._history

@@ -20,7 +20,8 @@ from gan.run.checkpoint import assign_variables
 STEPS_SECONDS = 0.25  # that steps are timed
 STEPS_SHARE = 0.02  # of --minutes that they are timed
 DRAWN, PIXELS = 100, 2**20  # images drawn to time it, and their pixels, at most
-RESERVE = 0.04  # of the time: for curves, the report, and a machine that slows down
+RESERVE = 0.06  # of the time: for curves, the report, and a machine that slows down
+EPOCH_SECONDS = 0.05  # that the files of an epoch take
 MOST_EPOCHS = 10**6
 # Operations whose output is their input's memory.
 VIEWS = {"ExpandDims", "Identity", "Reshape", "Squeeze", "StopGradient"}
@@ -41,7 +42,8 @@ class Costs(NamedTuple):
         if config.metrics_interval:
             measurements += (config.epochs - 1) // config.metrics_interval
         return self.begun + (1 + RESERVE) * (
-            steps * self.step + grids * config.num_samples * self.draw
+            steps * self.step + config.epochs * EPOCH_SECONDS
+            + grids * config.num_samples * self.draw
             + measurements * self.measurement)
 
 
