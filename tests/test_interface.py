@@ -26,7 +26,7 @@ def few_samples(tensorflow):
 @pytest.fixture(scope="module")
 def run(tensorflow, tiny_npz, tmp_path_factory):
     return gan.train(tiny_npz, outdir=tmp_path_factory.mktemp("run"), latent_dim=8,
-                     **OPTIONS | {"clusters": 2, "epochs": 2, "metrics_interval": 1})
+                     **OPTIONS | {"clusters": 2, "epochs": 2})
 
 
 def test_a_run_is_what_its_folder_holds(run):
