@@ -35,7 +35,7 @@ def test_as_many_epochs_as_fit(monkeypatch):
     costs = plan.Costs(begun=10, step=0.1, draw=0, measurement=20)
     for minutes, epochs in ((1.1, 3), (1.166, 3), (1.168, 4), (10, 57)):
         assert plan.epochs_within(costs, TrainConfig(minutes=minutes), 100, config_of) == epochs
-    with pytest.raises(UserError, match="--minutes: a single epoch takes about 0.667 with"):
+    with pytest.raises(UserError, match="--minutes: a single epoch takes about 0.667 minutes with"):
         plan.epochs_within(costs, TrainConfig(minutes=0.5), 100, config_of)
 
 

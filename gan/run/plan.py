@@ -75,8 +75,8 @@ def epochs_within(costs, config, steps_per_epoch, complete):
 
     epochs = bisect.bisect_right(range(1, MOST_EPOCHS + 1), config.minutes, key=minutes)
     if not epochs:
-        raise UserError(f"--minutes: a single epoch takes about {minutes(1):.3g} with start and "
-                        f"metrics, got: {config.minutes:g}; expected more, or a smaller "
+        raise UserError(f"--minutes: a single epoch takes about {minutes(1):.3g} minutes with "
+                        f"start and metrics, got: {config.minutes:g}; expected more, or a smaller "
                         "--image-size or --base-channels")
     return epochs
 
