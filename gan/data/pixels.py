@@ -134,9 +134,13 @@ def scaled(values, scale):
     return np.clip(np.rint((values.astype(np.float32) - scale.low) * factor), 0, 255)
 
 
-def slices_of(images, most=None, values=PART_VALUES):
-    """Yield slices of images [N, ...] in order, each of at most so many images and values."""
-    size = max(1, min(most or len(images), values // max(1, math.prod(images.shape[1:]))))
+def slices_of(images, most=None, values=PART_VALUES, shape=None):
+    """Yield slices of images [N, ...] in order, each of at most so many images and values.
+
+    `shape` is that of an image, where it is not the array's own, as of seeds.
+    """
+    each = math.prod(images.shape[1:] if shape is None else shape)
+    size = max(1, min(most or len(images), values // max(1, each)))
     return (slice(start, start + size) for start in range(0, len(images), size))
 
 

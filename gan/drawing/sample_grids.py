@@ -1,9 +1,8 @@
 """Pictures of an epoch: a grid of images, or a plot of points."""
 
-import math
-
 import numpy as np
 
+from gan.data.pixels import slices_of
 from gan.drawing import images, plots
 
 SURFACE = 160  # places each way at which the decision surface is evaluated
@@ -30,11 +29,10 @@ class SampleGrid:
         return images.image_grid(self._real)
 
     def draw(self):
-        size = max(1, VALUES // math.prod(self._real.shape[1:]))
-        parts = [self._sampler.sample(*(values[start : start + size] for values in self._chosen))
-                 for start in range(0, len(self._chosen[0]), size)]
+        seeds, conditions = self._chosen
         return images.image_grid(np.concatenate([
-            self._sampler.kind.to_stored(part).numpy() for part in parts]))
+            self._sampler.kind.to_stored(self._sampler.sample(seeds[part], conditions[part]))
+            for part in slices_of(seeds, values=VALUES, shape=self._real.shape[1:])]))
 
 
 class PointPlot:

@@ -13,7 +13,7 @@ import numpy as np
 from gan import __version__
 from gan.common.errors import UserError, counted
 from gan.common.files import cache_folder, read_json, write_text
-from gan.data.pixels import Subset, background_of, digest_images, on_grounds
+from gan.data.pixels import Subset, background_of, digest_images, on_grounds, slices_of
 from gan.data.sample_types import sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
@@ -22,7 +22,7 @@ from gan.evaluate.neighbors import nearest_images
 from gan.evaluate.registry import METRICS
 
 COUNT, LEAST_COUNT = 10_000, 1_000  # samples generated; of large images fewer
-LARGE = 128**2  # pixels, from which on as many fewer images are generated as they are larger
+LARGE = 128**2  # pixels of an image; of larger ones fewer are generated, in proportion
 NEIGHBOR_COUNT = 5_000  # images of either side at most, for precision, recall and KID
 COPY_COUNT = 2_000  # images compared with every training image
 POINT_COUNT = 2_000  # points of either side at most, likewise
@@ -40,9 +40,8 @@ class Drawn:
 
     def __getitem__(self, part):
         seeds = np.arange(*part.indices(len(self)), dtype=np.int64) + self._first
-        size = max(1, min(DRAW_BATCH, metrics.VALUES // math.prod(self.shape[1:])))
-        return np.concatenate([np.asarray(self._draw(seeds[start : start + size]))
-                               for start in range(0, len(seeds), size)])
+        return np.concatenate([np.asarray(self._draw(seeds[here])) for here in slices_of(
+            seeds, DRAW_BATCH, metrics.VALUES, self.shape[1:])])
 
 
 class RealImages:
