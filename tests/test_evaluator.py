@@ -9,6 +9,7 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.data.datasets import Dataset, load_dataset
+from gan.drawing.images import write_png
 from gan.evaluate import __main__ as evaluate
 from gan.evaluate import evaluator as evaluation
 from gan.evaluate import features, metrics, registry
@@ -270,3 +271,13 @@ def test_the_fingerprint_and_not_the_path_says_whether_data_are_the_same(tiny_np
     assert evaluate.is_trained_on(dataset, {}) is None
     with pytest.raises(UserError, match=r"^--dataset needed: the data .* are not in /gone.npz$"):
         evaluate.load_data(None, "/gone.npz", metadata)
+
+
+def test_pictures_are_read_as_the_run_read_them(tmp_path):
+    for number, image in enumerate(noise(2, size=64)):
+        write_png(tmp_path / f"{number}.png", image)
+    trained_on = load_dataset(str(tmp_path), image_size=32, resample="nearest")
+    metadata = {"sample_shape": [32, 32, 1], "config": {"resample": "nearest"},
+                "fingerprint": trained_on.fingerprint}
+    found = evaluate.load_data(None, str(tmp_path), metadata)
+    assert evaluate.is_trained_on(found, metadata)

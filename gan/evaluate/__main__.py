@@ -111,7 +111,8 @@ def load_data(name, recorded, metadata):
     if name not in DATASETS and not is_sharded(Path(name)):
         how = {key: config[key] for key in ("range", "transpose") if key in config}
     if is_picture_folder(name):
-        how |= {key: config[key] for key in ("skip_broken", "fit", "frames") if key in config}
+        how |= {key: config[key] for key in ("skip_broken", "fit", "frames", "resample")
+                if key in config}
         how |= {"image_size": size_of(shape), "channels": shape[-1]}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:
