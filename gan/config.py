@@ -373,7 +373,7 @@ def check_options(options):
 
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
 FEW = 2_000  # images; of fewer, small batches or more channels cost residual networks variety
-STEP_PIXELS, LEAST_BATCH = 2**19, 8  # pixels of a step's images at most, but so many images
+STEP_PIXELS, LEAST_BATCH = 2**19, 8  # pixels of a step's images at most; images at least
 EPOCHS = 3  # passes over the data, at least
 SMALL = 32  # pixels, up to which there is time for twice the channels
 CLUSTERS_PER_LABEL, CLUSTERS = 12, 256

@@ -4,9 +4,9 @@ import numpy as np
 
 
 class Images:
-    """Images; of RGBA, which is stored and served as usual, the networks see premultiplied color.
+    """Images; RGBA is stored and served with straight alpha, and premultiplied for the networks.
 
-    Where nothing is visible, premultiplied color is 0 whatever it was (Porter & Duff 1984).
+    Premultiplied color is 0 where nothing is visible, whatever it was (Porter & Duff 1984).
     """
 
     name = "images"

@@ -236,7 +236,7 @@ def build_encoder(image_shape):
 
 
 def _averaged(network, size, most):
-    """Average squares of pixels in a network, where a side is longer than `most`; returns it."""
+    """Let a network average squares of pixels until a side is at most so long; return the side."""
     import keras
 
     factor = -(-size // most)
