@@ -133,7 +133,7 @@ def main():
     import_tensorflow(verbose=False)
     rows = []
     for name in options.folders:
-        dataset = load_dataset(name, options.image_size, 3, skip_broken=True)
+        dataset = load_dataset(name, image_size=options.image_size, channels=3, skip_broken=True)
         evaluator = Evaluator(dataset, options.features)
         runs = [lambda name=name, dataset=dataset: train(
             name, dataset, options.minutes, options.recipe, options.seed)]

@@ -36,7 +36,7 @@ from gan.common.command_line import (
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
 from gan.data.conditions import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
-from gan.data.datasets import DATASETS, are_pictures, is_picture_folder
+from gan.data.datasets import DATASETS, READ_OPTIONS, are_pictures, is_picture_folder, options_for
 from gan.data.pixels import Background
 from gan.generator import find_export, read_metadata
 
@@ -213,8 +213,8 @@ class TrainConfig:
     def for_data(self, dataset, device=None):
         """Return the complete configuration for a data set, on a `Device` (None: CPU, float32)."""
         largest = None if dataset.labels is None else int(np.bincount(dataset.labels).max())
-        resample = getattr(dataset, "facts", {}).get("resample", "smooth")  # points have none
-        facts = Facts(tuple(dataset.samples.shape), largest, dataset.background, resample=resample)
+        facts = Facts(tuple(dataset.samples.shape), largest, dataset.background,
+                      resample=dataset.facts.get("resample", "smooth"))
         if device:
             facts = facts._replace(gpu=device.gpu, policy=device.policy)
         return self.completed(facts)
@@ -282,6 +282,12 @@ class TrainConfig:
                    "or --lr")
         if self.resume:  # what an option needs may be in force in the run to resume
             return
+        path = os.path.expanduser(self.dataset)
+        for name in sorted(given & READ_OPTIONS.keys() - options_for(path)):
+            if getattr(self, name) != FIELDS[name].default and (
+                    self.named or os.path.lexists(path)):
+                yield (f"{flag(name)}: expected a --dataset {READ_OPTIONS[name]} with it, "
+                       f"got: {self.dataset}")
         for name in sorted({"clusters", "components"} & given):
             if self.condition == "none" and getattr(self, name):
                 yield f"{flag(name)} needs --condition labels or clusters, got: --condition none"
@@ -332,8 +338,7 @@ def options_of(path, given):
         left_out |= {"lr_g", "lr_d"}
     if given.get("condition") == "none":
         left_out |= {"clusters", "components"}
-    if not is_picture_folder(given.get("dataset", options["dataset"])):
-        left_out |= {"image_size", "channels", "resample"}  # it has them by itself
+    left_out |= READ_OPTIONS.keys() - options_for(given.get("dataset", options["dataset"]))
     return {name: value for name, value in options.items() if name not in left_out}
 
 
@@ -534,7 +539,7 @@ UNSHOWN = {"dataset", "image_size", "channels", "device", "mixed_precision"}
 
 def make_parser():
     parser = OptionParser(
-        prog="train_gan.py", usage="%(prog)s [OPTIONS]",
+        prog="train_gan.py", usage="%(prog)s [READ_OPTIONS]",
         description="Train a generator and a discriminator against each other, save a sample grid "
         "after every epoch, and export the generator as a SavedModel.",
         epilog="Defaults that depend on the data are those of MNIST, of 5,000 color photos of 64 x "

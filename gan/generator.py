@@ -15,7 +15,7 @@ import numpy as np
 
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
-from gan.data.arrays import read_members
+from gan.data.arrays import read_npz
 from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 
@@ -214,7 +214,7 @@ def read_metadata(path, option="--model"):
 def read_latents(path, metadata):
     """Return the latents and conditions of an .npz file that fits an export."""
     size, kinds = metadata["latent_dim"], len(metadata["conditions"]["probabilities"])
-    arrays = read_members(path, ("latents", "conditions"))
+    arrays = read_npz(path, ("latents", "conditions"))
     with reading(path, "latents"):
         latents = arrays["latents"].astype(np.float32)
         conditions = arrays.get("conditions", np.zeros(len(latents))).astype(np.int32)

@@ -41,6 +41,7 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
         arrays = {"images": np.asarray(data)}
         arrays |= {} if labels is None else {"labels": np.asarray(labels)}
         dataset = from_arrays(ARRAY, "data", arrays)
+        options["dataset"] = ARRAY
     if (generator is None) != (discriminator is None):
         raise UserError("generator and discriminator: expected both models or none")
     if generator is not None:

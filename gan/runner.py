@@ -16,7 +16,7 @@ from gan.common.command_line import say, shape_in_words
 from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
 from gan.common.errors import UserError, counted, listed, printable
 from gan.data.conditions import Conditioning, condition_dataset
-from gan.data.datasets import is_picture_folder, load_dataset
+from gan.data.datasets import READ_OPTIONS, load_dataset
 from gan.run.checkpoint import (
     assign_variables,
     differences,
@@ -189,10 +189,7 @@ def _read_data(config, checkpoint):
     if not config.named and source.is_dir() and source in (outdir, *outdir.parents):
         raise UserError(f"--outdir: expected a folder outside of the data in {config.dataset}, as "
                         f"the next run would take its pictures for data, got: {config.outdir}")
-    resizable = checkpoint is None or is_picture_folder(config.dataset)
-    size = (config.image_size, config.channels) if resizable else (None, None)
-    return load_dataset(config.dataset, *size, config.skip_broken, config.fit, config.frames,
-                        config.range, config.transpose, config.resample)
+    return load_dataset(config.dataset, **{name: getattr(config, name) for name in READ_OPTIONS})
 
 
 def start_device(config, dataset, checkpoint=None, cluster=None):

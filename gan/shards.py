@@ -19,6 +19,8 @@ from gan.common.command_line import (
 )
 from gan.common.errors import UserError, one_line, printable, run_script
 from gan.config import TrainConfig
+from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
+from gan.data.shards import check_shards, is_sharded, refuse_unmanaged, write_shards
 
 MEGABYTE = 10**6
 # Of train_gan.py's options those that say what is written.
@@ -59,9 +61,6 @@ def main():
 
 
 def write(options):
-    from gan.data.datasets import DATASETS, load_dataset
-    from gan.data.shards import refuse_unmanaged, write_shards
-
     source, target = options.source, Path(options.target)
     if source not in DATASETS:
         source = os.path.expanduser(source)
@@ -73,8 +72,7 @@ def write(options):
     given = {field.name: getattr(options, field.name) for field in OPTIONS
              if hasattr(options, field.name)}
     data = TrainConfig.from_options(dataset=source, **given)
-    dataset = load_dataset(source, data.image_size, data.channels, data.skip_broken, data.fit,
-                           data.frames, data.range, data.transpose, data.resample)
+    dataset = load_dataset(source, **{name: getattr(data, name) for name in READ_OPTIONS})
     if dataset.box:
         raise UserError(f"expected images, got the points of {source}")
     data = data.for_data(dataset)
@@ -86,8 +84,6 @@ def write(options):
 
 
 def check(path):
-    from gan.data.shards import check_shards, is_sharded
-
     if not is_sharded(path):
         raise UserError(f"--check: expected a folder of shards, got: {path}")
     index = check_shards(path)

@@ -34,7 +34,7 @@ def read_source(path):
     if list_checkpoints(checkpoints):
         saved = load_newest(checkpoints, option="--init-from")
         with reading(checkpoints, "checkpoints of this version"):
-            count = len(saved.conditions["conditions/cluster_labels"])
+            count = len(saved.conditions["cluster_labels"])
             conditioning = Conditioning.from_arrays(saved.conditions, count)
             vectors, probabilities = conditioning.vectors, conditioning.probabilities
             outputs = vectors.shape[1] + conditioning.coordinate_count

@@ -138,7 +138,7 @@ def test_hdf5_files_are_bounded_and_lead_nowhere(tmp_path, refused, monkeypatch)
         file.create_dataset("y_train", (10**9, 9), "f8", compression="gzip")
     refused("a.h5", "MiB of arrays together")
     (tmp_path / "a.h5").write_bytes(b"\x89HDF" + bytes(100))
-    refused("a.h5", "a.h5: cannot be read")
+    refused("a.h5", "cannot read", "a.h5")
 
 
 def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch, refused):
@@ -245,11 +245,11 @@ def test_damaged_npy_is_named(tmp_path, refused, content, expected):
 @pytest.mark.parametrize(("name", "content", "expected"), [
     ("", b"", "an empty file"),
     ("", b"hello world", "it starts with 00 00 08"),
-    ("", idx(GOOD)[:10], "got a damaged one"),
+    ("", idx(GOOD)[:10], "got a damaged file"),
     ("", idx(GOOD)[:-1], "expected 1024 bytes of data, got: 1023"),
     ("", idx(GOOD) + b"x", "expected 1024 bytes of data, got: more"),
     ("", struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31), "MiB of arrays together"),
-    (".gz", gzip.compress(idx(BYTES[..., 0]))[:-20], "got a damaged one"),
+    (".gz", gzip.compress(idx(BYTES[..., 0]))[:-20], "got a damaged file"),
     (".gz", gzip.compress(idx(GOOD))[:30] + b"x" * 40, "CRC check failed"),
     (".gz", b"not gzip", "Not a gzipped file"),
 ])

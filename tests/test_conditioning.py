@@ -55,13 +55,13 @@ def test_conditions_survive_a_checkpoint(mnist, kind, components, words):
 
 
 @pytest.mark.parametrize("damage", [
-    {"conditions/probabilities": np.zeros(3)}, {"conditions/probabilities": np.full(1, -1.0)},
-    {"conditions/probabilities": np.full(1, np.nan)},
-    {"conditions/vector_indices": np.zeros(1, int)},
-    {"conditions/cluster_labels": np.full(4, 9)}, {"conditions/kind": np.array("other")},
-    {"conditions/coordinates": np.zeros((3, 2), np.uint8)},
-    {"conditions/coordinates": np.zeros((4, 51), np.uint8)},
-    {"conditions/coordinates": np.zeros((4, 2), np.int32)}])
+    {"probabilities": np.zeros(3)}, {"probabilities": np.full(1, -1.0)},
+    {"probabilities": np.full(1, np.nan)},
+    {"vector_indices": np.zeros(1, int)},
+    {"cluster_labels": np.full(4, 9)}, {"kind": np.array("other")},
+    {"coordinates": np.zeros((3, 2), np.uint8)},
+    {"coordinates": np.zeros((4, 51), np.uint8)},
+    {"coordinates": np.zeros((4, 2), np.int32)}])
 def test_damaged_conditions_are_refused(damage):
     whole = condition_dataset(Dataset("a", np.zeros((4, 16, 16, 1), np.uint8)), "none", None, 0)
     with pytest.raises(UserError, match="with the conditions of 4 samples"):

@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UserError, match="data/b: cannot be read: Permission denied"):
+    with pytest.raises(UserError, match="cannot read .*data/b: Permission denied"):
         load_dataset(str(folder))
 
 
@@ -317,5 +317,5 @@ def test_what_a_zip_archive_should_not_hold(folder, monkeypatch, content, kind, 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"text"])
 def test_a_damaged_zip_archive_is_one_line(folder, content):
     (folder / "a.zip").write_bytes(content)
-    with pytest.raises(UserError, match="a.zip: expected a zip archive, got a damaged one"):
+    with pytest.raises(UserError, match="a.zip: expected a zip archive, got a damaged file"):
         load_dataset(str(folder / "a.zip"))

@@ -19,7 +19,7 @@ from tests.conftest import run_script
 
 @pytest.mark.parametrize("name", points.DISTRIBUTIONS)
 def test_points_lie_around_their_skeleton(name):
-    data = points.simulate(name)
+    data = load_dataset(name)
     assert data.samples.shape == (points.COUNT, 2) and data.samples.dtype == np.float32
     assert (np.abs(data.samples).max(axis=0) < data.box.extent).all()
     found = metrics.mode_metrics(data.test_samples, *data.modes)
@@ -28,12 +28,12 @@ def test_points_lie_around_their_skeleton(name):
     # line 0.997, and near a curve something between.
     assert 0.985 < found["good"] < 0.9985
     assert found["imbalance"] < 0.02
-    assert points.simulate(name).fingerprint == data.fingerprint
+    assert load_dataset(name).fingerprint == data.fingerprint
 
 
 def test_the_ring_has_eight_gaussians_and_the_grid_25():
-    data = points.simulate("ring")
-    skeleton, places = data.modes.skeleton, points.simulate("grid").modes.skeleton
+    data = load_dataset("ring")
+    skeleton, places = data.modes.skeleton, load_dataset("grid").modes.skeleton
     assert len(skeleton) == 8 and len(places) == 25
     assert sorted(set(places.ravel())) == [-4, -2, 0, 2, 4]
     np.testing.assert_allclose(np.hypot(*skeleton.T), 2, rtol=1e-6)
@@ -101,7 +101,7 @@ def test_tables_of_points(tmp_path, text, expected):
     (BODIES + 1e7, "subtract the mean"), (BODIES[:1], "N at least 2"),
     (np.array(["a", "b"]), "expected numbers [N, 2] or [N, 1]"),
     ("1,2,3\n4,5,6\n", "expected one or two columns, or some with the headings x and y, got: 3"),
-    ("x,y\n1,2\n3,four\n", "expected a table of numbers, got a damaged one"),
+    ("x,y\n1,2\n3,four\n", "expected a table of numbers, got a damaged file"),
     ("1,2\n3\n", "expected a table of numbers"), ("1,\xff\n", "expected a table of numbers")])
 def test_points_that_cannot_be_learned(tmp_path, content, expected):
     path = tmp_path / ("a.csv" if isinstance(content, str) else "a.npy")

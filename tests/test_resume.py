@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gan.common.files import read_archive
-from gan.data.points import simulate
+from gan.data.datasets import load_dataset
 from gan.evaluate.metrics import mode_metrics
 from gan.generator import SavedGenerator
 from gan.loop import best_row
@@ -136,5 +136,5 @@ def test_the_best_epoch_is_exported_if_it_was_kept(trained, command, tmp_path, k
     assert best < 5 and f"exported    epoch {best}, the best" in output
     assert about["epochs"] == best and about["metrics"]["good"] == max(good)
     assert command("generate.py", "--output", "a.npz", "--num-images", 10000)[0] == 0
-    ring, points = simulate("ring"), np.load(tmp_path / "a.npz")["points"]
+    ring, points = load_dataset("ring"), np.load(tmp_path / "a.npz")["points"]
     assert mode_metrics(points, *ring.modes)["good"] == max(good)

@@ -133,7 +133,7 @@ def reading(path, what):
     """
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {describe_os_error(error)}") from error

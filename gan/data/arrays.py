@@ -7,12 +7,11 @@ import math
 import os
 import re
 import zipfile
-import zlib
 
 import numpy as np
 
 from gan.common.device import memory_bytes
-from gan.common.errors import UserError, describe_os_error, listed, note
+from gan.common.errors import UserError, listed, note, reading
 
 MEMORY_FRACTION = 0.4  # of the machine's memory, for all arrays of a data set together
 HEADER_BYTES = 2**17  # a header may promise 4 GiB of itself; NumPy's have a few hundred bytes
@@ -43,14 +42,27 @@ def check_memory(size, where):
             "uint8 images [N, H, W, C] alone as .npy, which is read from the disk while training")
 
 
-def read_npz(path):
-    """Read an .npz file: dict of "images", "labels", "test_images", "test_labels" → array."""
+def read_npz(path, names=()):
+    """Read an .npz file: dict of "images", "labels", "test_images", "test_labels" → array.
+
+    With `names`, those of its arrays that are called so: dict of name → array.
+    """
     require_file(path)
-    with _read_errors(path, "an .npz file"), zipfile.ZipFile(path) as archive:
-        members = [name.removesuffix(".npy") for name in archive.namelist()]
-    roles = roles_of(members, path)
-    arrays = read_members(path, list(roles.values()))
-    return {role: arrays[name] for role, name in roles.items()}
+    with reading(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        roles = ({name: name for name in names if name in members} if names
+                 else roles_of([*members], path))
+        size = 0  # compared with the memory before anything is unpacked
+        for name in roles.values():
+            # Python unpacks others without a limit: 800 bytes of bzip2 can become a GiB at once.
+            if members[name].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise UserError(f"{path}: {name}: expected an array as np.savez or "
+                                "np.savez_compressed writes it, got another compression")
+            with archive.open(members[name]) as file:
+                size += _array_bytes(file, members[name].file_size, f"{path}: {name}")
+        check_memory(size, path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {role: arrays[name] for role, name in roles.items()}
 
 
 def roles_of(names, path):
@@ -70,42 +82,29 @@ def roles_of(names, path):
     return roles
 
 
-def read_members(path, names):
-    """Read those of the named arrays that an .npz file has: dict of name → array."""
-    require_file(path)
-    with _read_errors(path, "an .npz file"), zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        members = {name: members[name] for name in names if name in members}
-        size = 0  # compared with the memory before anything is unpacked
-        for name, info in members.items():
-            # Python unpacks others without a limit: 800 bytes of bzip2 can become a GiB at once.
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise UserError(f"{path}: {name}: expected an array as np.savez or "
-                                "np.savez_compressed writes it, got another compression")
-            with archive.open(info) as file:
-                size += _array_bytes(file, info.file_size, f"{path}: {name}")
-        check_memory(size, path)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in members}
-
-
 def read_npy(path):
     """Read an .npy file: dict of "images" → array, mapped if it is larger than the memory."""
-    return {"images": _load_npy(path, "c", MEMORY_FRACTION * memory_bytes())}
+    return {"images": map_npy(path, "c", MEMORY_FRACTION * memory_bytes())}
+
+
+def map_npy(path, mode="r", most=0):
+    """Map an .npy file in a mode of `np.memmap`; one of at most so many bytes is read."""
+    with reading(path, "an .npy file"), open(path, "rb") as file:
+        size = _array_bytes(file, os.fstat(file.fileno()).st_size, path)
+        return np.load(path, mmap_mode=mode if size > most else None, allow_pickle=False)
 
 
 def read_hdf5(path):
     """Read the arrays of an HDF5 file, at any depth; see `read_npz`."""
     import h5py
 
-    require_file(path)
     found = {}
 
     def collect(name, item):
         if isinstance(item, h5py.Dataset) and not (item.is_virtual or item.external):
             found[name.rpartition("/")[2]] = item
 
-    with _read_errors(path, "an HDF5 file"), h5py.File(path) as file:
+    with reading(path, "an HDF5 file"), h5py.File(path) as file:
         file.visititems(collect)
         roles = roles_of([*found], path)
         for name in roles.values():
@@ -121,9 +120,8 @@ def read_hdf5(path):
 
 def read_csv(path):
     """Read a table of numbers: dict of "images" → float64 [N, D], of the columns x and y if any."""
-    require_file(path)
     check_memory(4 * os.path.getsize(path), path)  # "1," becomes eight bytes
-    with _read_errors(path, "a table of numbers"), open(path, encoding="utf-8-sig") as file:
+    with reading(path, "a table of numbers"), open(path, encoding="utf-8-sig") as file:
         first = file.readline()
         mark = next((mark for mark in ",;\t" if mark in first), None)
         heading = [name.strip(' "\n').lower() for name in first.split(mark)]
@@ -136,30 +134,6 @@ def read_csv(path):
         raise UserError(f"{path}: expected one or two columns, or some with the headings x and y, "
                         f"got: {table.shape[1]} columns{': ' * bool(heading)}{listed(heading)}")
     return {"images": table}
-
-
-def map_npy(path):
-    return _load_npy(path, "r", 0)
-
-
-def _load_npy(path, mode, most):
-    require_file(path)
-    with _read_errors(path, "an .npy file"), open(path, "rb") as file:
-        size = _array_bytes(file, os.fstat(file.fileno()).st_size, path)
-        return np.load(path, mmap_mode=mode if size > most else None, allow_pickle=False)
-
-
-@contextlib.contextmanager
-def _read_errors(path, kind):
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {describe_os_error(error)}") from error
-    except MemoryError as error:
-        raise UserError(f"{path}: cannot be read: not enough memory") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError,
-            OverflowError) as error:
-        raise UserError(f"{path}: expected {kind}, got a damaged one ({error})") from error
 
 
 def _array_bytes(file, file_size, where):
@@ -183,10 +157,11 @@ def _array_bytes(file, file_size, where):
     return size
 
 
-def read_idx_folder(folder):
-    """Read a folder of IDX files that are named like MNIST's, plain or gzipped; see `read_npz`."""
+def find_idx_files(folder):
+    """Return dict of "images", "labels", ... → path of the IDX file that is named like MNIST's."""
     files = {}
-    names = sorted(os.listdir(folder))
+    with reading(folder, "a folder"):
+        names = sorted(os.listdir(folder))
     for key, pattern in IDX_FILES.items():
         # Between the words the distribution has a dash, unpacked copies often have a dot.
         found = [match for name in names if (match := re.fullmatch(pattern, name))]
@@ -195,11 +170,12 @@ def read_idx_folder(folder):
                             f"{listed([match[0] for match in found])}; move the others")
         if found:
             files[key] = folder / found[0][0]
-    if "images" not in files:
-        raise UserError(
-            f"{folder}: expected pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or IDX files "
-            "(train-images-idx3-ubyte, plain or .gz), got a folder without them")
-    size = 0
+    return files
+
+
+def read_idx_folder(folder):
+    """Read a folder of IDX files, plain or gzipped; see `read_npz`."""
+    files, size = find_idx_files(folder), 0
     for path in files.values():
         with _open_idx(path) as (_, shape, dtype):
             size += math.prod(shape) * dtype.itemsize
@@ -222,7 +198,7 @@ def _open_idx(path):
     # Magic 0 0 type n, then n sizes, then the data, all of them big-endian.
     require_file(path)
     opened = gzip.open if path.suffix == ".gz" else open
-    with _read_errors(path, "an IDX file"), opened(path, "rb") as file:
+    with reading(path, "an IDX file"), opened(path, "rb") as file:
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not (
                 1 <= magic[3] <= 4):

@@ -13,13 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from gan.common.errors import UserError, counted, note
-from gan.data.arrays import read_members
+from gan.data.arrays import read_npz
 from gan.data.pixels import Subset, on_grounds, slices_of
 
 GROUPS_OF_CLUSTERS = 10  # where there are no labels
 CLUSTERING = 1  # stream of NumPy's generator
 MOST_INDICES, MOST_COORDINATES = 10**5, 50  # columns of a vector, and beside it
-PREFIX = "conditions/"  # of the arrays' names in a checkpoint
 FIELDS = ("cluster_labels", "probabilities", "vector_indices", "kind", "class_of", "coordinates")
 MOST_IMAGES = 65_536  # that clusters and coordinates are fitted to
 SAMPLE_BLOCK = 64  # neighbors in the sample, so that a disk is read in fewer places
@@ -51,8 +50,8 @@ class Conditioning:
     coordinates: np.ndarray | None = None  # uint8 [N, D], levels, see `gan.data.conditions`
 
     @classmethod
-    def of_clusters(cls, cluster_labels, group_of, labeled, coordinates=None):
-        """Return the conditioning on clusters, int [N], in groups, int [K]: labels or clusters."""
+    def of_clusters(cls, cluster_labels, group_of, kind, coordinates=None):
+        """Return the conditioning on clusters, int [N], in groups, int [K]."""
         count = len(group_of)
         occurrences = np.bincount(cluster_labels, minlength=count).astype(np.float32)
         # At its own index, at its group's, and at one that all share, so that what is common
@@ -63,8 +62,8 @@ class Conditioning:
             indices = np.zeros((1, 1))
         has_coordinates = coordinates is not None and coordinates.size
         return cls(cluster_labels.astype(np.int32), occurrences / len(cluster_labels),
-                   indices.astype(np.int32), "labels" if labeled else "clusters",
-                   group_of.astype(np.int32) if labeled else None,
+                   indices.astype(np.int32), kind,
+                   group_of.astype(np.int32) if kind == "labels" else None,
                    coordinates if has_coordinates else None)
 
     @property
@@ -91,17 +90,15 @@ class Conditioning:
         return f"{counted(self.count, 'cluster')} {where}{each}"
 
     def to_arrays(self):
-        arrays = {PREFIX + field: getattr(self, field) for field in FIELDS}
-        arrays[PREFIX + "kind"] = np.array(self.kind)
-        return {name: array for name, array in arrays.items() if array is not None}
+        return {field: np.array(getattr(self, field)) for field in FIELDS
+                if getattr(self, field) is not None}
 
     @classmethod
-    def from_arrays(cls, arrays, samples):
+    def from_arrays(cls, arrays, samples, where="--resume: expected a checkpoint with"):
         """Return the conditioning of so many samples that `to_arrays` was called on."""
-        saved = {field: arrays.get(PREFIX + field) for field in FIELDS}
+        saved = {field: arrays.get(field) for field in FIELDS}
         if not _fits(samples, **saved):
-            raise UserError("--resume: expected a checkpoint with the conditions of "
-                            f"{samples} samples, got another")
+            raise UserError(f"{where} the conditions of {samples} samples, got others")
         return cls(**saved | {"kind": str(saved["kind"])})
 
 
@@ -134,8 +131,7 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
     may be; few images have fewer. The seed is of k-means; shards may hold conditions already.
     """
     if kind == "none":
-        return Conditioning(np.zeros(len(dataset.samples), np.int32), np.ones(1, np.float32),
-                            np.zeros((1, 1), np.int32), kind)
+        return Conditioning.of_clusters(np.zeros(len(dataset.samples), int), np.zeros(1, int), kind)
     if kind == "labels" and dataset.labels is None:
         raise UserError(
             f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels")
@@ -154,13 +150,14 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
 def condition_images(images, labels, clusters, seed, components):
     # Fit clusters and coordinates to a sample.
     sample, labeled = sample_of(images), labels is not None
+    kind = "labels" if labeled else "clusters"
     features = ClusterFeatures(images, sample)
     groups = labels[sample] if labeled else np.zeros(len(sample), np.int32)
     found, group_of = _clusters(features.fitted, groups, clusters, labeled,
                                 np.random.default_rng([seed, CLUSTERING]))
     fitted = Coordinates(features.fitted, found, group_of, components)
     if len(sample) == len(images):
-        return Conditioning.of_clusters(found, group_of, labeled, fitted.fitted)
+        return Conditioning.of_clusters(found, group_of, kind, fitted.fitted)
 
     # Give all images the nearest cluster, of their label if they have one.
     centers = means_of(features.fitted, found)
@@ -181,7 +178,7 @@ def condition_images(images, labels, clusters, seed, components):
             coordinates[part] = fitted.of(described, cluster_labels[part])
             bar.update(len(described))
     cluster_labels[sample], coordinates[sample] = found, fitted.fitted
-    return Conditioning.of_clusters(cluster_labels, group_of, labeled, coordinates)
+    return Conditioning.of_clusters(cluster_labels, group_of, kind, coordinates)
 
 
 def _clusters(features, groups, wanted, labeled, random):
@@ -203,18 +200,8 @@ def _clusters(features, groups, wanted, labeled, random):
     return found, group_of
 
 
-def write_conditions(file, conditioning):
-    np.savez(file, **{name.removeprefix(PREFIX): array
-                      for name, array in conditioning.to_arrays().items()})
-
-
 def read_conditions(path, count):
-    arrays = {PREFIX + name: array for name, array in read_members(path, FIELDS).items()}
-    try:
-        return Conditioning.from_arrays(arrays, count)
-    except UserError as error:
-        raise UserError(f"{path}: expected the conditions of {count} images, "
-                        "got others") from error
+    return Conditioning.from_arrays(read_npz(path, FIELDS), count, f"{path}: expected")
 
 
 # Features, clusters and coordinates.
@@ -270,11 +257,9 @@ def orientation_histograms(images):
     """Describe the edges of images: uint8 [N, H, W, C] → float32 [N, cells * cells * 8]."""
     height, width = images.shape[1:3]
     cell = 4 * -(-max(height, width) // 32)
-    size = max(1, PART_PIXELS // (height * width))
-    starts = range(0, len(images), size)
+    parts = slices_of(images, values=PART_PIXELS, shape=(height, width))
     with ThreadPoolExecutor(THREADS) as pool:  # NumPy releases the lock in its long loops
-        return np.concatenate(list(pool.map(
-            lambda start: _histograms(images[start : start + size], cell), starts)))
+        return np.concatenate([*pool.map(lambda part: _histograms(images[part], cell), parts)])
 
 
 def _histograms(images, cell):

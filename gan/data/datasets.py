@@ -11,6 +11,7 @@ import numpy as np
 
 from gan.common.errors import UserError
 from gan.data.arrays import (
+    find_idx_files,
     read_csv,
     read_hdf5,
     read_idx_folder,
@@ -27,7 +28,7 @@ from gan.data.pixels import (
     number_test_labels,
     to_pixels,
 )
-from gan.data.points import DISTRIBUTIONS, are_points, points_from_arrays, simulate
+from gan.data.points import DISTRIBUTIONS, Box, Modes, are_points, points_from_arrays, simulate
 from gan.data.shards import ShardedImages, is_sharded, map_labels, read_index
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -36,22 +37,27 @@ FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "S
 FASHION_FINGERPRINT, FASHION_SHAPE = "76704e3cd579f182", (60_000, 28, 28, 1)
 SAMPLE_IMAGES, SAMPLE_BYTES = 65_536, 2**30  # at most, that stand for images in shards
 SMALL = 32  # pixels, up to which grayscale images are small drawings
+PICTURE_OPTIONS = ("image_size", "channels", "fit", "resample", "frames", "skip_broken")
+# Options of how data are read, and the --dataset that each needs.
+READ_OPTIONS = {**dict.fromkeys(PICTURE_OPTIONS, "folder of pictures"),
+                "range": "of arrays or pictures", "transpose": "of arrays"}
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images to learn from, and if there are any, images to compare with."""
+    """Images or points to learn from, and if there are any, others to compare with."""
 
     name: str
-    images: np.ndarray  # uint8 [N, H, W, C], C 1, 3 or 4
+    images: np.ndarray  # uint8 [N, H, W, C], C 1, 3 or 4, or points, float32 [N, D], D 1 or 2
     labels: np.ndarray | None = None  # int32 [N] in [0, len(class_names))
     class_names: tuple = ()
-    test_images: np.ndarray | None = None  # uint8 [M, H, W, C], unseen in training
+    test_images: np.ndarray | None = None  # likewise, unseen in training
     test_labels: np.ndarray | None = None  # int32 [M]
     images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
     original: str | None = None  # fingerprint of the data set that was written as these shards
     facts: dict = dataclasses.field(default_factory=dict, repr=False)  # see `read_pictures`
-    box = None  # of points
+    box: Box | None = None  # of points
+    modes: Modes | None = None  # of simulated points
     streamed = False  # whether the images are read from the disk whatever their size
 
     @property
@@ -71,7 +77,9 @@ class Dataset:
         return self
 
     def examples(self, count):
-        """Return images for a sample grid: [count, H, W, C], the classes as in `class_rows`."""
+        """Return samples to be shown, [count, ...], the classes as in `class_rows`."""
+        if self.box and self.test_images is not None:
+            return self.test_images[:count]
         images, labels = self.sample().images, self.sample().labels
         order = np.random.default_rng(0).permutation(len(images))
         if labels is None:
@@ -86,11 +94,11 @@ class Dataset:
     @functools.cached_property
     def background(self):
         """The even `Background` of the images, or None."""
-        return find_background(self.sample().images)
+        return None if self.box else find_background(self.sample().images)
 
     @functools.cached_property
     def fingerprint(self):
-        """A short hash of the training images and labels, whatever their path and format."""
+        """A short hash of the training samples and labels, whatever their path and format."""
         return fingerprint_of(self.images_digest or digest_images(self.images), self.labels)
 
 
@@ -137,74 +145,54 @@ class ShardedDataset(Dataset):
 
 def is_picture_folder(name):
     """Whether `--dataset` names a folder of pictures, or a file that holds some."""
-    folder = os.path.isdir(name) and not is_sharded(Path(name))
-    archive = os.path.isfile(name) and (
-        name.lower().endswith(".zip") or RECORDS.fullmatch(os.path.basename(name)))
-    if name in DATASETS or not (folder or archive):
+    if name in DATASETS:
         return False
-    from gan.data.pictures import holds_pictures  # Pillow is not needed before
+    if os.path.isdir(name):
+        return not is_sharded(name) and "images" not in find_idx_files(Path(name))
+    return os.path.isfile(name) and (
+        name.lower().endswith(".zip") or RECORDS.fullmatch(os.path.basename(name)) is not None)
 
-    return holds_pictures(Path(name))
+
+def options_for(name):
+    """Return the names of those of the `READ_OPTIONS` that apply to what `--dataset` names."""
+    if name in DATASETS or is_sharded(name):
+        return set()
+    return {"range", *PICTURE_OPTIONS} if is_picture_folder(name) else {"range", "transpose"}
 
 
-def load_dataset(name, image_size=None, channels=None, skip_broken=False, fit="crop",
-                 frames="first", range="bits", transpose=False, resample="auto"):
-    """Load a `Dataset` or a `PointDataset` by its name in `DATASETS` or its path.
+def load_dataset(name, **options):
+    """Load a `Dataset` by its name in `DATASETS` or its path.
 
-    The options are for pictures, see `read_pictures`; range and transpose for arrays, see
-    `to_pixels`.
+    Of the options those count that apply to it: see `read_pictures` and, for arrays, `to_pixels`.
     """
-    options = {"image-size": image_size, "channels": channels, "skip-broken": skip_broken,
-               "fit": fit != "crop", "resample": resample == "nearest", "frames": frames != "first"}
-    path, pictures = Path(name), is_picture_folder(name)
-    given = [option for option, value in options.items() if value]
-    if given and not pictures and (name in DATASETS or os.path.lexists(path)):
-        raise UserError(f"--{given[0]}: expected a --dataset folder of pictures with it, "
-                        f"got: {name}")
-    values = {"range": range != "bits", "transpose": transpose}
-    given = [option for option, value in values.items() if value]
-    if given and (name in DATASETS or is_sharded(path)):
-        raise UserError(f"--{given[0]}: expected a --dataset of arrays or pictures with it, "
-                        f"got: {name}")
-    try:
-        if name in DATASETS:
-            return DATASETS[name]()
-        if pictures:
-            from gan.data.pictures import read_pictures
-
-            if transpose:
-                raise UserError(f"--transpose: expected a --dataset of arrays with it, got: {name}")
-            arrays = read_pictures(path, image_size, channels, skip_broken, fit, frames, range,
-                                   resample)
-            where = path.resolve()
-            return from_arrays(where.name if where.is_dir() else where.stem, path, arrays)
-        return _load_path(path, range, transpose)
-    except MemoryError as error:
-        raise UserError(f"{name}: expected more memory than this process may use") from error
-
-
-def _load_path(path, range, transpose):
+    if name in DATASETS:
+        return DATASETS[name]()
+    path, known = Path(name), options_for(name)
+    options = {option: value for option, value in options.items() if option in known}
+    title = path.resolve().name if path.is_dir() else path.stem
     if is_sharded(path):
         return ShardedDataset.of(path)
-    if os.path.isdir(path):
-        return from_arrays(path.resolve().name, path, read_idx_folder(path), range, transpose)
+    if is_picture_folder(name):
+        from gan.data.pictures import read_pictures  # Pillow is not needed before
+
+        return from_arrays(title, path, read_pictures(path, **options))
+    if path.is_dir():
+        return from_arrays(title, path, read_idx_folder(path), **options)
     if os.path.lexists(path):
         require_file(path)
-        read = READERS.get(path.suffix.lower())
-        if read:
-            return from_arrays(path.stem, path, read(path), range, transpose)
+        if read := READERS.get(path.suffix.lower()):
+            return from_arrays(title, path, read(path), **options)
     missing = "" if os.path.lexists(path) else " (no such file or folder)"
     raise UserError(
         f"--dataset: expected {', '.join(DATASETS)}, an existing file ({', '.join(READERS)}), "
-        "pictures in a folder or a .zip, .parquet or .tfrecord file, or a folder of shards or "
-        "IDX files, "
-        f"got: {path}{missing}")
+        "pictures in a folder or a .zip, .parquet or .tfrecord file, or a folder of shards or IDX "
+        f"files, got: {path}{missing}")
 
 
 def from_arrays(name, path, arrays, range="bits", transpose=False):
     """Return the data set of arrays, a dict as `read_npz` returns it."""
     if are_points(arrays["images"].shape):
-        return points_from_arrays(name, path, arrays)
+        return Dataset(name, **points_from_arrays(path, arrays))
     trained = arrays["images"].dtype
     images, scale = to_pixels(arrays["images"], f"{path}: training images", None, range, transpose)
     settings = {"images_digest": arrays.get("images_digest"), "facts": arrays.get("facts", {})}
@@ -252,6 +240,10 @@ def _load_fashion_mnist():
         "images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]})
 
 
+def _simulate(name):
+    return Dataset(name, **simulate(name))
+
+
 def are_pictures(shape):
     """Whether images of a shape (H, W, C) are in color or larger than 32 pixels."""
     return shape[2] > 1 or max(shape[:2]) > SMALL
@@ -275,7 +267,7 @@ def class_rows(classes, count):
 
 # The data sets with a name; anything else is a path.
 DATASETS = {"mnist": _load_mnist, "fashion_mnist": _load_fashion_mnist,
-            **{name: functools.partial(simulate, name) for name in DISTRIBUTIONS}}
+            **{name: functools.partial(_simulate, name) for name in DISTRIBUTIONS}}
 # Readers of a file, by its suffix.
 READERS = {".npz": read_npz, ".npy": read_npy, ".csv": read_csv, ".h5": read_hdf5,
            ".hdf5": read_hdf5}

@@ -97,6 +97,10 @@ def open_picture(file):
     return Image.open(io.BytesIO(file.read(MOST_PACKED_BYTES)), formats=FORMATS)
 
 
+def threads():
+    return ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1))
+
+
 def read_header(file):
     """Return the `Header` of a picture; None if it is broken."""
     try:
@@ -137,29 +141,20 @@ def _own_size(sizes):
 
 def _most(files):
     """Return the most that as many bits hold as the gray values of some pictures need."""
-    def most_in(file):
-        with contextlib.suppress(Exception), open_picture(file) as picture:
-            need = _bytes_to_decode(picture)
-            if need <= MOST_BYTES:
-                with _large if need > LARGE_BYTES else contextlib.nullcontext():
-                    return picture.getextrema()[1]
-        return 0
-
-    if not files:
-        return 0
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        return white_of(max(pool.map(most_in, files)))
+    found = _looked_at(files, lambda picture: picture.getextrema()[1])
+    return white_of(max(found)) if found else 0
 
 
 def _resampling(files, sizes):
     """Return how pictures are resized, of which some have these other sizes."""
     if not sizes or max(map(max, sizes)) > ART_SIDE:
         return "smooth"
-    flat = []
-    for file in _sample(files):
-        with contextlib.suppress(Exception), open_picture(file) as picture:
-            few = min(ART_COLORS, picture.width * picture.height // 8)
-            flat.append(picture.convert("RGBA").getcolors(few) is not None)
+
+    def is_flat(picture):
+        few = min(ART_COLORS, picture.width * picture.height // 8)
+        return picture.convert("RGBA").getcolors(few) is not None
+
+    flat = _looked_at(_sample(files), is_flat)
     return "nearest" if sum(flat) >= ART_FRACTION * max(1, len(flat)) else "smooth"
 
 
@@ -167,20 +162,28 @@ def _sample(files):
     return [*files][:: math.ceil(len(files) / SAMPLE) or 1]
 
 
+def _looked_at(files, look):
+    """Return what a function finds in each picture, but for None and those that are broken."""
+    def find(file):
+        with contextlib.suppress(Exception), open_picture(file) as picture, _guard(picture):
+            return look(picture)
+
+    with threads() as pool:
+        return [found for found in pool.map(find, files) if found is not None]
+
+
 def _ground(files):
     """Return the key of `GROUNDS` that the fewest of some transparent pictures vanish on."""
-    contrasts = []
-    for file in _sample(files):
-        with contextlib.suppress(Exception), open_picture(file) as picture:
-            if _bytes_to_decode(picture) > LARGE_BYTES:
-                continue
-            small = picture.convert("RGBA")
-            small.thumbnail((GROUND_SIDE, GROUND_SIDE))
-            shades = np.asarray(small.convert("L"), np.float64)
-            alpha = np.asarray(small.getchannel("A"), np.float64)
-            if 0 < alpha.mean() < 255:
-                contrasts.append([np.average(abs(shades - level), weights=alpha)
-                                  for level in GROUNDS.values()])
+    def contrasts_of(picture):
+        small = picture.convert("RGBA")
+        small.thumbnail((GROUND_SIDE, GROUND_SIDE))
+        shades = np.asarray(small.convert("L"), np.float64)
+        alpha = np.asarray(small.getchannel("A"), np.float64)
+        if 0 < alpha.mean() < 255:
+            return [np.average(abs(shades - level), weights=alpha) for level in GROUNDS.values()]
+        return None
+
+    contrasts = _looked_at(_sample(files), contrasts_of)
     vanishing = (np.array(contrasts).reshape(-1, len(GROUNDS)) < VISIBLE).sum(axis=0)
     return [*GROUNDS][int(vanishing.argmin())]
 
@@ -205,8 +208,7 @@ def decode(file, form):
             for page in taken:
                 picture.seek(page)
                 scale = _check(picture, form)
-                large = _bytes_to_decode(picture) > LARGE_BYTES
-                with _large if large else contextlib.nullcontext():
+                with _guard(picture):
                     picture.load()
                     # Later frames may be drawn over this one.
                     one = picture if len(taken) == 1 else picture.copy()
@@ -248,11 +250,7 @@ def _check(picture, form):
     width, height = _upright(picture)
     if width * height > MOST_PIXELS:
         raise UnusableError(f"{width} x {height} pixels, expected at most {MOST_PIXELS:,} in all")
-    need = _bytes_to_decode(picture)
-    if need > MOST_BYTES:
-        raise UnusableError(f"{width} x {height} pixels of {picture.format} take "
-                            f"{need / 2**20:,.0f} MiB to decode, expected at most "
-                            f"{MOST_BYTES / 2**20:,.0f}")
+    _guard(picture)
     scale = (max if form.fit == "pad" else min)(width / form.size[0], height / form.size[1])
     if scale < 0.5:
         least = f" {'or' if form.fit == 'pad' else 'x'} ".join(
@@ -271,13 +269,19 @@ def _upright(picture):
     return picture.size
 
 
-def _bytes_to_decode(picture):
+def _guard(picture):
+    """Return a context to decode a picture in, which large ones enter one at a time."""
     width, height = picture.size
     pixel = BASE_BYTES + DECODER_BYTES.get(picture.format, 0)
     pixel += PROGRESSIVE_BYTES * bool(picture.info.get("progressive"))
     tags = getattr(picture, "tag_v2", {})  # a small TIFF may consist of one huge tile
     tile = tags.get(TILE_WIDTH, 0) * tags.get(TILE_LENGTH, 0)
-    return pixel * max(width * height, tile)
+    need = pixel * max(width * height, tile)
+    if need > MOST_BYTES:
+        raise UnusableError(f"{width} x {height} pixels of {picture.format} take "
+                            f"{need / 2**20:,.0f} MiB to decode, expected at most "
+                            f"{MOST_BYTES / 2**20:,.0f}")
+    return _large if need > LARGE_BYTES else contextlib.nullcontext()
 
 
 def _with_eight_bits(picture, form):

@@ -11,7 +11,7 @@ import re
 import zipfile
 from typing import NamedTuple
 
-from gan.common.errors import UserError, describe_os_error, listed, note, one_line, warn
+from gan.common.errors import UserError, listed, note, one_line, reading, warn
 from gan.data.labels import find_labels, is_table
 
 # Folder names such as Train, training, train2017, test_images, Testing, val, Validation-Set.
@@ -65,39 +65,36 @@ class Part(NamedTuple):
     labels: list  # the class of each, str or int; empty without classes
 
 
-def files_below(folder, depth=None):
+def files_below(folder):
     """Yield a `File` for each file in a folder or zip archive, by name, but for hidden ones.
 
     A file of `RECORDS` is its own only one.
     """
-    def walk(path, folders, ancestors):
-        with os.scandir(path) as entries:
-            entries = sorted(entries, key=lambda entry: entry.name)
-        for entry in entries:
-            if _is_hidden(entry.name):
-                continue
-            if not entry.is_dir():
-                name = os.path.join(*folders, entry.name)
-                yield File(name, entry.path, folders, (name, *_state(entry)))
-            elif depth is None or len(folders) + 1 < depth:
-                state = os.stat(entry.path)
-                own = (state.st_dev, state.st_ino)  # a link may lead in a circle
-                if own not in ancestors:
-                    yield from walk(entry.path, (*folders, entry.name), {*ancestors, own})
+    if os.path.isdir(folder):
+        yield from _walk(folder, (), ())
+    elif RECORDS.fullmatch(folder.name):
+        yield File(folder.name, str(folder), (), (folder.name, *_state(folder)))
+    else:
+        with reading(folder, "a zip archive"):
+            archive = zipfile.ZipFile(folder)
+        yield from _files_in(archive)
 
-    try:
-        state = os.stat(folder)
-        if os.path.isdir(folder):
-            yield from walk(folder, (), {(state.st_dev, state.st_ino)})
-        elif RECORDS.fullmatch(folder.name):
-            yield File(folder.name, str(folder), (), (folder.name, *_state(folder)))
+
+def _walk(path, folders, above):
+    with reading(path, "a folder"), os.scandir(path) as entries:
+        entries = sorted(entries, key=lambda entry: entry.name)
+        state = os.stat(path)
+    own = (state.st_dev, state.st_ino)
+    if own in above:  # a link led in a circle
+        return
+    for entry in entries:
+        if _is_hidden(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry.path, (*folders, entry.name), (*above, own))
         else:
-            yield from _files_in(zipfile.ZipFile(folder))
-    except OSError as error:
-        raise UserError(f"{error.filename or folder}: cannot be read: "
-                        f"{describe_os_error(error)}") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise UserError(f"{folder}: expected a zip archive, got a damaged one ({error})") from error
+            name = os.path.join(*folders, entry.name)
+            yield File(name, entry.path, folders, (name, *_state(entry)))
 
 
 def _is_hidden(name):

@@ -5,7 +5,6 @@ import io
 import json
 import math
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +15,13 @@ from gan.common.command_line import SIDES, sides_of, size_of
 from gan.common.errors import UserError, counted, listed, note, one_line, warn
 from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
 from gan.data.arrays import check_memory
-from gan.data.decoding import SUFFIXES, THREADS, PictureFormat, complete, decode, read_header
+from gan.data.decoding import SUFFIXES, PictureFormat, complete, decode, read_header, threads
 from gan.data.labels import is_table
 from gan.data.layout import RECORDS, File, Part, arrange, files_below
 from gan.data.pixels import digest_images
 from gan.data.records import read_records
 
-VERSION = 8  # of what is done to pictures; another one makes caches anew
+VERSION = 9  # of what is done to pictures; another one makes caches anew
 LENGTH_BYTES = 8  # of the length of the JSON, at the end of a cache
 PART_BYTES = 2**26  # of pixels decoded before they are written
 
@@ -32,13 +31,11 @@ class Pictures(NamedTuple):
 
     images: np.ndarray  # uint8 [N, H, W, C]
     digest: object  # see `digest_images`
+    form: PictureFormat  # without None
     counts: list  # how many images each file gave
     left_out: dict  # place of a file → why it cannot be used, in words
     pages: int  # that were passed over
     transparent: int  # files with transparent parts
-    ground: str  # that these are laid on
-    white: int  # see `PictureFormat`; 0 without such pictures
-    resample: str
 
 
 def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit="crop",
@@ -57,6 +54,10 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
         raise UserError(one_line(
             f"{folder}: expected pictures or files that hold some, got both: {pictures[0].name} "
             f"and {records[0].name}; move one of them away, or name it with --dataset"))
+    if not records and not pictures:
+        raise UserError(
+            f"{folder}: expected pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or IDX files "
+            "(train-images-idx3-ubyte, plain or .gz), got none of them")
     train, test = read_records(folder, records) if records else arrange(folder, pictures, others)
     others = [file for file in others if not is_table(file)]  # of which more is said
     if others:
@@ -75,9 +76,7 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     arrays = {"images": found.images, "labels": labels, "images_digest": found.digest,
               "facts": facts}
     if test:
-        _, height, width, channels = found.images.shape
-        form = PictureFormat((width, height), channels, fit, frames, found.ground, range,
-                             found.white or None, found.resample)
+        form = found.form._replace(white=found.form.white or None)
         found, arrays["test_labels"] = _read_part(folder, _shuffled(test), form, skip_broken,
                                                   "test")
         arrays["test_images"] = found.images
@@ -101,25 +100,20 @@ def _facts(folder, found, form):
         note(f"{folder}: {counted(found.pages, 'page')} or frames beyond the first of their files "
              "are not used; --frames all takes every one")
     if found.transparent and found.images.shape[-1] != 4:
-        facts |= {"transparent": found.transparent, "ground": found.ground}
+        facts |= {"transparent": found.transparent, "ground": found.form.ground}
         note(f"{folder}: {found.transparent:,} of {counted(files, 'picture')} have transparent "
-             f"parts, which are laid on {found.ground}; --channels 4 keeps them")
-    if found.white and form.range == "bits":
-        facts["white"] = found.white
-        note(f"{folder}: gray values have more than 8 bits; 0 becomes black and {found.white:,} "
-             "white; --range LOW,HIGH changes this")
-    if form.resample is None and found.resample == "nearest":
+             f"parts, which are laid on {found.form.ground}; --channels 4 keeps them")
+    if found.form.white and form.range == "bits":
+        facts["white"] = found.form.white
+        note(f"{folder}: gray values have more than 8 bits; 0 becomes black and "
+             f"{found.form.white:,} white; --range LOW,HIGH changes this")
+    if form.resample is None and found.form.resample == "nearest":
         facts["resample"] = "nearest"
         note(f"{folder}: small pictures of few colors, resized by nearest neighbor as pixel art; "
              "--resample smooth averages them")
     if form.frames == "all" and len(found.images) > files:
         facts["files"] = files
     return facts
-
-
-def holds_pictures(folder, depth=6):
-    """Whether there is a picture in a zip archive, or in a folder or up to five below it."""
-    return any(is_records(file) or is_picture(file) for file in files_below(folder, depth))
 
 
 def is_records(file):
@@ -146,7 +140,7 @@ def _read_part(folder, part, form, skip_broken, name):
                           for place, reason in left_out.items()], "; ")
         text = one_line(f"{len(left_out)} of {counted(count, 'picture')} cannot be used: {reasons}")
         smaller = _smaller_size([part.files[place] for place in left_out],
-                                found.images.shape[2:0:-1], form.fit)
+                                found.form)
         if len(left_out) == count:
             raise UserError(f"{folder}: {text}; expected {smaller or 'some that can be used'}")
         if not skip_broken:
@@ -163,9 +157,9 @@ def _read_part(folder, part, form, skip_broken, name):
     return found, np.repeat(part.labels, found.counts)
 
 
-def _smaller_size(files, size, fit):
+def _smaller_size(files, form):
     """Return the `--image-size` that takes the small ones among files, in words; "" for none."""
-    choose, found = max if fit == "pad" else min, []
+    choose, size, found = max if form.fit == "pad" else min, form.size, []
     for header in filter(None, map(read_header, files)):
         # As large as it may become.
         width, height = (2 * choose(header.width * side // size[0], header.height * side // size[1])
@@ -194,21 +188,20 @@ def cached_pictures(folder, files, form, part):
         remove_leftovers(path.parent)
         with atomic_file(path) as output:
             facts = _decode_all(files, form, output)
-            shape = sum(facts["counts"]), *form.shape
             output.flush()
-            digest = digest_images(_map(output, shape))
-            known = json.dumps({"about": about, "state": state, "shape": shape, "facts": facts,
+            digest = digest_images(_map(output, form, facts))
+            known = json.dumps({"about": about, "state": state, "form": form, "facts": facts,
                                 "sha256": digest.hexdigest()}).encode()
             output.seek(0, os.SEEK_END)
             output.write(known + len(known).to_bytes(LENGTH_BYTES, "little"))
-        return Pictures(_map(path, shape), digest, **facts)
+        return Pictures(_map(path, form, facts), digest, form, **facts)
     except UserError as error:
         warn(f"{error}; the pictures will be read again next time")
     check_memory(len(files) * math.prod(form.shape), folder)
     output = io.BytesIO()
     facts = _decode_all(files, form, output)
     images = np.frombuffer(output.getbuffer(), np.uint8).reshape(-1, *form.shape)
-    return Pictures(images, digest_images(images), **facts)
+    return Pictures(images, digest_images(images), form, **facts)
 
 
 def _load(path, about, state):
@@ -220,13 +213,13 @@ def _load(path, about, state):
             known = json.loads(file.read(length))
             if (known["about"], known["state"]) != (about, state):
                 return None  # of pictures that have changed
-            images = _map(file, tuple(known["shape"]))
+            form, facts = PictureFormat(*known["form"]), known["facts"]
+            images = _map(file, form, facts)
         digest = digest_images(images)
         if digest.hexdigest() != known["sha256"]:
             raise ValueError("its checksum does not fit")
-        facts = known["facts"]
         left_out = {int(place): reason for place, reason in facts["left_out"].items()}
-        return Pictures(images, digest, **facts | {"left_out": left_out})
+        return Pictures(images, digest, form, **facts | {"left_out": left_out})
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # whatever damage can cause
@@ -235,7 +228,8 @@ def _load(path, about, state):
         return None
 
 
-def _map(file, shape):
+def _map(file, form, facts):
+    shape = sum(facts["counts"]), *form.shape
     if not shape[0]:
         return np.empty(shape, np.uint8)  # nothing cannot be mapped
     # "c": what is written would stay in memory. TensorFlow shares no read-only maps.
@@ -244,12 +238,10 @@ def _map(file, shape):
 
 def _decode_all(files, form, output):
     """Write the pixels of all files; returns the other attributes of `Pictures`."""
-    facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0, "ground": form.ground,
-             "white": form.white, "resample": form.resample}
+    facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0}
     size = max(1, PART_BYTES // math.prod(form.shape))
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool, tqdm(
-        total=len(files), desc="reading pictures", unit="img", leave=False, disable=None,
-    ) as bar:
+    with threads() as pool, tqdm(total=len(files), desc="reading pictures", unit="img",
+                                 leave=False, disable=None) as bar:
         # A part at a time, or all would be decoded before the first is written.
         for start in range(0, len(files), size):
             part = files[start : start + size]

@@ -1,8 +1,6 @@
 """Points of the line or the plane: a user's own, and simulated ones whose modes are known."""
 
-import functools
 import hashlib
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -35,38 +33,6 @@ class Modes(NamedTuple):
     deviation: float  # standard deviation of the noise, along each axis
 
 
-@dataclass(frozen=True)
-class PointDataset:
-    """Points to learn from, and if there are any, points to compare with."""
-
-    name: str
-    samples: np.ndarray  # float32 [N, D], D 1 or 2
-    test_samples: np.ndarray | None  # float32 [M, D], in random order
-    box: Box
-    modes: Modes | None = None
-    labels = None
-    class_names = ()
-    streamed, background = False, None
-
-    def sample(self):
-        """Return the data set to measure with: this one."""
-        return self
-
-    def examples(self, count):
-        """Return points for a plot, float32 [count, D] at most."""
-        if self.test_samples is not None:
-            return self.test_samples[:count]
-        return self.samples[np.random.default_rng(0).permutation(len(self.samples))[:count]]
-
-    @property
-    def sample_shape(self):
-        return self.samples.shape[1:]
-
-    @functools.cached_property
-    def fingerprint(self):
-        return hashlib.sha256(np.ascontiguousarray(self.samples)).hexdigest()[:16]
-
-
 def box_of(metadata):
     """Return the center and the extent of an export of points, float [2, D]."""
     dimensions = metadata["sample_shape"][0]
@@ -79,8 +45,8 @@ def are_points(shape):
     return len(shape) == 1 or len(shape) == 2 and shape[1] <= 2
 
 
-def points_from_arrays(name, where, arrays):
-    """Return the `PointDataset` of arrays, a dict as `read_npz` returns it."""
+def points_from_arrays(where, arrays):
+    """Return the attributes of a `Dataset` of arrays, a dict as `read_npz` returns it."""
     points = _to_points(arrays["images"], f"{where}: points")
     center = points.mean(axis=0, dtype=np.float64)
     extent = np.minimum(1.1 * np.abs(points - center).max(axis=0),
@@ -98,7 +64,12 @@ def points_from_arrays(name, where, arrays):
         tests = np.random.default_rng(0).permutation(tests)
     if "labels" in arrays:
         note(f"{where}: points are learned without their labels")
-    return PointDataset(name, points, tests, Box(tuple(center.tolist()), tuple(extent.tolist())))
+    return _attributes(points, tests, Box(tuple(center.tolist()), tuple(extent.tolist())))
+
+
+def _attributes(points, tests, box, modes=None):
+    return {"images": points, "test_images": tests, "box": box, "modes": modes,
+            "images_digest": hashlib.sha256(np.ascontiguousarray(points))}
 
 
 def _to_points(points, where):
@@ -116,15 +87,15 @@ def _to_points(points, where):
 
 
 def simulate(name):
-    """Draw one of the `DISTRIBUTIONS`; the same name gives the same `PointDataset`."""
+    """Draw one of the `DISTRIBUTIONS`, always the same points: attributes of a `Dataset`."""
     skeleton, mode_of, deviation, extent = DISTRIBUTIONS[name]()
     skeleton = skeleton.astype(np.float32)
     random = np.random.default_rng(0)
     chosen = skeleton[random.integers(len(skeleton), size=COUNT + TEST_COUNT)]
     points = chosen + random.normal(0, deviation, chosen.shape)
     points = points.astype(np.float32)
-    return PointDataset(name, points[:COUNT], points[COUNT:], Box((0.0, 0.0), (extent, extent)),
-                        Modes(skeleton, mode_of.astype(np.int32), deviation))
+    return _attributes(points[:COUNT], points[COUNT:], Box((0.0, 0.0), (extent, extent)),
+                       Modes(skeleton, mode_of.astype(np.int32), deviation))
 
 
 def _ring():

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from gan import __version__
 from gan.common.command_line import SIDES
-from gan.common.errors import UserError, describe_os_error, listed, reading
+from gan.common.errors import UserError, listed, reading
 from gan.common.files import atomic_folder, read_json, remove_leftovers
 from gan.data.arrays import map_npy
-from gan.data.conditions import condition_images, read_conditions, write_conditions
+from gan.data.conditions import condition_images, read_conditions
 from gan.data.order import LANES
 from gan.data.pixels import CHANNELS
 
@@ -70,15 +70,11 @@ class ShardedImages:
             shard = bisect.bisect_right(self._starts, start) - 1
             stop = min(start + len(view) // self._size, self._starts[shard + 1])
             part, view = view[: (stop - start) * self._size], view[(stop - start) * self._size :]
-            try:
-                with open(self._paths[shard], "rb") as file:
-                    file.seek(self._headers[shard] + (start - self._starts[shard]) * self._size)
-                    if file.readinto(part) < len(part):
-                        raise UserError(f"{self._paths[shard]}: expected more images, got a file "
-                                        "that was cut off")
-            except OSError as error:
-                raise UserError(f"{self._paths[shard]}: cannot be read: "
-                                f"{describe_os_error(error)}") from error
+            with reading(self._paths[shard], "a shard"), open(self._paths[shard], "rb") as file:
+                file.seek(self._headers[shard] + (start - self._starts[shard]) * self._size)
+                if file.readinto(part) < len(part):
+                    raise UserError(f"{self._paths[shard]}: expected more images, got a file that "
+                                    "was cut off")
             start = stop
 
 
@@ -236,8 +232,7 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
             labels = map_labels(folder, index)["labels"] if condition == "labels" else None
             found = condition_images(ShardedImages(folder, index), labels, clusters, seed,
                                      components)
-            with open(folder / "conditions.npz", "wb") as file:
-                write_conditions(file, found)
+            np.savez(folder / "conditions.npz", **found.to_arrays())
             index["conditions"] = entry_of(folder / "conditions.npz") | {
                 "kind": condition, "clusters": clusters, "components": components}
         write_index(folder, index)

@@ -20,9 +20,8 @@ from gan.common.command_line import (
 )
 from gan.common.errors import UserError, one_line, run_script
 from gan.common.files import refuse_existing, write_text
-from gan.data.datasets import DATASETS, is_picture_folder, load_dataset
+from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
 from gan.data.sample_types import Points, sample_type_of
-from gan.data.shards import is_sharded
 from gan.generator import SavedGenerator, find_export, read_metadata, training_data
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
@@ -107,12 +106,8 @@ def load_data(name, recorded, metadata):
     if name is None and recorded not in DATASETS and not Path(recorded).exists():
         raise UserError("--dataset needed: the data that the generator was trained on are not "
                         f"in {recorded}")
-    name, how = name or recorded, {}
-    if name not in DATASETS and not is_sharded(Path(name)):
-        how = {key: config[key] for key in ("range", "transpose") if key in config}
-    if is_picture_folder(name):
-        how |= {key: config[key] for key in ("skip_broken", "fit", "frames", "resample")
-                if key in config}
+    name, how = name or recorded, {key: config[key] for key in READ_OPTIONS if key in config}
+    if len(shape) == 3:
         how |= {"image_size": size_of(shape), "channels": shape[-1]}
     dataset = load_dataset(name, **how)
     if list(dataset.sample_shape) != shape:

@@ -138,7 +138,7 @@ def class_metrics(probabilities, expected):
 
 
 def mode_metrics(points, skeleton, mode_of, deviation):
-    """Return how well points, float [N, 2], cover the modes of a `PointDataset`."""
+    """Return how well points, float [N, 2], cover the `Modes` of a distribution."""
     need(1, points)
     points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
     nearest, distance = [], []

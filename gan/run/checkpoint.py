@@ -48,7 +48,8 @@ class Checkpoint:
 
     def write(self, path):
         """Write the checkpoint to a file, whole or not at all, or to one that is open."""
-        write_archive(path, self.variables | self.conditions,
+        conditions = {CONDITIONS + name: array for name, array in self.conditions.items()}
+        write_archive(path, self.variables | conditions,
                       {name: getattr(self, name) for name in DESCRIPTION})
 
     def to_bytes(self):
@@ -83,9 +84,9 @@ def load_checkpoint(path):
     for name, kind in DESCRIPTION.items():
         if type(description.get(name)) is not kind or (name == "step" and description[name] < 0):
             raise UserError(f"{path}: expected a checkpoint, got a damaged file (its {name})")
-    conditions = {name: array for name, array in arrays.items() if name.startswith(CONDITIONS)}
-    variables = {name: array for name, array in arrays.items() if name not in conditions}
-    return Checkpoint(**{name: description[name] for name in DESCRIPTION}, variables=variables,
+    conditions = {name.removeprefix(CONDITIONS): arrays.pop(name) for name in [*arrays]
+                  if name.startswith(CONDITIONS)}
+    return Checkpoint(**{name: description[name] for name in DESCRIPTION}, variables=arrays,
                       conditions=conditions)
 
 

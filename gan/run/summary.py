@@ -43,7 +43,7 @@ def circumstances(device, dataset, config):
     return {
         "data": {"name": dataset.name, "samples": len(dataset.samples),
                  "shape": list(dataset.sample_shape), "classes": list(dataset.class_names),
-                 **getattr(dataset, "facts", {})},
+                 **dataset.facts},
         "device": device.name,
         "precision": device.policy,
         "versions": {"gan": __version__, "python": platform.python_version(),
