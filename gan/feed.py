@@ -29,9 +29,7 @@ class Feed:
         self._in_memory = None if streamed else _to_tensor(samples)
         self._cluster_labels = tf.constant(conditioning.cluster_labels)
         self._vectors = tf.constant(conditioning.vectors)
-        self._coordinates = tf.constant(
-            np.zeros((len(samples), 0), np.uint8) if conditioning.coordinates is None
-            else conditioning.coordinates)
+        self._coordinates = tf.constant(conditioning.coordinates)
         self._quantiles = tf.constant(normal_quantiles())
         self.signature = [tf.TensorSpec([None, self._shape[0]], tf.int32)]
         if streamed:

@@ -17,7 +17,7 @@ from gan.common.command_line import (
     shape_in_words,
     whole_number,
 )
-from gan.common.errors import UserError, one_line, printable, run_script
+from gan.common.errors import UserError, counted, one_line, printable, run_script
 from gan.config import TrainConfig
 from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
 from gan.data.shards import check_shards, is_sharded, refuse_unmanaged, write_shards
@@ -69,38 +69,33 @@ def write(options):
             raise UserError(f"{target}: expected a folder outside of {source}, as it would become "
                             "part of the data")
     refuse_unmanaged(target, options.force)
-    given = {field.name: getattr(options, field.name) for field in OPTIONS
-             if hasattr(options, field.name)}
+    names = {field.name for field in OPTIONS}
+    given = {name: value for name, value in vars(options).items() if name in names}
     data = TrainConfig.from_options(dataset=source, **given)
     dataset = load_dataset(source, **{name: getattr(data, name) for name in READ_OPTIONS})
     if dataset.box:
         raise UserError(f"expected images, got the points of {source}")
     data = data.for_data(dataset)
-    index = write_shards(
-        dataset, target, options.shard_size * MEGABYTE, options.seed, data.condition,
-        data.clusters, data.components, admit=lambda: refuse_unmanaged(target, options.force))
-    show(target, index)
+    show(target, write_shards(dataset, target, options.shard_size * MEGABYTE, options.seed,
+                              data.condition, data.clusters, data.components, options.force))
     return 0
 
 
 def check(path):
     if not is_sharded(path):
         raise UserError(f"--check: expected a folder of shards, got: {path}")
-    index = check_shards(path)
-    show(path, index)
+    show(path, check_shards(path))
     print("all checksums fit")
     return 0
 
 
 def show(path, index):
-    shards, conditions = index["shards"], index.get("conditions")
+    shards, classes = index["shards"], len(index["class_names"])
     size = sum(shard["bytes"] for shard in shards) / MEGABYTE
-    classes = len(index["class_names"])
     print(f"{one_line(path)}: {printable(index['name'])}, {index['count']:,} images of "
-          f"{shape_in_words(index['shape'])} in {len(shards)} shard{'s' * (len(shards) != 1)} "
-          f"of {size:,.1f} MB together, "
-          f"{f'{classes} classes' if classes else 'no labels'}, "
-          f"conditions: {conditions['kind'] if conditions else 'not stored'}, "
+          f"{shape_in_words(index['shape'])} in {counted(len(shards), 'shard')} of {size:,.1f} MB "
+          f"together, {f'{classes} classes' if classes else 'no labels'}, "
+          f"conditions: {(index.get('conditions') or {}).get('kind', 'not stored')}, "
           f"fingerprint {index['fingerprint']}")
 
 

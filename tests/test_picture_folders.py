@@ -233,7 +233,7 @@ def test_a_table_tells_the_classes_of_its_own_part(folder, capsys):
     data = load_dataset(str(folder))
     assert data.class_names == ("a", "b") and data.labels.tolist() == [0, 1]
     assert data.test_labels.tolist() == [4 - shade for shade in shades(data.test_images)]
-    assert "train.csv names no class of 1 of 3 pictures" in capsys.readouterr().err
+    assert "1 of 3 pictures have no label" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), [

@@ -6,7 +6,7 @@ histograms of oriented gradients (Dalal & Triggs 2005), as raw pixels mix what o
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -47,10 +47,11 @@ class Conditioning:
     vector_indices: np.ndarray  # int32 [K, P], where the vector of each cluster is 1
     kind: str  # "labels", "clusters" or "none"
     class_of: np.ndarray | None = None  # int32 [K], the label of each cluster
-    coordinates: np.ndarray | None = None  # uint8 [N, D], levels, see `gan.data.conditions`
+    # uint8 [N, D], levels of the normal, see `Coordinates`.
+    coordinates: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     @classmethod
-    def of_clusters(cls, cluster_labels, group_of, kind, coordinates=None):
+    def of_clusters(cls, cluster_labels, group_of, kind, coordinates):
         """Return the conditioning on clusters, int [N], in groups, int [K]."""
         count = len(group_of)
         occurrences = np.bincount(cluster_labels, minlength=count).astype(np.float32)
@@ -60,15 +61,13 @@ class Conditioning:
                             np.full(count, count + group_of.max() + 1)], axis=1)
         if count == 1:
             indices = np.zeros((1, 1))
-        has_coordinates = coordinates is not None and coordinates.size
         return cls(cluster_labels.astype(np.int32), occurrences / len(cluster_labels),
                    indices.astype(np.int32), kind,
-                   group_of.astype(np.int32) if kind == "labels" else None,
-                   coordinates if has_coordinates else None)
+                   group_of.astype(np.int32) if kind == "labels" else None, coordinates)
 
     @property
     def coordinate_count(self):
-        return 0 if self.coordinates is None else self.coordinates.shape[1]
+        return self.coordinates.shape[1]
 
     @property
     def count(self):
@@ -84,8 +83,8 @@ class Conditioning:
     def describe(self):
         if self.kind == "none":
             return "none"
-        number, where = self.coordinate_count, {
-            "labels": "within the labels", "clusters": "of all images"}[self.kind]
+        number = self.coordinate_count
+        where = "within the labels" if self.kind == "labels" else "of all images"
         each = f", {counted(number, 'PCA coordinate')} each" if number else ""
         return f"{counted(self.count, 'cluster')} {where}{each}"
 
@@ -97,6 +96,8 @@ class Conditioning:
     def from_arrays(cls, arrays, samples, where="--resume: expected a checkpoint with"):
         """Return the conditioning of so many samples that `to_arrays` was called on."""
         saved = {field: arrays.get(field) for field in FIELDS}
+        if "coordinates" not in arrays:  # as version 2.2 wrote it where there are none
+            saved["coordinates"] = np.zeros((samples, 0), np.uint8)
         if not _fits(samples, **saved):
             raise UserError(f"{where} the conditions of {samples} samples, got others")
         return cls(**saved | {"kind": str(saved["kind"])})
@@ -113,8 +114,8 @@ def _fits(samples, cluster_labels, probabilities, vector_indices, kind, class_of
             and _are_below(MOST_INDICES, vector_indices)
             and (class_of is None
                  or len(class_of) == count and _are_below(MOST_INDICES, class_of))
-            and (coordinates is None or coordinates.dtype == np.uint8
-                 and len(coordinates) == samples and coordinates.shape[1] <= MOST_COORDINATES)
+            and coordinates.dtype == np.uint8 and len(coordinates) == samples
+            and coordinates.shape[1] <= MOST_COORDINATES
             and str(kind) in ("labels", "clusters", "none"))
     except (TypeError, AttributeError, ValueError, IndexError):
         return False
@@ -131,7 +132,9 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
     may be; few images have fewer. The seed is of k-means; shards may hold conditions already.
     """
     if kind == "none":
-        return Conditioning.of_clusters(np.zeros(len(dataset.samples), int), np.zeros(1, int), kind)
+        count = len(dataset.samples)
+        return Conditioning.of_clusters(np.zeros(count, int), np.zeros(1, int), kind,
+                                        np.zeros((count, 0), np.uint8))
     if kind == "labels" and dataset.labels is None:
         raise UserError(
             f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels")
@@ -139,8 +142,7 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
         stored = dataset.stored_conditions(kind, clusters, components)
         if stored:
             found = read_conditions(stored, len(dataset.samples))
-            first = found.coordinates[:, :components] if components else None
-            return replace(found, coordinates=first)
+            return replace(found, coordinates=found.coordinates[:, :components])
         note(f"{dataset.folder}: no such conditions were stored; all images are read once to find "
              "them (python -m gan.shards --condition, --clusters and --components store them)")
     labels = dataset.labels if kind == "labels" else None

@@ -25,7 +25,6 @@ from gan.data.pixels import (
     find_background,
     fingerprint_of,
     number_labels,
-    number_test_labels,
     to_pixels,
 )
 from gan.data.points import DISTRIBUTIONS, Box, Modes, are_points, points_from_arrays, simulate
@@ -204,13 +203,11 @@ def from_arrays(name, path, arrays, range="bits", transpose=False):
         tests, _ = to_pixels(arrays["test_images"], f"{path}: test images", (trained, scale), range,
                              transpose)
         if tests.shape[1:] != images.shape[1:]:
-            raise UserError(
-                f"{path}: expected test images of the training images' shape "
-                f"{images.shape[1:]}, got: {tests.shape[1:]}"
-            )
+            raise UserError(f"{path}: expected test images of the training images' shape "
+                            f"{images.shape[1:]}, got: {tests.shape[1:]}")
         settings["test_images"] = tests
         if "labels" in arrays and "test_labels" in arrays:
-            settings["test_labels"] = number_test_labels(
+            settings["test_labels"], _ = number_labels(
                 arrays["test_labels"], len(tests), f"{path}: test labels", values)
     dataset = Dataset(name, images, **settings)
     if images.shape == FASHION_SHAPE and dataset.fingerprint == FASHION_FINGERPRINT:
@@ -233,9 +230,8 @@ def _load_fashion_mnist():
     except Exception as error:  # Keras wraps some of the network's errors and not others
         raise UserError(
             f"--dataset fashion_mnist: cannot be downloaded ({error}); expected a network, or "
-            "a folder with its IDX files instead of the name, such as "
-            "/usr/share/datasets/fashion-mnist of Debian's package dataset-fashion-mnist"
-        ) from error
+            "a folder with its IDX files instead of the name, such as /usr/share/datasets/"
+            "fashion-mnist of Debian's package dataset-fashion-mnist") from error
     return from_arrays("fashion_mnist", "fashion_mnist", {
         "images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]})
 

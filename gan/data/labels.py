@@ -19,25 +19,18 @@ CLASS_COLUMN = re.compile(
 PICTURE = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?)$", re.I)
 SEVERAL = re.compile(r"[^|;]+[|;]")  # labels in one text
 MOST_BYTES = 2**27  # of a table
-NOT_LISTED, NO_CLASS = None, ""  # labels of a picture
 
 
 def find_labels(folder, pictures, tables, exact=False):
     """Return the class of each picture that the first fitting table tells; None without one.
 
-    A class is str or int, `NOT_LISTED` for a picture that the table leaves out, `NO_CLASS` for
-    all of them if it says that there are none. With `exact` a picture's folder has to fit, too.
+    A class is str or int, None for a picture that the table leaves out. With `exact` a picture's
+    folder has to fit, too.
     """
     for table in sorted(tables, key=lambda file: len(file.folders)):
-        where = one_line(f"{folder}: {table.name}")
-        labels = _labels_in(where, table, pictures, exact)
-        if labels is None:
-            continue
-        missing = sum(label is NOT_LISTED for label in labels)
-        if missing:
-            warn(f"{where} names no class of {missing:,} of {len(labels):,} pictures; they are "
-                 "not used")
-        return labels
+        labels = _labels_in(one_line(f"{folder}: {table.name}"), table, pictures, exact)
+        if labels is not None:
+            return labels
     return None
 
 
@@ -55,7 +48,7 @@ def _labels_in(where, table, pictures, exact):
         return None
     if rows is None:
         note(f"{where} says that there are no classes")
-        return [NO_CLASS] * len(pictures)
+        return [None] * len(pictures)
     keys = _keys(pictures, table, exact)
     count, name_column, places = max((_match(rows, column, keys) for column in columns),
                                      default=(0, None, None), key=lambda match: match[0])
@@ -71,7 +64,7 @@ def _labels_in(where, table, pictures, exact):
         classes = {values[number] for number in numbers}
         if len(classes) > 1:
             raise _several(where, rows[numbers[0]][name_column])
-        labels.append(classes.pop() if classes else NOT_LISTED)
+        labels.append(classes.pop() if classes else None)
     note(f"{where}: the classes are {heading}")
     return labels
 
@@ -122,7 +115,10 @@ def _match(rows, column, keys):
 
 
 def classes_in(where, columns, rows, name_column):
-    """Return the class of each row, a dict, and what they are in words; (None, "") for none."""
+    """Return the class of each row, a dict, and what they are in words; (None, "") for none.
+
+    The class of a row whose label is empty is None.
+    """
     others = [column for column in columns if column not in (name_column, "", None)]
     named = [column for column in others if CLASS_COLUMN.fullmatch(column)] or (
         others if len(others) == 1 else [])
@@ -138,7 +134,9 @@ def classes_in(where, columns, rows, name_column):
              "is not used")
         return None, ""
     values = [_one_hot(where, row, row.get(named[0]), name_column) for row in rows]
-    distinct = {*values}
+    distinct = {*values} - {""}
+    if not distinct:
+        return None, ""
     numbers = {_number(value) for value in distinct}
     if None not in numbers and not all(number == int(number) for number in numbers):
         raise UserError(f"{where}: expected a class for each picture, got numbers such as "
@@ -152,11 +150,9 @@ def classes_in(where, columns, rows, name_column):
         warn(f"{where}: column {named[0]} has {counted(len(distinct), 'value')} for "
              f"{counted(len(rows), 'picture')}, which are no classes; it is not used")
         return None, ""
-    if None not in numbers and min(numbers) >= 0:
-        values = [int(_number(value)) for value in values]
-    else:
-        values = [NOT_LISTED if value == "" else str(value) for value in values]
-    return values, f"in its column {named[0]}"
+    kind = str if None in numbers or min(numbers) < 0 else lambda value: int(_number(value))
+    return ([None if value == "" else kind(value) for value in values],
+            f"in its column {named[0]}")
 
 
 def _one_hot(where, row, value, name_column):

@@ -143,8 +143,10 @@ def arrange(folder, pictures, others):
     tables = [file for file in others if is_table(file)]
     of_tests = [file for file in tables if TEST_TABLE.search(file.name)]
     of_all = [file for file in tables if file not in of_tests]
-    found = in_table = _of_table(find_labels(folder, train, of_all), train)
-    if found is None:
+    in_table = find_labels(folder, train, of_all)
+    if in_table:
+        found = labeled(folder, train, in_table)
+    else:
         found = _classes(folder, train)
         if (shared or inside) and found.labels:
             where = " and ".join("/".join(names) + "/" for names in (shared, inside) if names)
@@ -156,7 +158,7 @@ def arrange(folder, pictures, others):
         return found, Part(tests, [])
     if in_table:
         labels = find_labels(folder, tests, of_tests) or find_labels(folder, tests, of_all, True)
-        return found, _of_table(labels, tests) or Part(tests, [])
+        return found, labeled(folder, tests, labels or [None] * len(tests))
     in_folders = _classes(folder, tests, fewest=1)
     if in_folders.labels and not {*in_folders.labels} & {*found.labels}:
         note(f"{folder}: the folders of test pictures ({listed(sorted({*in_folders.labels}))}) "
@@ -286,13 +288,16 @@ def _parts_at(files, level):
 # Classes.
 
 
-def _of_table(labels, files):
-    """Return the `Part` of pictures with the labels of `find_labels`; None without them."""
-    if labels is None:
-        return None
-    named = [(file, label) for file, label in zip(files, labels, strict=True) if label is not None]
-    labels = [label for _, label in named if label != ""]
-    return Part([file for file, _ in named], labels if len({*labels}) > 1 else [])
+def labeled(folder, files, labels):
+    """Return the `Part` of those pictures that have a label, not None; of all if none has one."""
+    known = [place for place, label in enumerate(labels) if label is not None]
+    if not known:
+        return Part(files, [])
+    if len(known) < len(files):
+        warn(f"{folder}: {len(files) - len(known):,} of {len(files):,} pictures have no label; "
+             "they are not used")
+    labels = [labels[place] for place in known]
+    return Part([files[place] for place in known], labels if len({*labels}) > 1 else [])
 
 
 def _classes(folder, files, fewest=2):

@@ -28,33 +28,33 @@ class RandomOrder:
 
     def batches(self, epoch):
         """Return the batches of an epoch, counted from 1: int32 [steps, batch] indices."""
-        random = np.random.default_rng([self._seed, DATA_ORDER, epoch])
-        order = random.permutation(self._count).astype(np.int32)
-        return order[: self.steps * self.batch_size].reshape(-1, self.batch_size)
+        return self.samples(epoch)[: self.steps * self.batch_size].reshape(-1, self.batch_size)
+
+    def samples(self, epoch):
+        """Return the samples of an epoch, with those that fill no batch: int32 [n]."""
+        return self._random(epoch).permutation(self._count).astype(np.int32)
+
+    def _random(self, epoch):
+        return np.random.default_rng([self._seed, DATA_ORDER, epoch])
 
 
-class BlockOrder:
-    """The order of samples that are read in blocks of `block` or a few more; see `RandomOrder`."""
+class BlockOrder(RandomOrder):
+    """The order of samples that are read in blocks of `block` or a few more."""
 
     def __init__(self, count, batch_size, seed, block):
-        self._count, self._seed, length = count, seed, count // LANES
+        super().__init__(count, batch_size, seed)
+        length = count // LANES
         # Of equal size, so that only few samples are left out: others in every epoch.
         self._blocks = max(1, length // block)
         self._size = length // self._blocks
         self.group = LANES * GROUP * self._size  # samples that are shuffled together
-        self.batch_size = batch_size
         self.steps = LANES * self._blocks * self._size // batch_size
         if not self.steps:
             raise UserError(f"--batch-size: expected at most {LANES * length}, what the "
                             f"{LANES} lanes of the shards hold, got: {batch_size}")
 
-    def batches(self, epoch):
-        """Return the batches of an epoch, as `RandomOrder.batches` does."""
-        return self.samples(epoch)[: self.steps * self.batch_size].reshape(-1, self.batch_size)
-
     def samples(self, epoch):
-        """Return the samples of an epoch, with those that fill no batch: int32 [n]."""
-        random = np.random.default_rng([self._seed, DATA_ORDER, epoch])
+        random = self._random(epoch)
         first = np.int64(random.integers(self._count))
         starts = self._size * random.permutation(LANES * self._blocks).astype(np.int32)
         lanes = (starts[:, None] + np.arange(self._size, dtype=np.int32)).reshape(LANES, -1)

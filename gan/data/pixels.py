@@ -11,7 +11,6 @@ from gan.common.errors import UserError, listed, note, warn
 from gan.data.arrays import check_memory
 
 PART_VALUES = 2**24  # converted at a time
-HASHED = 4096  # images at a time
 TOLERANCE = 1e-3  # that floats may lie outside of their range, from rounding
 DARK = 32  # gray levels; of images without any as light, fewer bits may have been meant
 SIGNED_BELOW = -0.5  # values in [-1, 1] reach below this; [-0.5, 0.5] would not
@@ -158,10 +157,11 @@ class Subset:
         return self._images[self._places[part]]  # an array
 
 
-def number_labels(labels, count, where):
+def number_labels(labels, count, where, known=()):
     """Number classes in the order of their labels: int32 [N], and the labels, int or str.
 
-    Labels are [N] or [N, 1] integers from 0 up or strings, or one-hot rows [N, K].
+    Labels are [N] or [N, 1] integers from 0 up or strings, or one-hot rows [N, K]. Of test
+    labels those of the training images are `known`, and no others may occur.
     """
     values, numbers = np.unique(_one_dimensional(labels, count, where), return_inverse=True)
     if len(values) > MAX_CLASSES:
@@ -169,17 +169,12 @@ def number_labels(labels, count, where):
                         f"got: {len(values)} different labels")
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
-    return numbers.reshape(-1).astype(np.int32), values.tolist()
-
-
-def number_test_labels(labels, count, where, values):
-    """Number test labels as `number_labels` did those of the training images, with `values`."""
-    numbers, own = number_labels(labels, count, where)
-    strange = [value for value in own if value not in values]
-    if strange:
+    values = values.tolist()
+    known = known or values
+    if strange := [value for value in values if value not in known]:
         raise UserError(f"{where}: expected labels that occur among the training labels, "
                         f"got: {listed(strange)}")
-    return np.array([values.index(value) for value in own], np.int32)[numbers]
+    return np.array([known.index(value) for value in values], np.int32)[numbers.reshape(-1)], known
 
 
 def _one_dimensional(labels, count, where):
@@ -233,8 +228,8 @@ def on_grounds(images):
 def digest_images(images):
     """Return the `hashlib` object of images, uint8 [N, H, W, C]."""
     digest = hashlib.sha256(repr(images.shape).encode())
-    for start in range(0, len(images), HASHED):
-        digest.update(np.ascontiguousarray(images[start : start + HASHED]))
+    for part in slices_of(images):
+        digest.update(np.ascontiguousarray(images[part]))
     return digest
 
 

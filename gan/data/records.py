@@ -8,10 +8,10 @@ import threading
 from typing import NamedTuple
 
 from gan.common.device import import_tensorflow
-from gan.common.errors import UserError, listed, note, reading, warn
+from gan.common.errors import UserError, listed, note, reading
 from gan.data.arrays import check_memory
 from gan.data.labels import CLASS_COLUMN, classes_in
-from gan.data.layout import SPLITS, File, Part, UnusableError
+from gan.data.layout import SPLITS, File, UnusableError, labeled
 
 IMAGE_COLUMN = re.compile(
     r"(image|img|picture|photo)s?([ _/-]?(raw|encoded|bytes|data))?|jpe?g|png", re.I)
@@ -53,7 +53,7 @@ def read_records(folder, files):
         raise UserError(f"{folder}: expected pictures, got files without rows")
     note(f"{folder}: {rows.columns}")
     classes = _classes(folder, found, labels)
-    train, tests = (_part(folder, found[place], classes[place])
+    train, tests = (labeled(folder, found[place], classes[place])
                     for place in (slice(count), slice(count, None)))
     return train, tests if tests.files else None
 
@@ -67,22 +67,10 @@ def _part_of(file):
 
 def _classes(folder, files, labels):
     """Return the class of each picture, int or str; None without one."""
-    labels = ["" if label in (None, -1, []) or label != label else label for label in labels]
-    rows = [{"file": file.name, "label": label}
-            for file, label in zip(files, labels, strict=True) if label != ""]
-    values, _ = classes_in(folder, ("file", "label"), rows, "file") if rows else (None, "")
-    values = iter(values or [None] * len(rows))
-    return [None if label == "" else next(values) for label in labels]
-
-
-def _part(folder, files, classes):
-    known = [place for place, value in enumerate(classes) if value is not None]
-    if not known:
-        return Part(files, [])
-    if len(known) < len(files):
-        warn(f"{folder}: {len(files) - len(known):,} of {len(files):,} pictures have no label; "
-             "they are not used")
-    return Part([files[place] for place in known], [classes[place] for place in known])
+    rows = [{"file": file.name, "label": "" if label in (None, -1, []) or label != label else label}
+            for file, label in zip(files, labels, strict=True)]
+    classes, _ = classes_in(folder, ("file", "label"), rows, "file")
+    return classes or [None] * len(rows)
 
 
 def _choose(path, names, images, labels):

@@ -200,11 +200,8 @@ def refuse_unmanaged(target, force):
 
 
 def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="none", clusters=0,
-                 components=0, admit=lambda: None):
-    """Write a `Dataset` as shards in a random order, with its conditions; returns the index.
-
-    `admit` is called just before the folder `target` takes the place of what is there.
-    """
+                 components=0, force=False):
+    """Write a `Dataset` as shards in a random order, with its conditions; returns the index."""
     target, images, count = Path(target), dataset.images, len(dataset.images)
     if count < LANES:
         raise UserError(f"expected at least {LANES} images, as training reads from {LANES} "
@@ -236,7 +233,7 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
             index["conditions"] = entry_of(folder / "conditions.npz") | {
                 "kind": condition, "clusters": clusters, "components": components}
         write_index(folder, index)
-        admit()
+        refuse_unmanaged(target, force)  # what came there meanwhile
     return index
 
 
