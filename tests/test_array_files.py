@@ -106,8 +106,8 @@ def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path, refused):
 
 
 @pytest.mark.parametrize("names", [
-    ("images", "labels"), ("train_images", "train_labels"), ("X", "y"), ("deep/x_train", "y_train"),
-    ("anything", None)])
+    ("images", "labels"), ("train_images", "train_labels"), ("X", "y"), ("arr_0", "arr_1"),
+    ("deep/x_train", "y_train"), ("anything", None)])
 @pytest.mark.parametrize("suffix", ["npz", "h5"])
 def test_arrays_of_other_names(tmp_path, names, suffix, capsys):
     arrays = {names[0]: BYTES, names[1]: LABELS.astype(str).astype("S"), "seeds": np.arange(6)}
@@ -321,6 +321,17 @@ def test_rows_of_pixels_are_images(load, capsys):
     flat = BYTES[..., 0].reshape(6, 256)
     np.testing.assert_array_equal(load(x_train=flat, x_test=flat).images[..., 0], BYTES[..., 0])
     assert "rows [6, 256] became images [N, 16, 16]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("scale", "labeled"), [(1, True), (1, False), (1 / 255, False)])
+def test_a_table_of_pixels_has_an_image_a_row(tmp_path, scale, labeled):
+    pixels = BYTES[..., 0].reshape(6, 256) * scale
+    table = np.concatenate([LABELS[:, None], pixels], axis=1) if labeled else pixels
+    heading = ",".join([*["label"] * labeled, *(f"pixel{place}" for place in range(256))])
+    np.savetxt(tmp_path / "train.csv", table, "%.9g", ",", header=heading, comments="")
+    data = load_dataset(str(tmp_path / "train.csv"))
+    np.testing.assert_array_equal(data.images, BYTES[..., :1])
+    assert data.class_names == (("3", "7") if labeled else ())
 
 
 def test_truth_values_are_black_and_white(load):

@@ -213,6 +213,8 @@ TEN = [f"{number}.png" for number in range(10)]
     ("Train.csv", table("width;Image;label",
                         [f"16;{place}.png;{place % 3 * 5}" for place in range(10)]),
      ("0", "5", "10")),
+    ("metadata.jsonl", "".join(json.dumps({"file_name": name, "label": "abc"[place % 3]}) + "\n"
+                               for place, name in enumerate(TEN)), ("a", "b", "c")),
     ("metadata.csv", table("\ufefffile_name,a,b,c", [
         f"./{place}.png,{','.join(str(int(place % 3 == n)) for n in range(3))}"
         for place in range(10)]), ("a", "b", "c")),

@@ -16,10 +16,11 @@ from gan.common.errors import UserError, listed, note, reading
 MEMORY_FRACTION = 0.4  # of the machine's memory, for all arrays of a data set together
 HEADER_BYTES = 2**17  # a header may promise 4 GiB of itself; NumPy's have a few hundred bytes
 USUAL_NAMES = {  # of arrays; of several, the first is taken
-    "images": ("x_train", "train_images", "train_x", "images", "points", "x", "data"),
-    "labels": ("y_train", "train_labels", "train_y", "labels", "y"),
+    "images": ("x_train", "train_images", "train_x", "images", "points", "x", "data", "arr_0"),
+    "labels": ("y_train", "train_labels", "train_y", "labels", "label", "y", "arr_1"),
     "test_images": ("x_test", "test_images", "test_x"),
     "test_labels": ("y_test", "test_labels", "test_y")}
+LEAST_PIXELS = 16**2  # columns of a table, from which on its rows are images
 IDX_FILES = {  # MNIST's and EMNIST's names
     f"{part}{kind}": rf"(.*)(?:{names})-{kind}.idx[1-4]-(?:u?byte|short|int|float|double).*"
     for part, names in (("", "train"), ("test_", "t10k|test")) for kind in ("images", "labels")}
@@ -119,7 +120,10 @@ def read_hdf5(path):
 
 
 def read_csv(path):
-    """Read a table of numbers: dict of "images" → float64 [N, D], of the columns x and y if any."""
+    """Read a table of numbers: dict of "images" → float64 [N, D], "labels" → [N] if it has some.
+
+    A row is a point, in the columns x and y if there are others, or the pixels of an image.
+    """
     check_memory(4 * os.path.getsize(path), path)  # "1," becomes eight bytes
     with reading(path, "a table of numbers"), open(path, encoding="utf-8-sig") as file:
         first = file.readline()
@@ -130,9 +134,17 @@ def read_csv(path):
             file.seek(0)
         columns = [heading.index(name) for name in "xy" if name in heading]
         table = np.loadtxt(file, delimiter=mark, ndmin=2, usecols=columns or None)
-    if table.shape[1] > 2:
+    count = table.shape[1]
+    if count >= LEAST_PIXELS:
+        with np.errstate(invalid="ignore"):
+            table = table if (table % 1).any() else table.astype(np.int64)
+        for place, name in enumerate(heading):
+            if name in USUAL_NAMES["labels"]:
+                return {"images": np.delete(table, place, axis=1), "labels": table[:, place]}
+        return {"images": table}
+    if count > 2:
         raise UserError(f"{path}: expected one or two columns, or some with the headings x and y, "
-                        f"got: {table.shape[1]} columns{': ' * bool(heading)}{listed(heading)}")
+                        f"got: {count} columns{': ' * bool(heading)}{listed(heading)}")
     return {"images": table}
 
 

@@ -1,4 +1,4 @@
-"""Classes of pictures from a table beside them: dataset.json, metadata.csv, labels.csv."""
+"""Classes of pictures from a table beside them: dataset.json, metadata.csv, labels.csv, …"""
 
 import contextlib
 import csv
@@ -12,7 +12,8 @@ from gan.common.errors import UserError, counted, listed, note, one_line, warn
 from gan.data.pixels import MAX_CLASSES
 
 TABLE = re.compile(
-    r"dataset\.json|(metadata|(train(ing)?|test)?[ _-]?labels?|train|test)\.csv", re.I)
+    r"dataset\.json|metadata\.jsonl|"
+    r"(metadata|(train(ing)?|test)?[ _-]?labels?|train|test)\.csv", re.I)
 CLASS_COLUMN = re.compile(
     r"labels?|class(es)?|(class|label|category)[ _-]?(name|id)?|categor(y|ies)|target|species|"
     r"breed|diagnosis", re.I)
@@ -78,6 +79,9 @@ def _read(table):
             return None, None
         pairs = labels.items() if isinstance(labels, dict) else labels
         return ("file", "label"), [{"file": str(name), "label": label} for name, label in pairs]
+    if table.name.lower().endswith(".jsonl"):
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        return list(dict.fromkeys(name for row in rows for name in row)), rows
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     columns, *lines = list(csv.reader(io.StringIO(text), delimiter=delimiter)) or [()]
     if any(map(PICTURE.search, columns)):  # no headings
