@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 
 EXIT_WRONG_INPUT = 2
 EXIT_SIGNAL = 128  # plus the signal's number, as in a shell
@@ -42,17 +43,25 @@ def run_script(name, main):
         sys.unraisablehook = lambda _: None
         raise KeyboardInterrupt
 
-    # A program started with nohup keeps ignoring SIGHUP.
-    former = {number: signal.signal(number, stop) for number in STOP_SIGNALS
-              if signal.getsignal(number) is not signal.SIG_IGN}
-    try:
+    with stop_signals_to(stop):
         code = _outcome(name, main, received)
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
     if _abrupt:
         os._exit(code or 0)
     raise SystemExit(code)
+
+
+@contextlib.contextmanager
+def stop_signals_to(handler):
+    """Let a function handle the stop signals within a `with` block of the main thread."""
+    # Python lets no other thread handle them; a program started with nohup keeps ignoring SIGHUP.
+    in_main = threading.current_thread() is threading.main_thread()
+    former = {number: signal.signal(number, handler) for number in STOP_SIGNALS
+              if in_main and signal.getsignal(number) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, before in former.items():
+            signal.signal(number, before)
 
 
 def leave_abruptly():

@@ -2,10 +2,9 @@
 
 import contextlib
 import signal
-import threading
 import time
 
-from gan.common.errors import STOP_SIGNALS
+from gan.common.errors import stop_signals_to
 
 
 class Timers:
@@ -39,20 +38,15 @@ class StopRequest:
     """
 
     def __init__(self, deadline=None):
-        self.signal, self._deadline, self._former = None, deadline, {}
+        self.signal, self._deadline = None, deadline
+        self._handling = stop_signals_to(self._note)
 
     def __enter__(self):
-        if threading.current_thread() is not threading.main_thread():
-            return self  # Python lets no other thread handle signals
-        for number in STOP_SIGNALS:
-            # A program started with nohup keeps ignoring SIGHUP.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._former[number] = signal.signal(number, self._note)
+        self._handling.__enter__()
         return self
 
-    def __exit__(self, *_):
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
+    def __exit__(self, *error):
+        self._handling.__exit__(*error)
 
     def _note(self, number, _frame):
         if self.signal is not None and number == signal.SIGINT:
