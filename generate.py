@@ -29,12 +29,11 @@ from gan.common.command_line import (
 )
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, note, printable, run_script
-from gan.common.files import make_folder, refuse_existing, remove_leftovers
+from gan.common.files import make_folder, refuse_existing
 from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import samples
 from gan.drawing.animations import check_format
 from gan.generator import (
-    GivenLatents,
     SavedGenerator,
     class_number,
     find_export,
@@ -69,16 +68,12 @@ def main():
     if options.output is None:
         outdir, option = target, "--outdir"
         paths = samples.picture_paths(target, wanted, metadata["class_names"], options.folders)
-    folders = {outdir}
     for path in paths:  # one by one, as there may be a million of them
         refuse_existing(path, options.force, option)
-        folders.add(path.parent)
     make_folder(outdir, option)
-    for place in folders:
-        remove_leftovers(place)
 
     import_tensorflow(verbose=False)
-    generator = GivenLatents(model, *given) if given else SavedGenerator(model)
+    generator = SavedGenerator(model, given)
     what = write(target, wanted, generator)
     print(f"{printable(target)}: {what}, seeds {wanted.seeds[0]} to {wanted.seeds[-1]}")
     return 0

@@ -32,11 +32,14 @@ PLAIN_ATTRIBUTES = {"_construction_context", "_input_shapes"}  # of a function
 
 
 class SavedGenerator:
-    """A SavedModel that `train_gan.py` exported; `metadata` is the dict in its `gan.json`."""
+    """A SavedModel that `train_gan.py` exported; `metadata` is the dict in its `gan.json`.
 
-    def __init__(self, path):
+    With `given`, what `read_latents` returns, a seed is a row of that.
+    """
+
+    def __init__(self, path, given=None):
         """Load the export in a folder; `UserError` if it is damaged or does more than compute."""
-        path = Path(path)
+        path, self._given = Path(path), given
         self.metadata = read_metadata(path)
         self.sample_shape = tuple(self.metadata["sample_shape"])
         self.class_names = self.metadata["class_names"]
@@ -71,13 +74,15 @@ class SavedGenerator:
         """
         if label is not None:
             labels = [class_number(self.metadata, label, "label")] * len(seeds)
-        if truncation == 1:
+        if truncation == 1 and not self._given:
             return next(iter(self._draw("sample", seeds, labels).values()))
         latents, conditions = self.latents(seeds, labels)
         return self.images(truncation * latents, self.condition_vectors(conditions))
 
     def latents(self, seeds, labels=None):
         """Return what `sample` draws samples of: latents [N, latent_dim], conditions int32 [N]."""
+        if self._given:
+            return tuple(rows[seeds] for rows in self._given)
         drawn = self._draw("latents", seeds, labels)
         return drawn["latents"], drawn["conditions"]
 
@@ -107,26 +112,6 @@ class SavedGenerator:
             raise UserError(f"labels: expected classes of the training data "
                             f"({', '.join(map(str, known)) or 'none'}), got: {min(unknown)}")
         return self.call(f"{name}_labels", seeds=seeds, labels=labels)
-
-
-class GivenLatents(SavedGenerator):
-    """A SavedModel that draws given latents, [N, latent_dim], and conditions, [N], or None.
-
-    A seed is a row of them.
-    """
-
-    def __init__(self, path, latents, conditions):
-        super().__init__(path)
-        self._latents, self._conditions = latents, conditions
-
-    def latents(self, seeds, labels=None):
-        """Return rows of the given latents and conditions."""
-        return self._latents[seeds], self._conditions[seeds]
-
-    def sample(self, seeds, labels=None, truncation=1.0, label=None):
-        """Draw the latents in some rows: uint8 [N, H, W, C], or float32 [N, 2] of points."""
-        latents, conditions = self.latents(seeds)
-        return self.images(truncation * latents, self.condition_vectors(conditions))
 
 
 def refuse_other_operations(folder):

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from gan.common.command_line import OptionParser, file, folder, whole_number
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable, run_script
-from gan.common.files import atomic_file, refuse_existing, remove_leftovers
+from gan.common.files import atomic_file, refuse_existing
 from gan.data.pictures import read_picture
 from gan.data.pixels import premultiplied, slices_of
 from gan.data.sample_types import Images, sample_type_of
@@ -45,7 +45,6 @@ def main(argv=None):
     for path in (output, arrays):
         refuse_existing(path, options.force, "--output")
     pictures = np.stack([read_picture(path, shape) for path in options.pictures])
-    remove_leftovers(output.parent)
     import_tensorflow(verbose=False)
 
     generator = SavedGenerator(model)

@@ -108,7 +108,7 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept
     for name in (*foreign, killed[0], f"{killed[1]}/part/file"):
         (tmp_path / name).write_text("x")
     with atomic_file(tmp_path / "a") as file, atomic_folder(tmp_path / "b") as folder:
-        remove_leftovers(tmp_path)
+        remove_leftovers.__wrapped__(tmp_path)
         file.write(b"x")
         (folder / "file").write_text("x")
     assert {path.name for path in tmp_path.iterdir()} == {*foreign, "a", "b"}

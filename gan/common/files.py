@@ -4,6 +4,7 @@ import contextlib
 import csv
 import errno
 import fcntl
+import functools
 import io
 import json
 import math
@@ -36,6 +37,7 @@ def atomic_file(path):
     temporary = _temporary_beside(path)
     try:
         make_folders(path.parent)
+        remove_leftovers(path.parent)
         if private:
             _make_private(path.parent)
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL,
@@ -63,6 +65,7 @@ def atomic_folder(path):
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         try:
             make_folders(path.parent)
+            remove_leftovers(path.parent)
             temporary.mkdir()
             handle = os.open(temporary, os.O_RDONLY)
             stack.callback(os.close, handle)
@@ -87,6 +90,7 @@ def _temporary_beside(path):
     return path.with_name(PREFIX + secrets.token_hex(8))
 
 
+@functools.cache  # once a process
 def remove_leftovers(folder):
     """Remove what `atomic_file` and `atomic_folder` of killed processes left in a folder."""
     # Living processes hold a lock on theirs.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
 from gan.common.errors import counted, printable, reading, run_script
-from gan.common.files import refuse_existing, remove_leftovers, write_text
+from gan.common.files import refuse_existing, write_text
 from gan.report.comparison import comparison_page, csv_text, markdown
 from gan.report.page import run_page
 from gan.run.content import read_run
@@ -32,7 +32,6 @@ def main(argv=None):
         runs = [dataclasses.replace(run, name=run.folder) for run in runs]
     with reading(", ".join(options.run), "the files of a run"):
         text = TABLES.get(output.suffix, page_of)(runs)
-    remove_leftovers(output.parent)
     with claimed(output):
         write_text(output, text)
     print(f"{printable(output)}: {counted(len(runs), 'run')}")

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error
-from gan.common.files import make_folder, open_own, remove_leftovers, write_json, write_text
+from gan.common.files import make_folder, open_own, write_json, write_text
 from gan.run.checkpoint import BEST
 
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
@@ -121,8 +121,6 @@ class RunFolder:
         theirs += self._foreign_links
         if theirs := theirs or [path for path in self._candidates() if path not in own]:
             raise in_the_way(theirs[0])
-        for folder in {self.images, self.checkpoints, self.export.resolve().parent}:
-            remove_leftovers(folder)
 
     def _candidates(self):
         """Return existing paths with the names of a run's files."""
@@ -204,7 +202,6 @@ class RunFolder:
         make_folder(self.path, "--outdir")
         lock = self._acquire()
         try:
-            remove_leftovers(self.path)
             yield
         finally:
             with contextlib.suppress(UserError):  # the disk is full: the names will do
