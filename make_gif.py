@@ -12,22 +12,23 @@ if __name__ == "__main__":
 
     exit_on_interrupt("make_gif.py")
 
-import sys
+import bisect
+import contextlib
 from pathlib import Path
 
 from tqdm import tqdm
 
 from gan.common.command_line import OptionParser, file, folder, real_number, whole_number
 from gan.common.errors import UserError, printable, run_script
-from gan.common.files import refuse_existing, remove_leftovers
+from gan.common.files import refuse_existing
 from gan.drawing.animations import (
-    TrainingPictures,
     check_format,
     resized,
     side_by_side,
     with_text,
     write_animation,
 )
+from gan.drawing.images import pictures_in, read_png
 
 PICTURES = "generated_images"
 
@@ -48,10 +49,9 @@ def main():
     output = Path(options.output or ("comparison.gif" if homes[1:] else beside / "training.gif"))
     check_format(output, options.loop)
     refuse_existing(output, options.force, "--output")
-    runs = [TrainingPictures(str(place)) for place in places]
+    runs = [Pictures(place) for place in places]
     moments = sorted({moment for run in runs for moment in run.moments})
     moments = moments[:: -options.every][::-1]  # the last one stays
-    remove_leftovers(output.parent)
     durations = [1 / options.fps] * len(moments)
     durations[-1] += options.hold
     with claimed(output):
@@ -61,10 +61,40 @@ def main():
     return 0
 
 
+class Pictures:
+    """The epoch_*.png of a folder, or of a pattern; `moments` are (epoch, step), ascending."""
+
+    def __init__(self, where):
+        from gan.run.content import read_history
+
+        self._paths = {(epoch, step): path for epoch, step, path in pictures_in(where)}
+        if not self._paths:
+            raise UserError("--images: expected pictures such as epoch_0001.png, got none in: "
+                            f"{where}")
+        self.moments = [*self._paths]
+        self._first = self._paths[self.moments[0]]
+        self._size = read_png(self._first).shape
+        self._steps = {0: 0}  # at the end of each epoch
+        history = self._first.absolute().parent.parent / "history.csv"
+        with contextlib.suppress(UserError, KeyError):  # somebody else's
+            self._steps |= {row["epoch"]: row["step"] for row in read_history(history)}
+        self.has_steps = all(step or epoch in self._steps for epoch, step in self.moments)
+
+    def at(self, moment, by_step):
+        """Return the last picture drawn by a moment, uint8 [H, W] or [H, W, C], and its caption."""
+        epoch, step = self.moments[max(bisect.bisect(self.moments, moment) - 1, 0)]
+        path = self._paths[epoch, step]
+        image = read_png(path)
+        if image.shape != self._size:
+            raise UserError(f"{path}: expected a picture of the size of {self._first} "
+                            f"{list(self._size)}, got: {list(image.shape)}")
+        return image, f"step {step or self._steps[epoch]:,}" if by_step else f"epoch {epoch}"
+
+
 def frames(runs, titles, moments, options):
     """Yield what each run had drawn last at each moment, side by side."""
     by_step = all(run.has_steps for run in runs)
-    for moment in tqdm(moments, unit="frame", disable=not sys.stderr.isatty(), leave=False):
+    for moment in tqdm(moments, unit="frame", disable=None, leave=False):
         shown = []
         for run, title in zip(runs, titles, strict=True):
             image, caption = run.at(moment, by_step)

@@ -8,7 +8,6 @@ import time
 import numpy as np
 
 from gan.common.command_line import say
-from gan.common.device import hidden_messages
 from gan.common.errors import UserError, reading
 from gan.common.files import write_json
 from gan.drawing import images
@@ -49,7 +48,6 @@ class Loop:
         self.trainer, self.state, self.sampler = trainer, trainer.state, sampler
         self.dataset, self.evaluator, self.device = dataset, evaluator, device
         self.folder, self.timers = folder, timers
-        self._tracing = True  # until the first call of the train step
 
         with reading(folder.checkpoints, "a checkpoint of this version"):
             saved = checkpoint.history if checkpoint else {}
@@ -67,7 +65,7 @@ class Loop:
                                  log_odds=self.state.log_odds)
         self.tensorboard = TensorBoard(folder, config)
         self.curves = LiveCurves(folder, self.history, self.log, config, timers)
-        self.report = LiveReport(folder, config, self.history, self.log, timers,
+        self.report = LiveReport(folder, self.log, timers,
                                  circumstances(device, dataset, config))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
             self.save()  # so that what was changed is in force when this process is killed
@@ -179,10 +177,7 @@ class Loop:
 
     def _train(self, epoch, batches):
         began = time.perf_counter()
-        # While it traces the first call, TensorFlow before 2.21 writes that its remapper failed.
-        quiet = self._tracing and not self.config.verbose
-        self._tracing = False
-        with self.timers("training"), hidden_messages() if quiet else contextlib.nullcontext():
+        with self.timers("training"):
             measures = np.array(self.trainer.train(batches))
         seconds = time.perf_counter() - began
         measures = checked(measures, int(self.state.step), self.state.loss_scale())

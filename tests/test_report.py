@@ -18,14 +18,14 @@ from PIL import Image
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
-from gan.drawing.images import enlarge, epoch_picture, write_png
+from gan.drawing.images import enlarge, epoch_picture, pictures_in, write_png
 from gan.report import __main__ as report
 from gan.report import comparison
 from gan.report.__main__ import page_of
 from gan.report.page import LiveReport, thin
 from gan.report.pictures import MOST_BYTES, MOST_FRAMES, choose, reduce
 from gan.run.clock import Timers
-from gan.run.content import RunContent, pictures_in, read_history, read_run
+from gan.run.content import RunContent, read_history, read_run
 from gan.run.folder import RunFolder
 from gan.run.history import History
 from tests.conftest import ROOT, complete
@@ -197,22 +197,15 @@ def test_history_is_read_as_it_was(tmp_path):
     assert read_history(tmp_path / "history.csv") == run.rows
 
 
-def live(folder):
-    about = {"data": {"name": "d"}, "device": "CPU", "precision": "float32", "versions": {},
-             "command": "python train_gan.py"}
-    config = complete(TrainConfig.from_args([])[0], (60_000, 28, 28, 1))
-    return LiveReport(RunFolder(folder), config, History(), SimpleNamespace(rows=[]), Timers(),
-                      about)
-
-
 @pytest.mark.parametrize("defect", [False, True])
 def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(
-        tmp_path, capsys, monkeypatch, defect):
+        run, capsys, monkeypatch, defect):
     if defect:
         monkeypatch.setattr("gan.report.page.run_page", lambda _: 1 // 0)
     else:
-        (tmp_path / "report.html").mkdir()
-    writer = live(tmp_path)
+        (run / "report.html").unlink()
+        (run / "report.html").mkdir()
+    writer = LiveReport(RunFolder(run), SimpleNamespace(rows=[]), Timers(), {"device": "CPU"})
     writer.write(at_once=True)
     writer.write(at_once=True)
     told = capsys.readouterr().err

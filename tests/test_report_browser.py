@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from gan.drawing.images import epoch_picture, write_png
+from gan.drawing.images import epoch_picture, pictures_in, write_png
 from gan.report.__main__ import page_of
-from gan.run.content import pictures_in
 from tests.browser import needs_chromium
 from tests.test_report import EVIL, config, content, data_of, row
 

@@ -218,15 +218,16 @@ class ReplicaGroup:
 
         def take_steps(rank):
             try:
-                results.put((rank, self.trainers[rank].train(batches)))
+                results.put((rank, self.trainers[rank].take_steps(batches)))
             except BaseException as error:
                 results.put((rank, error))
 
         running = set(range(len(self.trainers)))
-        for rank in running:
-            threading.Thread(target=take_steps, args=[rank], daemon=True).start()
         try:
-            measures = self._collect(results, running)
+            with self.trainers[0].quiet():
+                for rank in running:
+                    threading.Thread(target=take_steps, args=[rank], daemon=True).start()
+                measures = self._collect(results, running)
         except BaseException:
             leave_abruptly()  # some threads may never end
             raise

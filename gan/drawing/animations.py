@@ -1,12 +1,6 @@
 """Animations: GIF, WebP and PNG by Pillow, MP4 by imageio's ffmpeg plugin."""
 
-import bisect
-import contextlib
-import csv
 import functools
-import glob
-import os
-import re
 import shutil
 import struct
 import tempfile
@@ -17,8 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from gan.common.device import memory_bytes
 from gan.common.errors import UserError
-from gan.common.files import atomic_file, open_own
-from gan.drawing.images import read_png
+from gan.common.files import atomic_file
 
 HELD = 3  # times the size of all frames, what Pillow needs at most
 QUALITY = 85  # of WebP, of 100; edges stay free of rings
@@ -93,45 +86,6 @@ def side_by_side(frames):
         canvas.paste(picture.convert(mode), (left, 0))
         left += picture.width + GAP
     return np.asarray(canvas)
-
-
-class TrainingPictures:
-    """The epoch_*.png of a folder, or of a pattern, in the order in which they were drawn.
-
-    `moments` are (epoch, step), with step 0 at the end of an epoch.
-    """
-
-    def __init__(self, where):
-        self._pictures = {}  # moment → path
-        for path in sorted(glob.glob(os.path.join(glob.escape(where), "epoch_*.png")
-                                     if os.path.isdir(where) else where)):
-            numbers = [int(number) for number in re.findall(r"\d+", os.path.basename(path))]
-            if re.search(r"\d+_step_\d+\.png$", path):  # drawn within an epoch
-                self._pictures[tuple(numbers[-2:])] = path
-            elif numbers:
-                self._pictures[numbers[-1], 0] = path
-        if not self._pictures:
-            raise UserError("--images: expected pictures such as epoch_0001.png, got none in: "
-                            f"{where}")
-        self.moments = sorted(self._pictures)
-        self._steps = {0: 0}  # at the end of each epoch
-        history = Path(path).absolute().parent.parent / "history.csv"
-        with (contextlib.suppress(OSError, ValueError, KeyError, TypeError, csv.Error),
-              open(open_own(history, follow=True)) as rows):
-            self._steps |= {int(row["epoch"]): int(row["step"]) for row in csv.DictReader(rows)}
-        self.has_steps = all(step or epoch in self._steps for epoch, step in self.moments)
-        self._first = self._pictures[self.moments[0]]
-        self._size = read_png(self._first).shape
-
-    def at(self, moment, by_step):
-        """Return the last picture drawn by a moment, uint8 [H, W] or [H, W, C], and its caption."""
-        epoch, step = self.moments[max(bisect.bisect(self.moments, moment) - 1, 0)]
-        path = self._pictures[epoch, step]
-        image = read_png(path)
-        if image.shape != self._size:
-            raise UserError(f"{path}: expected a picture of the size of {self._first} "
-                            f"{list(self._size)}, got: {list(image.shape)}")
-        return image, f"step {step or self._steps[epoch]:,}" if by_step else f"epoch {epoch}"
 
 
 # --- Files

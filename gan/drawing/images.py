@@ -1,8 +1,10 @@
 """Images as arrays and PNG files, and grids of them."""
 
+import glob
 import io
 import math
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -106,3 +108,17 @@ def epoch_picture(folder, epoch, step=None):
     """Return FOLDER/epoch_0012.png, or for a step within the next epoch epoch_0012_step_….png."""
     within = "" if step is None else f"_step_{step:09d}"
     return Path(folder) / f"epoch_{epoch:04d}{within}.png"
+
+
+def pictures_in(where):
+    """Return (epoch, step, path) of such pictures in a folder, or of a pattern, ascending.
+
+    The step of a picture at the end of an epoch is 0.
+    """
+    found, pattern = {}, str(where)
+    if os.path.isdir(where):
+        pattern = os.path.join(glob.escape(pattern), "epoch_*.png")
+    for path in glob.glob(pattern):
+        if match := re.search(r"(\d+)(?:_step_(\d+))?\.png$", path):
+            found[int(match[1]), int(match[2] or 0)] = Path(path)
+    return [(*moment, path) for moment, path in sorted(found.items())]

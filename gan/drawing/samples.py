@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,18 +39,13 @@ class Wanted:
     def draw(self, generator):
         """Draw a batch at a time; yields the place of its first sample, and the samples."""
         count, size = len(self.seeds), self.batch_size
-        for start in progress(range(0, count, size), -(-count // size), "batch"):
+        for start in tqdm(range(0, count, size), unit="batch", disable=None, leave=False):
             seeds = np.array(self.seeds[start : start + size], np.int64)
             yield start, generator.sample(seeds, self.labels(start, start + size), self.truncation)
 
     def all(self, generator):
         """Draw all samples: one array."""
         return np.concatenate([samples for _, samples in self.draw(generator)])
-
-
-def progress(steps, count, unit):
-    """Show how far an iteration is, on a terminal."""
-    return tqdm(steps, total=count, unit=unit, disable=not sys.stderr.isatty(), leave=False)
 
 
 def picture_paths(outdir, wanted, class_names, folders, start=0, stop=None):
@@ -143,8 +137,9 @@ def write_interpolation(path, wanted, generator, *, grid=None, frames=24, fps=24
                  for name, label in zip(names, wanted.labels(), strict=True)]
 
     def drawn():
-        parts = progress(interpolate(generator, wanted, frames, cells), count, "frame")
-        for number, images in enumerate(parts):
+        parts = interpolate(generator, wanted, frames, cells)
+        bar = tqdm(parts, total=count, unit="frame", disable=None, leave=False)
+        for number, images in enumerate(bar):
             frame = images[0] if single else tile(images, columns)
             frame = frame[..., 0] if frame.shape[-1] == 1 else frame
             frame = resized(frame, scale or max(1, side // max(frame.shape[:2])))

@@ -14,7 +14,7 @@ from gan.common.files import write_text
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
 from gan.report.pictures import pictures_of
-from gan.run.content import RunContent, name_of, pictures_in, read_run
+from gan.run.content import read_run
 from gan.run.summary import loss_facts
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
@@ -37,10 +37,9 @@ NO_VERDICT = {"running": "in training; the verdict comes at the end",
 class LiveReport:
     """Rewrites report.html while a run goes on; an error in it never ends the run."""
 
-    def __init__(self, folder, config, history, log, timers, about):
-        """Take the parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
-        self._folder, self._config, self._history, self._log = folder, config, history, log
-        self._timers, self._about = timers, about
+    def __init__(self, folder, log, timers, about):
+        """Take parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
+        self._folder, self._log, self._timers, self._about = folder, log, timers, about
         self._due, self._warned = 0.0, None
 
     def write(self, state="running", note="", at_once=False):
@@ -54,7 +53,11 @@ class LiveReport:
             return
         try:
             with self._timers("report"):
-                run = self._content(state, note) if state else read_run(self._folder.path)
+                run = read_run(self._folder.path)
+                if state:  # what is in no file yet
+                    about = self._about | {"seconds": self._timers.seconds}
+                    run = dataclasses.replace(run, state=state, note=note, summary=about,
+                                              log=self._log.rows)
                 write_text(self._folder.claim(self._folder.report), run_page(run))
         except Exception as error:  # a page is no reason to lose hours of training
             if str(error) != self._warned:
@@ -65,15 +68,6 @@ class LiveReport:
                     traceback.print_exception(error, file=sys.stderr)
         ended = time.monotonic()
         self._due = ended + max(LEAST_SECONDS, (ended - began) / SHARE)
-
-    def _content(self, state, note):
-        folder, history = self._folder, self._history
-        return RunContent(
-            name=name_of(folder.path), folder=str(folder.path),
-            config=dataclasses.asdict(self._config), changes=history.changes, rows=history.rows,
-            log=self._log.rows, step=history.step, state=state, note=note,
-            summary=self._about | {"seconds": self._timers.seconds},
-            pictures=pictures_in(folder.images), real=folder.real_samples)
 
 
 def run_page(run):

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan.common.errors import UserError, reading
-from gan.common.files import finite, read_json
+from gan.common.files import finite, open_own, read_json
 from gan.config import check_options
+from gan.drawing.images import pictures_in
 from gan.evaluate.registry import METRICS
-from gan.run.folder import EPOCH_PICTURE, RunFolder
+from gan.run.folder import RunFolder
 
 OWN = "own"  # the name of a loss or an architecture that `gan.train` was given
 WHOLE = {"epoch", "step", "modes", "classes"}  # columns of whole numbers
@@ -25,7 +26,6 @@ class RunContent:
     changes: list = field(default_factory=list)  # dict, the options changed on resuming
     rows: list = field(default_factory=list)  # the history, one dict per epoch
     log: list = field(default_factory=list)  # the rows of steps.csv, see `StepLog`
-    step: int = 0  # those of an unfinished epoch included
     # See `gan.run.summary`; without verdict and metrics while the run goes on.
     summary: dict = field(default_factory=dict)
     pictures: list = field(default_factory=list)  # see `pictures_in`
@@ -38,6 +38,12 @@ class RunContent:
     def epochs(self):
         """Number of finished epochs."""
         return self.rows[-1]["epoch"] if self.rows else 0
+
+    @property
+    def step(self):
+        """Number of steps, as far as they are known."""
+        latest = [row["step"] for row in (*self.rows[-1:], *self.log[-1:])]
+        return self.summary.get("steps") or max(latest, default=0)
 
     @property
     def samples(self):
@@ -76,10 +82,10 @@ def read_run(path):
         if summary.get("epochs") != len(rows):  # the run was resumed since
             summary = {}
         return RunContent(
-            name=name_of(path), folder=str(path), config=config, changes=changes, rows=rows,
-            log=read_history(folder.steps, {"step"}),
-            step=summary.get("steps") or (rows[-1]["step"] if rows else 0), summary=summary,
-            pictures=pictures_in(folder.images), real=folder.real_samples,
+            name=Path(os.path.abspath(path)).name or str(path), folder=str(path),
+            config=config, changes=changes, summary=summary, rows=rows,
+            log=read_history(folder.steps, {"step"}), pictures=pictures_in(folder.images),
+            real=folder.real_samples,
             state=_state(folder, summary, len(rows), config["epochs"]))
 
 
@@ -87,21 +93,10 @@ def read_history(path, whole=WHOLE):
     """Return the rows of history.csv or steps.csv, dicts of numbers; none without the file."""
     if not path.exists():
         return []
-    with reading(path, "the history of a run"), open(path, newline="", encoding="utf-8") as file:
+    with (reading(path, "the history of a run"),
+          open(open_own(path, follow=True), newline="", encoding="utf-8") as file):
         return [{name: value if name == "changed" else (int if name in whole else finite)(value)
                  for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
-
-
-def pictures_in(folder):
-    """Return (epoch, step, path) of a run's pictures, ascending; the step is 0 after an epoch."""
-    names = os.listdir(folder) if os.path.isdir(folder) else ()
-    found = [(EPOCH_PICTURE.fullmatch(name), Path(folder) / name) for name in names]
-    return sorted((int(match[1]), int(match[2] or 0), path) for match, path in found if match)
-
-
-def name_of(path):
-    """Return what a run is called: the name of its folder."""
-    return Path(os.path.abspath(path)).name or str(path)
 
 
 def _state(folder, summary, done, epochs):

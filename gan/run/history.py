@@ -50,11 +50,6 @@ class History:
         self.changes = list(saved["changes"])
         self.features = saved["features"]
 
-    @property
-    def step(self):
-        """Steps so far, those of the epoch under way included."""
-        return (self.rows[-1]["step"] if self.rows else 0) + self._steps
-
     def compare_in(self, features):
         """Note the kind of features of the metrics; drop metrics that were measured in others."""
         if self.features not in (None, features):  # their numbers cannot be compared

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.command_line import say
-from gan.common.device import hidden_messages, memory_bytes
+from gan.common.device import memory_bytes
 from gan.common.errors import UserError, counted
 from gan.evaluate.evaluator import Drawn
 from gan.run.checkpoint import assign_variables
@@ -122,8 +122,7 @@ def time_step(trainer, least):
     """Return the mean seconds of a step, from steps that are taken back."""
     saved = {name: variable.numpy() for name, variable in trainer.state.variables().items()}
     batches, interval = trainer.feed.epoch_batches(1), trainer.config.gp_interval
-    with hidden_messages():  # see `Loop`
-        trainer.train(batches[:1])
+    trainer.train(batches[:1])
     plain = _timed_steps(trainer, batches, 1)
     steps = math.ceil(least / plain)
     if steps < interval:  # slow ones: the penalty, which none of them has, takes as long again
