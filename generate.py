@@ -28,7 +28,7 @@ from gan.common.command_line import (
     whole_number,
 )
 from gan.common.device import import_tensorflow
-from gan.common.errors import UserError, note, printable, run_script
+from gan.common.errors import UserError, counted, note, printable, run_script
 from gan.common.files import make_folder, refuse_existing
 from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import samples
@@ -74,7 +74,7 @@ def main():
 
     import_tensorflow(verbose=False)
     generator = SavedGenerator(model, given)
-    what = write(target, wanted, generator)
+    what = write(target, wanted, generator) or counted(len(seeds), "point" if points else "image")
     print(f"{printable(target)}: {what}, seeds {wanted.seeds[0]} to {wanted.seeds[-1]}")
     return 0
 

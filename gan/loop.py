@@ -16,11 +16,11 @@ from gan.evaluate.evaluator import Drawn
 from gan.evaluate.registry import distance_of, summary_lines
 from gan.export import add_metadata, export_generator
 from gan.report.page import LiveReport
-from gan.run.checkpoint import assign_variables, load_checkpoint, take_checkpoint
+from gan.run.checkpoint import Checkpoint, assign_variables, environment, load_checkpoint
+from gan.run.curves import LiveCurves
 from gan.run.history import (
     AUGMENTATION,
     History,
-    LiveCurves,
     StepLog,
     TensorBoard,
     metrics_in,
@@ -157,9 +157,12 @@ class Loop:
 
     def checkpoint(self):
         """Return the `Checkpoint` of the run as it is now."""
-        return take_checkpoint(self.state, self.sampler.conditioning, self.config,
-                               self.dataset.fingerprint,
-                               self.history.to_dict() | {"log": self.log.to_dict()})
+        return Checkpoint(
+            step=int(self.state.step), config=dataclasses.asdict(self.config),
+            dataset=self.dataset.fingerprint,
+            history=self.history.to_dict() | {"log": self.log.to_dict()},
+            variables={name: value.numpy() for name, value in self.state.variables().items()},
+            conditions=self.sampler.conditioning.to_arrays(), environment=environment())
 
     def report_divergence(self, error):
         """Say what became of a run that was stopped by itself; returns the exit code."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.command_line import say, shape_in_words
-from gan.common.device import count_gpus, find_device, import_tensorflow, memory_bytes
+from gan.common.device import find_device, import_tensorflow, memory_bytes
 from gan.common.errors import UserError, counted, listed, printable
 from gan.data.conditions import Conditioning, condition_dataset
 from gan.data.datasets import READ_OPTIONS, load_dataset
@@ -146,7 +146,9 @@ def count_devices(config, cluster):
     if config.devices != "auto":
         return config.devices
     import_tensorflow(config.verbose)
-    return max(1, count_gpus())
+    import tensorflow as tf
+
+    return max(1, len(tf.config.get_visible_devices("GPU")))
 
 
 def load_data(config, checkpoint=None, dataset=None):

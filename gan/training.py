@@ -282,7 +282,7 @@ class Trainer:
 
     def __init__(self, config, state, feed, replica=SINGLE):
         self.config, self.state, self.feed, self.replica = config, state, feed, replica
-        self._first = True
+        self.trainers, self._first = [self], True
         # One signature for every number of steps: traced once.
         self._run = tf.function(self._steps, input_signature=feed.signature, autograph=False)
 

@@ -13,7 +13,7 @@ from gan.drawing import images
 from gan.drawing.animations import write_animation
 from gan.drawing.sample_grids import surface_shade
 from gan.loop import early_steps
-from gan.run import history as curves
+from gan.run import curves
 
 # --- Images
 
@@ -61,7 +61,7 @@ def history(count, **metrics):
 def drawn(monkeypatch):
     """A function that draws rows and returns the panels of the figure."""
     figures = []
-    monkeypatch.setattr("gan.drawing.plots.write_figure", lambda _, figure: figures.append(figure))
+    monkeypatch.setattr("gan.run.curves.write_figure", lambda _, figure: figures.append(figure))
 
     def draw(rows, *options):
         curves.draw_curves("curves.png", rows, rows, TrainConfig.from_args(list(options))[0])

@@ -94,7 +94,8 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
                  f"Real: {summary['metrics']['real_source']}", summary["verdict"]["finding"][1:],
                  summary["device"], summary["versions"]["tensorflow"], "--base-channels",
                  "320 images", "train_gan.py --dataset", "--resume --epochs 4",
-                 "python generate.py", "python make_gif.py", "python -m gan.report"):
+                 f"python {ROOT}/generate.py --output", f"python {ROOT}/make_gif.py",
+                 "python -m gan.report"):
         assert part in text
     drawn = [loss for loss in data["panels"][0]["lines"][0]["y"] if loss is not None]
     assert drawn == pytest.approx([float(row["discriminator_loss"])

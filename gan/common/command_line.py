@@ -102,8 +102,7 @@ def number_range(text):
         low, high = (0, 1) if text == "bits" else map(float, text.split(","))
         if -math.inf < low < high < math.inf:
             return text
-    raise argparse.ArgumentTypeError(f"expected two numbers, the lower first, such as 0,4095, "
-                                     f"got: {text!r:.{SHOWN}}")
+    raise _wrong("two numbers, the lower first, such as 0,4095", text)
 
 
 def image_size(text):

@@ -77,13 +77,6 @@ def _temporary_file():
         return open(os.devnull, "w+b")
 
 
-def count_gpus():
-    """Return how many GPUs TensorFlow finds."""
-    import tensorflow as tf
-
-    return len(tf.config.get_visible_devices("GPU"))
-
-
 def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
     """Return the `Device` to use; to be called before anything is computed.
 

@@ -109,9 +109,14 @@ def write_animation(path, frames, durations, loop=0):
         settings["quality"] = QUALITY
     unit = 10 if name == "GIF" else 1  # milliseconds that durations are multiples of
     milliseconds = [unit * round(1000 * seconds / unit) for seconds in durations]
-    pictures = _pictures(frames, len(durations))
+    pictures = map(Image.fromarray, frames)
     with atomic_file(path) as file:
         first = next(pictures)
+        needed = HELD * len(durations) * len(first.getbands()) * first.width * first.height
+        if needed > memory_bytes() / 2:
+            raise UserError(f"expected an animation that fits into half the memory, got "
+                            f"{len(durations):,} frames that need {needed / 2**30:.1f} GiB; take "
+                            "fewer or smaller ones, or write .mp4")
         if name == "GIF" and first.mode == "RGBA":
             settings["disposal"] = 2  # what becomes transparent shows no earlier frame
         others = pictures if name == "GIF" else list(pictures)  # which are gone over twice
@@ -121,16 +126,6 @@ def write_animation(path, frames, durations, loop=0):
         except (struct.error, OverflowError, RuntimeError, ValueError) as error:
             raise UserError(f"{path}: expected frames of a size and duration that a {path.suffix} "
                             f"file can hold, got others ({error})") from error
-
-
-def _pictures(frames, count):
-    for index, frame in enumerate(frames):
-        needed = HELD * count * frame.nbytes
-        if index == 0 and needed > memory_bytes() / 2:
-            raise UserError(f"expected an animation that fits into half the memory, got {count:,} "
-                            f"frames that need {needed / 2**30:.1f} GiB; take fewer or smaller "
-                            "ones, or write .mp4")
-        yield Image.fromarray(frame)
 
 
 def _write_mp4(path, frames, durations):

@@ -1,77 +1,16 @@
-"""Plots of a run, with matplotlib's file-only backend."""
+"""Plots of points, with matplotlib's file-only backend."""
 
 import io
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from gan.common.files import atomic_file
 from gan.drawing.images import SOFTWARE
 
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 HISTOGRAM_BINS = 80
-
-
-def plot_losses(path, rows, log, title, *, log_odds, samples, ideal, distance):
-    """Draw losses and scores of the log, and of the rows, where they have more than one, a metric.
-
-    Scores are probabilities of "real" where the discriminator's output is `log_odds`, else mean
-    outputs beside its accuracy. `ideal` is dict of column → loss at equilibrium, `distance` the
-    metric's (column, label, whether lower is better) or None.
-    """
-    measured = [row for row in rows if distance and distance[0] in row]
-    count = 3 - log_odds + (len(measured) > 1)
-    figure = Figure(figsize=(8, 3.2 * count), layout="constrained")
-    panels = figure.subplots(count, 1, sharex=True)
-    losses, scores, *more = panels
-
-    def draw(axes, column, label, color, shown=log):
-        axes.plot([row["epoch"] for row in shown], [row[column] for row in shown], label=label,
-                  marker="o" if len(shown) < 30 else None, ms=4, color=color)
-
-    networks = {"discriminator_loss": ("discriminator", DISCRIMINATOR),
-                "generator_loss": ("generator", GENERATOR)}
-    for column, (label, color) in networks.items():
-        draw(losses, column, label, color)
-        if column in ideal:
-            losses.axhline(ideal[column], color=color, lw=0.9, ls="--", zorder=0,
-                           label=f"{label}, ideal: {ideal[column]:.3f}")
-    losses.set(ylabel="loss")
-    losses.set_title(title, parse_math=False)  # a name may hold a $
-    draw(scores, "real_score", f"real {samples}", DISCRIMINATOR)
-    draw(scores, "fake_score", f"generated {samples}", GENERATOR)
-    if log_odds:
-        _set_probability(scores, "discriminator's probability of “real”")
-    else:
-        scores.set(ylabel="discriminator's mean output")
-        draw(more[0], "discriminator_accuracy", "real ranked above generated", DISCRIMINATOR)
-        _set_probability(more[0], "discriminator accuracy")
-    if len(measured) > 1:
-        column, label, lower = distance
-        draw(panels[-1], column, f"generated {samples}", GENERATOR, measured)
-        panels[-1].set(ylabel=f"{label} ({'lower' if lower else 'higher'} is better)")
-        panels[-1].set_ylim(*((0, None) if lower else (0, 1.02)))
-    _set_epochs(panels, [row["epoch"] for row in (*log[:1], *rows[-1:])])
-    write_figure(path, figure)
-
-
-def _set_probability(axes, label):
-    axes.axhline(0.5, color="gray", lw=0.8, ls="--", zorder=0)
-    axes.set(ylabel=label, ylim=(0, 1))
-
-
-def _set_epochs(panels, epochs):
-    """Whole epochs on the axis that all panels share, and room around a single one."""
-    panels[-1].set(xlabel="epoch")
-    if epochs:
-        margin = 0.03 * (epochs[-1] - epochs[0]) or 0.5
-        panels[-1].set_xlim(epochs[0] - margin, epochs[-1] + margin)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    for axes in panels:
-        axes.grid(alpha=0.25)
-        axes.legend()
 
 
 def sides_of(box, places=2):

@@ -64,7 +64,7 @@ def picture_paths(outdir, wanted, class_names, folders, start=0, stop=None):
             yield Path(outdir, f"{name}_class_{stem}.png" if stem else f"{name}.png")
 
 
-# --- Each writes what is wanted and says what it is.
+# --- Each writes what is wanted.
 
 
 def write_pictures(outdir, wanted, generator, folders=False):
@@ -74,13 +74,11 @@ def write_pictures(outdir, wanted, generator, folders=False):
                               start + len(images))
         for path, image in zip(paths, images, strict=True):
             write_png(path, image)
-    return f"{counted(len(wanted.seeds), 'image')}"
 
 
 def write_grid(path, wanted, generator, columns=None):
     """Write a grid of all images."""
     write_png(path, image_grid(wanted.all(generator), columns))
-    return f"{counted(len(wanted.seeds), 'image')}"
 
 
 def write_plot(path, wanted, generator):
@@ -88,7 +86,6 @@ def write_plot(path, wanted, generator):
     from gan.drawing.plots import point_plot  # here, as matplotlib is slow to import
 
     write_png(path, point_plot(box_of(generator.metadata), generated=wanted.all(generator)))
-    return f"{counted(len(wanted.seeds), 'point')}"
 
 
 def write_npz(path, wanted, generator):
@@ -107,7 +104,6 @@ def write_npz(path, wanted, generator):
         for name, array in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-    return f"{counted(count, kind.name[:-1])}"
 
 
 def write_csv(path, wanted, generator):
@@ -117,7 +113,6 @@ def write_csv(path, wanted, generator):
         for start, points in wanted.draw(generator):
             for seed, point in zip(wanted.seeds[start:], points, strict=False):
                 file.write(",".join([str(seed), *(f"{x:.9g}" for x in point)]).encode() + b"\n")
-    return f"{counted(len(wanted.seeds), 'point')}"
 
 
 def write_interpolation(path, wanted, generator, *, grid=None, frames=24, fps=24, hold=0,

@@ -13,10 +13,6 @@ from gan.common.errors import UserError
 LEAST_AXES_OF_FLOAT16 = 2  # vectors, few as they are, stay float32
 
 
-class UnsupportedError(Exception):
-    """A form of an operation that the page cannot compute; the message says which."""
-
-
 @dataclass(frozen=True, eq=False)
 class Tensor:
     """One tensor of a graph, with the value that it has in one run on a batch of one."""
@@ -40,9 +36,9 @@ class Tensor:
         return value.decode() if isinstance(value, bytes) else value
 
     def constant(self):
-        """Return the value, which must not depend on the inputs; else `UnsupportedError`."""
+        """Return the value, which must not depend on the inputs; else `NotImplementedError`."""
         if self.depends:
-            raise UnsupportedError("with computed weights or settings")
+            raise NotImplementedError("with computed weights or settings")
         return self.value
 
 
@@ -125,7 +121,7 @@ class Network:
         if count == 1 or own == list(shape) or (own and count == own[-1] == shape[-1]):
             return number  # one number, or one for each channel
         if len(own) != len(shape):
-            raise UnsupportedError("of arrays of different rank")
+            raise NotImplementedError("of arrays of different rank")
         axes = [[0] * length if one == 1 else list(range(length))
                 for one, length in zip(own, shape, strict=True)]
         return self.emit("take", [number], shape, axes=axes)
@@ -140,11 +136,11 @@ class Network:
             return number
         try:
             if tensor.value.dtype != np.float32 or tensor.type not in LOWERINGS:
-                raise UnsupportedError(f"of {tensor.value.dtype}")
+                raise NotImplementedError(f"of {tensor.value.dtype}")
             if tensor.operation.node_def.attr["data_format"].s not in (b"", b"NHWC"):
-                raise UnsupportedError("with channels first")
+                raise NotImplementedError("with channels first")
             return LOWERINGS[tensor.type](self, tensor)
-        except UnsupportedError as error:
+        except NotImplementedError as error:
             raise UserError(f"the page knows no operation {tensor.type} {error}, which the "
                             f"generator uses at {tensor.operation.name}") from error
 
@@ -159,7 +155,7 @@ def _same(network, tensor):
 def _unary(network, tensor):
     settings = {"alpha": tensor.get("alpha")} if tensor.type == "LeakyRelu" else {}
     if not 0 <= settings.get("alpha", 0) <= 1:
-        raise UnsupportedError("with a slope beyond [0, 1]")
+        raise NotImplementedError("with a slope beyond [0, 1]")
     return network.emit("unary", [network.number(tensor.inputs[0])], tensor.shape,
                         fn=UNARY[tensor.type], **settings)
 
@@ -171,7 +167,7 @@ def _binary(network, tensor):
 def _batch_norm(network, tensor):
     """Batch normalization with known statistics is one scale and one offset per channel."""
     if tensor.get("is_training"):
-        raise UnsupportedError("with the statistics of the batch")
+        raise NotImplementedError("with the statistics of the batch")
     x, *known = tensor.inputs
     scale, offset, mean, variance = (one.constant().astype(np.float64) for one in known)
     scale = scale / np.sqrt(variance + tensor.get("epsilon"))
@@ -182,7 +178,7 @@ def _batch_norm(network, tensor):
 def _matmul(network, tensor):
     x, weights = tensor.inputs
     if tensor.get("transpose_a") or tensor.get("transpose_b"):
-        raise UnsupportedError("with a transposed matrix")
+        raise NotImplementedError("with a transposed matrix")
     return network.emit("matmul", [network.number(x), network.constant(weights.constant())],
                         tensor.shape)
 
@@ -201,9 +197,9 @@ def _convolution(network, tensor):
         x, kernel = tensor.inputs
         weights, large, small = kernel.constant(), x.shape, tensor.shape
     if weights.shape[2] != x.shape[-1]:
-        raise UnsupportedError("in groups")
+        raise NotImplementedError("in groups")
     if set(tensor.get("dilations")) != {1}:
-        raise UnsupportedError("with dilation")
+        raise NotImplementedError("with dilation")
     return network.emit(CONVOLUTIONS[tensor.type], [network.number(x), network.constant(weights)],
                         tensor.shape, **_geometry(tensor, large, small, weights.shape))
 
@@ -223,7 +219,7 @@ def _geometry(tensor, large, small, window):
     if tensor.get("padding") == "VALID":
         return {"stride": stride, "padding": [0, 0]}
     if tensor.get("padding") != "SAME":
-        raise UnsupportedError("with explicit padding")
+        raise NotImplementedError("with explicit padding")
     return {"stride": stride, "padding": [  # the larger half is at the end
         max((small[axis + 1] - 1) * stride[axis] + int(window[axis]) - large[axis + 1], 0) // 2
         for axis in (0, 1)]}
@@ -233,14 +229,14 @@ def _channel_max(network, tensor):
     x, axes = tensor.inputs
     if tensor.shape != (*x.shape[:-1], 1) or [*np.ravel(axes.constant())] not in (
             [-1], [len(x.shape) - 1]):
-        raise UnsupportedError("over other axes than the channels")
+        raise NotImplementedError("over other axes than the channels")
     return network.emit("channel_max", [network.number(x)], tensor.shape)
 
 
 def _slice(network, tensor):
     x, *bounds = tensor.inputs
     if any(tensor.get(name) for name in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")):
-        raise UnsupportedError("that changes the number of axes")
+        raise NotImplementedError("that changes the number of axes")
     begin_mask, end_mask = tensor.get("begin_mask"), tensor.get("end_mask")
     axes = [list(range(length)) for length in x.shape]
     for axis, (begin, end, step) in enumerate(zip(*(one.constant() for one in bounds),
@@ -252,7 +248,7 @@ def _slice(network, tensor):
 
 def _bilinear(network, tensor):
     if tensor.get("align_corners") or not tensor.get("half_pixel_centers"):
-        raise UnsupportedError("with pixels at corners")
+        raise NotImplementedError("with pixels at corners")
     return network.emit("bilinear", [network.number(tensor.inputs[0])], tensor.shape)
 
 

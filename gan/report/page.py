@@ -15,7 +15,8 @@ from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
 from gan.report.pictures import pictures_of
 from gan.run.content import read_run
-from gan.run.summary import loss_facts
+from gan.run.folder import RunFolder
+from gan.run.summary import command, continuation, loss_facts
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
 SHARE = 0.03  # of the time that reports may take
@@ -187,23 +188,18 @@ def _options(run):
 
 def _commands(run):
     """Return a table of the commands that resume the run and use what it made."""
-    where = [] if run.folder == "." else [run.folder]
-    more = ["--epochs", str(2 * run.config["epochs"])] if run.state in (
-        "finished", "diverged") else []
-
-    def script(name, option, *words):
-        return [name, *([option, *where] if where else []), *words]
-
+    folder, more = RunFolder(run.folder), ""
+    if run.state in ("finished", "diverged"):
+        more = f" --epochs {2 * run.config['epochs']}"
     commands = {
-        "resume": script("train_gan.py", "--outdir", "--resume", *more),
-        "generate": script("generate.py", "--model", "--output", "samples.png"),
-        "animate": script("make_gif.py", "--images", "--output", f"{run.folder}/training.webp"),
-        "evaluate": ["-m", "gan.evaluate", "--model", run.folder],
-        "this page": ["-m", "gan.report", run.folder],
+        "resume": continuation(folder, run.config["devices"]) + more,
+        "generate": f"{command('generate.py', folder, '--model')} --output samples.png",
+        "animate": command("make_gif.py", folder, "--images"),
+        "evaluate": printable(shlex.join(["python", "-m", "gan.evaluate", "--model", run.folder])),
+        "this page": printable(shlex.join(["python", "-m", "gan.report", run.folder])),
     }
-    return {"title": "Commands", "notes": "To be typed in the project’s folder.",
-            "rows": [[label, {"text": printable(shlex.join(["python", *words])), "kind": "code"}]
-                     for label, words in commands.items()]}
+    return {"title": "Commands", "notes": "To be typed where this page was written.",
+            "rows": [[label, {"text": text, "kind": "code"}] for label, text in commands.items()]}
 
 
 def number(text, note=""):

@@ -90,13 +90,6 @@ def load_checkpoint(path):
                       conditions=conditions)
 
 
-def take_checkpoint(state, conditioning, config, fingerprint, history):
-    """Return the `Checkpoint` of a `TrainState`, a `Conditioning` and a `TrainConfig`."""
-    variables = {name: value.numpy() for name, value in state.variables().items()}
-    return Checkpoint(int(state.step), dataclasses.asdict(config), fingerprint, history,
-                      variables, conditioning.to_arrays(), environment=environment())
-
-
 def assign_variables(variables, arrays):
     """Set variables to the arrays of the same names; all of both must fit."""
     expected = {name: f"{variable.dtype.name} {list(variable.shape)}"

@@ -129,7 +129,7 @@ def time_step(trainer, least):
         seconds = _timed_steps(trainer, batches, steps) * (1 + (interval > 1) / interval)
     else:
         seconds = _timed_steps(trainer, batches, -(-steps // interval) * interval)
-    for each in trainers_of(trainer):
+    for each in trainer.trainers:
         assign_variables(each.state.variables(), saved)
     return seconds
 
@@ -161,7 +161,7 @@ def memory_needed(trainer, gpu=False):
     """Return about how many bytes a run needs; `UserError` if a CPU has not so many."""
     needed = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
         1 if sys.platform == "darwin" else 1024)
-    for each in trainers_of(trainer):
+    for each in trainer.trainers:
         graph = each.trace().graph
         needed += most_alive(graph, graph._functions)
     if not gpu:
@@ -208,8 +208,3 @@ def _bytes(tensor):
     if not tensor.shape.is_fully_defined() or tensor.dtype.size is None:
         return 0
     return tensor.shape.num_elements() * tensor.dtype.size
-
-
-def trainers_of(trainer):
-    """Return the trainers of a `ReplicaGroup`, or the only one."""
-    return getattr(trainer, "trainers", [trainer])
