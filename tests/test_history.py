@@ -50,6 +50,7 @@ def test_a_change_is_noted_once_and_metrics_in_other_features_are_not_mixed():
         run.finish_epoch(epoch, 5 * epoch, 16)["frechet"] = 1 / epoch
         run = History(json.loads(json.dumps(run.to_dict())))
     assert [row.get("changed") for row in run.rows] == [None, "ema 0.9 to 0.5", None]
+    assert [row["images_per_second"] for row in run.rows] == [80, 80, 80]
     run.compare_in("pixels")
     assert [row.get("frechet") for row in run.rows] == [1, 1 / 2, 1 / 3]
     run.compare_in("classifier")

@@ -198,6 +198,15 @@ def test_history_is_read_as_it_was(tmp_path):
     assert read_history(tmp_path / "history.csv") == run.rows
 
 
+def test_a_live_report_has_the_latest_steps_and_the_state(run):
+    log = SimpleNamespace(rows=[row(3), row(4, generator_loss=0.5)])
+    LiveReport(RunFolder(run), log, Timers(), {"device": "abacus"}).write("interrupted")
+    data = data_of((run / "report.html").read_text())
+    assert data["state"] == ["interrupted", "interrupted, 2 of 2 epochs"]
+    assert ["steps", "400", ""] in data["tiles"] and "abacus" in json.dumps(data["tables"])
+    assert [loss for loss in data["panels"][0]["lines"][1]["y"] if loss] == [0.8, 0.5]
+
+
 @pytest.mark.parametrize("defect", [False, True])
 def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(
         run, capsys, monkeypatch, defect):
