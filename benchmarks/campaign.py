@@ -8,6 +8,7 @@ as dead as any process.
 import contextlib
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -43,14 +44,18 @@ def preload():
     import train_gan  # noqa: F401
 
 
-def start(script, arguments, folder, log=os.devnull):
-    """Start a script's (a module's) `main` in a fork in a folder; returns the process id."""
+def start(script, arguments, folder, log=os.devnull, seconds=0):
+    """Start a script's (a module's) `main` in a fork in a folder; returns the process id.
+
+    After some seconds, unless 0, SIGALRM ends it.
+    """
     sys.stdout.flush()
     process = os.fork()
     if process:
         return process
     code = 99  # an escape through another error would run the parent's code
     try:
+        signal.alarm(seconds)
         os.chdir(folder)
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
@@ -82,38 +87,30 @@ def leftovers(folder):
             if path.name.startswith(".gan-partial-") or path.name == ".train_gan.lock"]
 
 
-def exported_weights(export):
-    """Return dict of name → bytes of the variables; the files of equal exports may differ."""
+def traces(folder):
+    """Return dict of name → bytes of all that a finished run left but its times.
+
+    Of the export these are its variables, as the files of equal exports may differ.
+    """
     from tensorflow.python.training.py_checkpoint_reader import NewCheckpointReader
 
-    reader = NewCheckpointReader(str(export / "variables/variables"))
-    return {name: reader.get_tensor(name).tobytes()
-            for name in reader.get_variable_to_shape_map() if name.startswith("variables/")}
+    from gan.run.checkpoint import load_newest
+    from gan.run.history import TIMED
+
+    state = load_newest(folder / "checkpoints", print)
+    reader = NewCheckpointReader(str(folder / "exported_model/variables/variables"))
+    arrays = {**state.variables, **state.conditions, **{
+        f"exported {name}": reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map() if name.startswith("variables/")}}
+    rows = [{name: value for name, value in row.items() if name not in TIMED}
+            for row in state.history["rows"]]
+    about = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
+    return {**{name: np.asarray(array).tobytes() for name, array in arrays.items()},
+            **{path.name: path.read_bytes() for path in folder.glob("generated_images/*.png")},
+            "history": json.dumps(rows).encode(), "metrics": json.dumps(about["metrics"]).encode()}
 
 
 def differences(first, second):
     """Return the names of what differs between two finished runs; times may."""
-    from gan.run.checkpoint import load_newest
-
-    found = []
-    one, other = (load_newest(Path(folder) / "checkpoints", print) for folder in (first, second))
-    arrays, others = ({**state.variables, **state.conditions} for state in (one, other))
-    found += [name for name in arrays.keys() | others.keys()
-              if name not in arrays or name not in others
-              or not np.array_equal(arrays[name], others[name])]
-    timed = ("seconds", "images_per_second")
-    rows = [[{name: value for name, value in row.items() if name not in timed}
-             for row in state.history["rows"]] for state in (one, other)]
-    if rows[0] != rows[1]:
-        found.append("history")
-    pictures = [{path.name: path.read_bytes()
-                 for path in (Path(folder) / "generated_images").glob("*.png")}
-                for folder in (first, second)]
-    found += [name for name in pictures[0].keys() | pictures[1].keys()
-              if pictures[0].get(name) != pictures[1].get(name)]
-    weights = [exported_weights(Path(folder) / "exported_model") for folder in (first, second)]
-    about = [json.loads((Path(folder) / "exported_model/assets.extra/gan.json").read_text())
-             for folder in (first, second)]
-    if weights[0] != weights[1] or about[0]["metrics"] != about[1]["metrics"]:
-        found.append("exported_model")
-    return found
+    one, other = traces(first), traces(second)
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))

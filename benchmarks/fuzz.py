@@ -17,9 +17,7 @@ import json
 import os
 import random
 import shutil
-import signal
 import tempfile
-import time
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -317,8 +315,10 @@ def run_one(kind, home, chance, made):
     script, arguments, theirs = KINDS[kind](folder, chance, made)
     theirs, before = contents(theirs), contents(folder.rglob("*"))
     left = leftovers(folder)
-    code, kib = wait(start(script, [str(word).replace("\0", "?") for word in arguments], folder,
-                           log))
+    process = start(script, [str(word).replace("\0", "?") for word in arguments], folder, log,
+                    SECONDS)
+    _, status, usage = os.wait4(process, 0)
+    code = os.waitstatus_to_exitcode(status)  # of a process that does not end, -SIGALRM
     text = log.read_text(errors="replace") if log.exists() else ""
     errors = [line for line in text.splitlines() if ": error: " in line]
     wrong = None
@@ -328,26 +328,13 @@ def run_one(kind, home, chance, made):
         wrong = "not one line"
     elif {letter for letter in text if unicodedata.category(letter) == "Cc"} - set("\n\t\r"):
         wrong = "control characters"
-    elif kib > 1024 * MOST_MIB:
-        wrong = f"{kib // 1024} MiB"
+    elif usage.ru_maxrss > 1024 * MOST_MIB:
+        wrong = f"{usage.ru_maxrss // 1024} MiB"
     elif contents(theirs) != theirs or (code == 2 and contents(before) != before):
         wrong = "changed what is not its own, or what it refused"
     elif set(leftovers(folder)) - set(left):
         wrong = "left temporary files"
     return code, wrong and f"{wrong}: {script} {arguments} {text[-600:]}"
-
-
-def wait(process):
-    """Wait for a process; returns its exit code, "no end" after a minute, and its KiB."""
-    began = time.monotonic()
-    while True:
-        done, status, usage = os.wait4(process, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status), usage.ru_maxrss
-        if time.monotonic() - began > SECONDS:
-            os.kill(process, signal.SIGKILL)
-            return "no end", os.wait4(process, 0)[2].ru_maxrss
-        time.sleep(0.01)
 
 
 def main():

@@ -43,35 +43,23 @@ def build_network(arch, size, policy, batch_size):
         "--epochs", "1000"], policy)[0]
 
 
-def compiled_step(trainer):
-    """Return a function of a batch that takes one step as XLA compiles it."""
+def compiled(trainer):
+    """Return a function of batches that takes their steps as XLA compiles them."""
     import tensorflow as tf
 
     from gan.training import train_step
 
-    def step(indices):
-        return train_step(trainer.config, trainer.state, trainer.replica,
-                          *trainer.feed.batch(indices))
-
-    return tf.function(step, jit_compile=True, autograph=False)
+    step = tf.function(lambda indices: train_step(
+        trainer.config, trainer.state, trainer.replica, *trainer.feed.batch(indices)),
+        jit_compile=True, autograph=False)
+    return lambda batches: [step(batch) for batch in batches][-1]
 
 
 def images_per_second(trainer, xla):
     """Return the speed of the fastest of a few rounds, counted in real images."""
-    batches = batches_of(trainer, TIMED)
-    if xla:
-        step = compiled_step(trainer)
-
-        def advance():
-            for batch in batches:
-                measures = step(batch)
-            return measures.numpy()
-    else:
-        def advance():
-            return trainer.train(batches).numpy()
-
-    advance()  # traced, compiled
-    return batches.size / fastest(advance)
+    train, batches = compiled(trainer) if xla else trainer.train, batches_of(trainer, TIMED)
+    train(batches)  # traced
+    return batches.size / fastest(lambda: train(batches).numpy())
 
 
 def peak_memory(device):

@@ -2,7 +2,7 @@
 
     python benchmarks/pictures.py icons photos --minutes 10 --sheets docs/images
 
-The training time is planned from the speed of a few steps, so that the learning
+The training time is planned from a few seconds of steps, so that the learning
 rates fall to their end. keras.io's network is that of its example "DCGAN to
 generate face images" (three strided convolutions with dropout; three transposed
 convolutions; Adam 1e-4; batches of 32; labels with noise). Both are judged by
@@ -15,31 +15,28 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import batches_of, build, machine, parser, report
+from common import build, machine, parser, report
 
 from gan.common.device import import_tensorflow
 from gan.data.datasets import load_dataset
 from gan.drawing.images import image_grid, write_png
 from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.neighbors import find_neighbors
+from gan.run.plan import time_step
 
 SAMPLES = 5_000
-TIMED = 10  # steps that the plan is made from
+PLANNED = 5  # seconds of steps that the plan is made from
 LATENT = 128  # of keras.io's generator
 
 
-def train(name, dataset, minutes, recipe, seed):
+def train(name, dataset, options):
     """Train the default networks; returns (a function that draws, what was done)."""
-    arguments = ["--dataset", name, "--seed", str(seed), *shlex.split(recipe)]
+    arguments = ["--dataset", name, "--seed", str(options.seed), *shlex.split(options.recipe)]
     trainer, _ = build(dataset, [*arguments, "--epochs", "1000"])
-    batches = batches_of(trainer, TIMED)
-    trainer.train(batches[:2])
-    began = time.perf_counter()
-    trainer.train(batches).numpy()
-    epoch = (time.perf_counter() - began) / len(batches) * trainer.feed.steps_per_epoch
-    epochs = max(1, round(60 * minutes / epoch))
+    epoch = time_step(trainer, PLANNED) * trainer.feed.steps_per_epoch
+    epochs = max(1, round(60 * options.minutes / epoch))
     trainer, sampler = build(dataset, [*arguments, "--epochs", str(epochs)])
-    trainer.train(batches[:0])  # traced
+    trainer.train(trainer.feed.epoch_batches(1)[:0])  # traced
     began = time.perf_counter()
     for number in range(1, trainer.config.epochs + 1):
         measures = trainer.train(trainer.feed.epoch_batches(number)).numpy().mean(axis=0)
@@ -49,13 +46,13 @@ def train(name, dataset, minutes, recipe, seed):
                           time.perf_counter() - began)
 
 
-def train_textbook(dataset, minutes, seed):
+def train_textbook(name, dataset, options):
     """Train keras.io's DCGAN; returns as `train` does."""
     import keras
     import tensorflow as tf
     from keras import layers
 
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(options.seed)
     size, _, channels = dataset.sample_shape
     discriminator = keras.Sequential([keras.Input(dataset.sample_shape)] + [
         layer for filters in (64, 128, 128) for layer in
@@ -88,10 +85,10 @@ def train_textbook(dataset, minutes, seed):
         weights = generator.trainable_weights
         optimizers[1].apply_gradients(zip(tape.gradient(value, weights), weights, strict=True))
 
-    random, steps = np.random.default_rng(seed), 0
+    random, steps = np.random.default_rng(options.seed), 0
     step(dataset.images[:32])  # traced
     began = time.perf_counter()
-    while time.perf_counter() - began < 60 * minutes:
+    while time.perf_counter() - began < 60 * options.minutes:
         step(dataset.images[np.sort(random.choice(len(dataset.images), 32, replace=False))])
         steps += 1
     seconds = time.perf_counter() - began
@@ -135,13 +132,8 @@ def main():
     for name in options.folders:
         dataset = load_dataset(name, image_size=options.image_size, channels=3, skip_broken=True)
         evaluator = Evaluator(dataset, options.features)
-        runs = [lambda name=name, dataset=dataset: train(
-            name, dataset, options.minutes, options.recipe, options.seed)]
-        if not options.no_textbook:
-            runs.append(lambda dataset=dataset: train_textbook(
-                dataset, options.minutes, options.seed))
-        for run in runs:
-            draw, done = run()
+        for run in [train] if options.no_textbook else [train, train_textbook]:
+            draw, done = run(name, dataset, options)
             images = Drawn(draw, SAMPLES)[:]
             rows.append(judge(name, images, dataset, evaluator, done, options.sheets))
             print(*rows[-1], flush=True)

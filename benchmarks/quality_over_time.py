@@ -104,13 +104,13 @@ def measure(name, run, epochs, evaluator, reference):
     for epoch, seconds, draw in run:
         found = evaluator.measure(Drawn(draw, evaluator.count)[:])
         ratio = found["frechet"] / reference["frechet"]
-        points.append({"run": name, "epoch": epoch, "seconds": round(seconds, 1),
+        points.append({"epoch": epoch, "seconds": round(seconds, 1),
                        "frechet": round(found["frechet"], 3), "ratio": round(ratio, 2),
                        "precision": round(found["precision"], 3),
                        "recall": round(found["recall"], 3)})
-        print(points[-1], flush=True)
+        print(name, points[-1], flush=True)
         if epoch == epochs:
-            return points
+            break
     return points
 
 
@@ -152,23 +152,18 @@ def main():
                "--condition none": ["--condition", "none"]}
     runs = {name: measure(name, this_project(dataset, epochs, extra), epochs, evaluator, reference)
             for name, extra in recipes.items()}
-    goal = None
+    goal = 0.0
     if options.textbook_epochs:
         runs["textbook DCGAN"] = measure("textbook DCGAN", textbook(dataset.images),
                                          options.textbook_epochs, evaluator, reference)
-        goal = runs["textbook DCGAN"][-1]
-    rows = []
-    for name, points in runs.items():
-        last, sooner = points[-1], ""
-        reached = next((p["seconds"] for p in points
-                        if goal and p["frechet"] <= goal["frechet"]), None)
-        if reached and last is not goal:
-            sooner = f"{goal['seconds'] / reached:.0f} times sooner"
-        rows.append([name, last["epoch"], last["seconds"], last["frechet"], last["ratio"],
-                     last["precision"], last["recall"], sooner])
+        goal = runs["textbook DCGAN"][-1]["frechet"]
+    rows = [[name, *points[-1].values(),
+             next((point["seconds"] for point in points if point["frechet"] <= goal), "")]
+            for name, points in runs.items()]
     report(f"Quality over time ({machine()})",
            ["run", "epochs", "seconds", "Fréchet distance", "x real test images", "precision",
-            "recall", "the textbook's last quality"], rows, options, runs=runs, reference=reference)
+            "recall", "seconds to the textbook's last quality"], rows, options, runs=runs,
+           reference=reference)
     if options.plot:
         plot(options.plot, runs, reference)
 

@@ -63,17 +63,11 @@ def peaks():
     return found
 
 
-def default_trainer(precision, extra):
-    """Return the default run's trainer, traced, and 56 of its batches."""
-    trainer, _ = build(load_dataset("mnist"), extra, precision)
-    batches = batches_of(trainer, 56)  # a multiple of the penalty's interval
-    trainer.train(batches)
-    return trainer, batches
-
-
 def step_times(precision, extra):
     """Return (what was measured, seconds of a step, FLOPs of a step) of the default run."""
-    trainer, batches = default_trainer(precision, extra)
+    trainer, _ = build(load_dataset("mnist"), extra, precision)
+    batches = batches_of(trainer, 56)  # a multiple of the penalty's interval
+    trainer.train(batches)  # traced
     generator, discriminator = (multiply_adds(n) for n in (trainer.state.generator,
                                                            trainer.state.discriminator))
     # Trained: forward, gradient of inputs, gradient of weights. The discriminator sees

@@ -5,12 +5,12 @@
 
 from common import ROOT  # noqa: F401, which makes the package importable
 
-from gan.common.command_line import OptionParser, file, whole_number
+from gan.common.command_line import OptionParser, file
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, run_script
 from gan.common.files import refuse_existing
 from gan.data.datasets import load_dataset
-from gan.evaluate.features import EPOCHS, save_network, train_classifier
+from gan.evaluate.features import save_network, train_classifier
 
 
 def main():
@@ -19,15 +19,13 @@ def main():
     parser.add_argument("--dataset", default="mnist", help="as for train_gan.py")
     parser.add_argument("--output", type=file, required=True, help="the .npz file to write")
     parser.add_argument("--force", action="store_true", help="overwrite a file that exists")
-    parser.add_argument("--epochs", type=whole_number(1, 1000), default=EPOCHS)
-    parser.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0)
     options = parser.parse_args()
     refuse_existing(options.output, options.force, "--output")
     dataset = load_dataset(options.dataset).sample()
     if dataset.labels is None:
         raise UserError(f"--dataset needs labelled data, got: {options.dataset} without labels")
     import_tensorflow(verbose=False)
-    classifier = train_classifier(dataset, options.epochs, options.seed)
+    classifier = train_classifier(dataset)
     save_network(options.output, classifier, dataset.fingerprint)
     return 0
 

@@ -21,8 +21,9 @@ def two_sample_test(real, generated, seed=0, trainings=TRAININGS):
     Both are uint8 [N, H, W, C] in random order, the first 27,000 are used, fewer than 100 refused.
     """
     sizes = split_sizes(min(len(real), len(generated)))
-    parts = [_join(*(images[first : first + size] for images in (real, generated)))
-             for first, size in zip(np.cumsum([0, *sizes[:2]]), sizes, strict=True)]
+    parts = [(np.concatenate([real[end - size : end], generated[end - size : end]]),
+              np.repeat(np.float32([1, 0]), size))
+             for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
     return max(_train_and_rank(*parts, seed + number) for number in range(trainings))
 
 
@@ -45,11 +46,6 @@ def area_under_curve(positive, negative):
     below = np.bincount(places[len(positive) :], minlength=len(values)).astype(np.float64)
     wins = above * (np.cumsum(below) - below / 2)
     return float(wins.sum() / (len(positive) * len(negative)))
-
-
-def _join(real, generated):
-    labels = np.repeat(np.float32([1, 0]), [len(real), len(generated)])
-    return np.concatenate([real, generated]), labels
 
 
 def _train_and_rank(train, stop, rank, seed):
