@@ -103,6 +103,7 @@ def run_script(name, *arguments, cwd, **settings):
 def command(monkeypatch, capsys, tmp_path):
     """A function that runs a script in this process and an empty folder: (code, output, errors)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gan.evaluate.evaluator.COUNT", 1000)  # which takes less time
 
     def run(script, *arguments):
         monkeypatch.setattr("sys.argv", [script, *map(str, arguments)])

@@ -27,6 +27,10 @@ def idx(array, kind=8):
     return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
+def write_idx(path, array):
+    path.write_bytes(gzip.compress(idx(array)) if path.suffix == ".gz" else idx(array))
+
+
 @pytest.fixture
 def load(tmp_path):
     """A function that saves arrays as .npz and loads the data set."""
@@ -60,14 +64,13 @@ def test_npy_of_images(tmp_path, array):
     assert data.name == "photos" and data.labels is None and data.class_names == ()
 
 
-@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("mark", ["-", "."])
-def test_idx_folder(tmp_path, zipped, mark):
+def test_idx_folder(tmp_path, suffix, mark):
     images, labels = BYTES[..., 0], np.array([0, 1, 2, 0, 1, 2], np.uint8)
     for name, array in {f"train-images{mark}idx3-ubyte": images, "t10k-images-idx3-ubyte": images,
                         f"train-labels{mark}idx1-ubyte": labels}.items():
-        path = tmp_path / (name + ".gz" * zipped)
-        path.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
+        write_idx(tmp_path / (name + suffix), array)
     data = load_dataset(str(tmp_path))
     np.testing.assert_array_equal(data.images[..., 0], images)
     assert data.labels.tolist() == labels.tolist() and data.class_names == ("0", "1", "2")
@@ -149,8 +152,6 @@ def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch, refused):
     assert isinstance(mapped.images, np.memmap) and not isinstance(held.images, np.memmap)
     np.testing.assert_array_equal(mapped.images, BYTES)
     assert mapped.fingerprint == held.fingerprint
-    np.savez(tmp_path / "a.npz", x_train=BYTES)
-    refused("a.npz", "a.npz: expected at most 0 MiB of arrays together")
     np.save(tmp_path / "a.npy", BYTES / 255)
     refused("a.npy", "save uint8 images")  # its bytes would not fit either
 
@@ -158,23 +159,20 @@ def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch, refused):
 @pytest.mark.parametrize("kind", ["npz", "idx", "idx.gz"])
 def test_arrays_that_fit_one_by_one_but_not_together_are_refused_unread(
         tmp_path, monkeypatch, refused, kind):
-    images = BYTES[..., 0].copy()
-    path = tmp_path / ("a.npz" if kind == "npz" else "data")
+    images, path = BYTES[..., 0].copy(), tmp_path / "a.npz"
     if kind == "npz":
         np.savez(path, x_train=images, x_test=images)
     else:
-        path.mkdir()
-        for name in ("train-images-idx3-ubyte", "t10k-images-idx3-ubyte"):
-            zipped = kind == "idx.gz"
-            (path / (name + ".gz" * zipped)).write_bytes(
-                gzip.compress(idx(images)) if zipped else idx(images))
+        path = tmp_path
+        for part in ("train", "t10k"):
+            write_idx(path / f"{part}-images-idx3-ubyte{kind[3:]}", images)
     monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1)
     monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 2 * images.nbytes)
     assert len(load_dataset(str(path)).test_images) == 6
     monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 2 * images.nbytes - 1)
     for name in ("np.load", "_read_idx"):
         monkeypatch.setattr(f"gan.data.arrays.{name}", None)
-    refused(path.name, "of arrays together")
+    refused("a.npz" if kind == "npz" else "", "of arrays together")
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -220,10 +218,9 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch, place, checked):
         np.savez(path, x_train=BYTES[:4], y_train=bomb)
     else:  # what np.load takes for one, whatever the file's name
         path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(UserError if checked else Exception) as caught:
+    with pytest.raises(UserError if checked else Exception, match=(
+            "expected (numbers|a NumPy array)" if checked else ".")):
         load_dataset(str(path))
-    assert not checked or ("expected numbers" in str(caught.value)
-                           or "expected a NumPy array" in str(caught.value))
     assert not (tmp_path / "unpickled").exists()
 
 
@@ -317,9 +314,10 @@ def test_a_range_says_what_becomes_black_and_white(tmp_path, values, refused):
         refused("a.npy", "say with --range LOW,HIGH what becomes black and white")
 
 
-def test_rows_of_pixels_are_images(load, capsys):
-    flat = BYTES[..., 0].reshape(6, 256)
-    np.testing.assert_array_equal(load(x_train=flat, x_test=flat).images[..., 0], BYTES[..., 0])
+def test_rows_of_pixels_are_images_and_truth_values_black_and_white(load, capsys):
+    truth = (BYTES[..., 0] > 99).reshape(6, 256)
+    found = load(x_train=truth, x_test=truth).images[..., 0]
+    np.testing.assert_array_equal(found, 255 * truth.reshape(6, 16, 16))
     assert "rows [6, 256] became images [N, 16, 16]" in capsys.readouterr().out
 
 
@@ -332,11 +330,6 @@ def test_a_table_of_pixels_has_an_image_a_row(tmp_path, scale, labeled):
     data = load_dataset(str(tmp_path / "train.csv"))
     np.testing.assert_array_equal(data.images, BYTES[..., :1])
     assert data.class_names == (("3", "7") if labeled else ())
-
-
-def test_truth_values_are_black_and_white(load):
-    truth = BYTES[..., 0] > 99
-    np.testing.assert_array_equal(load(x_train=truth).images[..., 0], np.where(truth, 255, 0))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])

@@ -37,21 +37,17 @@ def size(base_channels, batch_size, epochs):
     ("--spectral-norm", PHOTOS, {"arch": "conv"}), ("--dropout 0.2", PHOTOS, {"arch": "conv"}),
     # A checkerboard would show in them.
     ("--arch conv", PHOTOS, {"upsampling": "filtered"}),
-    ("--arch dcgan", PHOTOS, {"upsampling": "filtered"}),
+    ("--arch dcgan --output tanh", PHOTOS, {"upsampling": "filtered", "output": "tanh"}),
     ("--arch dcgan --upsampling plain", PHOTOS, {"upsampling": "plain"}),
-    ("--arch conv --upsampling filtered", MNIST, {"upsampling": "filtered"}),
     ("--arch dcgan", MNIST, {"output": "tanh"}), ("--arch mlp", MNIST, {"output": "tanh"}),
-    ("--output tanh", PHOTOS, {"output": "tanh"}),
     # Networks are as wide, and trained as long, as there is time for.
     ("", MNIST, size(32, 64, 3)), ("", (1_000, 28, 28, 1), size(32, 64, 100)),
     ("", (50, 28, 28, 1), {"batch_size": 50}), ("--arch resnet", MNIST, size(48, 16, 3)),
     ("", (2_000, 64, 64, 3), size(24, 16, 50)), ("", (1_999, 64, 64, 3), size(32, 32, 51)),
     ("", (2_000, 32, 32, 3), size(48, 16, 50)), ("", (1_999, 32, 32, 3), size(32, 32, 51)),
     ("", (2_000, 20, 33, 3), {"base_channels": 24, "image_size": "33x20"}),
-    ("", (20, 64, 64, 3), {"batch_size": 20}),
     ("--arch conv", PHOTOS, size(32, 64, 20)), ("--base-channels 8", PHOTOS, size(8, 16, 20)),
     ("", (33_334, 64, 64, 3), {"epochs": 3}), ("", (33_333, 64, 64, 3), {"epochs": 4}),
-    ("--epochs 3", (621, 64, 64, 3), {"epochs": 3}),
     # A step on a CPU takes few large images.
     ("", (700, 256, 256, 3), size(32, 8, 143)), ("", (700, 512, 512, 3), size(32, 8, 143)),
     ("", (700, 128, 128, 3), size(32, 32, 143)), ("", (5, 512, 512, 3), {"batch_size": 5}),
@@ -60,30 +56,28 @@ def size(base_channels, batch_size, epochs):
     ("", PHOTOS, {"gp_weight": 0.4 * 64 * 64 * 3 / 784}),
     ("--arch conv", PHOTOS, {"gp_weight": 0.1 * 64 * 64 * 3 / 784}),
     ("--gradient-penalty wgan-gp", MNIST, {"gp_weight": 10}),
-    ("--gp-weight 0.5", PHOTOS, {"gp_weight": 0.5}),
     # Few images are augmented.
     ("", (19_999, 28, 28, 1), {"augment": "adaptive"}),
     ("", (20_000, 28, 28, 1), {"augment": "none"}),
-    ("--augment none", PHOTOS, {"augment": "none"}),
-    ("--augment adaptive", MNIST, {"augment": "adaptive"}),
     # A sample grid of large images has fewer.
     ("", (100, 256, 200, 3), {"num_samples": 100}), ("", (100, 20, 512, 3), {"num_samples": 25}),
     # Half of the latents are coordinates at most.
     ("", MNIST, {"components": 8}), ("", PHOTOS, {"components": 16}),
     ("--latent-dim 30", PHOTOS, {"components": 15}),
-    ("--latent-dim 1", MNIST, {"components": 0}), ("--components 32", MNIST, {"components": 32}),
-    ("--components 0", MNIST, {"components": 0}), ("--condition none", MNIST, {"components": 0}),
+    ("--latent-dim 1", MNIST, {"components": 0}), ("--condition none", MNIST, {"components": 0}),
     # Many epochs have a checkpoint every few.
     ("--epochs 40", MNIST, {"checkpoint_interval": 1, "sample_interval": 1}),
     ("--epochs 41", MNIST, {"checkpoint_interval": 2, "sample_interval": 2}),
     ("--epochs 162", MNIST, {"checkpoint_interval": 5}),
-    ("--epochs 99 --checkpoint-interval 7", MNIST, {"checkpoint_interval": 7}),
     # Points have defaults of their own, which give way.
     ("", (2_000, 2), size(16, 256, 1_536)), ("", (100, 1), {"batch_size": 100}),
     ("--dataset ring", (102_400, 2), {
         "arch": "mlp", "gp_weight": 0.1, "augment": "none", "output": "auto", "components": 0,
         **size(16, 256, 30)}),
-    ("--dataset ring --epochs 3", (2_000, 2), {"epochs": 3}),
+    # What is given stays.
+    ("--epochs 9 --checkpoint-interval 7 --gp-weight 0.5 --augment none --components 20", PHOTOS, {
+        "epochs": 9, "checkpoint_interval": 7, "gp_weight": 0.5, "augment": "none",
+        "components": 20}),
 ])
 def test_defaults_follow_the_data(arguments, shape, expected):
     config = complete(TrainConfig.from_args(arguments.split())[0], shape)
@@ -215,15 +209,12 @@ def test_the_options_of_a_run_make_the_same_run_again(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("{}", "no message"), ('{"epoch": 3}', "epoch: expected an option of train_gan.py"),
+    ('{"epoch": 3}', "epoch: expected an option of train_gan.py"),
     ('{"epochs": 0}', "epochs: expected a whole number from 1"), ("[]", "the options of a run"),
     ("{", "the options of a run"), (None, "no such file")])
 def test_damaged_options_of_a_run_are_refused(tmp_path, text, message):
     path = tmp_path / "config.json"
     if text:
         path.write_text(text)
-    if text == "{}":
-        assert TrainConfig.from_args(["--config", str(path)])[0] == TrainConfig()
-        return
     with pytest.raises(UserError, match=f"(?i){message}"):
         TrainConfig.from_args(["--config", str(path)])

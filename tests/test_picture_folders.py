@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -57,9 +58,8 @@ def test_the_first_level_with_several_folders_tells_the_classes(
 ])
 def test_folders_that_cannot_be_learned_from(folder, names, expected, capsys):
     write_all(folder, names)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=re.escape(expected)):
         load_dataset(str(folder))
-    assert expected in str(caught.value)
     assert "taken as classes" not in capsys.readouterr().err
 
 
@@ -84,13 +84,11 @@ def test_training_and_test_pictures_and_their_classes(
     data = load_dataset(str(folder))
     assert data.class_names == classes and shades(data.images) == train
     assert ("within the others are parts" in capsys.readouterr().out) == (names[0][:3] == "cat")
-    found = None if data.test_images is None else sorted(shades(data.test_images))
-    assert found == test
-    if test_labels is None:
-        assert data.test_labels is None
-    else:
-        order = np.argsort(shades(data.test_images))
-        assert data.test_labels[order].tolist() == test_labels
+    assert test == (None if data.test_images is None else sorted(shades(data.test_images)))
+    found = data.test_labels
+    if found is not None:
+        found = found[np.argsort(shades(data.test_images))].tolist()
+    assert found == test_labels
 
 
 def test_the_first_test_images_are_not_all_of_one_class(folder):
@@ -146,7 +144,7 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
      ("sea", "wood"), 6, "seg_test/seg_test/sea", "the pictures in seg_pred/ are not used"),
     ("fruits/Training/kiwi fruits/Training/lime fruits/Test/kiwi fruits/test-multiple_fruits",
      ("kiwi", "lime"), 6, "fruits/Test/kiwi", "in test-multiple_fruits/ are not used"),
-    ("train val", (), 3, "val", ""), ("training Valid", (), 3, "Valid", ""),
+    ("train val", (), 3, "val", ""),
     ("Train Validation Test", (), 3, "Test", "validation pictures are not used"),
     ("images masks", (), 3, "", "3 pictures named masks/ are not used"),
     ("ill/images ill/masks well/images well/masks", ("ill", "well"), 6, "", "named masks/"),
@@ -252,9 +250,8 @@ def test_a_table_tells_the_classes_of_its_own_part(folder, capsys):
 def test_several_or_continuous_labels_are_refused_with_advice(folder, name, text, expected):
     write_all(folder, TEN)
     (folder / name).write_text(text)
-    with pytest.raises(UserError, match="away to train without") as caught:
+    with pytest.raises(UserError, match=f"{re.escape(expected)}.*away to train without"):
         load_dataset(str(folder))
-    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "text", "said"), [

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -65,19 +66,19 @@ TABLE = "170,60\n171.5,6e1\n168,61.25\n"
     ("a.npz", {"points": BODIES, "seeds": np.arange(600)}),
     ("a.npz", {"x_train": BODIES, "x_test": BODIES[:50], "y_train": np.arange(600) % 2})])
 def test_arrays_of_points(tmp_path, name, content, capsys):
-    (np.savez(tmp_path / name, **content) if isinstance(content, dict)
-     else np.save(tmp_path / name, content))
-    expected = content
     if isinstance(content, dict):
-        expected = content.get("x_train", content.get("points"))
+        np.savez(tmp_path / name, **content)
+    else:
+        np.save(tmp_path / name, content)
+        content = {"x_train": content}
     data = load_dataset(str(tmp_path / name))
     assert data.samples.dtype == np.float32 and data.modes is None
-    np.testing.assert_allclose(data.samples, expected.reshape(600, -1), rtol=1e-6)
+    expected = content.get("x_train", content.get("points")).reshape(600, -1)
+    np.testing.assert_allclose(data.samples, expected, rtol=1e-6)
     np.testing.assert_allclose(data.box.center, data.samples.mean(axis=0), rtol=1e-5)
     assert (np.abs(data.samples - data.box.center) < data.box.extent).mean() > 0.99
-    tests = "x_test" in content if isinstance(content, dict) else False
-    assert (data.test_samples is not None) == tests
-    if tests:
+    assert (data.test_samples is not None) == ("x_test" in content)
+    if "x_test" in content:
         found, given = data.test_samples[:, 0].tolist(), BODIES[:50, 0].astype(np.float32).tolist()
         assert found != given and sorted(found) == sorted(given)  # plots show the first
         assert "without their labels" in capsys.readouterr().out
@@ -109,9 +110,8 @@ def test_points_that_cannot_be_learned(tmp_path, content, expected):
         path.write_bytes(content.encode("latin-1"))
     else:
         np.save(path, content)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=f"{path}.*{re.escape(expected)}"):
         load_dataset(str(path))
-    assert expected in str(caught.value) and str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize("tests", [False, True])
@@ -183,22 +183,14 @@ def test_what_points_do_not_have_is_refused(make_export, refused, option, expect
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "modes", "good"), [("ring", 8, 0.95), ("grid", 24, 0.9)])
-def test_the_default_run_learns_every_mode(name, modes, good, tmp_path):
-    done = run_script("train_gan.py", "--dataset", name, cwd=tmp_path)
+@pytest.mark.parametrize(("options", "modes", "good"), [
+    ("ring", 8, 0.95), ("grid", 24, 0.9), ("ring --loss minimax", 7, 0.5),
+    ("ring --loss lsgan", 7, 0.5), ("ring --loss hinge", 7, 0.5),
+    ("ring --loss relativistic", 7, 0.5), ("ring --loss wgan", 7, 0.5),
+    ("ring --loss wgan --gradient-penalty wgan-gp --gp-weight 10", 7, 0.5)])
+def test_every_mode_is_learned_with_every_loss(options, modes, good, tmp_path):
+    done = run_script("train_gan.py", "--dataset", *options.split(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
     assert int(last["modes"]) >= modes and float(last["good"]) >= good
-    assert "verdict     good" in done.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [
-    ["--loss", "minimax"], ["--loss", "lsgan"], ["--loss", "hinge"], ["--loss", "relativistic"],
-    ["--loss", "wgan"], ["--loss", "wgan", "--gradient-penalty", "wgan-gp", "--gp-weight", "10"],
-])
-def test_every_loss_learns_the_ring(options, tmp_path):
-    done = run_script("train_gan.py", "--dataset", "ring", *options, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    last = list(csv.DictReader((tmp_path / "history.csv").open()))[-1]
-    assert int(last["modes"]) >= 7 and float(last["good"]) > 0.5
+    assert "verdict     good" in done.stdout or "loss" in options

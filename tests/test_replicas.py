@@ -96,7 +96,7 @@ def test_replicas_stay_equal_to_the_bit(pair):
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [
-    ("dcgan", 5e-6), ("mlp", 5e-6), ("points", 5e-6),
+    ("dcgan", 5e-6), ("points", 5e-6),
     # Half precision rounds a sum by up to 2^-9 or 2^-12 of it, and Adam divides by its size.
     ("float16", 2e-2)])
 def test_two_replicas_take_the_steps_of_one(pair, single, name, tolerance):
@@ -104,17 +104,15 @@ def test_two_replicas_take_the_steps_of_one(pair, single, name, tolerance):
 
 
 def test_an_overflow_in_one_replica_skips_the_step_in_all(pair, single):
-    scales = [key for key in single if key.startswith("overflow:") and "optimizer" in key
-              and single[key].shape == () and single[key] == 2.0**14]
+    scales = [key for key, value in single.items() if key.startswith("float16:")
+              and "optimizer" in key and value.shape == () and value == 2.0**14]
     assert scales  # halved once, from 2^15
     assert all(pair[0][key] == pair[1][key] == 2.0**14 for key in scales)
-    weights = [value for key, value in pair[0].items()
-               if key.startswith("overflow:") and "measures" not in key]
-    assert all(np.isfinite(value).all() for value in weights)
+    assert all(np.isfinite(value).all() for value in pair[0].values())
 
 
 @pytest.mark.parametrize(("count", "names"), [
-    (2, ["dcgan"]), pytest.param(4, ["dcgan", "mlp", "points"], marks=pytest.mark.slow)])
+    (2, ["dcgan"]), pytest.param(4, ["dcgan", "points"], marks=pytest.mark.slow)])
 def test_several_processes_take_the_steps_of_one(tiny_npz, single, tmp_path, count, names):
     replicas = run_cases([[tmp_path / f"{rank}.npz"] for rank in range(count)],
                          environments(count), tiny_npz, names)
@@ -322,10 +320,6 @@ def assert_connected(clusters):
     assert clusters[0].all_reduce(b"a", b"".join) == b"abc"[: len(clusters)]
 
 
-def test_processes_connect(quick):
-    assert_connected(connect([0, 1, 2], 3))
-
-
 @pytest.mark.parametrize("parts", [
     [], [b'{"index": Infinity}\n'], [b"[" * 5000], [b"GET / HTTP/1.1\r\n\r\n"],
     [b"\x7f\xff\xff\xff" + b"x" * 5000],
@@ -344,7 +338,7 @@ def test_strangers_are_not_let_in_and_hold_up_nobody(quick, parts):
                         break
 
     began = time.monotonic()
-    assert_connected(connect([0, 1], 2, attack=attack))
+    assert_connected(connect([0, 1, 2], 3, attack=attack))
     assert time.monotonic() - began < 5
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import pickle
 import shutil
-import signal
 
 import numpy as np
 import pytest
@@ -17,9 +16,8 @@ from gan.data.conditions import condition_dataset, condition_images, normal_quan
 from gan.data.datasets import Dataset, load_dataset
 from gan.data.order import BlockOrder, BlockReader
 from gan.data.shards import check_shards, save_array, write_index, write_shards
-from tests.conftest import build, draw_shapes, noise, run_module, run_script
+from tests.conftest import build, draw_shapes, noise
 from tests.test_array_files import Bomb
-from tests.test_resume import LONG, assert_same_run, start_training, wait_for
 from tests.test_training import assert_same, values
 
 SHARD = 20_000  # bytes: 78 images of 16 pixels
@@ -152,16 +150,6 @@ def test_nearly_every_sample_comes_once(count, block):
     assert np.mean(np.abs(np.diff(flat)) == 1) < 0.02  # neighbors in the data are none here
     with pytest.raises(UserError, match="--batch-size: expected at most .* got: 10000"):
         BlockOrder(count, 10_000, 5, block)
-
-
-def test_a_lane_goes_through_groups_of_blocks_of_neighbors():
-    lane = BlockOrder(64 * 100, 64, 0, 5).batches(1)[:, 9]  # row 9 of each batch
-    assert len(set(lane.tolist())) == 100
-    for start in range(0, 100, 20):  # four blocks at a time, each of them whole
-        group = np.sort(lane[start : start + 20])
-        runs = np.split(group, np.flatnonzero(np.diff(group) != 1) + 1)
-        assert len(runs) <= 5  # one at the end
-        assert np.mean(np.diff(lane[start : start + 20]) == 1) < 0.5  # and shuffled together
 
 
 @pytest.mark.parametrize("processes", [1, 8])
@@ -422,28 +410,3 @@ def test_a_shard_that_goes_while_training_is_a_line(sharded, tensorflow, tmp_pat
     os.truncate(copy / "images-00002.npy", 100)  # it is open: unlinked, it would be there still
     with pytest.raises(UserError, match="images-00002.npy: expected more images, .* was cut off"):
         trainer.train(trainer.feed.epoch_batches(1))
-
-
-@pytest.mark.slow
-def test_a_run_on_shards_is_stopped_resumed_drawn_from_and_evaluated(sharded, tmp_path):
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    settings = ["--dataset", sharded, "--clusters", 2, *LONG]
-    done = run_script("train_gan.py", *settings, "--outdir", whole, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "read from the disk while training" in done.stdout
-    assert "4 clusters within the labels" in done.stdout
-    process = start_training(tmp_path, *settings, "--outdir", stopped)
-    wait_for(stopped / "generated_images/epoch_0004.png", process)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 128 + signal.SIGTERM
-    done = run_script("train_gan.py", "--resume", "--outdir", stopped, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert_same_run(whole, stopped)
-    drawn = run_script("generate.py", "--model", whole, "--num-images", 4, cwd=tmp_path)
-    assert drawn.returncode == 0, drawn.stderr
-    report = tmp_path / "metrics.json"
-    done = run_module("gan.evaluate", "--model", whole, "--num-images", 100, "--json", report)
-    assert done.returncode == 0, done.stderr
-    metrics = json.loads(report.read_text())
-    assert metrics["trained_on_this_data"] is True
-    assert metrics["generated"]["frechet"] > 0 and metrics["test_images"]["frechet"] > 0
