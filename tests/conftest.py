@@ -12,19 +12,22 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan.common import errors
 from gan.common.device import import_tensorflow
 from gan.config import Facts, TrainConfig
 from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
+from gan.evaluate import evaluator
 from gan.generator import SavedGenerator
 from tests.browser import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
-        "--mixed-precision", "off"]
-QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0"]
+        "--mixed-precision", "off", "--augment", "none"]
+QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0",
+         "--gradient-penalty", "none"]
 
 
 LONGEST = ("test_lab", "test_interface", "test_replicas", "test_training", "test_resume",
@@ -60,6 +63,14 @@ def noise(count, seed=0, size=16, low=0, high=256, channels=1):
     return np.random.default_rng(seed).integers(low, high, (count, size, size, channels), np.uint8)
 
 
+def frames_of(path):
+    """Yield (gray levels [H, W], milliseconds) of the frames of an animation."""
+    with Image.open(path) as animation:
+        for index in range(animation.n_frames):
+            animation.seek(index)
+            yield np.asarray(animation.convert("L")), animation.info["duration"]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def shared(tmp_path_factory):
     """A folder of all processes of the tests, with a cache, so that they leave the user's alone."""
@@ -69,6 +80,7 @@ def shared(tmp_path_factory):
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    evaluator.COUNT = 1000  # which takes less time
     return folder
 
 
@@ -103,7 +115,6 @@ def run_script(name, *arguments, cwd, **settings):
 def command(monkeypatch, capsys, tmp_path):
     """A function that runs a script in this process and an empty folder: (code, output, errors)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gan.evaluate.evaluator.COUNT", 1000)  # which takes less time
 
     def run(script, *arguments):
         monkeypatch.setattr("sys.argv", [script, *map(str, arguments)])
@@ -178,7 +189,8 @@ def tiny_run(tiny_npz, shared):
         if not folder.exists():
             folder.mkdir()
             done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 2,
-                              "--clusters", 2, "--tensorboard", cwd=folder)
+                              "--clusters", 2, "--augment", "adaptive", "--tensorboard",
+                              cwd=folder)
             # No bar in a file, no noise from TensorFlow.
             assert done.returncode == 0 and done.stderr == "", done.stderr
             (shared / "run.txt").write_text(done.stdout)

@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import pickle
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -372,10 +373,8 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
     ({"a": GOOD, "b": GOOD}, "expected an array x_train (or one of train_images, "),
     ({"x_train": np.full((4, 16, 16), 7.5)}, "from 7.5 to 7.5; say with --range"),
     ({"x_train": np.full((4, 16, 16), np.nan)}, "float64 from nan to nan"),
-    ({"x_train": np.linspace(-0.4, 0.4, 1024).reshape(4, 16, 16)}, "--range"),
     ({"x_train": np.full((4, 16, 16), -1)}, "got: int64 from -1 to -1"),
     ({"x_train": np.full((4, 16, 16), "a")}, "expected numbers (uint8), got: <U1"),
-    ({"x_train": np.array([object()] * 4)}, "got: Python objects; convert"),
     ({"x_train": np.zeros((4, 16, 16, 2), np.uint8)}, "with C 1, 3 or 4"),
     ({"x_train": np.zeros((4, 257), np.uint8)}, "expected images [N, H, W]"),
     ({"x_train": np.full((4, 16, 16), 70_000)}, "integers of up to 16 bits from 0 up"),
@@ -393,9 +392,8 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
      "expected at most 1000 classes, got: 1001 different labels"),
     ({"x_train": GOOD, "x_test": GOOD, "y_train": np.array([3, 7, 3, 7]),
       "y_test": np.array([3, 3, 5, 9])},
-     "a.npz: test labels: expected labels that occur among the training labels, got: 5, 9"),
+     "test labels: expected labels that occur among the training labels, got: 5, 9"),
 ])
 def test_wrong_arrays_are_named(load, arrays, expected):
-    with pytest.raises(UserError, match="a.npz") as caught:
+    with pytest.raises(UserError, match=f"a.npz.*{re.escape(expected)}"):
         load(**arrays)
-    assert expected in str(caught.value)

@@ -14,6 +14,7 @@ from gan.drawing.animations import write_animation
 from gan.drawing.sample_grids import surface_shade
 from gan.loop import early_steps
 from gan.run import curves
+from tests.conftest import noise
 
 # --- Images
 
@@ -128,10 +129,6 @@ def test_the_first_epoch_is_drawn_at_growing_distances():
 # --- Animations
 
 
-def noise(count=4, shape=(18, 21)):
-    return list(np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8))
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
 def test_an_animation_holds_the_frames_and_their_durations(tmp_path, suffix, channels):
@@ -164,7 +161,7 @@ def plays_of(path):
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
 def test_an_animation_plays_as_often_as_asked(tmp_path, suffix, plays):
     path = tmp_path / f"animation{suffix}"
-    write_animation(path, iter(noise()), [0.1] * 4, loop=plays)
+    write_animation(path, noise(4)[..., 0], [0.1] * 4, loop=plays)
     assert plays_of(path) == plays
 
 
@@ -174,7 +171,7 @@ def test_an_animation_that_breaks_off_leaves_the_earlier_one(tmp_path, suffix):
     path.write_bytes(b"earlier")
 
     def frames():
-        yield noise()[0]
+        yield noise(1)[0, ..., 0]
         raise UserError("broken")
 
     with pytest.raises(UserError, match="broken"):
@@ -183,15 +180,16 @@ def test_an_animation_that_breaks_off_leaves_the_earlier_one(tmp_path, suffix):
 
 
 def test_more_frames_than_memory_are_refused_at_the_first(tmp_path, monkeypatch):
-    monkeypatch.setattr("gan.drawing.animations.memory_bytes", lambda: 6 * 4 * 18 * 21 - 2)
+    monkeypatch.setattr("gan.drawing.animations.memory_bytes", lambda: 6 * 4 * 16 * 16 - 2)
     with pytest.raises(UserError, match="4 frames that need .* smaller ones, or write .mp4"):
-        write_animation(tmp_path / "a.gif", iter(noise()), [1] * 4)
+        write_animation(tmp_path / "a.gif", iter(noise(4)[..., 0]), [1] * 4)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("suffix", "frames", "seconds"), [
     (".gif", [np.zeros((9, 9), np.uint8)] * 2, 600),  # equal frames become one of 1,200 s
-    (".gif", noise(2, (1, 70_000)), 1), (".webp", noise(2, (1, 17_000)), 1)])
+    (".gif", np.zeros((2, 1, 70_000), np.uint8), 1),
+    (".webp", np.zeros((2, 1, 17_000), np.uint8), 1)])
 def test_frames_that_a_format_cannot_hold_are_refused(tmp_path, suffix, frames, seconds):
     with pytest.raises(UserError, match="expected frames of a size and duration that a"):
         write_animation(tmp_path / f"a{suffix}", frames, [seconds] * 2)

@@ -40,13 +40,12 @@ def test_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, damage):
     for step in (1, 2):
         checkpoint(step).save(RunFolder(tmp_path))
     newest = tmp_path / "checkpoints/step_000000002.npz"
-    content = bytearray(newest.read_bytes())
+    content, warnings = bytearray(newest.read_bytes()), []
     content[len(content) // 2] ^= 4
-    newest.write_bytes({"flip": content, "cut": content[:300], "empty": b"", "text": b"hello",
-                        "gone": content}[damage])
-    if damage == "gone":
-        newest.unlink()
-    warnings = []
+    newest.unlink()
+    if damage != "gone":
+        newest.write_bytes({"flip": content, "cut": content[:300], "empty": b"",
+                            "text": b"hello"}[damage])
     found = load_newest(tmp_path / "checkpoints", warnings.append)
     assert found.step == 1 and (found.variables["w"] == 1).all()
     assert len(warnings) == (damage != "gone")
@@ -232,12 +231,6 @@ def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
         assert "a file system without locks" in capsys.readouterr().err
 
 
-def begun(config):
-    """Return the configuration of a run with these options, and as a checkpoint holds it."""
-    config = complete(config, (60_000, 28, 28, 1))
-    return config, dataclasses.asdict(config)
-
-
 @pytest.mark.parametrize(("name", "value"), [
     ("epochs", "6"), ("epochs", 0), ("epochs", None), ("clusters", None),
     ("batch_size", None), ("loss", "none"), ("lr", None), ("lr", True), ("seed", 1.5),
@@ -245,7 +238,8 @@ def begun(config):
 ])
 def test_saved_options_are_checked_like_given_ones(name, value):
     config, given = TrainConfig.from_args([])
-    config, saved = begun(config)
+    config = complete(config, (60_000, 28, 28, 1))
+    saved = dataclasses.asdict(config)
     assert resumed(config, given, saved) == (config, {})
     with pytest.raises(UserError, match=f"{name}: expected "):
         resumed(config, given, saved | {name: value})

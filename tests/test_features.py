@@ -1,5 +1,7 @@
 """Features that images are compared in: the choice, the networks and how they are trained."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -85,16 +87,11 @@ def test_images_that_are_all_the_same_have_no_features(wanted):
 
 @pytest.mark.parametrize(("accuracy", "guessing", "share", "enough"), [
     (0.81, 0.1, 0.8, False), (0.83, 0.1, 0.8, True),  # 0.1 + 0.8 * 0.9 = 0.82
-    (0.95, 0.95, 0.8, False), (0.995, 0.95, 0.8, True),
     (0.1, 0.01, 0.1, False), (0.11, 0.01, 0.1, True), (float("nan"), 0.1, 0.8, False)])
 def test_features_of_a_network_little_better_than_guessing_are_not_used(accuracy, guessing, share,
                                                                         enough):
-    try:
+    with contextlib.nullcontext() if enough else pytest.raises(metrics.NotMeasurableError):
         features.need_skill(accuracy, guessing, share, "found")
-    except metrics.NotMeasurableError:
-        assert not enough
-    else:
-        assert enough
 
 
 # --- The cache
@@ -172,18 +169,6 @@ def test_views_change_the_image_but_not_its_hue(tensorflow):
     cosines = (before * after).sum(axis=3)[~covered] / (lengths[0] * lengths[1])[~covered]
     np.testing.assert_allclose(cosines, 1, atol=1e-4)
     assert np.abs(shown - plain)[~covered].max() > 0.05  # the light changed
-
-
-def test_views_move_what_they_show(tensorflow):
-    dot = np.zeros((200, 17, 17, 1), np.float32)
-    dot[:, 8, 3] = 1
-    draws = np.random.default_rng(0).random((200, features.VIEW_DRAWS), np.float32)
-    draws[:, 5:7], draws[:, 7] = 0.5, 0.99  # in the same light, uncovered
-    shown = features.views(dot, draws).numpy()
-    assert np.isfinite(shown).all()
-    places = np.einsum("nyxc,x->n", shown, np.arange(17)) / shown.sum(axis=(1, 2, 3))
-    assert 60 < (places > 8).sum() < 140  # about half are mirrored
-    assert np.ptp(places[places < 8]) > 2
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3), (28, 28, 1), (40, 100, 3), (512, 300, 3)])

@@ -13,6 +13,7 @@ from gan.data.datasets import load_dataset
 from gan.drawing.samples import Wanted, picture_paths, slerp
 from gan.generator import METADATA, SavedGenerator, find_export
 from generate import choose_classes
+from tests.conftest import frames_of
 
 TEN = {"class_names": [str(digit) for digit in range(10)], "classes": list(range(10)),
        "config": {"condition": "labels"}}
@@ -60,18 +61,11 @@ def test_a_seed_names_one_image_in_every_form(generate, two_of_ten, tmp_path):
     np.testing.assert_array_equal(grid[::factor, ::factor][2:18, 20:36], images[1, ..., 0])
 
 
-def frames_of(path):
-    with Image.open(path) as animation:
-        for index in range(animation.n_frames):
-            animation.seek(index)
-            yield np.asarray(animation.convert("L"), np.float64), animation.info["duration"]
-
-
 def test_an_interpolation_from_class_to_class_is_a_loop_without_jumps(generate, two_of_ten,
                                                                       tmp_path):
     assert generate("--output", "a.gif", "--label", "each", "--interpolate", "1,5") == \
         "a.gif: 48 frames, seeds 1 to 5\n"
-    frames = [frame[::16, ::16] for frame, _ in frames_of(tmp_path / "a.gif")]
+    frames = [np.float64(frame[::16, ::16]) for frame, _ in frames_of(tmp_path / "a.gif")]
     np.testing.assert_array_equal([frames[0], frames[24]],
                                   SavedGenerator(two_of_ten).sample([1, 5], [3, 7])[..., 0])
     steps = np.sqrt(np.square(np.diff([frames[-1], *frames], axis=0)).mean((1, 2)))
@@ -273,16 +267,12 @@ def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, refused, tmp_path, n
     (["--interpolate", "0-1000000", "--output", "a.gif"], "at most 416 in this file"),
     (["--output", "a.png", "--grid", "2x2", "--seeds", "0-4"], "--grid: expected at least 5"),
     (["--grid", "2x2"], "--output: expected a file that ends in .png, got: none"),
-    (["--grid", "2x2", "--output", "a.npz"], "ends in .png, got: a.npz"),
-    (["--interpolate", "0,1"], "--output: expected a name that ends in .gif, .webp"),
     (["--interpolate", "0,1", "--output", "a.npz"], "expected a name that ends in .gif, .webp"),
     (["--output", "a.csv"], "--output: expected a file that ends in .png, .npz, got: a.csv"),
     (["--output", "a.png", "--num-images", "10001"], "--num-images: expected at most 10,000"),
-    (["--outdir="], "--outdir: expected the name of a folder, got: ''"),
     (["--outdir=~nobody-of-that-name/x"], "no such home folder"),
     (["--grid", "8"], "--grid: expected rows x columns such as 8x8"),
     (["--seeds", "4-2"], "--seeds: expected numbers and ranges such as 0,3,8-15, got: '4-2'"),
-    (["--seeds", "1", "--seed", "2"], "--seeds: expected no --seed beside it"),
     (["--seeds", "1", "--num-images", "2"], "--seeds: expected no --num-images beside it"),
     (["--interpolate", "0-6", "--grid", "2x2", "--output", "a.gif"], "each cell of the grid, got"),
     (["--interpolate", "1", "--output", "a.gif"], "expected at least two seeds"),

@@ -1,6 +1,7 @@
 """What Python code and notebooks use: gan.train, gan.load and what they return."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,22 +12,14 @@ from gan.report import __main__ as report
 from tests.conftest import ROOT, draw_shapes
 
 OPTIONS = {"base_channels": 4, "batch_size": 16, "num_samples": 9, "mixed_precision": "off",
-           "clusters": 1, "epochs": 1, "metrics_interval": 0}
+           "augment": "none", "clusters": 1, "epochs": 1, "metrics_interval": 0}
 IMAGES, LABELS = draw_shapes(320, 0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_samples(tensorflow):
-    """Metrics of 500 samples, which take less time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gan.evaluate.evaluator.Evaluator.__init__.__defaults__", ("auto", 500))
-        yield
 
 
 @pytest.fixture(scope="module")
 def run(tensorflow, tiny_npz, tmp_path_factory):
     return gan.train(tiny_npz, outdir=tmp_path_factory.mktemp("run"), latent_dim=8,
-                     **OPTIONS | {"clusters": 2, "epochs": 2})
+                     **OPTIONS | {"augment": "adaptive", "clusters": 2, "epochs": 2})
 
 
 def test_a_run_is_what_its_folder_holds(run):
@@ -69,22 +62,16 @@ def own_models(latents=8, logits=1):
     return {"generator": generator, "discriminator": discriminator}
 
 
-@pytest.mark.parametrize(("latents", "logits", "options"), [
-    # The condition: a shared entry, two labels, two clusters and a coordinate.
-    (8, 1, {}), (13, 6, {"latent_dim": 8})])
-def test_models_of_ones_own_train_resume_and_export(
-        tensorflow, tmp_path, latents, logits, options):
-    models = own_models(latents, logits)
+def test_models_of_ones_own_train_resume_and_export(tensorflow, tmp_path):
+    models = own_models(13, 6)  # a shared entry, two labels, two clusters and a coordinate
     before = models["generator"].get_weights()
     settings = {"outdir": tmp_path, "labels": LABELS, **models}
-    first = gan.train(IMAGES, **settings, **OPTIONS, **options)
-    assert first.config["arch"] == "own" and first.config["latent_dim"] == 8
+    first = gan.train(IMAGES, **settings, **OPTIONS, latent_dim=8)
+    assert first.config["arch"] == "own"
     for value, weight in zip(before, models["generator"].get_weights(), strict=True):
         np.testing.assert_array_equal(value, weight)  # a copy was trained
     before = first.generator.sample(range(4))
     assert before.shape == (4, 16, 16, 1)
-    if options:
-        return
     second = gan.train(IMAGES, **settings, resume=True, epochs=2)
     assert second.history["epoch"] == [1, 2]
     assert (second.generator.sample(range(4)) != before).any()
@@ -117,19 +104,22 @@ def test_wrong_arguments_are_one_sentence(tensorflow, tmp_path, settings, messag
     assert "own" not in LOSSES.keys() | ARCHITECTURES.keys()
 
 
-def test_the_snippets_of_the_page_run(tensorflow, tiny_npz, tmp_path, monkeypatch):
+def test_the_snippets_of_the_page_run(run, tiny_npz, tmp_path, monkeypatch):
     train = gan.train
 
     def small(data, **settings):
+        if settings["outdir"] == "run":
+            shutil.copytree(run.folder, "run")
+            return gan.load("run")
         fast = {} if "generator" in settings else {"arch": "mlp"}
-        return train(tiny_npz if isinstance(data, str) else data, **OPTIONS | settings | fast
-                     | {"epochs": 1})
+        return train(tiny_npz if isinstance(data, str) else data, **OPTIONS | settings | fast)
 
     monkeypatch.setitem(gan.__dict__, "train", small)
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "python.md").read_text()
     names = {"images": IMAGES, "labels": LABELS, "shape": (16, 16, 1)}
     for snippet in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(snippet, names)
+        exec(snippet.replace("(64,)", "(24,)"), names)
     assert gan.load("hinge").config["loss"] == gan.load("mine").config["arch"] == "own"
+    assert gan.load("mine").config["latent_dim"] == 24
     assert report.main(["hinge"]) == 0

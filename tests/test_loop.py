@@ -11,7 +11,7 @@ import pytest
 import train_gan
 from gan.loop import LEAST_SCALE, DivergedError, checked
 from gan.training import GRADIENTS, MEASURES
-from tests.conftest import TINY
+from tests.conftest import QUICK, TINY
 
 
 @pytest.mark.parametrize("loss_scale", [None, 2.0**15])
@@ -41,7 +41,7 @@ def trained_in_a_thread(tiny_npz, tensorflow, tmp_path, monkeypatch, capsys):
     """Exit code, folder and output of a run in a thread of its own."""
     monkeypatch.chdir(tmp_path)
     codes = []
-    arguments = ["--dataset", str(tiny_npz), *TINY, "--epochs", "1", "--clusters", "1"]
+    arguments = ["--dataset", str(tiny_npz), *TINY, *QUICK]
     thread = threading.Thread(target=lambda: codes.append(train_gan.main(arguments)))
     thread.start()
     thread.join()
@@ -90,7 +90,7 @@ def test_a_loss_and_an_architecture_of_ones_own_are_one_entry_each(
     monkeypatch.setitem(ARCHITECTURES, "mine", Architecture(generator, discriminator))
     monkeypatch.setitem(LOSSES, "mine", Loss(softened, lambda real, fake: -softened(fake, real)))
     monkeypatch.chdir(tmp_path)
-    assert train_gan.main(["--dataset", str(tiny_npz), *TINY, "--epochs", "1", "--clusters", "1",
+    assert train_gan.main(["--dataset", str(tiny_npz), *TINY, *QUICK,
                            "--loss", "mine", "--arch", "mine"]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert {"frechet", "recall"} <= summary["metrics"]["generated"].keys()

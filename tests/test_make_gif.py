@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, frames_of
 
 HAS_FFMPEG = importlib.util.find_spec("imageio_ffmpeg") is not None
 
@@ -39,20 +39,10 @@ def test_a_gif_shows_the_epochs_in_order(tiny_run, tmp_path, make_gif):
     folder = tiny_run[0] / "generated_images"
     assert "8 frames" in make_gif("--images", folder, "--fps", 5, "--hold", 1, "--scale", 1,
                                   "--no-caption", "--output", "training.gif")
-    gif = Image.open(tmp_path / "training.gif")
     names = ["0000", *(f"0000_step_{step:09d}" for step in (4, 6, 8, 11, 16)), "0001", "0002"]
-    for index, name in enumerate(names):
-        gif.seek(index)
-        assert gif.info["duration"] == (1200 if name == "0002" else 200)
-        expected = np.asarray(Image.open(folder / f"epoch_{name}.png"))
-        np.testing.assert_array_equal(np.asarray(gif.convert("L")), expected)
-
-
-def frames_of(path):
-    with Image.open(path) as animation:
-        for index in range(animation.n_frames):
-            animation.seek(index)
-            yield np.asarray(animation.convert("L"))
+    for (frame, duration), name in zip(frames_of(tmp_path / "training.gif"), names, strict=True):
+        assert duration == (1200 if name == "0002" else 200)
+        np.testing.assert_array_equal(frame, np.asarray(Image.open(folder / f"epoch_{name}.png")))
 
 
 def test_pictures_are_sorted_by_number_scaled_and_captioned(tmp_path, make_gif):
@@ -62,7 +52,7 @@ def test_pictures_are_sorted_by_number_scaled_and_captioned(tmp_path, make_gif):
     make_gif("--images", "epoch_*.png", "--every", 2, "--scale", 2, "--title", "Élan → ψ",
              "--output", "a.gif")
     shades = []
-    for pixels in frames_of(tmp_path / "a.gif"):
+    for pixels, _ in frames_of(tmp_path / "a.gif"):
         assert pixels.shape == (28 + 40 + 28, 240)
         assert pixels[:28].max() > 200 < pixels[68:].max()  # the title, the caption
         shades.append(int(pixels[28, 0]))
@@ -95,7 +85,7 @@ def test_runs_side_by_side_keep_step(tmp_path, make_gif):
         (tmp_path / "b").mkdir(exist_ok=True)
         Image.fromarray(color).save(tmp_path / f"b/epoch_{epoch:04d}.png")
     make_gif("--images", "a", "b", "--scale", 1, "--no-caption", "--output", "a.png")
-    frames = list(frames_of(tmp_path / "a.png"))
+    frames = [frame for frame, _ in frames_of(tmp_path / "a.png")]
     assert {frame.shape for frame in frames} == {(28 + 30, 20 + 8 + 20)}
     assert [(frame[30, 0], frame[30, 40]) for frame in frames] == [
         (0, 201), (40, 201), (80, 201), (120, 203)]

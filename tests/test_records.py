@@ -27,13 +27,12 @@ def write_tfrecord(path, rows):
     import tensorflow as tf
 
     def feature(value):
-        values = value if isinstance(value, list) else [value]
-        if isinstance(values[0], (bytes, str)):
-            values = [text.encode() if isinstance(text, str) else text for text in values]
-            return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-        if isinstance(values[0], float):
-            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        values = [part.encode() if isinstance(part, str) else part
+                  for part in (value if isinstance(value, list) else [value])]
+        found = tf.train.Feature()
+        kind = {bytes: found.bytes_list, float: found.float_list}.get(type(values[0]))
+        (found.int64_list if kind is None else kind).value.extend(values)
+        return found
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:

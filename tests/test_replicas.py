@@ -1,6 +1,7 @@
 """Several devices, and several machines, train as one device would."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -15,8 +16,10 @@ from multiprocessing.connection import Connection, answer_challenge, deliver_cha
 import numpy as np
 import pytest
 
+from gan.common.device import find_device
 from gan.common.errors import UserError
 from gan.config import TrainConfig
+from gan.data.datasets import load_dataset
 from gan.distributed import cluster
 from gan.distributed.cluster import (
     KEY,
@@ -27,13 +30,56 @@ from gan.distributed.cluster import (
     joined,
     split_address,
 )
-from gan.distributed.replica import SINGLE
-from tests import replica_cases
-from tests.conftest import ROOT, TINY, complete, heed_signals, run_script
-from tests.replica_cases import CASES
+from gan.distributed.replica import SINGLE, replicas_on
+from tests.conftest import ROOT, TINY, build, complete, heed_signals, run_script
 from tests.test_resume import assert_same_run
 
 SECRET = "a secret of the tests"
+
+# Short trainings that one device and several take alike.
+
+STEPS = 3  # after more, a value at the edge of a ReLU makes any two roundings differ
+CASES = {  # name → (options, settings of `build`)
+    "dcgan": ("--arch dcgan --augment adaptive --mirror --dropout 0.3 --n-critic 2 --gp-interval 2",
+              {"streamed": True}),
+    "points": ("--dataset ring --loss wgan --gradient-penalty wgan-gp --spectral-norm", {}),
+    # Which ends with an overflow.
+    "float16": ("--dataset ring --loss relativistic --reduce-precision bfloat16",
+                {"mixed_precision": "float16"}),
+}
+
+
+def results(replicas, dataset, names):
+    """Return what each replica makes of the cases, as a dict of "case:variable" → array."""
+    found = [{} for _ in replicas]
+    for name in names:
+        options, settings = CASES[name]
+        data = load_dataset("ring") if "ring" in options else dataset
+        if name == "float16":  # in a row of the second replica alone
+            samples = data.samples.copy()
+            samples[build(data, *options.split()).feed.epoch_batches(1)[STEPS, 1]] = 1e30
+            data = dataclasses.replace(data, samples=samples)
+        trainer = build(data, *options.split(), replicas=replicas, **settings)
+        if trainer.state.augmentation is not None:  # few images, but it begins with nothing
+            trainer.state.augmentation.assign(0.5)
+        batches = trainer.feed.epoch_batches(1)
+        measures = np.array(trainer.train(batches[:STEPS]))
+        if name == "float16":
+            trainer.train(batches[STEPS : STEPS + 1])
+        for arrays, each in zip(found, getattr(trainer, "trainers", [trainer]), strict=True):
+            arrays |= {f"{name}:{key}": variable.numpy()
+                       for key, variable in each.state.variables().items()}
+            arrays[f"{name}:measures"] = measures
+    return found
+
+
+def run_and_save(dataset, targets, names):
+    """Run the cases and save what came out of each replica of this process."""
+    with joined(types.SimpleNamespace(devices=1)) as group:
+        device = find_device("off", "cpu", len(targets))
+        found = results(replicas_on(device.names, group), dataset, names)
+    for target, arrays in zip(targets, found, strict=True):
+        np.savez(target, **arrays)
 
 
 def free_address():
@@ -56,9 +102,9 @@ def environments(count, key=SECRET):
 def run_cases(files, environments, dataset, names):
     """Run the cases in a process for each list of files, with a replica for each file."""
     running = [subprocess.Popen(
-        [sys.executable, "-m", "tests.replica_cases",
-         json.dumps([str(dataset), list(map(str, targets)), names])], cwd=ROOT, env=environment,
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        [sys.executable, "-c", "from tests.test_replicas import run_and_save\n"
+         f"run_and_save({str(dataset)!r}, {list(map(str, targets))}, {names})"],
+        cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         for targets, environment in zip(files, environments, strict=True)]
     for process in running:
         _, errors = process.communicate(timeout=500)
@@ -82,7 +128,7 @@ def assert_close(found, expected, name, tolerance):
 
 @pytest.fixture(scope="module")
 def single(tensorflow, tiny_npz):
-    return replica_cases.run_cases([SINGLE], tiny_npz, list(CASES))[0]
+    return results([SINGLE], tiny_npz, list(CASES))[0]
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def wait_for(path, process, seconds=120):
     assert path.exists(), process.communicate()
 
 
-LONG = [*TINY, "--epochs", "6", "--num-samples", "4"]
+LONG = [*TINY, "--epochs", "6", "--num-samples", "4", "--augment", "adaptive"]
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,6 @@ def test_a_run_leaves_what_the_readme_says(tiny_run):
     assert len({*pictures(folder).values()}) == 4 + len(within)
     rows = history(folder)
     assert [row["epoch"] for row in rows] == ["1", "2"] and rows[1]["step"] == "40"
-    config = json.loads((folder / "config.json").read_text())
-    assert config["epochs"] == 2 and config["lr_g"] == config["lr"] == 0.0015
     assert [path.name for path in list_checkpoints(folder / "checkpoints")] == [
         "step_000000040.npz", "step_000000020.npz"]
 

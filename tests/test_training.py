@@ -40,7 +40,7 @@ def test_batches_show_every_image_once_in_an_order_of_their_own(trained):
 
 
 @pytest.mark.parametrize("options", [
-    "", "--arch mlp --dropout 0.5",
+    "--arch mlp --dropout 0.5 --augment adaptive", pytest.param("", marks=pytest.mark.slow),
     pytest.param("--arch resnet --augment adaptive --epochs 5", marks=pytest.mark.slow)])
 def test_grouping_of_steps_and_a_restored_state_leave_no_trace(tensorflow, tiny_npz, options):
     whole, first = (build(tiny_npz, *options.split()) for _ in range(2))
@@ -256,7 +256,8 @@ def test_spectral_vectors_move_once_a_step(tiny_npz, tensorflow):
                                rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", [
+    "bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_residual_networks_learn_in_half_precision(tensorflow, tiny_npz, precision):
     trainer = build(tiny_npz, "--arch", "resnet", mixed_precision=precision)
     before = values(trainer)

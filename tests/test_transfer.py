@@ -111,9 +111,14 @@ def test_a_run_with_damaged_checkpoints_only_is_refused(tmp_path, tensorflow):
         read_source(tmp_path)
 
 
-def test_a_run_on_other_pictures_begins_where_another_ended(trained, tiny_run, tmp_path):
+@pytest.fixture
+def more(tmp_path):
+    """A data set beside which commands are run."""
     images, labels = draw_shapes(64, 9)
     np.savez(tmp_path / "more.npz", x_train=images, y_train=labels)
+
+
+def test_a_run_on_other_pictures_begins_where_another_ended(trained, tiny_run, tmp_path, more):
     output = trained("--dataset", "more.npz", "--init-from", tiny_run[0], "--epochs", 1,
                      "--batch-size", 16, "--num-samples", 9, "--outdir", "new")
     assert re.search(r"init from +step 40 of", output)
@@ -129,8 +134,6 @@ def test_a_run_on_other_pictures_begins_where_another_ended(trained, tiny_run, t
     (["--init-from", "run", "--resume"], "--init-from has no effect on a run that is resumed"),
     (["--resume", "--outdir", "run", "--dataset", "more.npz"], "--init-from run and another --out"),
 ])
-def test_wrong_sources_are_refused(refused, tiny_run, tmp_path, arguments, expected):
+def test_wrong_sources_are_refused(refused, tiny_run, tmp_path, more, arguments, expected):
     shutil.copytree(tiny_run[0], tmp_path / "run")
-    images, labels = draw_shapes(64, 9)
-    np.savez(tmp_path / "more.npz", x_train=images, y_train=labels)
     assert expected in refused("train_gan.py", *arguments)

@@ -13,7 +13,7 @@ from gan.data.sample_types import Images
 from gan.drawing.animations import write_animation
 from gan.drawing.images import BACKGROUND, read_png, tile
 from gan.playground import __main__ as playground
-from tests.conftest import TINY
+from tests.conftest import QUICK, TINY
 
 # Half transparent red, opaque blue, and yellow that nobody sees.
 PIXELS = np.array([[[[255, 0, 0, 128], [0, 0, 200, 255], [255, 255, 0, 0]]]], np.uint8)
@@ -120,7 +120,7 @@ def test_animations_clear_what_was_drawn_before(tmp_path):
 
 
 def test_a_run_with_transparency_to_its_files_and_pages(folder, trained, command, tmp_path):
-    trained("--dataset", folder, "--channels", 4, *TINY, "--arch", "conv", "--epochs", 1)
+    trained("--dataset", folder, "--channels", 4, *TINY, *QUICK)
     shown = read_png(tmp_path / "generated_images/epoch_0001.png")
     assert shown.shape[-1] == 4 and (shown[0, 0] == [BACKGROUND] * 3 + [255]).all()
     metrics = json.loads((tmp_path / "summary.json").read_text())["metrics"]["generated"]
