@@ -33,7 +33,6 @@ def preload():
     """Import what runs need, without computing anything yet."""
     from gan.common.device import import_tensorflow
 
-    sys.path.insert(0, str(ROOT))
     import_tensorflow(verbose=False)
     import gan.convert  # noqa: F401
     import gan.loop  # noqa: F401 - with Keras and matplotlib

@@ -11,7 +11,6 @@ stays as it was in any case.
 
 import functools
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -298,8 +297,6 @@ KINDS = {"arrays": damaged_array, "pictures": damaged_pictures, "runs": damaged_
              suffix: functools.partial(damaged_file, write, suffix) for suffix, write in (
                  ("zip", write_zip), ("h5", write_hdf5), ("tfrecord", write_tfrecord),
                  ("csv", write_points), ("parquet", write_parquet))}}
-if importlib.util.find_spec("pyarrow") is None:
-    del KINDS["parquet"]
 
 
 def contents(paths):
@@ -346,7 +343,7 @@ def main():
     options = options.parse_args()
     preload()
     chosen = [kind for kind in KINDS if options.only in kind]
-    results, defects = {kind: [0, 0, 0] for kind in chosen}, 0
+    results = {kind: [0, 0, 0] for kind in chosen}
     with tempfile.TemporaryDirectory() as temporary:
         made = Path(temporary)
         os.environ["XDG_CACHE_HOME"] = str(made / "cache")
@@ -361,9 +358,9 @@ def main():
             code, wrong = run_one(kind, made / "home", chance, made)
             results[kind][2 if wrong else code != 0] += 1
             if wrong:
-                defects += 1
                 print(number, kind, ascii(wrong), flush=True)
             shutil.rmtree(made / "home")
+    defects = sum(counts[2] for counts in results.values())
     report(f"{options.count} hostile inputs (seed {options.seed}), {defects} of them a defect",
            ["input", "accepted", "refused in one line", "defects"],
            [[kind, *counts] for kind, counts in results.items()], options)

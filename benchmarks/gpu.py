@@ -24,12 +24,11 @@ CHUNK = 500  # steps of the long run between two looks at its losses
 
 def made_images(count, size, seed=0):
     """Return uint8 [count, size, size, 3]: a disc of one colour on another, in random places."""
-    random = np.random.default_rng(seed)
-    across = np.arange(size)
-    images = np.empty((count, size, size, 3), np.uint8)
+    random, images = np.random.default_rng(seed), np.empty((count, size, size, 3), np.uint8)
+    rows, columns = np.ogrid[:size, :size]
     for image in images:
         row, column = random.uniform(0.25, 0.75, 2) * size
-        inside = np.hypot(across[:, None] - row, across - column) < random.uniform(0.1, 0.4) * size
+        inside = np.hypot(rows - row, columns - column) < random.uniform(0.1, 0.4) * size
         image[:] = np.where(inside[..., None], *random.integers(0, 256, (2, 3)))
     return images
 

@@ -54,7 +54,7 @@ def main():
     options.add_argument("--seed", type=int, default=0)
     options = options.parse_args()
     preload()
-    chance, phases, wrong, killed, runs = random.Random(options.seed), {}, [], 0, 0
+    chance, phases, wrong, killed, runs = random.Random(options.seed), {}, 0, 0, 0
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
         write_data(home / "data.npz")
@@ -70,14 +70,13 @@ def main():
             kills, failed = one_run(folder, arguments, chance, longest / 3, phases)
             killed += kills
             found = failed or differences(home / "whole", folder) + leftovers(folder)
-            if found:
-                wrong.append((runs, found))
+            wrong += bool(found)
             print(f"run {runs}: killed {kills} times, {killed} in all; "
                   f"{found or 'identical, nothing left over'}", flush=True)
             if failed:  # and would again
                 break
     report(f"{killed} kills of {runs} runs of {EPOCHS} epochs (seed {options.seed}): "
-           f"{runs - len(wrong)} of {runs} runs identical to the uninterrupted one",
+           f"{runs - wrong} of {runs} runs identical to the uninterrupted one",
            ["killed while", "times"], sorted(phases.items()), options)
     raise SystemExit(1 if wrong else 0)
 

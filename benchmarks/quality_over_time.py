@@ -138,20 +138,18 @@ def main():
     arguments = parser(__doc__)
     arguments.add_argument("--textbook-epochs", type=int, default=EPOCHS,
                            help="0: leave it out")
-    arguments.add_argument("--epochs", type=int, help="of this project's runs")
+    arguments.add_argument("--epochs", type=int, default=EPOCHS, help="of this project's runs")
     arguments.add_argument("--plot", type=Path)
     options = arguments.parse_args()
     import_tensorflow(verbose=False)
-    print(machine())
-    epochs = options.epochs or EPOCHS
     dataset = load_dataset("mnist")
     evaluator = Evaluator(dataset, "classifier")
     reference = evaluator.reference()
     print("real test images:", {name: round(value, 4) for name, value in reference.items()})
     recipes = {"default (labels)": [], "clusters, no labels": ["--condition", "clusters"],
                "--condition none": ["--condition", "none"]}
-    runs = {name: measure(name, this_project(dataset, epochs, extra), epochs, evaluator, reference)
-            for name, extra in recipes.items()}
+    runs = {name: measure(name, this_project(dataset, options.epochs, extra), options.epochs,
+                          evaluator, reference) for name, extra in recipes.items()}
     goal = 0.0
     if options.textbook_epochs:
         runs["textbook DCGAN"] = measure("textbook DCGAN", textbook(dataset.images),

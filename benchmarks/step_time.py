@@ -7,7 +7,8 @@ that is trained. The peak is that of a large matrix product and of a large
 convolution. Both are measured in float32 and in what runs on this machine use.
 """
 
-import numpy as np
+import math
+
 from common import batches_of, build, fastest, machine, parser, report
 
 from gan.common.device import find_device, import_tensorflow
@@ -18,16 +19,10 @@ def multiply_adds(network):
     """Multiply-adds of one image through a Sequential network."""
     total = 0
     for layer in network.layers:
-        if getattr(layer, "kernel", None) is None:
-            continue
-        weights = int(np.prod(layer.kernel.shape))
-        kind = type(layer).__name__
-        if kind == "Dense":
-            total += weights
-        elif kind == "Conv2D":
-            total += weights * int(np.prod(layer.output.shape[1:3]))
-        elif kind == "Conv2DTranspose":
-            total += weights * int(np.prod(layer.input.shape[1:3]))
+        if getattr(layer, "kernel", None) is not None:
+            transposed = type(layer).__name__ == "Conv2DTranspose"
+            pixels = (layer.input if transposed else layer.output).shape[1:-1]  # () of Dense
+            total += math.prod(layer.kernel.shape) * math.prod(pixels)
     return total
 
 

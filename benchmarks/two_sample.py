@@ -81,11 +81,11 @@ def _build_network(shape):
     from keras import layers
 
     from gan.common.device import find_device
+    from gan.models import dtype_policy
 
-    policy = find_device("auto").policy
-    body = [keras.Input(shape), layers.Rescaling(1 / 127.5, -1, dtype="float32")]
-    for filters, kernel, strides in ((32, 3, 1), (64, 4, 2), (128, 4, 2)):
-        body += [layers.Conv2D(filters, kernel, strides, padding="same", dtype=policy),
-                 layers.BatchNormalization(dtype=policy), layers.LeakyReLU(0.1, dtype=policy),
-                 layers.Dropout(0.3, dtype=policy)]
-    return keras.Sequential([*body, layers.Flatten(dtype=policy), layers.Dense(1, dtype="float32")])
+    with dtype_policy(find_device("auto").policy):
+        body = [keras.Input(shape), layers.Rescaling(1 / 127.5, -1, dtype="float32")]
+        for filters, kernel, strides in ((32, 3, 1), (64, 4, 2), (128, 4, 2)):
+            body += [layers.Conv2D(filters, kernel, strides, padding="same"),
+                     layers.BatchNormalization(), layers.LeakyReLU(0.1), layers.Dropout(0.3)]
+        return keras.Sequential([*body, layers.Flatten(), layers.Dense(1, dtype="float32")])

@@ -120,6 +120,6 @@ def test_the_ring_is_learned_and_the_collapse_made_and_cured(figures):
 
 
 def test_digits_come_nearer_and_labels_and_clusters_help(figures):
-    assert figures["real_distance"] < 50 < figures["last_distance"]
+    assert figures["real_distance"] < 20 < figures["last_distance"]
     assert figures["last_distance"] < figures["first_distance"] / 5
-    assert figures["last_distance"] < figures["plain_distance"] / 1.5
+    assert figures["last_distance"] < figures["plain_distance"] / 2
