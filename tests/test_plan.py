@@ -63,7 +63,8 @@ def test_a_planned_run_is_that_of_as_many_epochs_and_is_resumed_as_it_is(
         return plan.Costs(begun=1, step=1, draw=0, measurement=0)
 
     monkeypatch.setattr(plan, "time_parts", three_epochs)
-    tiny = ["--dataset", tiny_npz, *TINY, "--clusters", 2, "--arch", "mlp"]
+    tiny = ["--dataset", tiny_npz, *TINY, "--clusters", 2, "--arch", "mlp",
+            "--gradient-penalty", "none"]
     output = trained(*tiny, "--minutes", 1.1, "--outdir", "planned")
     assert "plan        3 epochs, 60 steps of 16 images; about 65 s" in output
     config = json.loads((tmp_path / "planned/config.json").read_text())

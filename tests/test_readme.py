@@ -67,16 +67,12 @@ def commands(path):
 
 @names(PAGES)
 def test_every_command_that_is_shown_is_understood(path):
+    assert path.name != "README.md" or ("gan.config", []) in commands(path)  # it finds some
     for module, arguments in commands(path):
         if module == "gan.config" and "--init-from" not in arguments:  # which reads a run
             TrainConfig.from_args(arguments)
         else:
             parser_of(module).parse_args(arguments)
-
-
-def test_commands_are_found():
-    found = list(commands(ROOT / "README.md"))
-    assert ("generate", ["--output", "digits.png"]) in found and ("gan.config", []) in found
 
 
 def headings(path):
