@@ -155,12 +155,6 @@ def heed_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def run_module(name, *arguments):
-    """Run one of the package's commands, such as gan.shards; returns the completed process."""
-    command = [sys.executable, "-m", name, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
 def complete(config, shape, background=None, gpu=False):
     """The complete configuration for unlabeled samples of a shape."""
     return config.completed(Facts(shape, None, background, gpu))

@@ -38,14 +38,6 @@ def test_the_notebook_is_kept_without_outputs():
             f"clear the outputs before you commit, see CONTRIBUTING.md: {cell.source[:60]}")
 
 
-def test_every_linked_page_exists():
-    text = "".join(cell.source for cell in read().cells if cell.cell_type == "markdown")
-    found = re.findall(r"\]\((?!http)([^)]+)\)", text)
-    assert "training.md" in found
-    for target in found:
-        assert (NOTEBOOK.parent / target.partition("#")[0]).exists(), target
-
-
 def test_the_first_cell_finds_the_project_or_clones_it(tmp_path):
     first = code_cells()[0].source
 

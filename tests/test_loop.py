@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import threading
 
 import numpy as np
@@ -60,12 +59,6 @@ def test_a_run_outside_the_main_thread_in_eighty_columns(trained_in_a_thread):
     assert {"auto", None}.isdisjoint(config.values())
     assert (config["clusters"], config["components"], config["image_size"]) == (1, 1, 16)
     assert (config["device"], config["mixed_precision"]) == ("cpu", "off")
-
-
-def test_data_that_are_gone_are_asked_for(tiny_run, refused, tmp_path):
-    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    assert "give their new place with --dataset" in refused(
-        "train_gan.py", "--resume", "--dataset", "nowhere.npz")
 
 
 def test_a_loss_and_an_architecture_of_ones_own_are_one_entry_each(

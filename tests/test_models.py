@@ -103,37 +103,3 @@ def test_mixed_precision_ends_in_float32(models, policy):
     assert images.dtype == "float32" and discriminator(images).dtype == "float32"
     assert {variable.dtype for variable in generator.variables} == {"float32"}
     assert generator.layers[0].compute_dtype == policy.removeprefix("mixed_")
-
-
-def test_seeds_name_latents_whatever_the_batch(tensorflow):
-    from gan.sampling import latents_from_seeds
-
-    seeds = tensorflow.constant([5, 0, 2**40, 7], tensorflow.int64)
-    together = latents_from_seeds(seeds, 6).numpy()
-    for index in range(4):
-        np.testing.assert_array_equal(latents_from_seeds(seeds[index : index + 1], 6)[0],
-                                      together[index])
-    assert len(np.unique(together)) == together.size
-
-
-def test_latents_are_standard_normal(tensorflow):
-    from gan.sampling import latents_from_seeds
-
-    values = tensorflow.function(latents_from_seeds)(
-        tensorflow.range(2000, dtype=tensorflow.int64), 20).numpy()
-    assert abs(values.mean()) < 0.02 and abs(values.std() - 1) < 0.02
-    assert np.abs(np.corrcoef(values.T) - np.eye(20)).max() < 0.1
-
-
-def test_conditions_come_with_their_probability(tensorflow):
-    from gan.sampling import conditions_from_seeds
-
-    probabilities = np.array([0.5, 0.0, 0.3, 0.2], np.float32)
-    seeds = tensorflow.range(4000, dtype=tensorflow.int64)
-    found = tensorflow.function(conditions_from_seeds)(seeds, probabilities).numpy()
-    counts = np.bincount(found, minlength=4)
-    assert counts[1] == 0
-    sigma = np.sqrt(4000 * probabilities * (1 - probabilities))
-    assert (np.abs(counts - 4000 * probabilities) <= 4 * sigma).all()
-    each = np.array([[1, 0, 0], [0, 0, 2], [0, 0.1, 0]], np.float32)  # of each seed its own
-    assert conditions_from_seeds(seeds[:3], each).numpy().tolist() == [0, 2, 1]

@@ -50,18 +50,14 @@ def test_own_images_are_found_again(
     assert np.array_equal(read_png(tmp_path / "found.png"), image_grid(pairs, 4)[..., 0])
 
 
-@pytest.mark.parametrize("case", ["exists", "broken", "suffix"])
-def test_what_cannot_be_done_is_said_before_anything_is_drawn(pictures, projected, tmp_path, case):
-    (path, *_), _ = pictures
-    arguments, words = [path], {"exists": "found.npz", "broken": "broken", "suffix": ".png"}[case]
-    if case == "exists":
-        (tmp_path / "found.npz").write_text("mine")
-    if case == "broken":
-        (tmp_path / "broken.png").write_text("no picture")
-        arguments = [str(tmp_path / "broken.png")]
-    if case == "suffix":
-        arguments = ["--output", str(tmp_path / "found.jpg"), path]
+@pytest.mark.parametrize(("name", "arguments", "words"), [
+    ("found.npz", [], "found.npz"), ("broken.png", ["broken.png"], "broken"),
+    ("notes", ["--output", "found.jpg"], ".png")])
+def test_what_cannot_be_done_is_said_before_anything_is_drawn(
+        pictures, projected, tmp_path, monkeypatch, name, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("mine")
     with pytest.raises(UserError, match=words):
-        projected(*arguments)
-    assert not (tmp_path / "found.png").exists()
-    assert case != "exists" or (tmp_path / "found.npz").read_text() == "mine"
+        projected(pictures[0][0], *arguments)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"

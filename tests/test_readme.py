@@ -13,11 +13,12 @@ from gan.config import TrainConfig
 from gan.evaluate.registry import METRICS
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")),
+         ROOT / "docs" / "lab.ipynb"]
 # Each has a function make_parser().
 COMMANDS = ("gan.config", "generate", "make_gif", "gan.evaluate", "gan.report", "gan.playground",
             "gan.convert", "gan.shards")
-OTHERS = {"--logdir"}  # options of other programs: TensorBoard's
+OTHERS = {"--logdir", "--quiet", "--requirement"}  # options of other programs
 MODULES = {"train_gan.py": "gan.config", "generate.py": "generate", "make_gif.py": "make_gif"}
 
 

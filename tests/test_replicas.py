@@ -18,7 +18,6 @@ import pytest
 
 from gan.common.device import find_device
 from gan.common.errors import UserError
-from gan.config import TrainConfig
 from gan.data.datasets import load_dataset
 from gan.distributed import cluster
 from gan.distributed.cluster import (
@@ -31,7 +30,7 @@ from gan.distributed.cluster import (
     split_address,
 )
 from gan.distributed.replica import SINGLE, replicas_on
-from tests.conftest import ROOT, TINY, build, complete, heed_signals, run_script
+from tests.conftest import ROOT, TINY, build, heed_signals, run_script
 from tests.test_resume import assert_same_run
 
 SECRET = "a secret of the tests"
@@ -256,12 +255,6 @@ def assert_failed(process, *expected, code=ReplicaError.exit_code):
     assert process.returncode == code, output
     assert all(text in output.splitlines()[-1] for text in expected)
     assert "Traceback" not in output
-
-
-def test_a_batch_that_cannot_be_split_is_refused():
-    config, _ = TrainConfig.from_args(["--batch-size", "16", "--devices", "3"])
-    with pytest.raises(UserError, match="--batch-size: expected a multiple of 3, the number of"):
-        complete(config, (60_000, 28, 28, 1))
 
 
 # The program in several processes

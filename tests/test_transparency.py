@@ -11,7 +11,7 @@ from gan.data.datasets import from_arrays, load_dataset
 from gan.data.pixels import find_background, on_grounds, premultiplied
 from gan.data.sample_types import Images
 from gan.drawing.animations import write_animation
-from gan.drawing.images import BACKGROUND, read_png, tile
+from gan.drawing.images import BACKGROUND, read_png
 from gan.playground import __main__ as playground
 from tests.conftest import QUICK, TINY
 
@@ -139,7 +139,3 @@ def test_a_run_with_transparency_to_its_files_and_pages(folder, trained, command
     assert playground.main(["--output", "page.html"]) == 0
     assert convert.main(["--to", "litert"]) == 0
     assert project.main([str(path), "--steps", "5"]) == 0
-
-
-def test_gaps_of_a_grid_are_opaque():
-    assert tile(shapes(4))[0, 0].tolist() == [BACKGROUND] * 3 + [255]
