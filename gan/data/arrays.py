@@ -148,6 +148,10 @@ def read_csv(path):
     return {"images": table}
 
 
+READERS = {".npz": read_npz, ".npy": read_npy, ".csv": read_csv, ".h5": read_hdf5,
+           ".hdf5": read_hdf5}
+
+
 def _array_bytes(file, file_size, where):
     """Return the bytes of an array of numbers or strings that fills a file, by its header."""
     start = io.BytesIO(file.read(HEADER_BYTES))

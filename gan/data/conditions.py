@@ -169,16 +169,14 @@ def condition_images(images, labels, clusters, seed, components):
         centers = np.concatenate([centers, np.zeros((len(rare), centers.shape[1]), np.float32)])
     cluster_labels = np.empty(len(images), np.int32)
     coordinates = np.empty((len(images), fitted.fitted.shape[1]), np.uint8)
-    with tqdm(total=len(images), desc="finding conditions", unit="img", leave=False,
-              disable=None) as bar:
-        for part in slices_of(images, PART, PART_BYTES):
-            described = features.of(images[part])
-            away = distances(described, centers)
-            if labeled:
-                away[labels[part][:, None] != group_of] = np.inf
-            cluster_labels[part] = away.argmin(axis=1)
-            coordinates[part] = fitted.of(described, cluster_labels[part])
-            bar.update(len(described))
+    for part in tqdm([*slices_of(images, PART, PART_BYTES)], desc="finding conditions",
+                     unit="part", leave=False, disable=None):
+        described = features.of(images[part])
+        away = distances(described, centers)
+        if labeled:
+            away[labels[part][:, None] != group_of] = np.inf
+        cluster_labels[part] = away.argmin(axis=1)
+        coordinates[part] = fitted.of(described, cluster_labels[part])
     cluster_labels[sample], coordinates[sample] = found, fitted.fitted
     return Conditioning.of_clusters(cluster_labels, group_of, kind, coordinates)
 

@@ -10,23 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.data.arrays import (
-    find_idx_files,
-    read_csv,
-    read_hdf5,
-    read_idx_folder,
-    read_npy,
-    read_npz,
-    require_file,
-)
+from gan.data.arrays import READERS, find_idx_files, read_idx_folder, read_npz, require_file
 from gan.data.layout import RECORDS
-from gan.data.pixels import (
-    digest_images,
-    find_background,
-    fingerprint_of,
-    number_labels,
-    to_pixels,
-)
+from gan.data.pixels import digest_images, find_background, number_labels, to_pixels
 from gan.data.points import DISTRIBUTIONS, Box, Modes, are_points, points_from_arrays, simulate
 from gan.data.shards import ShardedImages, is_sharded, map_labels, read_index
 
@@ -59,17 +45,9 @@ class Dataset:
     modes: Modes | None = None  # of simulated points
     streamed = False  # whether the images are read from the disk whatever their size
 
-    @property
-    def samples(self):
-        return self.images
-
-    @property
-    def test_samples(self):
-        return self.test_images
-
-    @property
-    def sample_shape(self):
-        return self.images.shape[1:]
+    samples = property(lambda self: self.images)
+    test_samples = property(lambda self: self.test_images)
+    sample_shape = property(lambda self: self.images.shape[1:])
 
     def sample(self):
         """Return the data set in memory that is measured with."""
@@ -98,7 +76,10 @@ class Dataset:
     @functools.cached_property
     def fingerprint(self):
         """A short hash of the training samples and labels, whatever their path and format."""
-        return fingerprint_of(self.images_digest or digest_images(self.images), self.labels)
+        digest = (self.images_digest or digest_images(self.images)).copy()
+        if self.labels is not None:
+            digest.update(np.ascontiguousarray(self.labels))
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -264,6 +245,3 @@ def class_rows(classes, count):
 # The data sets with a name; anything else is a path.
 DATASETS = {"mnist": _load_mnist, "fashion_mnist": _load_fashion_mnist,
             **{name: functools.partial(_simulate, name) for name in DISTRIBUTIONS}}
-# Readers of a file, by its suffix.
-READERS = {".npz": read_npz, ".npy": read_npy, ".csv": read_csv, ".h5": read_hdf5,
-           ".hdf5": read_hdf5}

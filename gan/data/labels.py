@@ -42,8 +42,6 @@ def is_table(file):
 def _labels_in(where, table, pictures, exact):
     try:
         columns, rows = _read(table)
-    except UserError:
-        raise
     except Exception as error:  # whatever damage can cause
         warn(f"{where} cannot be read ({type(error).__name__}: {error}); it is not used")
         return None

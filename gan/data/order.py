@@ -80,15 +80,14 @@ class BlockReader:
     def read(self, samples, epoch):
         """Read the rows of a batch of an epoch: int [n] → uint8 [n, H, W, C], a copy."""
         groups = self._epoch(epoch)[1][samples] // self._order.group
-        first, last = int(groups.min()), int(groups.max())
-        self._look_ahead(epoch, range(first, max(first + 2, last + 1)))
         found = np.empty((len(samples), *self._images.shape[1:]), np.uint8)
-        for group in range(first, last + 1):
-            own, images, reads = self._groups[epoch, group]
+        for group in range(groups.min(), groups.max() + 1):
+            own, images, reads = self._begin(epoch, group)
             for read in reads:
                 read.result()
             rows = np.flatnonzero(groups == group)
             found[rows] = images[np.searchsorted(own, samples[rows])]
+        self._begin(epoch, groups.max() + 1)
         return found
 
     def _locate(self, epoch):
@@ -98,19 +97,14 @@ class BlockReader:
         places[order] = np.arange(len(order))
         return order, places
 
-    def _look_ahead(self, epoch, groups):
-        # Groups of which the last may be in the next epoch.
-        count = -(-len(self._epoch(epoch)[0]) // self._order.group)
-        wanted = [(epoch + group // count, group % count) for group in groups]
-        for other in self._groups.keys() - set(wanted):
-            for read in self._groups.pop(other)[2]:
-                read.cancel()
-        for key in wanted:
-            if key not in self._groups:
-                self._groups[key] = self._begin(*key)
-
     def _begin(self, epoch, group):
-        """Begin to read the own samples of a group, neighbors at once."""
+        """Begin to read the own samples of a group, neighbors at once, unless it was begun."""
+        if group * self._order.group >= len(self._epoch(epoch)[0]):
+            epoch, group = epoch + 1, 0
+        if (epoch, group) in self._groups:
+            return self._groups[epoch, group]
+        if len(self._groups) > 1:
+            del self._groups[next(iter(self._groups))]  # the one begun first
         start = group * self._order.group
         order = self._epoch(epoch)[0][start : start + self._order.group]
         own = np.sort(order[self._rows])
@@ -118,6 +112,7 @@ class BlockReader:
         starts = np.flatnonzero(np.diff(own, prepend=-2) != 1)
         reads = [self._pool.submit(self._images.read_into, int(own[start]), images[start:end])
                  for start, end in zip(starts, [*starts[1:], len(own)], strict=True)]
+        self._groups[epoch, group] = own, images, reads
         return own, images, reads
 
 

@@ -33,7 +33,7 @@ class Pictures(NamedTuple):
     digest: object  # see `digest_images`
     form: PictureFormat  # without None
     counts: list  # how many images each file gave
-    left_out: dict  # place of a file → why it cannot be used, in words
+    left_out: list  # of (place of a file, why it cannot be used, in words)
     pages: int  # that were passed over
     transparent: int  # files with transparent parts
 
@@ -136,25 +136,21 @@ def _read_part(folder, part, form, skip_broken, name):
     found = cached_pictures(folder, part.files, form, name)
     count, left_out = len(part.files), found.left_out
     if left_out:
-        reasons = listed([f"{part.files[place].name} ({reason})"
-                          for place, reason in left_out.items()], "; ")
+        reasons = listed([f"{part.files[place].name} ({why})" for place, why in left_out], "; ")
         text = one_line(f"{len(left_out)} of {counted(count, 'picture')} cannot be used: {reasons}")
-        smaller = _smaller_size([part.files[place] for place in left_out],
-                                found.form)
+        smaller = _smaller_size([part.files[place] for place, _ in left_out], found.form)
         if len(left_out) == count:
             raise UserError(f"{folder}: {text}; expected {smaller or 'some that can be used'}")
         if not skip_broken:
-            expected = f"{smaller}, or --skip-broken" if smaller else (
-                "whole pictures, or --skip-broken")
-            raise UserError(f"{folder}: {text}; expected {expected}")
+            raise UserError(f"{folder}: {text}; expected {smaller or 'whole pictures'}, or "
+                            "--skip-broken")
         warn(text)
     if not part.labels:
         return found, None
-    lost = sorted({*part.labels} - {label for place, label in enumerate(part.labels)
-                                    if place not in left_out})
-    if lost:
+    labels = np.repeat(part.labels, found.counts)
+    if lost := sorted({*part.labels} - {*labels.tolist()}):
         warn(f"{folder}: no picture of {listed(lost)} can be used, so the class is left out")
-    return found, np.repeat(part.labels, found.counts)
+    return found, labels
 
 
 def _smaller_size(files, form):
@@ -218,8 +214,7 @@ def _load(path, about, state):
         digest = digest_images(images)
         if digest.hexdigest() != known["sha256"]:
             raise ValueError("its checksum does not fit")
-        left_out = {int(place): reason for place, reason in facts["left_out"].items()}
-        return Pictures(images, digest, form, **facts | {"left_out": left_out})
+        return Pictures(images, digest, form, **facts)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # whatever damage can cause
@@ -238,7 +233,7 @@ def _map(file, form, facts):
 
 def _decode_all(files, form, output):
     """Write the pixels of all files; returns the other attributes of `Pictures`."""
-    facts = {"counts": [], "left_out": {}, "pages": 0, "transparent": 0}
+    facts = {"counts": [], "left_out": [], "pages": 0, "transparent": 0}
     size = max(1, PART_BYTES // math.prod(form.shape))
     with threads() as pool, tqdm(total=len(files), desc="reading pictures", unit="img",
                                  leave=False, disable=None) as bar:
@@ -248,7 +243,7 @@ def _decode_all(files, form, output):
             for place, found in enumerate(pool.map(lambda file: decode(file, form), part), start):
                 bar.update()
                 if isinstance(found, str):
-                    facts["left_out"][place] = found
+                    facts["left_out"].append((place, found))
                     facts["counts"].append(0)
                     continue
                 for image in found.images:

@@ -233,14 +233,6 @@ def digest_images(images):
     return digest
 
 
-def fingerprint_of(digest, labels):
-    """Return 16 hexadecimal digits for the digest of images and labels, int32 [N] or None."""
-    digest = digest.copy()
-    if labels is not None:
-        digest.update(np.ascontiguousarray(labels))
-    return digest.hexdigest()[:16]
-
-
 # Even backgrounds, and how plainly everything on them stands out.
 
 
