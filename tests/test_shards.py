@@ -192,7 +192,7 @@ def test_conditions_are_stored_and_keep_to_the_labels(sharded, capsys):
     assert condition_dataset(found, "labels", 2, 99, 0).coordinate_count == 0
     assert capsys.readouterr().out == ""
     np.testing.assert_array_equal(stored.class_of[stored.cluster_labels], found.labels)
-    expected = condition_dataset(found.sample(), "labels", 2, 0, 8)
+    expected = condition_dataset(found.sample, "labels", 2, 0, 8)
     np.testing.assert_array_equal(stored.cluster_labels, expected.cluster_labels)
     np.testing.assert_array_equal(stored.coordinates, expected.coordinates)
     assert condition_dataset(found, "none", 0, 0).count == 1
@@ -266,7 +266,7 @@ def test_a_class_that_the_sample_lacks_is_a_cluster_of_its_own(small_sample):
 def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, monkeypatch):
     monkeypatch.setattr("gan.data.datasets.SAMPLE_IMAGES", 100)
     images, kinds = bars(300)
-    sample = write_plain(tmp_path / "plain", images, kinds).sample()
+    sample = write_plain(tmp_path / "plain", images, kinds).sample
     assert type(sample) is Dataset and sample.original is None
     np.testing.assert_array_equal(sample.images, images[:100])
     np.testing.assert_array_equal(sample.labels, kinds[:100])
@@ -278,7 +278,7 @@ def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, ten
     write_shards(mnist, tmp_path / "mnist")
     found = load_dataset(str(tmp_path / "mnist"))
     assert found.name == "mnist" and found.fingerprint != mnist.fingerprint
-    assert extractor_for(found.sample()).kind == "classifier"
+    assert extractor_for(found.sample).kind == "classifier"
     few = Dataset("mnist", mnist.images[:100], mnist.labels[:100], mnist.class_names)
     assert extractor_for(few).kind == "pixels"
 

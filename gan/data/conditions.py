@@ -65,13 +65,8 @@ class Conditioning:
                    indices.astype(np.int32), kind,
                    group_of.astype(np.int32) if kind == "labels" else None, coordinates)
 
-    @property
-    def coordinate_count(self):
-        return self.coordinates.shape[1]
-
-    @property
-    def count(self):
-        return len(self.probabilities)
+    count = property(lambda self: len(self.probabilities))
+    coordinate_count = property(lambda self: self.coordinates.shape[1])
 
     @property
     def vectors(self):
@@ -89,13 +84,13 @@ class Conditioning:
         return f"{counted(self.count, 'cluster')} {where}{each}"
 
     def to_arrays(self):
-        return {field: np.array(getattr(self, field)) for field in FIELDS
-                if getattr(self, field) is not None}
+        return {name: np.asarray(getattr(self, name)) for name in FIELDS
+                if getattr(self, name) is not None}
 
     @classmethod
     def from_arrays(cls, arrays, samples, where="--resume: expected a checkpoint with"):
         """Return the conditioning of so many samples that `to_arrays` was called on."""
-        saved = {field: arrays.get(field) for field in FIELDS}
+        saved = {name: arrays.get(name) for name in FIELDS}
         if "coordinates" not in arrays:  # as version 2.2 wrote it where there are none
             saved["coordinates"] = np.zeros((samples, 0), np.uint8)
         if not _fits(samples, **saved):
@@ -135,9 +130,6 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
         count = len(dataset.samples)
         return Conditioning.of_clusters(np.zeros(count, int), np.zeros(1, int), kind,
                                         np.zeros((count, 0), np.uint8))
-    if kind == "labels" and dataset.labels is None:
-        raise UserError(
-            f"--condition: expected clusters or none, as {dataset.name} has no labels, got: labels")
     if dataset.streamed:
         stored = dataset.stored_conditions(kind, clusters, components)
         if stored:
@@ -150,54 +142,55 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
 
 
 def condition_images(images, labels, clusters, seed, components):
-    # Fit clusters and coordinates to a sample.
-    sample, labeled = sample_of(images), labels is not None
-    kind = "labels" if labeled else "clusters"
+    # Fit clusters and coordinates to a sample. Without labels, all images are of one class.
+    kind = "clusters" if labels is None else "labels"
+    labels = np.zeros(len(images), np.int32) if labels is None else labels
+    sample, random = sample_of(images), np.random.default_rng([seed, CLUSTERING])
     features = ClusterFeatures(images, sample)
-    groups = labels[sample] if labeled else np.zeros(len(sample), np.int32)
-    found, group_of = _clusters(features.fitted, groups, clusters, labeled,
-                                np.random.default_rng([seed, CLUSTERING]))
+    found, class_of = _clusters(features.fitted, labels[sample], clusters, random)
+    group_of = class_of if kind == "labels" else _groups(features.fitted, found, random)
     fitted = Coordinates(features.fitted, found, group_of, components)
     if len(sample) == len(images):
         return Conditioning.of_clusters(found, group_of, kind, fitted.fitted)
 
-    # Give all images the nearest cluster, of their label if they have one.
-    centers = means_of(features.fitted, found)
-    if labeled:  # a class so rare that the sample has none of it is one cluster
-        rare = np.setdiff1d(labels, group_of)
-        group_of = np.append(group_of, rare)
-        centers = np.concatenate([centers, np.zeros((len(rare), centers.shape[1]), np.float32)])
+    # Give all images the nearest cluster of their class, of which a class so rare that the sample
+    # has none of it is one.
+    centers, rare = means_of(features.fitted, found), np.setdiff1d(labels, class_of)
+    class_of, group_of = np.append(class_of, rare), np.append(group_of, rare)
+    centers = np.concatenate([centers, np.zeros((len(rare), centers.shape[1]), np.float32)])
     cluster_labels = np.empty(len(images), np.int32)
     coordinates = np.empty((len(images), fitted.fitted.shape[1]), np.uint8)
     for part in tqdm([*slices_of(images, PART, PART_BYTES)], desc="finding conditions",
                      unit="part", leave=False, disable=None):
         described = features.of(images[part])
         away = distances(described, centers)
-        if labeled:
-            away[labels[part][:, None] != group_of] = np.inf
+        away[labels[part][:, None] != class_of] = np.inf
         cluster_labels[part] = away.argmin(axis=1)
         coordinates[part] = fitted.of(described, cluster_labels[part])
     cluster_labels[sample], coordinates[sample] = found, fitted.fitted
     return Conditioning.of_clusters(cluster_labels, group_of, kind, coordinates)
 
 
-def _clusters(features, groups, wanted, labeled, random):
-    """Return the cluster of each row, int [n], and the group of each cluster, int [K]."""
-    found, group_of = np.zeros(len(features), np.int32), []
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
+def _clusters(features, labels, wanted, random):
+    """Return the cluster of each row, int [n], and the class of each cluster, int [K]."""
+    found, class_of = np.zeros(len(features), np.int32), []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
         number = min(wanted, max(1, len(members) // IMAGES_PER_CLUSTER))
         own = k_means(features[members], number, random)
         # Clusters that came out empty leave no gap in the numbers.
         present, own = np.unique(own, return_inverse=True)
-        found[members] = len(group_of) + own
-        group_of += [group] * len(present)
-    count, group_of = len(group_of), np.array(group_of, np.int32)
-    if not labeled:
-        centers = np.stack([features[found == cluster].mean(axis=0) for cluster in range(count)])
-        groups = k_means(centers, min(GROUPS_OF_CLUSTERS, count), random)
-        group_of = np.unique(groups, return_inverse=True)[1]
-    return found, group_of
+        found[members] = len(class_of) + own
+        class_of += [label] * len(present)
+    return found, np.array(class_of, np.int32)
+
+
+def _groups(features, found, random):
+    """Return the group of each cluster that is one of alike ones: int [K]."""
+    count = found.max() + 1
+    centers = np.stack([features[found == cluster].mean(axis=0) for cluster in range(count)])
+    groups = k_means(centers, min(GROUPS_OF_CLUSTERS, count), random)
+    return np.unique(groups, return_inverse=True)[1]
 
 
 def read_conditions(path, count):

@@ -45,19 +45,16 @@ class Dataset:
     modes: Modes | None = None  # of simulated points
     streamed = False  # whether the images are read from the disk whatever their size
 
+    sample = property(lambda self: self)  # the data set in memory that is measured with
     samples = property(lambda self: self.images)
     test_samples = property(lambda self: self.test_images)
     sample_shape = property(lambda self: self.images.shape[1:])
-
-    def sample(self):
-        """Return the data set in memory that is measured with."""
-        return self
 
     def examples(self, count):
         """Return samples to be shown, [count, ...], the classes as in `class_rows`."""
         if self.box and self.test_images is not None:
             return self.test_images[:count]
-        images, labels = self.sample().images, self.sample().labels
+        images, labels = self.sample.images, self.sample.labels
         order = np.random.default_rng(0).permutation(len(images))
         if labels is None:
             return images[order[:count]]
@@ -71,7 +68,7 @@ class Dataset:
     @functools.cached_property
     def background(self):
         """The even `Background` of the images, or None."""
-        return None if self.box else find_background(self.sample().images)
+        return None if self.box else find_background(self.sample.images)
 
     @functools.cached_property
     def fingerprint(self):
@@ -108,12 +105,9 @@ class ShardedDataset(Dataset):
     def fingerprint(self):
         return self.index["fingerprint"]
 
-    def sample(self):
-        """Return a `Dataset` of the first images, a fair sample as their order is random."""
-        return self._sample
-
     @functools.cached_property
-    def _sample(self):
+    def sample(self):
+        """A `Dataset` of the first images, a fair sample as their order is random."""
         size = self.images.nbytes // len(self.images)
         count = min(len(self.images), SAMPLE_IMAGES, SAMPLE_BYTES // size)
         whole = count == len(self.images)

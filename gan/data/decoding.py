@@ -140,9 +140,9 @@ def _own_size(sizes):
 
 
 def _most(files):
-    """Return the most that as many bits hold as the gray values of some pictures need."""
+    """Return the most that as many bits hold as the gray values need; None without pictures."""
     found = _looked_at(files, lambda picture: picture.getextrema()[1])
-    return white_of(max(found)) if found else 0
+    return white_of(max(found)) if found else None
 
 
 def _resampling(files, sizes):

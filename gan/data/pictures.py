@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 import math
 import os
@@ -31,7 +32,7 @@ class Pictures(NamedTuple):
 
     images: np.ndarray  # uint8 [N, H, W, C]
     digest: object  # see `digest_images`
-    form: PictureFormat  # without None
+    form: PictureFormat  # completed
     counts: list  # how many images each file gave
     left_out: list  # of (place of a file, why it cannot be used, in words)
     pages: int  # that were passed over
@@ -76,9 +77,8 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     arrays = {"images": found.images, "labels": labels, "images_digest": found.digest,
               "facts": facts}
     if test:
-        form = found.form._replace(white=found.form.white or None)
-        found, arrays["test_labels"] = _read_part(folder, _shuffled(test), form, skip_broken,
-                                                  "test")
+        found, arrays["test_labels"] = _read_part(folder, _shuffled(test), found.form,
+                                                  skip_broken, "test")
         arrays["test_images"] = found.images
     return {name: value for name, value in arrays.items() if value is not None}
 
@@ -235,20 +235,20 @@ def _decode_all(files, form, output):
     """Write the pixels of all files; returns the other attributes of `Pictures`."""
     facts = {"counts": [], "left_out": [], "pages": 0, "transparent": 0}
     size = max(1, PART_BYTES // math.prod(form.shape))
-    with threads() as pool, tqdm(total=len(files), desc="reading pictures", unit="img",
-                                 leave=False, disable=None) as bar:
+    with threads() as pool:
         # A part at a time, or all would be decoded before the first is written.
-        for start in range(0, len(files), size):
-            part = files[start : start + size]
-            for place, found in enumerate(pool.map(lambda file: decode(file, form), part), start):
-                bar.update()
-                if isinstance(found, str):
-                    facts["left_out"].append((place, found))
-                    facts["counts"].append(0)
-                    continue
-                for image in found.images:
-                    output.write(image)
-                facts["counts"].append(len(found.images))
-                facts["pages"] += found.pages
-                facts["transparent"] += found.transparent
+        decoded = itertools.chain.from_iterable(
+            pool.map(lambda file: decode(file, form), files[start : start + size])
+            for start in range(0, len(files), size))
+        for place, found in enumerate(tqdm(decoded, desc="reading pictures", total=len(files),
+                                           unit="img", leave=False, disable=None)):
+            if isinstance(found, str):
+                facts["left_out"].append((place, found))
+                facts["counts"].append(0)
+                continue
+            for image in found.images:
+                output.write(image)
+            facts["counts"].append(len(found.images))
+            facts["pages"] += found.pages
+            facts["transparent"] += found.transparent
     return facts

@@ -103,13 +103,11 @@ def _read_parquet(file):
         schema, about = opened.schema_arrow, opened.metadata
         features = json.loads((schema.metadata or {}).get(b"huggingface", "{}"))
         features = features.get("info", {}).get("features", {})
-        paths = {}  # of the bytes in each column that may be the images'
-        for field in schema:
-            inside = types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
-            if inside or types.is_binary(field.type) or types.is_large_binary(field.type):
-                paths[field.name] = f"{field.name}.bytes" if inside else field.name
-        images = [name for name in paths if IMAGE_COLUMN.fullmatch(name)]
-        images += [name for name in paths if features.get(name, {}).get("_type") == "Image"]
+        binary = [field.name for field in schema
+                  if types.is_binary(field.type) or types.is_large_binary(field.type)
+                  or types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0]
+        images = [name for name in binary if IMAGE_COLUMN.fullmatch(name)]
+        images += [name for name in binary if features.get(name, {}).get("_type") == "Image"]
         named = [name for name in schema.names if features.get(name, {}).get("names")]
         image, label = _choose(file.path, schema.names, images, named)
         groups = [about.row_group(number) for number in range(about.num_row_groups)]
@@ -124,7 +122,7 @@ def _read_parquet(file):
 
     @functools.lru_cache(maxsize=2)  # where one ends, threads read two
     def read_group(number):
-        return opened.read_row_group(number, [paths[image]], use_threads=False).column(0)
+        return opened.read_row_group(number, [image], use_threads=False).column(0)
 
     def read(number, place, size):
         with lock:

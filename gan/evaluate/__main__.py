@@ -62,7 +62,7 @@ def main():
         "trained_on_this_data": is_trained_on(dataset, metadata),
     }
     if options.neighbors:
-        near = draw_neighbors(options.neighbors, samples, dataset.sample().images,
+        near = draw_neighbors(options.neighbors, samples, dataset.sample.images,
                                config.get("mirror", False))
         content["nearest"] = near._asdict()
         say("neighbors", f"{one_line(options.neighbors)}: {near}")

@@ -218,7 +218,7 @@ class Evaluator:
 
     @functools.cached_property
     def dataset(self):
-        dataset = self._whole.sample()
+        dataset = self._whole.sample
         if dataset.box or dataset.sample_shape[-1] != 4:
             return dataset
         tests = dataset.test_images
