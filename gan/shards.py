@@ -50,17 +50,24 @@ def make_parser():
 
 def main():
     options = make_parser().parse_args()
+    if options.check and options.source:
+        raise UserError(f"--check: expected one folder and nothing else, got: {options.source}")
     if options.check:
-        if options.source:
-            raise UserError(f"--check: expected one folder and nothing else, got: {options.source}")
-        return check(Path(options.check))
+        path = Path(options.check)
+        if not is_sharded(path):
+            raise UserError(f"--check: expected a folder of shards, got: {path}")
+        show(path, check_shards(path))
+        print("all checksums fit")
+        return 0
     if not options.target:
         raise UserError("expected SOURCE and TARGET, or --check FOLDER, got: "
                         f"{options.source or 'nothing'}")
-    return write(options)
+    show(Path(options.target), write(options))
+    return 0
 
 
 def write(options):
+    """Write shards as the command line says; returns their index."""
     source, target = options.source, Path(options.target)
     if source not in DATASETS:
         source = os.path.expanduser(source)
@@ -76,17 +83,8 @@ def write(options):
     if dataset.box:
         raise UserError(f"expected images, got the points of {source}")
     data = data.for_data(dataset)
-    show(target, write_shards(dataset, target, options.shard_size * MEGABYTE, options.seed,
-                              data.condition, data.clusters, data.components, options.force))
-    return 0
-
-
-def check(path):
-    if not is_sharded(path):
-        raise UserError(f"--check: expected a folder of shards, got: {path}")
-    show(path, check_shards(path))
-    print("all checksums fit")
-    return 0
+    return write_shards(dataset, target, options.shard_size * MEGABYTE, options.seed,
+                        data.condition, data.clusters, data.components, options.force)
 
 
 def show(path, index):

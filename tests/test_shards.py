@@ -294,7 +294,7 @@ def test_a_damaged_shard_is_named(gan_shards, copy):
     path.write_bytes(content)
     code, said, complaint = gan_shards("--check", copy)
     assert code == 2 and complaint.count("\n") == 1
-    assert "1 of 9 files are damaged: images-00003.npy (its checksum does not fit)" in complaint
+    assert "1 of 9 files are damaged, as their checksums say: images-00003.npy" in complaint
     load_dataset(str(copy))  # what is cheap to check is right
 
 

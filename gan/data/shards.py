@@ -157,14 +157,14 @@ def map_labels(folder, index):
 
 def check_shards(folder):
     """Read all files of a folder of shards and compare them with its index; returns the index."""
-    index, damaged = read_index(folder), []
+    index = read_index(folder)
     entries = files_of(index)
-    for entry in tqdm(entries, desc="checking", unit="file", leave=False, disable=None):
-        if entry_of(folder / entry["file"])["sha256"] != entry["sha256"]:
-            damaged.append(f"{entry['file']} (its checksum does not fit)")
+    damaged = [entry["file"] for entry in tqdm(entries, desc="checking", unit="file", leave=False,
+                                               disable=None)
+               if entry_of(folder / entry["file"])["sha256"] != entry["sha256"]]
     if damaged:
-        raise UserError(f"{folder}: {len(damaged)} of {len(entries)} files are damaged: "
-                        f"{listed(damaged)}")
+        raise UserError(f"{folder}: {len(damaged)} of {len(entries)} files are damaged, as their "
+                        f"checksums say: {listed(damaged)}")
     for shard in index["shards"]:
         map_file(folder, shard, (shard["count"], *index["shape"]), np.uint8)
     arrays, classes = map_labels(folder, index), len(index["class_names"])
