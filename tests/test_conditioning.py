@@ -50,6 +50,9 @@ def test_conditions_survive_a_checkpoint(mnist, kind, components, words):
         np.testing.assert_array_equal(getattr(before, field.name), getattr(after, field.name))
     np.testing.assert_array_equal(before.vectors, after.vectors)
     assert before.describe() == after.describe() == words
+    old = before.to_arrays()  # version 2.2 wrote no coordinates where there are none
+    del old["coordinates"]
+    assert Conditioning.from_arrays(old, 1000).coordinates.shape == (1000, 0)
 
 
 @pytest.mark.parametrize("damage", [

@@ -81,6 +81,7 @@ def test_arrays_of_points(tmp_path, name, content, capsys):
     if "x_test" in content:
         found, given = data.test_samples[:, 0].tolist(), BODIES[:50, 0].astype(np.float32).tolist()
         assert found != given and sorted(found) == sorted(given)  # plots show the first
+        np.testing.assert_array_equal(data.examples(9), data.test_samples[:9])
         assert "without their labels" in capsys.readouterr().out
 
 

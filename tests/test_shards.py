@@ -127,6 +127,8 @@ def test_a_folder_of_pictures_and_shards_themselves_become_shards(gan_shards, sh
     assert sorted(load_dataset(str(tmp_path / "one")).images[:][:, 0, 0, 0]) == list(range(70))
     code, _, complaint = gan_shards(tmp_path / "photos", tmp_path / "photos" / "shards")
     assert code == 2 and "expected a folder outside of" in complaint
+    code, _, complaint = gan_shards(sharded, tmp_path / "two", "--range", "0,99")
+    assert code == 2 and "--range: expected a --dataset of arrays or pictures" in complaint
     code, said, complaint = gan_shards(sharded, tmp_path / "two", "--condition", "none")
     assert not code and "conditions: not stored" in said
     assert rows(load_dataset(str(tmp_path / "two")).images[:]) == rows(
@@ -361,6 +363,18 @@ def test_files_of_others_are_never_replaced(gan_shards, tiny_npz, copy, tmp_path
     (copy / "notes.txt").unlink()
     code, *_ = gan_shards(tiny_npz, copy, "--force", "--seed", 3, "--condition", "none")
     assert not code and check_shards(copy)["source"]["seed"] == 3
+
+
+def test_what_comes_into_the_way_while_shards_are_written_stays(shapes, tmp_path, monkeypatch):
+    def come_between(folder, index):
+        (tmp_path / "shards").mkdir()
+        (tmp_path / "shards" / "thesis.txt").write_text("x")
+        write_index(folder, index)
+
+    monkeypatch.setattr("gan.data.shards.write_index", come_between)
+    with pytest.raises(UserError, match="expected nothing, an empty folder or shards there"):
+        write_shards(shapes, tmp_path / "shards")
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [

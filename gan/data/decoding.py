@@ -200,7 +200,6 @@ def decode(file, form):
     images, transparent = [], False
     try:
         with open_picture(file) as picture:
-            _check(picture, form)
             pages = _pages(picture)
             taken = pages if form.frames == "all" else pages[:1]
             if len(taken) * math.prod(form.shape) > MOST_BYTES:
@@ -250,7 +249,6 @@ def _check(picture, form):
     width, height = _upright(picture)
     if width * height > MOST_PIXELS:
         raise UnusableError(f"{width} x {height} pixels, expected at most {MOST_PIXELS:,} in all")
-    _guard(picture)
     scale = (max if form.fit == "pad" else min)(width / form.size[0], height / form.size[1])
     if scale < 0.5:
         least = f" {'or' if form.fit == 'pad' else 'x'} ".join(
