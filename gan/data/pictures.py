@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from gan.common.command_line import SIDES, sides_of, size_of
 from gan.common.errors import UserError, counted, listed, note, one_line, warn
-from gan.common.files import atomic_file, cache_folder, open_cached, remove_leftovers
+from gan.common.files import atomic_file, cache_folder, open_cached
 from gan.data.arrays import check_memory
 from gan.data.decoding import SUFFIXES, PictureFormat, complete, decode, read_header, threads
 from gan.data.labels import is_table
@@ -181,7 +181,6 @@ def cached_pictures(folder, files, form, part):
         return found
     form = complete(form, files)
     try:
-        remove_leftovers(path.parent)
         with atomic_file(path) as output:
             facts = _decode_all(files, form, output)
             output.flush()

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from gan import __version__
 from gan.common.command_line import SIDES
 from gan.common.errors import UserError, listed, reading
-from gan.common.files import atomic_folder, read_json, remove_leftovers
+from gan.common.files import atomic_folder, read_json
 from gan.data.arrays import map_npy
 from gan.data.conditions import condition_images, read_conditions
 from gan.data.order import LANES
@@ -206,12 +206,6 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
     if count < LANES:
         raise UserError(f"expected at least {LANES} images, as training reads from {LANES} "
                         f"places at a time, got: {count}")
-    os.makedirs(target.parent, exist_ok=True)
-    remove_leftovers(target.parent)
-    need, free = images.nbytes, shutil.disk_usage(target.parent).free
-    if free < need:
-        raise UserError(f"{target}: expected {need / 2**30:.3g} GiB of free space, "
-                        f"got: {free / 2**30:.3g} GiB")
     order = np.random.default_rng([seed, WRITTEN_ORDER]).permutation(count)
     index = {"format": FORMAT, "version": VERSION, "name": dataset.name,
              "shape": list(map(int, dataset.sample_shape)), "dtype": "uint8", "count": count,
@@ -219,6 +213,10 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
              "source": {"fingerprint": dataset.original or dataset.fingerprint, "seed": seed,
                         "version": __version__}}
     with atomic_folder(target) as folder:
+        need, free = images.nbytes, shutil.disk_usage(folder).free
+        if free < need:
+            raise UserError(f"{target}: expected {need / 2**30:.3g} GiB of free space, "
+                            f"got: {free / 2**30:.3g} GiB")
         index["shards"] = _write_images(folder, images, order, shard_bytes)
         beside = {"labels": None if dataset.labels is None else dataset.labels[order],
                   "test_images": dataset.test_images, "test_labels": dataset.test_labels}
@@ -226,9 +224,9 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
             if array is not None:
                 index[part] = save_array(folder / f"{part}.npy", array)
         if condition != "none":
-            labels = map_labels(folder, index)["labels"] if condition == "labels" else None
-            found = condition_images(ShardedImages(folder, index), labels, clusters, seed,
-                                     components)
+            found = condition_images(ShardedImages(folder, index),
+                                     beside["labels"] if condition == "labels" else None,
+                                     clusters, seed, components)
             np.savez(folder / "conditions.npz", **found.to_arrays())
             index["conditions"] = entry_of(folder / "conditions.npz") | {
                 "kind": condition, "clusters": clusters, "components": components}
