@@ -118,8 +118,6 @@ def plot(path, runs, reference):
     """Draw Fréchet distance over training time."""
     from matplotlib.figure import Figure
 
-    from gan.drawing.plots import write_figure
-
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for name, points in runs.items():
@@ -130,7 +128,7 @@ def plot(path, runs, reference):
              ylabel="Fréchet distance to the training images")
     axes.grid(alpha=0.25, which="both")
     axes.legend()
-    write_figure(path, figure)
+    figure.savefig(path, dpi=110)
 
 
 def main():

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from gan.common.command_line import say
-from gan.common.errors import UserError, reading
+from gan.common.errors import UserError, reading, warn
 from gan.common.files import write_json
 from gan.drawing import images
 from gan.drawing.sample_grids import pictures_of
@@ -255,8 +255,8 @@ class Loop:
                        if name.startswith("ema/")}
                 assign_variables(ema, {name: saved.variables[name] for name in ema})
                 return row
-        print(f"warning: epoch {row['epoch']} was the best, but --keep-best was not in force "
-              "then; exporting the last one", file=sys.stderr)
+        warn(f"epoch {row['epoch']} was the best, but --keep-best was not in force then; exporting "
+             "the last one")
         return None
 
 

@@ -99,7 +99,7 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
     if checkpoint is None:
         folder.clear()
     transcript.open(folder.claim(folder.log))
-    with StopRequest(timers.deadline(config.max_minutes)) as stop:
+    with StopRequest(timers, config.max_minutes) as stop:
         loop = Loop(trainer, sampler, dataset, evaluator, device, folder, timers, checkpoint,
                     changes)
         if cluster:
@@ -136,7 +136,7 @@ def work(config, given, timers, cluster):
         device = start_device(config, dataset, checkpoint, cluster)
         config = config.for_data(dataset, device)
         trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
-    with StopRequest(timers.deadline(config.max_minutes)) as stop:
+    with StopRequest(timers, config.max_minutes) as stop:
         train_as_worker(trainer, stop, cluster)
 
 

@@ -59,13 +59,15 @@ def history(count, **metrics):
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def drawn(monkeypatch, tmp_path):
     """A function that draws rows and returns the panels of the figure."""
     figures = []
-    monkeypatch.setattr("gan.run.curves.write_figure", lambda _, figure: figures.append(figure))
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig",
+                        lambda figure, *_, **__: figures.append(figure))
 
     def draw(rows, *options):
-        curves.draw_curves("curves.png", rows, rows, TrainConfig.from_args(list(options))[0])
+        config, _ = TrainConfig.from_args(list(options))
+        curves.draw_curves(tmp_path / "curves.png", rows, rows, config)
         return figures[-1].axes
 
     return draw

@@ -1,13 +1,8 @@
 """Plots of points, with matplotlib's file-only backend."""
 
-import io
-
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-
-from gan.common.files import atomic_file
-from gan.drawing.images import SOFTWARE
 
 DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 HISTOGRAM_BINS = 80
@@ -52,12 +47,3 @@ def point_plot(box, real=None, generated=None, shade=None, caption=""):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-
-
-def write_figure(path, figure):
-    """Write a matplotlib figure as PNG; the same figure gives the same bytes."""
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": SOFTWARE})
-    with atomic_file(path) as file:
-        file.write(buffer.getvalue())

@@ -18,7 +18,7 @@ from gan.common.command_line import (
     size_of,
     whole_number,
 )
-from gan.common.errors import UserError, one_line, run_script
+from gan.common.errors import UserError, note, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
 from gan.data.sample_types import Points, sample_type_of
@@ -114,7 +114,7 @@ def load_data(name, recorded, metadata):
         raise UserError(f"--dataset: expected samples of {shape}, "
                         f"got: {list(dataset.sample_shape)}")
     if is_trained_on(dataset, metadata) is False:
-        print(f"note: {name} does not hold the data that the generator was trained on", flush=True)
+        note(f"{name} does not hold the data that the generator was trained on")
     return dataset
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
 from gan.common.device import hidden_messages, import_tensorflow
-from gan.common.errors import UserError, run_script
+from gan.common.errors import UserError, note, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.sample_types import Images, sample_type_of
 from gan.generator import SavedGenerator, find_export, read_metadata
@@ -32,8 +32,8 @@ def main(argv=None):
     moved = generator.half_difference(COMPARED) if images else 0.0
     half = images and moved <= MOST_DIFFERENCE  # nor is NaN; points have few weights
     if images and not half:
-        print(f"note: float16 weights would change a pixel by {moved:.1f} gray levels; the page "
-              "has float32")
+        note(f"float16 weights would change a pixel by {moved:.1f} gray levels; the page has "
+             "float32")
     page = generator.page(options.model, half)
     if len(page) > MOST_BYTES:
         raise UserError(f"--model: expected a generator whose page has at most "

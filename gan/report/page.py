@@ -2,14 +2,13 @@
 
 import dataclasses
 import shlex
-import sys
 import time
 import traceback
 from pathlib import Path
 
 from gan.common.command_line import flag, shape_in_words
 from gan.common.device import import_tensorflow
-from gan.common.errors import UserError, printable
+from gan.common.errors import UserError, printable, warn
 from gan.common.files import write_text
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
@@ -63,10 +62,9 @@ class LiveReport:
         except Exception as error:  # a page is no reason to lose hours of training
             if str(error) != self._warned:
                 self._warned = str(error)
-                print(f"warning: {self._folder.report.name} could not be written: {error}",
-                      file=sys.stderr, flush=True)
+                warn(f"{self._folder.report.name} could not be written: {error}")
                 if not isinstance(error, UserError | OSError):  # a defect of this project
-                    traceback.print_exception(error, file=sys.stderr)
+                    traceback.print_exception(error)
         ended = time.monotonic()
         self._due = ended + max(LEAST_SECONDS, (ended - began) / SHARE)
 

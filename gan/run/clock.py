@@ -1,6 +1,7 @@
 """Timers of a run, and requests to stop it."""
 
 import contextlib
+import math
 import signal
 import time
 
@@ -8,10 +9,10 @@ from gan.common.errors import stop_signals_to
 
 
 class Timers:
-    """Seconds that a process has spent in named phases, since `began` (`time.monotonic()`)."""
+    """Seconds that a process has spent in named phases, and in all."""
 
     def __init__(self):
-        self.seconds, self.began = {}, time.monotonic()
+        self.seconds, self._began = {}, time.monotonic()
 
     @contextlib.contextmanager
     def __call__(self, name):
@@ -22,23 +23,19 @@ class Timers:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
-    def deadline(self, minutes):
-        """Return the `time.monotonic()` of so many minutes after the start; None for 0."""
-        return self.began + 60 * minutes if minutes else None
-
     def total(self):
         """Return the seconds since the start."""
-        return time.monotonic() - self.began
+        return time.monotonic() - self._began
 
 
 class StopRequest:
-    """A signal or a passed deadline, remembered within a `with` block until the run can stop.
+    """A signal or a passed time limit, remembered within a `with` block until the run can stop.
 
     `signal` is the number of the first signal, or None; a second Ctrl-C interrupts at once.
     """
 
-    def __init__(self, deadline=None):
-        self.signal, self._deadline = None, deadline
+    def __init__(self, timers, max_minutes=0):
+        self.signal, self._timers, self._max_minutes = None, timers, max_minutes or math.inf
         self._handling = stop_signals_to(self._note)
 
     def __enter__(self):
@@ -55,5 +52,4 @@ class StopRequest:
 
     @property
     def requested(self):
-        out_of_time = self._deadline is not None and time.monotonic() >= self._deadline
-        return self.signal is not None or out_of_time
+        return self.signal is not None or self._timers.total() >= 60 * self._max_minutes

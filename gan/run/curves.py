@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gan.common.errors import printable
-from gan.drawing.plots import DISCRIMINATOR, GENERATOR, write_figure
+from gan.common.files import atomic_file
+from gan.drawing.images import SOFTWARE
+from gan.drawing.plots import DISCRIMINATOR, GENERATOR
 from gan.evaluate.registry import distance_metric
 from gan.losses import LOSSES, equilibrium, is_log_odds
 
@@ -76,7 +78,8 @@ def draw_curves(path, rows, log, config):
         panels[-1].set(ylabel=f"{metric.label} ({'lower' if lower else 'higher'} is better)")
         panels[-1].set_ylim(*((0, None) if lower else (0, 1.02)))
     _set_epochs(panels, [row["epoch"] for row in (*log[:1], *rows[-1:])])
-    write_figure(path, figure)
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": SOFTWARE})
 
 
 def _set_probability(axes, label):

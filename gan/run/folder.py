@@ -7,10 +7,9 @@ import functools
 import hashlib
 import os
 import re
-import sys
 from pathlib import Path
 
-from gan.common.errors import UserError, describe_os_error
+from gan.common.errors import UserError, describe_os_error, warn
 from gan.common.files import make_folder, open_own, write_json, write_text
 from gan.run.checkpoint import BEST
 
@@ -234,8 +233,8 @@ class RunFolder:
                     f"--outdir: expected a folder that no other run writes to, got: {self.path} "
                     f"(process {owner.decode() or 'unknown'} is training there)") from error
             except OSError as error:
-                print(f"warning: {self.path} lies on a file system without locks; a second run "
-                      f"there would go unnoticed ({describe_os_error(error)})", file=sys.stderr)
+                warn(f"{self.path} lies on a file system without locks; a second run there would "
+                     f"go unnoticed ({describe_os_error(error)})")
             with contextlib.suppress(OSError):  # full: the lock holds without the number
                 os.ftruncate(lock, 0)
                 os.pwrite(lock, str(os.getpid()).encode(), 0)
