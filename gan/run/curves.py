@@ -1,6 +1,5 @@
 """Curves of a run: losses, scores and the distance from the data, as loss_curves.png."""
 
-import time
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -13,28 +12,8 @@ from gan.drawing.plots import DISCRIMINATOR, GENERATOR
 from gan.evaluate.registry import distance_metric
 from gan.losses import LOSSES, equilibrium, is_log_odds
 
-BETWEEN_CURVES = 10.0  # seconds; drawing them takes as long as a short epoch
 NETWORKS = {"discriminator_loss": ("discriminator", DISCRIMINATOR),
             "generator_loss": ("generator", GENERATOR)}
-
-
-class LiveCurves:
-    """Redraws loss_curves.png while a run goes on, at most once in ten seconds."""
-
-    def __init__(self, folder, history, log, config, timers):
-        self._folder, self._history, self._log = folder, history, log
-        self._config, self._timers = config, timers
-        self._drawn = -BETWEEN_CURVES
-
-    def draw(self, at_once=False):
-        """Draw the history as it is now, if it has a row and is due, or if `at_once`."""
-        due = at_once or time.monotonic() - self._drawn >= BETWEEN_CURVES
-        if not self._history.rows or not due:
-            return
-        with self._timers("pictures"):
-            path = self._folder.claim(self._folder.loss_curves)
-            draw_curves(path, self._history.rows, self._log.rows, self._config)
-        self._drawn = time.monotonic()
 
 
 def draw_curves(path, rows, log, config):
