@@ -111,14 +111,14 @@ def epoch_picture(folder, epoch, step=None):
 
 
 def pictures_in(where):
-    """Return (epoch, step, path) of such pictures in a folder, or of a pattern, ascending.
+    """Return (epoch, step, path) of the epoch_*.png in a folder, or of a pattern's files, in order.
 
     The step of a picture at the end of an epoch is 0.
     """
     found, pattern = {}, str(where)
     if os.path.isdir(where):
         pattern = os.path.join(glob.escape(pattern), "epoch_*.png")
-    for path in glob.glob(pattern):
+    for path in sorted(glob.glob(pattern)):
         if match := re.search(r"(\d+)(?:_step_(\d+))?\.png$", path):
             found[int(match[1]), int(match[2] or 0)] = Path(path)
     return [(*moment, path) for moment, path in sorted(found.items())]
