@@ -18,13 +18,7 @@ from gan.export import add_metadata, export_generator
 from gan.report.page import LiveReport
 from gan.run.checkpoint import Checkpoint, assign_variables, environment, load_checkpoint
 from gan.run.curves import draw_curves
-from gan.run.history import (
-    AUGMENTATION,
-    History,
-    StepLog,
-    TensorBoard,
-    metrics_in,
-)
+from gan.run.history import AUGMENTATION, History, TensorBoard, metrics_in
 from gan.run.progress import Progress, in_calls
 from gan.run.summary import circumstances, continuation, print_summary, summary_of
 from gan.run.verdict import diverged, verdict_of
@@ -51,10 +45,8 @@ class Loop:
         self.folder, self.timers = folder, timers
 
         with reading(folder.checkpoints, "a checkpoint of this version"):
-            saved = checkpoint.history if checkpoint else {}
-            self.history = History(saved)
-            self.log = StepLog(config.log_interval, trainer.feed.steps_per_epoch,
-                               self.state.learning_rates, saved.get("log"))
+            self.history = History(config.log_interval, trainer.feed.steps_per_epoch,
+                                   self.state.learning_rates, checkpoint and checkpoint.history)
         self.history.note_changes(int(self.state.step), changes or {})
         folder.write_config(config, self.history.changes)
         self.pictures = pictures_of(dataset, sampler, self.state.discriminator,
@@ -66,7 +58,7 @@ class Loop:
                                  log_odds=self.state.log_odds)
         self.tensorboard = TensorBoard(folder, config)
         self._curves_due = 0.0
-        self.report = LiveReport(folder, self.log, timers,
+        self.report = LiveReport(folder, self.history, timers,
                                  circumstances(device, dataset, config))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
             self.save()  # so that what was changed is in force when this process is killed
@@ -114,7 +106,7 @@ class Loop:
             # Draw and save. The last epoch's curves are drawn when it is measured.
             if last or epoch % config.sample_interval == 0:
                 self._draw(epoch)
-            self._write_logs()
+            self.history.write(self.folder)
             if not last:
                 self._draw_curves(at_once=False)
             self.report.write(at_once=last)
@@ -161,7 +153,7 @@ class Loop:
         return Checkpoint(
             step=int(self.state.step), config=dataclasses.asdict(self.config),
             dataset=self.dataset.fingerprint,
-            history=self.history.to_dict() | {"log": self.log.to_dict()},
+            history=self.history.to_dict(),
             variables={name: value.numpy() for name, value in self.state.variables().items()},
             conditions=self.sampler.conditioning.to_arrays(), environment=environment())
 
@@ -185,8 +177,7 @@ class Loop:
             measures = np.array(self.trainer.train(batches))
         seconds = time.perf_counter() - began
         measures = checked(measures, int(self.state.step), self.state.loss_scale())
-        self.history.add_steps(measures, seconds)
-        for row in self.log.add(int(self.state.step), measures, self.history.seconds):
+        for row in self.history.add_steps(int(self.state.step), measures, seconds):
             self.tensorboard.scalars(
                 {name: row[name] for name in row if name not in ("step", "seconds")}, row["step"])
         self.progress.update(epoch, measures)
@@ -205,12 +196,8 @@ class Loop:
             return
         with self.timers("pictures"):
             path = self.folder.claim(self.folder.loss_curves)
-            draw_curves(path, self.history.rows, self.log.rows, self.config)
+            draw_curves(path, self.history.rows, self.history.log, self.config)
         self._curves_due = time.monotonic() + BETWEEN_CURVES
-
-    def _write_logs(self):
-        self.history.write_csv(self.folder.claim(self.folder.history))
-        self.log.write_csv(self.folder.claim(self.folder.steps))
 
     def _measure(self):
         with self.timers("metrics"):
@@ -226,7 +213,7 @@ class Loop:
             last |= self._measure()
             self.tensorboard.scalars(metrics_in(last), last["step"])
             self._keep_best()
-            self._write_logs()
+            self.history.write(self.folder)
             self.save()
         return metrics_in(last)
 

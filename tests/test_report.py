@@ -187,15 +187,16 @@ def test_ten_thousand_epochs_make_a_file_of_bounded_size(tmp_path):
 
 
 def test_history_is_read_as_it_was(tmp_path):
-    run, gradients = History(), {"generator_gradient": 1.0, "discriminator_gradient": 2.0}
+    run = History(1, 1, None)
+    gradients = {"generator_gradient": 1.0, "discriminator_gradient": 2.0}
     run.rows = [row(1, **gradients), row(2, **gradients, frechet=1.5, changed="lr 1 to 2")]
-    run.write_csv(tmp_path / "history.csv")
+    run.write(RunFolder(tmp_path))
     assert read_history(tmp_path / "history.csv") == run.rows
 
 
 def test_a_live_report_has_the_latest_steps_and_the_state(run):
-    log = SimpleNamespace(rows=[row(3), row(4, generator_loss=0.5)])
-    LiveReport(RunFolder(run), log, Timers(), {"device": "abacus"}).write("interrupted")
+    history = SimpleNamespace(log=[row(3), row(4, generator_loss=0.5)])
+    LiveReport(RunFolder(run), history, Timers(), {"device": "abacus"}).write("interrupted")
     data = data_of((run / "report.html").read_text())
     assert data["state"] == ["interrupted", "interrupted, 2 of 2 epochs"]
     assert ["steps", "400", ""] in data["tiles"] and "abacus" in json.dumps(data["tables"])
@@ -210,7 +211,7 @@ def test_a_report_that_cannot_be_written_is_told_once_and_ends_nothing(
     else:
         (run / "report.html").unlink()
         (run / "report.html").mkdir()
-    writer = LiveReport(RunFolder(run), SimpleNamespace(rows=[]), Timers(), {"device": "CPU"})
+    writer = LiveReport(RunFolder(run), SimpleNamespace(log=[]), Timers(), {"device": "CPU"})
     writer.write(at_once=True)
     writer.write(at_once=True)
     told = capsys.readouterr().err

@@ -37,9 +37,9 @@ NO_VERDICT = {"running": "in training; the verdict comes at the end",
 class LiveReport:
     """Rewrites report.html while a run goes on; an error in it never ends the run."""
 
-    def __init__(self, folder, log, timers, about):
+    def __init__(self, folder, history, timers, about):
         """Take parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
-        self._folder, self._log, self._timers, self._about = folder, log, timers, about
+        self._folder, self._history, self._timers, self._about = folder, history, timers, about
         self._due, self._warned = 0.0, None
 
     def write(self, state="running", note="", at_once=False):
@@ -57,7 +57,7 @@ class LiveReport:
                 if state:  # what is in no file yet
                     about = self._about | {"seconds": self._timers.seconds}
                     run = dataclasses.replace(run, state=state, note=note, summary=about,
-                                              log=self._log.rows)
+                                              log=self._history.log)
                 write_text(self._folder.claim(self._folder.report), run_page(run))
         except Exception as error:  # a page is no reason to lose hours of training
             if str(error) != self._warned:

@@ -25,7 +25,7 @@ class RunContent:
     config: dict  # see `gan.config.TrainConfig`
     changes: list = field(default_factory=list)  # dict, the options changed on resuming
     rows: list = field(default_factory=list)  # the history, one dict per epoch
-    log: list = field(default_factory=list)  # the rows of steps.csv, see `StepLog`
+    log: list = field(default_factory=list)  # the rows of steps.csv, see `History`
     # See `gan.run.summary`; without verdict and metrics while the run goes on.
     summary: dict = field(default_factory=dict)
     pictures: list = field(default_factory=list)  # see `pictures_in`

@@ -17,7 +17,7 @@ NETWORKS = {"discriminator_loss": ("discriminator", DISCRIMINATOR),
 
 
 def draw_curves(path, rows, log, config):
-    """Draw the rows of a history and of a `StepLog`; the same rows give the same bytes.
+    """Draw the rows and the log of a `History`; the same rows give the same bytes.
 
     Scores are probabilities of "real" where the discriminator's output is log-odds, else mean
     outputs beside its accuracy. A metric is drawn where it was measured more than once.

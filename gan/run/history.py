@@ -21,24 +21,31 @@ NO_METRICS = (*COLUMNS, AUGMENTATION, CHANGED)
 
 
 class History:
-    """Rows of finished epochs, and running sums of the measures of the next.
+    """Means of a run's measures, as rows for epochs and for the log, and the sums of the next rows.
 
     Attributes:
-        rows: list of dict with `COLUMNS` as keys (and metrics, where measured).
+        rows: list of dict with `COLUMNS` as keys (and metrics, where measured), one an epoch.
+        log: list of dict with `LOG_COLUMNS` as keys, one for each `interval` of steps.
         seconds: training time so far, that before a resumption included.
         features: kind of features that the metrics were measured in, or None.
         changes: list of dict with "step", "option", "before" and "now", made on resuming.
     """
 
-    def __init__(self, saved=None):
-        saved = saved or {"rows": [], "sums": [0.0] * len(MEASURES), "seconds": 0.0,
-                          "epoch_seconds": 0.0, "changes": [], "features": None}
+    def __init__(self, interval, steps_per_epoch, learning_rates, saved=None):
+        """`learning_rates`: function of a step → (the generator's, the discriminator's)."""
+        nothing = [0.0] * len(MEASURES)
+        saved = saved or {"rows": [], "sums": nothing, "seconds": 0.0, "epoch_seconds": 0.0,
+                          "changes": [], "features": None, "log": {"rows": [], "sums": nothing}}
         _check(saved["seconds"], saved["epoch_seconds"],
                *(change["step"] for change in saved["changes"]),
-               *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED}))
+               *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED}),
+               *(value for row in saved["log"]["rows"] for value in row))
+        self._interval, self._steps_per_epoch = interval, steps_per_epoch
+        self._learning_rates = learning_rates
         self.rows = list(saved["rows"])
+        self.log = [dict(zip(LOG_COLUMNS, row, strict=True)) for row in saved["log"]["rows"]]
         self.seconds = saved["seconds"]
-        self._sums = _sums(saved["sums"])
+        self._sums, self._log_sums = _sums(saved["sums"]), _sums(saved["log"]["sums"])
         self._epoch_seconds = saved["epoch_seconds"]
         self.changes = list(saved["changes"])
         self.features = saved["features"]
@@ -55,12 +62,23 @@ class History:
         self.changes += [{"step": step, "option": name, "before": before, "now": now}
                          for name, (before, now) in changes.items()]
 
-    def add_steps(self, measures, seconds):
-        """Add the measures of some steps, float32 [steps, len(MEASURES)]."""
-        for measure in measures:  # one by one, so that the grouping leaves no trace
-            self._sums += measure
+    def add_steps(self, step, measures, seconds):
+        """Add the measures of the steps up to this one; returns the rows that the log gains."""
         self.seconds += seconds
         self._epoch_seconds += seconds
+        known = len(self.log)
+        # One by one, so that the grouping leaves no trace.
+        for number, measure in enumerate(measures, step - len(measures) + 1):
+            self._sums += measure
+            self._log_sums += measure
+            if number % self._interval == 0:
+                steps = number - (self.log[-1]["step"] if self.log else 0)
+                values = [number, round(number / self._steps_per_epoch, 4),
+                          round(self.seconds, 2), *(self._log_sums / steps).tolist(),
+                          *self._learning_rates(number)]
+                self.log.append(dict(zip(LOG_COLUMNS, values, strict=True)))
+                self._log_sums[:] = 0
+        return self.log[known:]
 
     def finish_epoch(self, epoch, step, batch_size):
         """Turn the running sums into a row and return it."""
@@ -80,48 +98,16 @@ class History:
 
     def to_dict(self):
         """Return everything as a dict for JSON."""
+        log = {"rows": [list(row.values()) for row in self.log], "sums": self._log_sums.tolist()}
         return {"rows": self.rows, "sums": self._sums.tolist(), "seconds": self.seconds,
                 "epoch_seconds": self._epoch_seconds, "changes": self.changes,
-                "features": self.features}
+                "features": self.features, "log": log}
 
-    def write_csv(self, path):
-        """Write the rows as CSV, whole or not at all."""
+    def write(self, folder):
+        """Write the rows as CSV into a `RunFolder`."""
         columns = dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)])
-        write_csv(path, [*columns], self.rows)
-
-
-class StepLog:
-    """Rows of steps.csv, dict with `LOG_COLUMNS` as keys: the means over `interval` steps each."""
-
-    def __init__(self, interval, steps_per_epoch, learning_rates, saved=None):
-        """`learning_rates`: function of a step → (the generator's, the discriminator's)."""
-        self._interval, self._steps_per_epoch = interval, steps_per_epoch
-        self._learning_rates = learning_rates
-        saved = saved or {"rows": [], "sums": [0.0] * len(MEASURES)}
-        _check(*(value for row in saved["rows"] for value in row))
-        self.rows = [dict(zip(LOG_COLUMNS, row, strict=True)) for row in saved["rows"]]
-        self._sums = _sums(saved["sums"])
-
-    def add(self, step, measures, seconds):
-        """Add the measures of the steps up to this one; returns the rows that became complete."""
-        known = len(self.rows)
-        for number, measure in enumerate(measures, step - len(measures) + 1):
-            self._sums += measure
-            if number % self._interval == 0:
-                steps = number - (self.rows[-1]["step"] if self.rows else 0)
-                values = [number, round(number / self._steps_per_epoch, 4), round(seconds, 2),
-                          *(self._sums / steps).tolist(), *self._learning_rates(number)]
-                self.rows.append(dict(zip(LOG_COLUMNS, values, strict=True)))
-                self._sums[:] = 0
-        return self.rows[known:]
-
-    def to_dict(self):
-        """Return everything as a dict for JSON."""
-        return {"rows": [list(row.values()) for row in self.rows], "sums": self._sums.tolist()}
-
-    def write_csv(self, path):
-        """Write the rows as CSV, whole or not at all."""
-        write_csv(path, LOG_COLUMNS, self.rows)
+        write_csv(folder.claim(folder.history), [*columns], self.rows)
+        write_csv(folder.claim(folder.steps), LOG_COLUMNS, self.log)
 
 
 def _check(*numbers):
