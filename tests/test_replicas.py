@@ -58,7 +58,7 @@ def results(replicas, dataset, names):
         if name == "float16":  # in a row of the second replica alone
             samples = data.samples.copy()
             samples[build(data, *options.split()).feed.epoch_batches(1)[STEPS, 1]] = 1e30
-            data = dataclasses.replace(data, samples=samples)
+            data = dataclasses.replace(data, images=samples)
         trainer = build(data, *options.split(), replicas=replicas, **settings)
         if trainer.state.augmentation is not None:  # few images, but it begins with nothing
             trainer.state.augmentation.assign(0.5)
@@ -66,7 +66,7 @@ def results(replicas, dataset, names):
         measures = np.array(trainer.train(batches[:STEPS]))
         if name == "float16":
             trainer.train(batches[STEPS : STEPS + 1])
-        for arrays, each in zip(found, getattr(trainer, "trainers", [trainer]), strict=True):
+        for arrays, each in zip(found, trainer.trainers, strict=True):
             arrays |= {f"{name}:{key}": variable.numpy()
                        for key, variable in each.state.variables().items()}
             arrays[f"{name}:measures"] = measures
