@@ -108,7 +108,7 @@ def make_parser():
         help="scale of the latents: below 1 more typical, less varied (default: 1)")
     add("--grid", type=parse_grid, metavar="RxC", help="rows and columns of a grid")
     add("--batch-size", type=whole_number(1, 65536), default=500, metavar="N",
-        help="images drawn at a time (default: 500)")
+        help="images drawn at a time, at most (default: 500)")
     add("--force", action="store_true", help="overwrite files that exist")
     add = parser.add_argument_group("interpolation").add_argument
     add("--interpolate", type=seed_list, metavar="SEEDS",

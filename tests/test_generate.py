@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,13 @@ def test_labels_and_truncation(generate, tmp_path):
     assert len(np.unique(drawn(), axis=0)) == 10
     # Without a latent only the condition is left: a cluster has one image.
     assert len(np.unique(drawn("--truncation", 0), axis=0)) <= 4
+
+
+@pytest.mark.parametrize(("side", "sizes"), [(16, [5, 5, 2]), (2048, [2] * 6), (9999, [1] * 12)])
+def test_fewer_large_images_are_drawn_at_a_time(side, sizes):
+    generator = SimpleNamespace(sample_shape=(side, side, 1), sample=lambda seeds, *_: seeds)
+    parts = [seeds.tolist() for _, seeds in Wanted(range(12), batch_size=5).draw(generator)]
+    assert list(map(len, parts)) == sizes and sum(parts, []) == list(range(12))
 
 
 def labels(count, text="each", metadata=TEN):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from gan.common.errors import counted, listed
 from gan.common.files import atomic_file
+from gan.data.pixels import slices_of
 from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 from gan.drawing.animations import resized, with_text, write_animation
@@ -18,6 +19,7 @@ from gan.drawing.images import image_grid, tile, write_png
 
 # Pixels that small images are enlarged towards in an animation, a single one and several.
 FRAME_SIDE, FRAME_SIDE_OF_SEVERAL = 256, 512
+VALUES = 2**23  # of the images drawn at a time
 
 
 @dataclasses.dataclass
@@ -27,7 +29,7 @@ class Wanted:
     seeds: Sequence
     classes: list | None = None  # class numbers
     truncation: float = 1.0
-    batch_size: int = 500
+    batch_size: int = 500  # at most; fewer of large images
 
     def labels(self, start=0, stop=None):
         """Return the class numbers of samples from start to stop, or None."""
@@ -38,10 +40,11 @@ class Wanted:
 
     def draw(self, generator):
         """Draw a batch at a time; yields the place of its first sample, and the samples."""
-        count, size = len(self.seeds), self.batch_size
-        for start in tqdm(range(0, count, size), unit="batch", disable=None, leave=False):
-            seeds = np.array(self.seeds[start : start + size], np.int64)
-            yield start, generator.sample(seeds, self.labels(start, start + size), self.truncation)
+        parts = list(slices_of(self.seeds, self.batch_size, VALUES, generator.sample_shape))
+        for part in tqdm(parts, unit="batch", disable=None, leave=False):
+            seeds = np.array(self.seeds[part], np.int64)
+            labels = self.labels(part.start, part.stop)
+            yield part.start, generator.sample(seeds, labels, self.truncation)
 
     def all(self, generator):
         """Draw all samples: one array."""
@@ -159,9 +162,10 @@ def interpolate(generator, wanted, frames, cells=1):
     latents, vectors = wanted.truncation * latents, generator.condition_vectors(conditions)
     stops = len(wanted.seeds) // cells
     first = np.arange(cells) * stops  # seeds of the cells
-    count, size = stops * frames, max(1, wanted.batch_size // cells)
-    for start in range(0, count, size):
-        stop, step = np.divmod(np.arange(start, min(start + size, count)), frames)
+    places = np.arange(stops * frames)
+    for part in slices_of(places, max(1, wanted.batch_size // cells), VALUES,
+                          (cells, *generator.sample_shape)):
+        stop, step = np.divmod(places[part], frames)
         here = (stop[:, None] + first).ravel()
         there = ((stop[:, None] + 1) % stops + first).ravel()
         t, between = np.repeat(step / frames, cells).astype(np.float32), None
