@@ -36,7 +36,7 @@ class Dataset:
     images: np.ndarray  # uint8 [N, H, W, C], C 1, 3 or 4, or points, float32 [N, D], D 1 or 2
     labels: np.ndarray | None = None  # int32 [N] in [0, len(class_names))
     class_names: tuple = ()
-    test_images: np.ndarray | None = None  # likewise, unseen in training
+    test_images: np.ndarray | None = None  # as `images`, unseen in training
     test_labels: np.ndarray | None = None  # int32 [M]
     images_digest: object = dataclasses.field(default=None, repr=False, compare=False)
     original: str | None = None  # fingerprint of the data set that was written as these shards

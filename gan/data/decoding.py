@@ -103,12 +103,10 @@ def threads():
 
 def read_header(file):
     """Return the `Header` of a picture; None if it is broken."""
-    try:
-        with open_picture(file) as picture:
-            return Header(*_upright(picture), picture.mode not in GRAY,
-                          picture.has_transparency_data, picture.mode in DEEP_GRAY)
-    except Exception:  # it is named when it is decoded
-        return None
+    with contextlib.suppress(Exception), open_picture(file) as picture:
+        return Header(*_upright(picture), picture.mode not in GRAY,
+                      picture.has_transparency_data, picture.mode in DEEP_GRAY)
+    return None  # it is named when it is decoded
 
 
 # What the pictures ask for.

@@ -102,16 +102,15 @@ def find_scale(images, where):
     if kind not in "uif":
         raise UserError(f"{where}: expected numbers (uint8), got: {images.dtype}")
     low, high = float(images.min()), float(images.max())
-    whole = kind in "ui" or all(
-        (images[part] == np.rint(images[part])).all() for part in slices_of(images))
-    if whole and low >= 0 and high <= 255 and (high > 1 or kind in "ui"):
-        return BYTES
+    if kind in "ui" and low >= 0 and high < 2**DEPTHS[-1]:
+        return Scale(0, white_of(high))
     if kind == "f" and low >= 0 and high <= 1 + TOLERANCE:
         return UNIT
     if kind == "f" and -1 - TOLERANCE <= low < SIGNED_BELOW and high <= 1 + TOLERANCE:
         return SIGNED
-    if kind in "ui" and low >= 0 and high < 2**DEPTHS[-1]:
-        return Scale(0, white_of(high))
+    if kind == "f" and low >= 0 and high <= 255 and all(
+            (images[part] == np.rint(images[part])).all() for part in slices_of(images)):
+        return BYTES
     raise UserError(f"{where}: expected integers of up to {DEPTHS[-1]} bits from 0 up, or floats "
                     f"in [0, 1] or [-1, 1], got: {images.dtype} from {low:g} to {high:g}; say with "
                     "--range LOW,HIGH what becomes black and white")
