@@ -30,8 +30,8 @@ QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interva
          "--gradient-penalty", "none"]
 
 
-LONGEST = ("test_lab", "test_interface", "test_replicas", "test_training", "test_resume",
-           "test_evaluator")
+LONGEST = ("test_lab", "test_interface", "test_replicas", "test_resume", "test_training",
+           "test_playground", "test_evaluator")
 
 
 def pytest_collection_modifyitems(items):
@@ -136,6 +136,12 @@ def refused(command):
         return line
 
     return run
+
+
+def assert_refused(path, message, **settings):
+    """Assert that a data set is refused in words that a regular expression fits."""
+    with pytest.raises(errors.UserError, match=message):
+        load_dataset(str(path), **settings)
 
 
 @pytest.fixture

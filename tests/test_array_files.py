@@ -15,6 +15,7 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.data.datasets import load_dataset
+from tests.conftest import assert_refused
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
 BYTES[0, 0, 0], BYTES[0, 0, 1] = 0, 255
@@ -40,17 +41,6 @@ def load(tmp_path):
         return load_dataset(str(tmp_path / "a.npz"))
 
     return save_and_load
-
-
-@pytest.fixture
-def refused(tmp_path):
-    """A function that expects loading below `tmp_path` to end in one line with these words."""
-    def load_and_expect(name, *words):
-        with pytest.raises(UserError) as caught:
-            load_dataset(str(tmp_path / name))
-        assert all(word in str(caught.value) for word in words), caught.value
-
-    return load_and_expect
 
 
 # Files.
@@ -81,7 +71,7 @@ def test_idx_folder(tmp_path, suffix, mark):
 @pytest.mark.parametrize(("kind", "name", "dtype"), [
     (9, "byte", "i1"), (11, "short", "i2"), (12, "int", "i4"), (13, "float", "f4"),
     (14, "double", "f8")])
-def test_idx_files_of_every_type(tmp_path, kind, name, dtype, monkeypatch, refused):
+def test_idx_files_of_every_type(tmp_path, kind, name, dtype, monkeypatch):
     images = np.arange(512).reshape(2, 16, 16) % (128 if dtype == "i1" else 256)
     for file, array in (("images-idx3", images), ("labels-idx1", np.array([100, 9]))):
         (tmp_path / f"train-{file}-{name}").write_bytes(idx(array.astype(dtype), kind))
@@ -93,10 +83,10 @@ def test_idx_files_of_every_type(tmp_path, kind, name, dtype, monkeypatch, refus
     monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1)
     size = 514 * np.dtype(dtype).itemsize + 256
     monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: size - 1)
-    refused("", "MiB of arrays together")
+    assert_refused(tmp_path, "MiB of arrays together")
 
 
-def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path, refused):
+def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path):
     labels = np.array([1, 2, 26, 1, 2, 1], np.uint8)
     for part in ("train", "test"):
         for kind, array in (("images-idx3", BYTES[..., 0]), ("labels-idx1", labels)):
@@ -106,7 +96,7 @@ def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path, refused):
     np.testing.assert_array_equal(data.test_images, data.images)
     assert data.class_names == ("1", "2", "26") and len(data.test_labels) == 6
     (tmp_path / "emnist-digits-train-images-idx3-ubyte").write_bytes(idx(BYTES[..., 0]))
-    refused("", "expected one file of images, got: emnist-digits-", "move the others")
+    assert_refused(tmp_path, "expected one file of images, got: emnist-digits-.*move the others")
 
 
 @pytest.mark.parametrize("names", [
@@ -130,22 +120,22 @@ def test_arrays_of_other_names(tmp_path, names, suffix, capsys):
     assert (f"images: {names[0]}" in capsys.readouterr().out) == (names[0] != "deep/x_train")
 
 
-def test_hdf5_files_are_bounded_and_lead_nowhere(tmp_path, refused, monkeypatch):
+def test_hdf5_files_are_bounded_and_lead_nowhere(tmp_path, monkeypatch):
     np.save(tmp_path / "secret.npy", BYTES)
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["other"] = h5py.ExternalLink("secret.h5", "images")
         file.create_dataset("x_train", (6, 16, 16), "u1",
                             external=[(str(tmp_path / "secret.npy"), 0, 6 * 256)])
-    refused("a.h5", "expected an array x_train", "got: no arrays")
+    assert_refused(tmp_path / "a.h5", "expected an array x_train.*got: no arrays")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x_train"] = BYTES
         file.create_dataset("y_train", (10**9, 9), "f8", compression="gzip")
-    refused("a.h5", "MiB of arrays together")
+    assert_refused(tmp_path / "a.h5", "MiB of arrays together")
     (tmp_path / "a.h5").write_bytes(b"\x89HDF" + bytes(100))
-    refused("a.h5", "cannot read", "a.h5")
+    assert_refused(tmp_path / "a.h5", "cannot read .*a.h5")
 
 
-def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch, refused):
+def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", BYTES)
     held = load_dataset(str(tmp_path / "a.npy"))
     monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1e-9)
@@ -154,12 +144,12 @@ def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch, refused):
     np.testing.assert_array_equal(mapped.images, BYTES)
     assert mapped.fingerprint == held.fingerprint
     np.save(tmp_path / "a.npy", BYTES / 255)
-    refused("a.npy", "save uint8 images")  # its bytes would not fit either
+    assert_refused(tmp_path / "a.npy", "save uint8 images")  # its bytes would not fit either
 
 
 @pytest.mark.parametrize("kind", ["npz", "idx", "idx.gz"])
 def test_arrays_that_fit_one_by_one_but_not_together_are_refused_unread(
-        tmp_path, monkeypatch, refused, kind):
+        tmp_path, monkeypatch, kind):
     images, path = BYTES[..., 0].copy(), tmp_path / "a.npz"
     if kind == "npz":
         np.savez(path, x_train=images, x_test=images)
@@ -173,27 +163,27 @@ def test_arrays_that_fit_one_by_one_but_not_together_are_refused_unread(
     monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 2 * images.nbytes - 1)
     for name in ("np.load", "_read_idx"):
         monkeypatch.setattr(f"gan.data.arrays.{name}", None)
-    refused("a.npz" if kind == "npz" else "", "of arrays together")
+    assert_refused(path, "of arrays together")
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_compressions_that_python_unpacks_without_a_limit_are_refused(
-        tmp_path, compression, refused):
+        tmp_path, compression):
     array = io.BytesIO()
     np.save(array, BYTES)
     with zipfile.ZipFile(tmp_path / "a.npz", "w", compression) as archive:
         archive.writestr("x_train.npy", array.getvalue())
-    refused("a.npz", "a.npz: x_train: ", "got another compression")
+    assert_refused(tmp_path / "a.npz", "a.npz: x_train: .*got another compression")
 
 
-def test_a_header_of_gigabytes_is_not_read(tmp_path, refused):
+def test_a_header_of_gigabytes_is_not_read(tmp_path):
     with (zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,
           archive.open("x_train.npy", "w") as file):
         file.write(b"\x93NUMPY\x02\x00" + (2**28).to_bytes(4, "little"))
         for _ in range(2**4):
             file.write(b" " * 2**24)
     tracemalloc.start()
-    refused("a.npz", "a.npz: x_train: expected a NumPy array")
+    assert_refused(tmp_path / "a.npz", "a.npz: x_train: expected a NumPy array")
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
 
@@ -235,9 +225,9 @@ np.save(NPY, BYTES)
     # A bracket that is not closed: NumPy's parser ends in an error of Python's tokenizer.
     (NPY.getvalue().replace(b"16, 3), }", b"16, 3L  }"), "expected a NumPy array"),
 ])
-def test_damaged_npy_is_named(tmp_path, refused, content, expected):
+def test_damaged_npy_is_named(tmp_path, content, expected):
     (tmp_path / "a.npy").write_bytes(content)
-    refused("a.npy", "a.npy: ", expected)
+    assert_refused(tmp_path / "a.npy", f"a.npy: .*{expected}")
 
 
 @pytest.mark.parametrize(("name", "content", "expected"), [
@@ -251,10 +241,10 @@ def test_damaged_npy_is_named(tmp_path, refused, content, expected):
     (".gz", gzip.compress(idx(GOOD))[:30] + b"x" * 40, "CRC check failed"),
     (".gz", b"not gzip", "Not a gzipped file"),
 ])
-def test_damaged_idx_files_are_named(tmp_path, refused, name, content, expected):
+def test_damaged_idx_files_are_named(tmp_path, name, content, expected):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / f"train-images-idx3-ubyte{name}").write_bytes(content)
-    refused("data", f"train-images-idx3-ubyte{name}", expected)
+    assert_refused(tmp_path / "data", f"train-images-idx3-ubyte{name}.*{expected}")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX")
@@ -262,10 +252,11 @@ def test_damaged_idx_files_are_named(tmp_path, refused, name, content, expected)
     os.mkfifo, lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink("/no/file", path)
 ], ids=["FIFO", "device", "broken link"])
 @pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.png", "idx/train-images-idx3-ubyte"])
-def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, refused, make, name):
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make, name):
     (tmp_path / "idx").mkdir()
     make(tmp_path / name)
-    refused(name.partition("/")[0], "expected a file, got nothing or a broken link, a folder, a")
+    assert_refused(tmp_path / name.partition("/")[0],
+                   "expected a file, got nothing or a broken link, a folder, a")
 
 
 # Images.
@@ -304,7 +295,7 @@ def test_integers_are_scaled_by_the_bits_that_they_need(load, most, white, dtype
 
 
 @pytest.mark.parametrize("values", [np.linspace(-1000, 3000, 1024), np.arange(1024)])
-def test_a_range_says_what_becomes_black_and_white(tmp_path, values, refused):
+def test_a_range_says_what_becomes_black_and_white(tmp_path, values):
     values = values.reshape(4, 16, 16)
     np.save(tmp_path / "a.npy", values)
     found = load_dataset(str(tmp_path / "a.npy"), range="100,900").images[..., 0]
@@ -312,7 +303,7 @@ def test_a_range_says_what_becomes_black_and_white(tmp_path, values, refused):
     np.testing.assert_allclose(found, expected, atol=1)
     assert found.min() == 0 and found.max() == 255
     if values.min() < 0:
-        refused("a.npy", "say with --range LOW,HIGH what becomes black and white")
+        assert_refused(tmp_path / "a.npy", "say with --range LOW,HIGH what becomes black and")
 
 
 def test_rows_of_pixels_are_images_and_truth_values_black_and_white(load, capsys):

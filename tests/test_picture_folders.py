@@ -8,10 +8,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from gan.common.errors import UserError
 from gan.data import decoding
 from gan.data.datasets import load_dataset
 from gan.data.layout import SPLITS
+from tests.conftest import assert_refused
 from tests.test_pictures import RAMP, folder, shades, write, write_all
 
 __all__ = ["folder"]  # a fixture
@@ -58,8 +58,7 @@ def test_the_first_level_with_several_folders_tells_the_classes(
 ])
 def test_folders_that_cannot_be_learned_from(folder, names, expected, capsys):
     write_all(folder, names)
-    with pytest.raises(UserError, match=re.escape(expected)):
-        load_dataset(str(folder))
+    assert_refused(folder, re.escape(expected))
     assert "taken as classes" not in capsys.readouterr().err
 
 
@@ -132,8 +131,7 @@ def test_a_folder_that_cannot_be_read_is_named(folder, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UserError, match="cannot read .*data/b: Permission denied"):
-        load_dataset(str(folder))
+    assert_refused(folder, "cannot read .*data/b: Permission denied")
 
 
 # Layouts as data sets come, each folder with three pictures.
@@ -250,8 +248,7 @@ def test_a_table_tells_the_classes_of_its_own_part(folder, capsys):
 def test_several_or_continuous_labels_are_refused_with_advice(folder, name, text, expected):
     write_all(folder, TEN)
     (folder / name).write_text(text)
-    with pytest.raises(UserError, match=f"{re.escape(expected)}.*away to train without"):
-        load_dataset(str(folder))
+    assert_refused(folder, f"{re.escape(expected)}.*away to train without")
 
 
 @pytest.mark.parametrize(("name", "text", "said"), [
@@ -309,12 +306,10 @@ def test_what_a_zip_archive_should_not_hold(folder, monkeypatch, content, kind, 
     write_all(folder, ["1.png", "2.png"])
     path = packed(folder, [("1.png", (folder / "1.png").read_bytes(), 0),
                            ("2.png", (folder / "2.png").read_bytes(), 0), ("3.png", content, kind)])
-    with pytest.raises(UserError, match=f"1 of 3 pictures cannot be used: 3.png .{expected}"):
-        load_dataset(str(path))
+    assert_refused(path, f"1 of 3 pictures cannot be used: 3.png .{expected}")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"text"])
 def test_a_damaged_zip_archive_is_one_line(folder, content):
     (folder / "a.zip").write_bytes(content)
-    with pytest.raises(UserError, match="a.zip: expected a zip archive, got a damaged file"):
-        load_dataset(str(folder / "a.zip"))
+    assert_refused(folder / "a.zip", "a.zip: expected a zip archive, got a damaged file")

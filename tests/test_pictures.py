@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 from gan.common.errors import UserError
 from gan.data import decoding, pictures
 from gan.data.datasets import load_dataset
-from tests.conftest import QUICK, TINY, draw_shapes
+from tests.conftest import QUICK, TINY, assert_refused, draw_shapes
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -206,8 +206,7 @@ def test_pages_and_frames_are_counted_or_taken(folder, capsys):
     assert load_dataset(str(folder), frames="all").labels.tolist() == [0] * 4 + [1] * 10
     for path in (folder / "y").iterdir():
         path.unlink()
-    with pytest.raises(UserError, match="at least 2 pictures.* got 1; --frames all takes all"):
-        load_dataset(str(folder))
+    assert_refused(folder, "at least 2 pictures.* got 1; --frames all takes all")
 
 
 @pytest.mark.parametrize(("sides", "expected"), [
@@ -221,8 +220,7 @@ def test_small_pictures_keep_their_side_or_learn_which_one_fits(folder, sides, e
     if isinstance(expected, int):
         assert load_dataset(str(folder)).images.shape[1] == expected
         return
-    with pytest.raises(UserError, match=expected):
-        load_dataset(str(folder))
+    assert_refused(folder, expected)
     if "size" in expected:
         size = int(expected.split()[1].strip(","))
         data = load_dataset(str(folder), image_size=size, skip_broken=True)
@@ -303,8 +301,7 @@ def test_pictures_of_one_size_keep_it_or_their_proportions(folder, own, size, ex
     options = {} if size is None else {"image_size": size}
     if isinstance(expected, str):
         message = f"expected at least 32 x 128.*--image-size {expected},"
-        with pytest.raises(UserError, match=message):
-            load_dataset(str(folder), **options)
+        assert_refused(folder, message, **options)
         return
     found = load_dataset(str(folder), **options).images[0, ..., 0]
     assert found.shape == expected[::-1]
@@ -357,9 +354,8 @@ def test_skip_broken_goes_on_and_keeps_labels_beside_their_pictures(folder, brok
 def test_nothing_that_can_be_used(folder):
     (folder / "0.png").write_text("no picture")
     for _ in range(2):  # the second time from the cache
-        with pytest.raises(UserError, match="1 of 1 picture cannot be used: 0.png .broken: not "
-                           "PNG.*expected some that can be used"):
-            load_dataset(str(folder), image_size=16, skip_broken=True)
+        assert_refused(folder, "1 of 1 picture cannot be used: 0.png .broken: not PNG.*expected "
+                       "some that can be used", image_size=16, skip_broken=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX")
@@ -368,9 +364,8 @@ def test_fifos_and_broken_links_are_named_and_not_waited_for(folder):
     os.mkfifo(folder / "b.png")
     os.mkfifo(folder / "c.txt")
     os.symlink("nowhere", folder / "d.png")
-    with pytest.raises(UserError, match="2 of 3 pictures cannot be used: b.png .not a file.; "
-                       "d.png .not a file.; expected whole"):
-        load_dataset(str(folder))
+    assert_refused(folder, "2 of 3 pictures cannot be used: b.png .not a file.; "
+                   "d.png .not a file.; expected whole")
 
 
 @pytest.mark.parametrize(("name", "most", "expected"), [
@@ -387,8 +382,7 @@ def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(
     monkeypatch.setattr(decoding, name, most)
     loaded = []
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda picture: loaded.append(picture))
-    with pytest.raises(UserError, match=re.escape(expected)):
-        load_dataset(str(folder), image_size=16)
+    assert_refused(folder, re.escape(expected), image_size=16)
     assert not loaded or name == "MOST_PIXELS"  # what is only looked at is bounded in bytes
 
 

@@ -9,13 +9,12 @@ import pytest
 from PIL import Image
 
 import gan
-from gan.common.errors import UserError
 from gan.data import points
 from gan.data.datasets import load_dataset
 from gan.drawing.plots import point_plot
 from gan.evaluate import metrics
 from gan.evaluate.evaluator import Evaluator
-from tests.conftest import run_script
+from tests.conftest import assert_refused, run_script
 
 
 @pytest.mark.parametrize("name", points.DISTRIBUTIONS)
@@ -111,8 +110,7 @@ def test_points_that_cannot_be_learned(tmp_path, content, expected):
         path.write_bytes(content.encode("latin-1"))
     else:
         np.save(path, content)
-    with pytest.raises(UserError, match=f"{path}.*{re.escape(expected)}"):
-        load_dataset(str(path))
+    assert_refused(path, f"{path}.*{re.escape(expected)}")
 
 
 @pytest.mark.parametrize("tests", [False, True])
