@@ -1,9 +1,4 @@
-"""Exported generator, loaded back; it needs none of the code that trained it.
-
-A SavedModel is a program: TensorFlow has operations that write files, open connections and
-call Python. Before anything of a model runs, all of its operations are looked up: allowed are
-those that only compute, call, loop and read variables.
-"""
+"""Exported generator, loaded back; it needs none of the code that trained it."""
 
 import contextlib
 import hashlib
@@ -15,20 +10,13 @@ import numpy as np
 
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
+from gan.common.operations import refuse_other_operations
 from gan.data.arrays import read_npz
 from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
 
 MODEL, METADATA = "saved_model.pb", "assets.extra/gan.json"
 WHAT = "the metadata of an export"
-STRUCTURE = {  # calls, loops, variables
-    "Assert", "AssignVariableOp", "Case", "DisableCopyOnRead", "Einsum", "If", "PartitionedCall",
-    "ReadVariableOp", "ResourceGather", "StatefulPartitionedCall", "StatelessCase", "StatelessIf",
-    "StatelessWhile", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve",
-    "TensorListSetItem", "TensorListStack", "VarHandleOp", "While"}
-CHECKPOINT = {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename",
-              "StaticRegexFullMatch", "StringJoin"}
-PLAIN_ATTRIBUTES = {"_construction_context", "_input_shapes"}  # of a function
 
 
 class SavedGenerator:
@@ -44,7 +32,7 @@ class SavedGenerator:
         self.sample_shape = tuple(self.metadata["sample_shape"])
         self.class_names = self.metadata["class_names"]
         verify(path, self.metadata)
-        refuse_other_operations(path)
+        refuse_other_operations(path / MODEL)
         import tensorflow as tf  # late: a wrong path is reported at once
 
         with reading(path, "an exported generator"):
@@ -112,51 +100,6 @@ class SavedGenerator:
             raise UserError(f"labels: expected classes of the training data "
                             f"({', '.join(map(str, known)) or 'none'}), got: {min(unknown)}")
         return self.call(f"{name}_labels", seeds=seeds, labels=labels)
-
-
-def refuse_other_operations(folder):
-    """Refuse a SavedModel that could do anything but compute; it is parsed, not loaded."""
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    path = Path(folder) / MODEL
-    with reading(path, "a SavedModel"):
-        graphs = SavedModel.FromString(path.read_bytes()).meta_graphs
-    # Others are loaded by TensorFlow 1's rules, which run the outermost graph.
-    if len(graphs) != 1 or not graphs[0].HasField("object_graph_def"):
-        raise UserError(f"{path}: expected a SavedModel of TensorFlow 2, got another")
-    graph, objects = graphs[0].graph_def, graphs[0].object_graph_def.SerializeToString()
-    library = graph.library.SerializeToString()
-    parts = [("its outermost graph", graph.node, STRUCTURE)]
-    for function in graph.library.function:
-        # Neither a function nor an object nor a rewriting of the graph leads to it.
-        name = function.signature.name
-        never_called = (name.encode() not in objects and library.count(name.encode()) == 1
-                        and set(function.attr) <= PLAIN_ATTRIBUTES)
-        parts.append((f"the function {name}", function.node_def,
-                      STRUCTURE | CHECKPOINT if never_called else STRUCTURE))
-    for where, nodes, allowed in parts:
-        for node in nodes:
-            if node.op not in allowed and not computes(node.op):
-                raise UserError(
-                    f"{path}: expected a generator that only computes with numbers, got the "
-                    f"operation {node.op} in {where}; a program that could read or write files "
-                    "is not run")
-
-
-def computes(name):
-    """Return whether a registered operation turns numbers into numbers and does nothing else."""
-    from tensorflow.core.framework import types_pb2
-    from tensorflow.python.framework import op_def_registry
-
-    definition = op_def_registry.get(name)
-    if definition is None or definition.is_stateful:
-        return False
-    texts_and_handles = {types_pb2.DT_STRING, types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT}
-    ends = [*definition.input_arg, *definition.output_arg]
-    free = [each for each in definition.attr if not each.HasField("allowed_values")]
-    return (not any(end.type in texts_and_handles or end.is_ref for end in ends)
-            and not any(each.type.removeprefix("list(").rstrip(")") in ("string", "func")
-                        for each in free))
 
 
 # The metadata in gan.json.
