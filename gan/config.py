@@ -539,7 +539,7 @@ UNSHOWN = {"dataset", "image_size", "channels", "device", "mixed_precision"}
 
 def make_parser():
     parser = OptionParser(
-        prog="train_gan.py", usage="%(prog)s [READ_OPTIONS]",
+        prog="train_gan.py", usage="%(prog)s [OPTIONS]",
         description="Train a generator and a discriminator against each other, save a sample grid "
         "after every epoch, and export the generator as a SavedModel.",
         epilog="Defaults that depend on the data are those of MNIST, of 5,000 color photos of 64 x "

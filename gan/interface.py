@@ -11,7 +11,7 @@ import numpy as np
 from gan.common.command_line import check_value
 from gan.common.errors import UserError
 from gan.config import FIELDS, TrainConfig
-from gan.data.datasets import from_arrays
+from gan.data.datasets import PICTURE_OPTIONS, from_arrays
 from gan.data.points import box_of
 from gan.drawing.images import tile
 from gan.generator import METADATA, SavedGenerator
@@ -31,7 +31,7 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
     `train_gan.py`, with underscores; `config="run/config.json"` takes the rest from a run. Wrong
     ones raise `UserError`.
     """
-    timers, dataset = Timers(), None
+    timers, arrays = Timers(), None
     if data is None or isinstance(data, (str, os.PathLike)):
         if labels is not None:
             raise UserError("labels: expected an array of images with them, got the name of data, "
@@ -40,7 +40,9 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
     else:
         arrays = {"images": np.asarray(data)}
         arrays |= {} if labels is None else {"labels": np.asarray(labels)}
-        dataset = from_arrays(ARRAY, "data", arrays)
+        if of_pictures := sorted(options.keys() & PICTURE_OPTIONS):
+            raise UserError(f"{of_pictures[0]}: expected the name of pictures with it, got an "
+                            "array of images")
         options["dataset"] = ARRAY
     if (generator is None) != (discriminator is None):
         raise UserError("generator and discriminator: expected both models or none")
@@ -70,9 +72,10 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
                 raise UserError(f"{name}: expected an option of train_gan.py, see gan.TrainConfig")
             if value is not FIELDS[name].default:
                 check_value(FIELDS[name], value)
-        config = TrainConfig.from_options(**options)
-        if dataset:
+        config, dataset = TrainConfig.from_options(**options), None
+        if arrays:
             config = dataclasses.replace(config, dataset=ARRAY)
+            dataset = from_arrays(ARRAY, "data", arrays, config.range, config.transpose)
         from gan.runner import run
 
         code = run(config, set(options) - {"config"}, timers, dataset)

@@ -77,6 +77,14 @@ def test_models_of_ones_own_train_resume_and_export(tensorflow, tmp_path):
     assert (second.generator.sample(range(4)) != before).any()
 
 
+def test_a_range_of_values_is_that_of_the_array(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("gan.runner.run", lambda *settings: seen.append(settings[-1]) or 130)
+    with pytest.raises(KeyboardInterrupt):
+        gan.train(2 * IMAGES.astype(np.int16) - 9, range="-9,501", transpose=True, outdir=tmp_path)
+    np.testing.assert_array_equal(seen[0].images[..., 0], IMAGES.transpose(0, 2, 1))
+
+
 @pytest.mark.parametrize(("settings", "message"), [
     ({"epoch": 3}, "epoch: expected an option of train_gan.py"),
     ({"epochs": -1}, "epochs: expected a whole number from 1 to 1000000, got: '-1'"),
@@ -84,6 +92,8 @@ def test_models_of_ones_own_train_resume_and_export(tensorflow, tmp_path):
     ({"loss": "no"}, "loss: expected one of nonsaturating"),
     ({"labels": [0, 1, 0]}, "labels: expected one for each of 320 images"),
     ({"data": np.zeros((9, 5, 6, 2))}, "training images: expected images [N, H, W]"),
+    ({"image_size": 32}, "image_size: expected the name of pictures with it, got an array"),
+    ({"data": IMAGES.astype(np.int16) - 9}, "say with --range LOW,HIGH"),
     ({"data": "mnist", "labels": [0]}, "labels: expected an array of images"),
     ({"generator": None}, "expected both models or none"),
     ({"latent_dim": 5}, "generator: expected inputs of 5"),
