@@ -14,7 +14,6 @@ from gan.common.errors import UserError, reading, warn
 from gan.common.files import read_archive, write_archive
 from gan.config import FIELDS, FOR_ONCE, check_options
 
-BEST = "best.npz"  # the checkpoint of the best epoch, with --keep-best
 KEEP = 2  # checkpoints, so that there is one before the last if that is damaged
 CONDITIONS = "conditions/"  # how the names of the conditioning's arrays begin
 DESCRIPTION = {"step": int, "config": dict, "dataset": str, "history": dict, "version": str,

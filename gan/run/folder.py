@@ -11,7 +11,6 @@ from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error, warn
 from gan.common.files import make_folder, open_own, write_json, write_text
-from gan.run.checkpoint import BEST
 
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
 HEADER = "# train_gan.py wrote these files, and replaces or deletes no others.\n"
@@ -42,7 +41,7 @@ class RunFolder:
         self.config = self.path / "config.json"
         self.summary = self.path / "summary.json"
         self.checkpoints = self.path / "checkpoints"
-        self.best = self.checkpoints / BEST
+        self.best = self.checkpoints / "best.npz"  # with --keep-best
         self.export = self.path / "exported_model"
         self.tensorboard = self.path / "tensorboard"
         self.manifest = self.path / MANIFEST
