@@ -56,7 +56,7 @@ def results(replicas, dataset, names):
         options, settings = CASES[name]
         data = load_dataset("ring") if "ring" in options else dataset
         if name == "float16":  # in a row of the second replica alone
-            samples = data.samples.copy()
+            samples = data.images.copy()
             samples[build(data, *options.split()).feed.epoch_batches(1)[STEPS, 1]] = 1e30
             data = dataclasses.replace(data, images=samples)
         trainer = build(data, *options.split(), replicas=replicas, **settings)
