@@ -29,7 +29,7 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
     [-1, 1], with `labels` [N], or points [N, 2] or [N, 1]. The loss is a name or a `gan.Loss`;
     generator and discriminator may be Keras models (docs/python.md). Options are those of
     `train_gan.py`, with underscores; `config="run/config.json"` takes the rest from a run. Wrong
-    ones raise `UserError`.
+    ones raise `UserError`. With `dry_run=True` nothing is trained or returned.
     """
     timers, arrays = Timers(), None
     if data is None or isinstance(data, (str, os.PathLike)):
@@ -81,7 +81,7 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
         code = run(config, set(options) - {"config"}, timers, dataset)
     if code >= 128:  # Ctrl-C; what was trained is saved
         raise KeyboardInterrupt
-    return Run(config.outdir)
+    return None if config.dry_run else Run(config.outdir)
 
 
 @contextlib.contextmanager

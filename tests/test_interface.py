@@ -85,6 +85,11 @@ def test_a_range_of_values_is_that_of_the_array(monkeypatch, tmp_path):
     np.testing.assert_array_equal(seen[0].images[..., 0], IMAGES.transpose(0, 2, 1))
 
 
+def test_a_dry_run_leaves_nothing(tensorflow, tmp_path):
+    assert gan.train(IMAGES, outdir=tmp_path / "run", dry_run=True, **OPTIONS) is None
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("settings", "message"), [
     ({"epoch": 3}, "epoch: expected an option of train_gan.py"),
     ({"epochs": -1}, "epochs: expected a whole number from 1 to 1000000, got: '-1'"),
