@@ -42,9 +42,11 @@ from gan.generator import (
 )
 
 MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
+ARRAYS = "samples.npz"  # in --outdir
 IMAGES, POINTS, FRAMES = 64, 2000, 24  # drawn when no number is given
 CONTRADICTIONS = [("seeds", "seed"), ("seeds", "num_images"), ("interpolate", "seed"),
                   ("interpolate", "num_images"), ("interpolate", "seeds"), ("folders", "output"),
+                  ("npz", "output"), ("npz", "folders"), ("npz", "interpolate"), ("npz", "grid"),
                   ("latents", "label"), ("latents", "seed"), ("latents", "num_images")]
 OF_ANIMATIONS = ("frames", "fps", "hold", "scale", "caption")
 NEEDED = dict.fromkeys(OF_ANIMATIONS, "interpolate") | {"folders": "label"}
@@ -93,6 +95,8 @@ def make_parser():
         help=".png for a grid or plot, .npz, .csv, or an animation")
     add("--outdir", type=folder, default="generated", metavar="FOLDER",
         help="where PNG files go without --output (default: generated)")
+    add("--npz", action="store_true", default=None,
+        help=f"all images in one file instead, {ARRAYS}")
     add("--num-images", type=whole_number(1, MAX_SEEDS), metavar="N",
         help="how many (default: 64, or as the grid; 2000 points)")
     add("--seed", type=whole_number(0, 2**62), metavar="N",
@@ -143,6 +147,8 @@ def parse():
     for name, needed in NEEDED.items():
         if getattr(options, name) is not None and getattr(options, needed) is None:
             raise UserError(f"{flag(name)} needs {flag(needed)}")
+    if options.npz:
+        options.output = Path(options.outdir) / ARRAYS
     if isinstance(options.seeds, list) and len(set(options.seeds)) < len(options.seeds):
         raise UserError("--seeds: expected each seed once, got one more often")
     return options

@@ -52,8 +52,8 @@ def test_a_seed_names_one_image_in_every_form(generate, two_of_ten, tmp_path):
     for seed in seeds:
         picture = np.asarray(Image.open(tmp_path / f"generated/seed_{seed:06d}.png"))
         np.testing.assert_array_equal(picture, images[seed, ..., 0])
-    generate("--output", "a.npz", "--num-images", 11, "--batch-size", 4)
-    arrays = read_arrays(tmp_path / "a.npz")
+    generate("--npz", "--outdir", "all", "--num-images", 11, "--batch-size", 4)
+    arrays = read_arrays(tmp_path / "all/samples.npz")
     np.testing.assert_array_equal(arrays["images"], images)
     assert arrays["seeds"].tolist() == list(range(11)) and arrays.keys() == {"images", "seeds"}
     generate("--grid", "2x3", "--output", "grid.png")
@@ -287,6 +287,7 @@ def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, refused, tmp_path, n
     (["--frames", "5"], "--frames needs --interpolate"),
     (["--folders"], "--folders needs --label"),
     (["--folders", "--label", "3", "--output", "a.npz"], "--folders: expected no --output"),
+    (["--npz", "--grid", "2x2"], "--npz: expected no --grid"),
     (["--truncation", "-1"], "--truncation: expected"),
     (["--model", "nowhere"], "--model: expected a folder with an exported generator"),
 ])
