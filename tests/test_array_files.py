@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
+from gan.data.arrays import map_npy
 from gan.data.datasets import load_dataset
 from tests.conftest import assert_refused
 
@@ -257,6 +258,8 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make, name):
     make(tmp_path / name)
     assert_refused(tmp_path / name.partition("/")[0],
                    "expected a file, got nothing or a broken link, a folder, a")
+    with pytest.raises(UserError, match="expected a file"):  # as of shards
+        map_npy(tmp_path / name)
 
 
 # Images.

@@ -90,6 +90,7 @@ def read_npy(path):
 
 def map_npy(path, mode="r", most=0):
     """Map an .npy file in a mode of `np.memmap`; one of at most so many bytes is read."""
+    require_file(path)
     with reading(path, "an .npy file"), open(path, "rb") as file:
         size = _array_bytes(file, os.fstat(file.fileno()).st_size, path)
         return np.load(path, mmap_mode=mode if size > most else None, allow_pickle=False)
