@@ -65,10 +65,11 @@ def main():
     wanted = samples.Wanted(seeds, classes, options.truncation, options.batch_size)
 
     # Refuse what is in the way before TensorFlow is imported.
-    target, option = Path(options.output or options.outdir), "--output"
+    target = Path(options.output or options.outdir)
+    option = "--outdir" if options.npz or options.output is None else "--output"
     outdir, paths = target.parent, [target]
     if options.output is None:
-        outdir, option = target, "--outdir"
+        outdir = target
         paths = samples.picture_paths(target, wanted, metadata["class_names"], options.folders)
     for path in paths:  # one by one, as there may be a million of them
         refuse_existing(path, options.force, option)
