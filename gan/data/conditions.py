@@ -65,8 +65,13 @@ class Conditioning:
                    indices.astype(np.int32), kind,
                    group_of.astype(np.int32) if kind == "labels" else None, coordinates)
 
-    count = property(lambda self: len(self.probabilities))
-    coordinate_count = property(lambda self: self.coordinates.shape[1])
+    @property
+    def count(self):
+        return len(self.probabilities)
+
+    @property
+    def coordinate_count(self):
+        return self.coordinates.shape[1]
 
     @property
     def vectors(self):

@@ -45,10 +45,22 @@ class Dataset:
     modes: Modes | None = None  # of simulated points
     streamed = False  # whether the images are read from the disk whatever their size
 
-    sample = property(lambda self: self)  # the data set in memory that is measured with
-    samples = property(lambda self: self.images)
-    test_samples = property(lambda self: self.test_images)
-    sample_shape = property(lambda self: self.images.shape[1:])
+    @property
+    def sample(self):
+        """The data set in memory that is measured with."""
+        return self
+
+    @property
+    def samples(self):
+        return self.images
+
+    @property
+    def test_samples(self):
+        return self.test_images
+
+    @property
+    def sample_shape(self):
+        return self.images.shape[1:]
 
     def examples(self, count):
         """Return samples to be shown, [count, ...], the classes as in `class_rows`."""
