@@ -30,8 +30,9 @@ def idx(array, kind=8):
     return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
-def write_idx(path, array):
-    path.write_bytes(gzip.compress(idx(array)) if path.suffix == ".gz" else idx(array))
+def write_idx(path, array, kind=8):
+    content = idx(array, kind)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
 @pytest.fixture
@@ -47,40 +48,21 @@ def load(tmp_path):
 # Files.
 
 
-@pytest.mark.parametrize("array", [BYTES, np.asfortranarray(BYTES)], ids=["C", "F"])
-def test_npy_of_images(tmp_path, array):
-    with open(tmp_path / "photos.NPY", "wb") as file:
-        np.save(file, array)
-    data = load_dataset(str(tmp_path / "photos.NPY"))
-    np.testing.assert_array_equal(data.images, BYTES)
-    assert data.name == "photos" and data.labels is None and data.class_names == ()
-
-
-@pytest.mark.parametrize("suffix", ["", ".gz"])
-@pytest.mark.parametrize("mark", ["-", "."])
-def test_idx_folder(tmp_path, suffix, mark):
-    images, labels = BYTES[..., 0], np.array([0, 1, 2, 0, 1, 2], np.uint8)
-    for name, array in {f"train-images{mark}idx3-ubyte": images, "t10k-images-idx3-ubyte": images,
-                        f"train-labels{mark}idx1-ubyte": labels}.items():
-        write_idx(tmp_path / (name + suffix), array)
-    data = load_dataset(str(tmp_path))
-    np.testing.assert_array_equal(data.images[..., 0], images)
-    assert data.labels.tolist() == labels.tolist() and data.class_names == ("0", "1", "2")
-    assert data.test_images.shape == (6, 16, 16, 1) and data.test_labels is None
-
-
 @pytest.mark.parametrize(("kind", "name", "dtype"), [
-    (9, "byte", "i1"), (11, "short", "i2"), (12, "int", "i4"), (13, "float", "f4"),
-    (14, "double", "f8")])
+    (8, "-idx{}-ubyte", "u1"), (8, ".idx{}-ubyte", "u1"), (8, ".idx{}-ubyte.gz", "u1"),
+    (9, "-idx{}-byte", "i1"), (11, "-idx{}-short", "i2"), (12, "-idx{}-int", "i4"),
+    (13, "-idx{}-float.gz", "f4"), (14, "-idx{}-double", "f8")])
 def test_idx_files_of_every_type(tmp_path, kind, name, dtype, monkeypatch):
     images = np.arange(512).reshape(2, 16, 16) % (128 if dtype == "i1" else 256)
-    for file, array in (("images-idx3", images), ("labels-idx1", np.array([100, 9]))):
-        (tmp_path / f"train-{file}-{name}").write_bytes(idx(array.astype(dtype), kind))
-    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx(images[:1].astype("u1")))
+    for part, array in (("images", images), ("labels", np.array([100, 9]))):
+        path = tmp_path / f"train-{part}{name.format(array.ndim)}"
+        write_idx(path, array.astype(dtype), kind)
+    write_idx(tmp_path / "t10k-images-idx3-ubyte", images[:1].astype("u1"))
     data = load_dataset(str(tmp_path))
     np.testing.assert_array_equal(data.images[..., 0], images)
     assert data.class_names == ("9", "100") and data.labels.tolist() == [1, 0]
     assert data.test_images.shape == (1, 16, 16, 1)  # a single one will do
+    assert data.test_labels is None
     monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1)
     size = 514 * np.dtype(dtype).itemsize + 256
     monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: size - 1)
@@ -136,13 +118,17 @@ def test_hdf5_files_are_bounded_and_lead_nowhere(tmp_path, monkeypatch):
     assert_refused(tmp_path / "a.h5", "cannot read .*a.h5")
 
 
-def test_an_array_larger_than_memory_is_mapped(tmp_path, monkeypatch):
-    np.save(tmp_path / "a.npy", BYTES)
-    held = load_dataset(str(tmp_path / "a.npy"))
+def test_an_array_alone_is_mapped_if_it_is_larger_than_memory(tmp_path, monkeypatch):
+    path = tmp_path / "photos.NPY"
+    with open(path, "wb") as file:
+        np.save(file, BYTES)
+    held = load_dataset(str(path))
     monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1e-9)
-    mapped = load_dataset(str(tmp_path / "a.npy"))
+    mapped = load_dataset(str(path))
     assert isinstance(mapped.images, np.memmap) and not isinstance(held.images, np.memmap)
-    np.testing.assert_array_equal(mapped.images, BYTES)
+    for data in (held, mapped):
+        np.testing.assert_array_equal(data.images, BYTES)
+        assert data.name == "photos" and data.labels is None and data.class_names == ()
     assert mapped.fingerprint == held.fingerprint
     np.save(tmp_path / "a.npy", BYTES / 255)
     assert_refused(tmp_path / "a.npy", "save uint8 images")  # its bytes would not fit either
@@ -248,7 +234,6 @@ def test_damaged_idx_files_are_named(tmp_path, name, content, expected):
     assert_refused(tmp_path / "data", f"train-images-idx3-ubyte{name}.*{expected}")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="FIFOs are POSIX")
 @pytest.mark.parametrize("make", [
     os.mkfifo, lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink("/no/file", path)
 ], ids=["FIFO", "device", "broken link"])
@@ -265,26 +250,22 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make, name):
 # Images.
 
 
+HIGH = np.concatenate([BYTES, BYTES], axis=1)  # images need not be square
+
+
 @pytest.mark.parametrize("images", [
-    BYTES / 255, (BYTES / 127.5 - 1).astype(np.float32), BYTES.astype(np.float64),
-    BYTES.astype(np.uint16), BYTES.transpose(0, 3, 1, 2), (BYTES / 255).transpose(0, 3, 1, 2),
+    HIGH / 255, (HIGH / 127.5 - 1).astype(np.float32), HIGH.astype(np.float64),
+    HIGH.astype(np.uint16), HIGH.transpose(0, 3, 1, 2), (HIGH / 255).transpose(0, 3, 1, 2),
 ], ids=["unit", "signed", "float bytes", "uint16", "channels first", "channels first, unit"])
 def test_images_of_other_types_become_bytes_and_it_is_said(load, images, capsys):
     data = load(x_train=images, x_test=images[1:4])
-    np.testing.assert_array_equal(data.images, BYTES)
-    np.testing.assert_array_equal(data.test_images, BYTES[1:4])
+    np.testing.assert_array_equal(data.images, HIGH)
+    np.testing.assert_array_equal(data.test_images, HIGH[1:4])
     assert data.images.dtype == np.uint8 and data.images.flags.c_contiguous
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("note: ") for line in lines)
     assert ("uint8" in lines[-1]) == (images.dtype != np.uint8)
-    assert ("[N, C, H, W] [6, 3, 16, 16] became" in lines[0]) == (images.shape[1] == 3)
-
-
-def test_images_need_not_be_square(load):
-    images = np.concatenate([BYTES, BYTES], axis=1)
-    assert load(x_train=images).images.shape == (6, 32, 16, 3)
-    np.testing.assert_array_equal(load(x_train=images.transpose(0, 3, 1, 2)).images, images)
-    np.testing.assert_array_equal(load(x_train=images[..., 0]).images, images[..., :1])
+    assert ("[N, C, H, W] [6, 3, 32, 16] became" in lines[0]) == (images.shape[1] == 3)
 
 
 @pytest.mark.parametrize(("most", "white"), [(1000, 1023), (4000, 4095), (60_000, 65_535)])

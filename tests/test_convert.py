@@ -91,7 +91,6 @@ def test_the_seeds_of_another_format_are_not_in_the_way(converted, saved, drawin
     (["--to", "onnx", "--precision", "float16"], "--precision: expected float32 with --to onnx"),
     (["--to", "coreml"], "--to: expected one of litert, onnx"),
     (["--to", "litert", "--seeds", "0-1000000"], "--seeds: expected at most 1,000,000"),
-    (["--to", "litert", "--output", str(ROOT / "README.md")], "README.md exists"),
 ])
 def test_wrong_options_are_refused(converted, tmp_path, options, expected):
     with pytest.raises(UserError, match=expected):

@@ -76,7 +76,7 @@ def test_the_fingerprint_is_the_content_and_not_the_place(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=images)
     (tmp_path / "b").mkdir()
     np.savez_compressed(tmp_path / "b" / "c.npz", x_train=images, x_test=images)
-    np.save(tmp_path / "d.npy", images)
+    np.save(tmp_path / "d.npy", np.asfortranarray(images))
     (tmp_path / "idx").mkdir()
     (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(idx(images))
     found = {load_dataset(str(tmp_path / name)).fingerprint

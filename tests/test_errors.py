@@ -10,7 +10,7 @@ import pytest
 
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, atomic_folder, remove_leftovers
-from tests.conftest import ROOT
+from tests.conftest import ROOT, heed_signals
 
 SCRIPTS = ["train_gan.py", "generate.py", "make_gif.py"]
 
@@ -49,16 +49,12 @@ def test_output_that_cannot_be_written(option, shell, code, complaint):
 INTERRUPTED = """
 import os, runpy, signal, sys
 
-class Interrupt:
-    def find_spec(self, name, path=None, target=None):
-        if name == {module!r}:
-            sys.meta_path.remove(self)
-            os.kill(os.getpid(), signal.SIGINT)
+def interrupt(event, arguments):
+    if event == "import" and arguments[0] == {module!r}:
+        os.kill(os.getpid(), signal.SIGINT)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.modules.pop({module!r}, None)
-sys.meta_path.insert(0, Interrupt())
-sys.argv = {argv!r}
+sys.addaudithook(interrupt)
+sys.argv = [{script!r}]
 sys.path.insert(0, {root!r})
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
@@ -68,9 +64,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     ("train_gan.py", "gan.common.command_line"), ("generate.py", "numpy._core._multiarray_umath"),
     ("make_gif.py", "gan.common.command_line")])
 def test_ctrl_c_during_the_imports(script, module, tmp_path):
-    code = INTERRUPTED.format(module=module, argv=[str(ROOT / script)], root=str(ROOT))
+    code = INTERRUPTED.format(module=module, script=str(ROOT / script), root=str(ROOT))
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
-                          text=True)
+                          text=True, preexec_fn=heed_signals)
     assert (done.returncode, done.stderr) == (130, f"{script}: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 

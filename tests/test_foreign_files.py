@@ -80,6 +80,37 @@ def test_every_script_leaves_a_folder_full_of_foreign_files(refused, tiny_run, t
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize(("script", "arguments", "name"), [
+    ("generate.py", "--model RUN --output x/a.png", "a.png"),
+    ("generate.py", "--model RUN --output x/a.npz", "a.npz"),
+    ("generate.py", "--model RUN --output x/a.gif --interpolate 0,1", "a.gif"),
+    ("generate.py", "--model RUN --outdir x --seeds 5", "seed_000005.png"),
+    ("make_gif.py", "--images RUN --output x/a.gif", "a.gif"),
+    ("gan.convert", "--model RUN --to litert --output x/a.tflite", "a.tflite"),
+    ("gan.playground.__main__", "--model RUN --output x/a.html", "a.html"),
+    ("gan.report.__main__", "RUN --output x/a.html", "a.html"),
+    ("gan.evaluate.__main__", "--model RUN --json x/a.json", "a.json"),
+    ("gan.evaluate.__main__", "--model RUN --neighbors x/a.png", "a.png"),
+    ("gan.project", "--model RUN --output x/a.png a.png", "a.png"),
+    ("gan.project", "--model RUN --output x/a.png a.png", "a.npz")])
+@pytest.mark.parametrize("kind", ["file", "folder", "broken link", "FIFO"])
+def test_what_lies_in_the_place_of_an_output_stays(refused, tiny_run, tmp_path, script, arguments,
+                                                   name, kind):
+    path = tmp_path / "x" / name
+    path.parent.mkdir()
+    {"file": lambda: path.write_text("mine"), "folder": path.mkdir,
+     "broken link": lambda: path.symlink_to(tmp_path / "elsewhere"),
+     "FIFO": lambda: os.mkfifo(path)}[kind]()
+    arguments = arguments.replace("RUN", str(tiny_run[0])).split()
+    line = refused(script, *arguments)
+    if kind == "file":
+        assert f"{name} exists; expected --force" in line and path.read_text() == "mine"
+    else:
+        assert f"{name}: expected a file or nothing" in line
+        assert refused(script, *arguments, "--force") == line
+    assert [*tmp_path.rglob("*")] == [path.parent, path]
+
+
 def test_what_is_not_in_the_way_survives_a_run_and_its_replacement(trained, tiny_npz, tmp_path):
     for name in UNTOUCHED:
         write(tmp_path, name)

@@ -250,26 +250,6 @@ def test_a_run_is_named_by_its_folder(generate, refused, two_of_ten, tmp_path, m
         assert (tmp_path / found).is_file()
 
 
-@pytest.mark.parametrize("name", ["generated/grid.png", "generated/a.npz", "generated/a.gif", None])
-@pytest.mark.parametrize("kind", ["file", "folder", "broken link", "FIFO"])
-def test_what_lies_in_the_place_of_a_file_stays(two_of_ten, refused, tmp_path, name, kind):
-    path = tmp_path / (name or "generated/seed_000005.png")
-    path.parent.mkdir()
-    {"file": lambda: path.write_text("mine"), "folder": path.mkdir,
-     "broken link": lambda: path.symlink_to(tmp_path / "elsewhere"),
-     "FIFO": lambda: os.mkfifo(path)}[kind]()
-    arguments = ["--model", two_of_ten, *(["--output", name] if name else ["--seeds", "5"]),
-                 *(["--interpolate", "0,1"] if path.suffix == ".gif" else [])]
-    line = refused("generate.py", *arguments)
-    if kind == "file":
-        assert f"{path.name} exists; expected --force" in line and path.read_text() == "mine"
-    else:
-        assert f"{path.name}: expected a file or nothing" in line
-        assert refused("generate.py", *arguments, "--force") == line
-        assert not (tmp_path / "elsewhere").exists()
-    assert list(path.parent.iterdir()) == [path]
-
-
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["--seeds", "5,5,5"], "--seeds: expected each seed once"),
     (["--interpolate", "0-1000000", "--output", "a.gif"], "at most 416 in this file"),

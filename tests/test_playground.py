@@ -271,13 +271,3 @@ def test_strings_from_data_cannot_leave_their_place():
     page = write_page({"dataset": evil, "class_names": [evil]}, {}, b"")
     assert "alert(1)</script" not in page and "{style}" in page
     assert page.count("<script") == 3 + 4 and page.count("</script>") == 3 + 4
-
-
-def test_what_lies_there_stays(tiny_run, tmp_path):
-    output = tmp_path / "page.html"
-    with pytest.raises(UserError, match="expected a folder with an exported generator"):
-        playground.main(["--model", str(tmp_path), "--output", str(output)])
-    output.write_text("mine")
-    with pytest.raises(UserError, match="--force"):
-        playground.main(["--model", str(tiny_run[0]), "--output", str(output)])
-    assert output.read_text() == "mine"

@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-from PIL import Image
 
 from tests.conftest import TINY
 
@@ -82,25 +81,6 @@ def test_resume_refuses_damaged_checkpoints_only_when_none_is_whole(command, tin
     lines = errors.splitlines()
     assert code == 2 and "got only damaged ones" in lines[-1]
     assert [line.split(":")[0] for line in lines] == ["warning", "warning", "train_gan.py"]
-
-
-@pytest.mark.parametrize(("arguments", "expected"), [
-    ([], "got none in: generated_images"),
-    (["--images", "empty"], "expected pictures such as epoch_0001.png, got none in: empty"),
-    (["--images", "*.png"], "got none in: *.png"),
-    (["--images", "odd"], "epoch_0002.png: expected a picture of the size of"),
-    (["--images", "odd", "--output", "/proc/no/training.gif"], "/proc/no"),
-    (["--images", "broken"], "epoch_0000.png: expected a PNG picture, got a broken file"),
-    (["--fps", "0"], "--fps: expected a number from 0.1 to 50, got: '0'"),
-])
-def test_make_gif_refuses(refused, tmp_path, arguments, expected):
-    for name in ("empty", "odd", "broken"):
-        (tmp_path / name).mkdir()
-    for epoch, size in ((1, 20), (2, 24)):
-        Image.new("L", (size, size)).save(tmp_path / f"odd/epoch_{epoch:04d}.png")
-    (tmp_path / "broken/epoch_0000.png").write_bytes(b"\x89PNG\r\n broken")
-    assert expected in refused("make_gif.py", *arguments)
-    assert not list(tmp_path.rglob("*.gif"))
 
 
 def test_missing_tensorflow_is_said(refused, monkeypatch, tiny_npz):
