@@ -8,6 +8,7 @@ import dataclasses
 import io
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +73,11 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
     with timers("data"):
         dataset = load_data(config, checkpoint, dataset)
     with timers("networks"):
-        config.for_data(dataset)  # refuses what it can before TensorFlow is imported
+        conditioning = find_conditions(config, dataset, checkpoint)
         device = start_device(config, dataset, checkpoint, cluster)
         options, config = config, config.for_data(dataset, device)
-        trainer, sampler = build_networks(config, dataset, device, checkpoint, cluster)
+        trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,
+                                          cluster)
 
     from gan.evaluate.evaluator import Evaluator
     from gan.loop import DivergedError, Loop
@@ -133,9 +135,10 @@ def work(config, given, timers, cluster):
     config = following(config, given, checkpoint.config)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         dataset = load_data(config, checkpoint)
+        conditioning = find_conditions(config, dataset, checkpoint)
         device = start_device(config, dataset, checkpoint, cluster)
         config = config.for_data(dataset, device)
-        trainer, _ = build_networks(config, dataset, device, checkpoint, cluster)
+        trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint, cluster)
     with StopRequest(timers, config.max_minutes) as stop:
         train_as_worker(trainer, stop, cluster)
 
@@ -194,9 +197,23 @@ def _read_data(config, checkpoint):
     return load_dataset(config.dataset, **{name: getattr(config, name) for name in READ_OPTIONS})
 
 
+def find_conditions(config, dataset, checkpoint):
+    """Return the `Conditioning` of the samples, and import TensorFlow meanwhile."""
+    config = config.for_data(dataset)  # refuses what it can before that
+    with ThreadPoolExecutor(1) as aside:
+        imported = aside.submit(import_tensorflow, config.verbose)
+        if checkpoint:
+            found = Conditioning.from_arrays(checkpoint.conditions, len(dataset.samples))
+        else:
+            found = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                      config.components)
+        imported.result()
+    say("condition", found.describe())
+    return found
+
+
 def start_device(config, dataset, checkpoint=None, cluster=None):
-    """Start TensorFlow; returns the `Device` that the networks run on."""
-    import_tensorflow(config.verbose)
+    """Return the `Device` that the networks run on."""
     fast = dataset.box is not None and config.mixed_precision == "auto"
     device = find_device("off" if fast else config.mixed_precision, config.device,
                          1 if cluster else config.devices, cluster.local_rank if cluster else 0)
@@ -207,21 +224,13 @@ def start_device(config, dataset, checkpoint=None, cluster=None):
     return device
 
 
-def build_networks(config, dataset, device, checkpoint=None, cluster=None):
+def build_networks(config, dataset, conditioning, device, checkpoint=None, cluster=None):
     """Build the `Trainer` and the `Sampler` of its EMA, in a checkpoint's state if there is one."""
     from gan.distributed.cluster import ChiefTrainer
     from gan.distributed.replica import replicas_on
     from gan.run.plan import check_width
     from gan.training import build_trainer
     from gan.transfer import take_over
-
-    # What each sample is conditioned on.
-    if checkpoint:
-        conditioning = Conditioning.from_arrays(checkpoint.conditions, len(dataset.samples))
-    else:
-        conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
-                                         config.components)
-    say("condition", conditioning.describe())
 
     if config.base_channels > WIDE and not device.gpu:
         check_width(config, dataset.sample_shape, conditioning)
