@@ -17,7 +17,6 @@ from gan.evaluate.registry import distance_of, summary_lines
 from gan.export import add_metadata, export_generator
 from gan.report.page import LiveReport
 from gan.run.checkpoint import Checkpoint, assign_variables, environment, load_checkpoint
-from gan.run.curves import draw_curves
 from gan.run.history import AUGMENTATION, History, TensorBoard, metrics_in
 from gan.run.progress import Progress, in_calls
 from gan.run.summary import circumstances, continuation, print_summary, summary_of
@@ -25,7 +24,6 @@ from gan.run.verdict import diverged, verdict_of
 from gan.training import GRADIENTS, MEASURES
 
 EXIT_DIVERGED = 1
-BETWEEN_CURVES = 10.0  # seconds; drawing them takes as long as a short epoch
 FIRST_PICTURE = 4  # steps, before which nothing but noise is to be seen
 LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1
 
@@ -57,7 +55,6 @@ class Loop:
                                  int(self.state.step), unit=sampler.kind.unit,
                                  log_odds=self.state.log_odds)
         self.tensorboard = TensorBoard(folder, config)
-        self._curves_due = 0.0
         self.report = LiveReport(folder, self.history, timers,
                                  circumstances(device, dataset, config))
         if checkpoint and checkpoint.config != dataclasses.asdict(config):
@@ -103,12 +100,10 @@ class Loop:
             self.progress.epoch_line(row)
             self.tensorboard.scalars(metrics_in(row), end)
 
-            # Draw and save. The last epoch's curves are drawn when it is measured.
+            # Draw and save.
             if last or epoch % config.sample_interval == 0:
                 self._draw(epoch)
             self.history.write(self.folder)
-            if not last:
-                self._draw_curves(at_once=False)
             self.report.write(at_once=last)
             if last or stopped or epoch % config.checkpoint_interval == 0:
                 self.save()
@@ -124,7 +119,6 @@ class Loop:
         self._export()
         say("measuring", f"{self.evaluator.count:,} generated {self.evaluator.samples}")
         metrics = self._last_metrics() if finished else self._measure()
-        self._draw_curves()
         verdict = None
         if rows:
             now = rows[-1] | metrics | {"step": int(self.state.step),
@@ -141,8 +135,8 @@ class Loop:
         write_json(folder.claim(folder.summary), summary)
         if best:
             say("exported", f"epoch {best['epoch']}, the best of those that were measured")
-        print_summary(summary, summary_lines(metrics, self.evaluator), config, folder)
         self.report.write(state=None)
+        print_summary(summary, summary_lines(metrics, self.evaluator), config, folder)
 
     def save(self):
         with self.timers("checkpoints"):
@@ -162,14 +156,12 @@ class Loop:
         verdict = diverged(error)
         print(f"train_gan.py: stopped, the last checkpoint is kept; {verdict}", file=sys.stderr)
         self.report.write("diverged", str(verdict))
-        self._draw_curves()
         return EXIT_DIVERGED
 
     def report_interrupt(self):
         self.report.write("interrupted")
         print(f"interrupted at step {int(self.state.step):,}; saved. To continue:\n"
               f"  {continuation(self.folder, self.config.devices)}", flush=True)
-        self._draw_curves()
 
     def _train(self, epoch, batches):
         began = time.perf_counter()
@@ -189,15 +181,6 @@ class Loop:
             path = images.epoch_picture(self.folder.images, epoch, step)
             images.write_png(self.folder.claim(path), picture)
             self.tensorboard.image("generated", picture, int(self.state.step))
-
-    def _draw_curves(self, at_once=True):
-        """Redraw loss_curves.png, while the run goes on at most once in ten seconds."""
-        if not self.history.rows or (time.monotonic() < self._curves_due and not at_once):
-            return
-        with self.timers("pictures"):
-            path = self.folder.claim(self.folder.loss_curves)
-            draw_curves(path, self.history.rows, self.history.log, self.config)
-        self._curves_due = time.monotonic() + BETWEEN_CURVES
 
     def _measure(self):
         with self.timers("metrics"):

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.config import TrainConfig
 from gan.data.sample_types import Images
 from gan.drawing import images
 from gan.drawing.animations import write_animation
@@ -15,6 +14,7 @@ from gan.drawing.sample_grids import surface_shade
 from gan.loop import early_steps
 from gan.run import curves
 from tests.conftest import noise
+from tests.test_report import config, content, row
 
 # --- Images
 
@@ -50,24 +50,16 @@ def test_a_grid_is_enlarged_without_blur(tmp_path):
 
 # --- Curves
 
-ROW = {"discriminator_loss": 1.2, "generator_loss": 0.8, "real_score": 0.6, "fake_score": 0.4,
-       "discriminator_accuracy": 0.7}
-
-
-def history(count, **metrics):
-    return [{"epoch": number, **ROW, **metrics} for number in range(1, count + 1)]
-
-
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
-    """A function that draws rows and returns the panels of the figure."""
+    """A function that draws three epochs with metrics and returns the panels of the figure."""
     figures = []
     monkeypatch.setattr("matplotlib.figure.Figure.savefig",
                         lambda figure, *_, **__: figures.append(figure))
 
-    def draw(rows, *options):
-        config, _ = TrainConfig.from_args(list(options))
-        curves.draw_curves(tmp_path / "curves.png", rows, rows, config)
+    def draw(metrics, *options):
+        rows = [row(epoch, **values) for epoch, values in enumerate(metrics, 1)]
+        curves.draw_curves(tmp_path / "curves.png", content(rows=rows, config=config(*options)))
         return figures[-1].axes
 
     return draw
@@ -80,30 +72,27 @@ def dashed(panel):
 @pytest.mark.parametrize(("loss", "ideal", "log_odds"), [
     ("nonsaturating", [2 * math.log(2), math.log(2)], True),
     ("relativistic", 2 * [math.log(2)], False),
-    ("wgan", [], False)])
+    ("wgan", [0], False)])
 def test_losses_have_their_ideal_and_log_odds_their_probability(drawn, loss, ideal, log_odds):
-    panels = drawn(history(3), "--loss", loss)
-    assert dashed(panels[0])[: len(ideal)] == pytest.approx(ideal)
+    panels = drawn([{}] * 3, "--loss", loss)
+    assert dashed(panels[0]) == pytest.approx(ideal)
     low, high = panels[0].get_ylim()
     assert all(low < value < high for value in ideal)
     labels = [panel.get_ylabel() for panel in panels[1:]]
     if log_odds:
-        assert labels == ["discriminator's probability of “real”"]
+        assert labels == ["Discriminator’s probability of “real”"]
     else:
-        assert labels == ["discriminator's mean output", "discriminator accuracy"]
+        assert labels == ["Discriminator’s output", "Discriminator accuracy"]
         assert dashed(panels[1]) == []
-        np.testing.assert_array_equal(panels[2].lines[0].get_ydata(), 0.7)
+        np.testing.assert_array_equal(panels[2].lines[0].get_ydata(), 0.6)
     assert dashed(panels[-1]) == [0.5] and panels[-1].get_ylim() == (0, 1)
 
 
-def test_the_distance_is_drawn_where_it_was_measured_more_than_once(drawn):
-    once = history(3)
-    once[-1]["frechet"] = 2.0
-    assert len(drawn(once)) == 2
-    assert "Fréchet distance (lower is better)" in drawn(history(3, frechet=2.0))[2].get_ylabel()
-    panels = drawn(history(3, modes=8, good=0.9), "--dataset", "ring")
-    assert "good points (higher is better)" in panels[2].get_ylabel()
-    assert "real points" in [text.get_text() for text in panels[1].get_legend().get_texts()]
+def test_metrics_are_drawn_where_they_were_measured_more_than_once(drawn):
+    assert len(drawn([{}, {}, {"frechet": 2.0}])) == 2
+    panel = drawn([{"frechet": 3.0}, {}, {"frechet": 2.0}])[2]
+    assert panel.get_ylabel() == "Fréchet distance"
+    np.testing.assert_array_equal(panel.lines[0].get_xydata(), [[1, 3], [3, 2]])
 
 
 def test_a_decision_surface_is_white_where_the_discriminator_is_undecided():

@@ -22,10 +22,11 @@ from gan.drawing.images import enlarge, epoch_picture, pictures_in, write_png
 from gan.report import __main__ as report
 from gan.report import comparison
 from gan.report.__main__ import page_of
-from gan.report.page import LiveReport, thin
+from gan.report.page import LiveReport
 from gan.report.pictures import MOST_BYTES, MOST_FRAMES, choose, reduce
 from gan.run.clock import Timers
 from gan.run.content import RunContent, read_history, read_run
+from gan.run.curves import thin
 from gan.run.folder import RunFolder
 from gan.run.history import History
 from tests.conftest import ROOT, complete

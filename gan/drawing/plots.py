@@ -1,10 +1,14 @@
-"""Plots of points, with matplotlib's file-only backend."""
+"""Plots of points and of curves, with matplotlib's file-only backend."""
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
+from gan.common.files import atomic_file
+from gan.drawing.images import SOFTWARE
+
+COLORS = DISCRIMINATOR, GENERATOR = "#1f6fb4", "#d1495b"
 HISTOGRAM_BINS = 80
 
 
@@ -47,3 +51,27 @@ def point_plot(box, real=None, generated=None, shade=None, caption=""):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def draw_panels(path, title, epochs, panels):
+    """Write panels of curves over epochs, see `gan.run.curves.panel`, below each other as PNG."""
+    figure = Figure(figsize=(8, 3.2 * len(panels)), layout="constrained")
+    column = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    column[0].set_title(title, parse_math=False)  # a name may hold a $
+    for axes, panel in zip(column, panels, strict=True):
+        for line in panel["lines"]:
+            points = [point for point in zip(epochs, line["y"], strict=True)
+                      if point[1] is not None]
+            axes.plot(*zip(*points, strict=True), label=line["label"], color=COLORS[line["color"]],
+                      marker="o" if len(points) < 30 else None, ms=4)
+        for guide in panel["guides"]:
+            axes.axhline(guide["y"], label=f"{guide['label']}: {guide['y']:.3g}",
+                         color=COLORS[guide["color"]] if "color" in guide else "gray",
+                         lw=0.9, ls="--", zorder=0)
+        axes.set(ylabel=panel["title"], ylim=(panel["low"], panel["high"]))
+        axes.grid(alpha=0.25)
+        axes.legend()
+    column[-1].set(xlabel="epoch")
+    column[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": SOFTWARE})

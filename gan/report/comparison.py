@@ -10,20 +10,15 @@ import numpy as np
 from gan.common.command_line import flag
 from gan.common.errors import printable
 from gan.evaluate.registry import METRICS, distance_metric
-from gan.report.page import (
+from gan.report.page import duration, html_of, number, option_text, state_text, verdict_text
+from gan.run.curves import (
     ACCURACY,
     NETWORKS,
     accuracy_panel,
     curve_rows,
-    duration,
-    html_of,
     line,
     metric_panel,
-    number,
-    option_text,
     panel,
-    state_text,
-    verdict_text,
 )
 
 # Where a run was and how it was started, which makes no difference to what it computes.

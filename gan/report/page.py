@@ -7,26 +7,19 @@ import traceback
 from pathlib import Path
 
 from gan.common.command_line import flag, shape_in_words
-from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable, warn
 from gan.common.files import write_text
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
 from gan.report.pictures import pictures_of
 from gan.run.content import read_run
+from gan.run.curves import BETTER, curve_rows, draw_curves, panels_of
 from gan.run.folder import RunFolder
-from gan.run.summary import command, continuation, loss_facts
+from gan.run.summary import command, continuation
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
-SHARE = 0.03  # of the time that reports may take
-MOST_POINTS = 400  # of a curve, before extremes are added
+SHARE = 0.05  # of the time that reports may take
 MOST_CLASSES = 40  # names that are shown
-NETWORKS = {"discriminator_loss": "discriminator", "generator_loss": "generator"}
-SCORES = {"real_score": "real", "fake_score": "generated"}
-ACCURACY = "discriminator_accuracy"
-GUESSING = [{"label": "guessing", "y": 0.5}]
-BETTER = {"lower": "lower is better", "higher": "higher is better",
-          "reference": "the closer to real samples, the better", "": ""}
 MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "outside": "bad",
          "worse": "bad"}
 NO_VERDICT = {"running": "in training; the verdict comes at the end",
@@ -35,7 +28,7 @@ NO_VERDICT = {"running": "in training; the verdict comes at the end",
 
 
 class LiveReport:
-    """Rewrites report.html while a run goes on; an error in it never ends the run."""
+    """Rewrites report.html and loss_curves.png as a run goes on; their errors never end the run."""
 
     def __init__(self, folder, history, timers, about):
         """Take parts of a run, and `about` it what `gan.run.summary.circumstances` returns."""
@@ -43,7 +36,7 @@ class LiveReport:
         self._due, self._warned = 0.0, None
 
     def write(self, state="running", note="", at_once=False):
-        """Write the report in a state of `RunContent`, or as the folder says for None.
+        """Write report and curves in a state of `RunContent`, or as the folder says for None.
 
         While the run goes on, at most once a second, and less often where it takes long, unless
         `at_once`.
@@ -59,6 +52,8 @@ class LiveReport:
                     run = dataclasses.replace(run, state=state, note=note, summary=about,
                                               log=self._history.log)
                 write_text(self._folder.claim(self._folder.report), run_page(run))
+                if run.rows:
+                    draw_curves(self._folder.claim(self._folder.loss_curves), run)
         except Exception as error:  # a page is no reason to lose hours of training
             if str(error) != self._warned:
                 self._warned = str(error)
@@ -73,7 +68,7 @@ def run_page(run):
     """Return the report of a `RunContent` as HTML."""
     config, rows = run.config, curve_rows(run)
     name = run.summary.get("data", {}).get("name") or Path(str(config["dataset"])).name
-    return html_of([run], [rows], _panels(run, rows), {
+    return html_of([run], [rows], panels_of(run, rows), {
         "title": printable(name), "state": [run.state, state_text(run)],
         "about": f"{config['arch']}, {config['loss']} loss, condition: {config['condition']}, "
                  f"seed {config['seed']}",
@@ -222,89 +217,6 @@ def duration(seconds):
     return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min"
 
 
-# Curves
-
-
-def curve_rows(run):
-    """Return the rows that a run's curves are drawn from, by step.
-
-    Losses and scores are those of its steps.csv, thinned; metrics those of its history.
-    """
-    if not run.log:
-        return thin(run.rows)
-    place = ("epoch", "step", "seconds")
-    metrics = [{name: row[name] for name in row if name in place or name in METRICS}
-               for row in run.rows if METRICS.keys() & row.keys()]
-    return sorted(thin(run.log) + metrics, key=lambda row: row["step"])
-
-
-def thin(rows, most=MOST_POINTS):
-    """Return at most `most` evenly spaced rows, plus those with a column's extremes."""
-    if len(rows) <= most:
-        return rows
-    kept = {round(place * (len(rows) - 1) / (most - 1)) for place in range(most)}
-    for name in [*NETWORKS, *SCORES, ACCURACY, *METRICS]:
-        values = [(row[name], index) for index, row in enumerate(rows) if name in row]
-        if values:
-            kept |= {min(values)[1], max(values)[1]}
-    return [rows[index] for index in sorted(kept)]
-
-
 def _axes(rows):
     return {"epoch": [row["epoch"] for row in rows], "step": [row["step"] for row in rows],
             "minutes": [row["seconds"] / 60 for row in rows]}
-
-
-def _panels(run, rows):
-    loss = run.summary.get("loss")
-    if not loss:  # a run that has not ended
-        import_tensorflow(verbose=False)
-        loss = loss_facts(run.config["loss"], run.config["label_smoothing"])
-    ideal = loss["equilibrium"]
-    panels = [panel("Losses", "dashed: when real and generated samples cannot be told apart",
-                    [line(label, color, rows, column)
-                     for color, (column, label) in enumerate(NETWORKS.items())],
-                    guides=[{"label": label, "y": ideal[column], "color": color}
-                            for color, (column, label) in enumerate(NETWORKS.items())
-                            if column in ideal])]
-    scores = [line(f"{label} {run.samples}", color, rows, column)
-              for color, (column, label) in enumerate(SCORES.items())]
-    if loss["log_odds"]:
-        panels.append(panel("Discriminator’s probability of “real”",
-                            "mean; 0.5 is guessing", scores, 0, 1, GUESSING))
-    else:
-        note = f"mean; the {run.config['loss']} loss has no probability"
-        panels += [panel("Discriminator’s output", note, scores),
-                   accuracy_panel([line("", 0, rows, ACCURACY)])]
-    real = run.measured.get("real", {})
-    for name, metric in METRICS.items():
-        if metric.in_summary and sum(name in row for row in rows) > 1:
-            guides = [{"label": f"real {run.samples}", "y": real[name]}] if name in real else []
-            panels.append(metric_panel(metric, [line("generated", 1, rows, name)], 0,
-                                       1 if metric.fraction else None, guides))
-    return panels
-
-
-def accuracy_panel(lines):
-    """Return the panel of the discriminator's accuracy."""
-    return panel("Discriminator accuracy",
-                 "how often a real sample ranks above a generated one; 0.5 is guessing",
-                 lines, 0, 1, GUESSING)
-
-
-def metric_panel(metric, lines, *bounds_and_guides):
-    """Return the panel of a `Metric`."""
-    return panel(metric.label[0].upper() + metric.label[1:], BETTER[metric.better], lines,
-                 *bounds_and_guides)
-
-
-def panel(title, note, lines, low=None, high=None, guides=()):
-    """Return a panel: lines with a value, bounds of its y axis or None, horizontal guides."""
-    lines = [line for line in lines if any(value is not None for value in line["y"])]
-    return {"title": title, "note": note, "lines": lines, "low": low, "high": high,
-            "guides": list(guides)}
-
-
-def line(label, color, rows, column, run=0):
-    """Return a line of a panel: the values of a column, of the run with a number."""
-    return {"label": label, "color": color, "run": run, "y": [row.get(column) for row in rows]}

@@ -1,78 +1,111 @@
-"""Curves of a run: losses, scores and the distance from the data, as loss_curves.png."""
+"""Curves of a run, as panels that the report and loss_curves.png show."""
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
+from gan.common.device import import_tensorflow
 from gan.common.errors import printable
-from gan.common.files import atomic_file
-from gan.drawing.images import SOFTWARE
-from gan.drawing.plots import DISCRIMINATOR, GENERATOR
-from gan.evaluate.registry import distance_metric
-from gan.losses import LOSSES, equilibrium, is_log_odds
+from gan.evaluate.registry import METRICS
+from gan.run.summary import loss_facts
 
-NETWORKS = {"discriminator_loss": ("discriminator", DISCRIMINATOR),
-            "generator_loss": ("generator", GENERATOR)}
+MOST_POINTS = 400  # of a curve, before extremes are added
+NETWORKS = {"discriminator_loss": "discriminator", "generator_loss": "generator"}
+SCORES = {"real_score": "real", "fake_score": "generated"}
+ACCURACY = "discriminator_accuracy"
+GUESSING = [{"label": "guessing", "y": 0.5}]
+BETTER = {"lower": "lower is better", "higher": "higher is better",
+          "reference": "the closer to real samples, the better", "": ""}
 
 
-def draw_curves(path, rows, log, config):
-    """Draw the rows and the log of a `History`; the same rows give the same bytes.
+def draw_curves(path, run):
+    """Draw the curves of a `RunContent`; the same rows give the same bytes."""
+    from gan.drawing.plots import draw_panels  # here, as matplotlib is slow to import
+
+    config, rows = run.config, curve_rows(run)
+    title = (f"{printable(Path(config['dataset']).name)}, {config['arch']}, {config['loss']}, "
+             f"seed {config['seed']}")
+    draw_panels(path, title, [row["epoch"] for row in rows], panels_of(run, rows))
+
+
+def curve_rows(run):
+    """Return the rows that a run's curves are drawn from, by step.
+
+    Losses and scores are those of its steps.csv, thinned; metrics those of its history.
+    """
+    if not run.log:
+        return thin(run.rows)
+    place = ("epoch", "step", "seconds")
+    metrics = [{name: row[name] for name in row if name in place or name in METRICS}
+               for row in run.rows if METRICS.keys() & row.keys()]
+    return sorted(thin(run.log) + metrics, key=lambda row: row["step"])
+
+
+def thin(rows, most=MOST_POINTS):
+    """Return at most `most` evenly spaced rows, plus those with a column's extremes."""
+    if len(rows) <= most:
+        return rows
+    kept = {round(place * (len(rows) - 1) / (most - 1)) for place in range(most)}
+    for name in [*NETWORKS, *SCORES, ACCURACY, *METRICS]:
+        values = [(row[name], index) for index, row in enumerate(rows) if name in row]
+        if values:
+            kept |= {min(values)[1], max(values)[1]}
+    return [rows[index] for index in sorted(kept)]
+
+
+def panels_of(run, rows):
+    """Return the panels of a `RunContent` with the rows of its curves.
 
     Scores are probabilities of "real" where the discriminator's output is log-odds, else mean
     outputs beside its accuracy. A metric is drawn where it was measured more than once.
     """
-    log, metric = log or rows, distance_metric(rows)
-    log_odds = is_log_odds(LOSSES[config.loss])
-    ideal = equilibrium(LOSSES[config.loss], config.label_smoothing)
-    measured = [row for row in rows if metric and metric.name in row]
-    count = 3 - log_odds + (len(measured) > 1)
-    figure = Figure(figsize=(8, 3.2 * count), layout="constrained")
-    panels = figure.subplots(count, 1, sharex=True)
-    losses, scores, *more = panels
-
-    def draw(axes, column, label, color, shown=log):
-        axes.plot([row["epoch"] for row in shown], [row[column] for row in shown], label=label,
-                  marker="o" if len(shown) < 30 else None, ms=4, color=color)
-
-    for column, (label, color) in NETWORKS.items():
-        draw(losses, column, label, color)
-        if column in ideal:
-            losses.axhline(ideal[column], color=color, lw=0.9, ls="--", zorder=0,
-                           label=f"{label}, ideal: {ideal[column]:.3f}")
-    losses.set(ylabel="loss")
-    losses.set_title(f"{printable(Path(config.dataset).name)}, {config.arch}, {config.loss}, "
-                     f"seed {config.seed}", parse_math=False)  # a name may hold a $
-    draw(scores, "real_score", f"real {config.samples}", DISCRIMINATOR)
-    draw(scores, "fake_score", f"generated {config.samples}", GENERATOR)
-    if log_odds:
-        _set_probability(scores, "discriminator's probability of “real”")
+    loss = run.summary.get("loss")
+    if not loss:  # a run that has not ended
+        import_tensorflow(verbose=False)
+        loss = loss_facts(run.config["loss"], run.config["label_smoothing"])
+    ideal = loss["equilibrium"]
+    panels = [panel("Losses", "dashed: when real and generated samples cannot be told apart",
+                    [line(label, color, rows, column)
+                     for color, (column, label) in enumerate(NETWORKS.items())],
+                    guides=[{"label": label, "y": ideal[column], "color": color}
+                            for color, (column, label) in enumerate(NETWORKS.items())
+                            if column in ideal])]
+    scores = [line(f"{label} {run.samples}", color, rows, column)
+              for color, (column, label) in enumerate(SCORES.items())]
+    if loss["log_odds"]:
+        panels.append(panel("Discriminator’s probability of “real”",
+                            "mean; 0.5 is guessing", scores, 0, 1, GUESSING))
     else:
-        scores.set(ylabel="discriminator's mean output")
-        draw(more[0], "discriminator_accuracy", "real ranked above generated", DISCRIMINATOR)
-        _set_probability(more[0], "discriminator accuracy")
-    if len(measured) > 1:
-        lower = metric.better == "lower"
-        draw(panels[-1], metric.name, f"generated {config.samples}", GENERATOR, measured)
-        panels[-1].set(ylabel=f"{metric.label} ({'lower' if lower else 'higher'} is better)")
-        panels[-1].set_ylim(*((0, None) if lower else (0, 1.02)))
-    _set_epochs(panels, [row["epoch"] for row in (*log[:1], *rows[-1:])])
-    with atomic_file(path) as file:
-        figure.savefig(file, format="png", dpi=110, metadata={"Software": SOFTWARE})
+        note = f"mean; the {run.config['loss']} loss has no probability"
+        panels += [panel("Discriminator’s output", note, scores),
+                   accuracy_panel([line("", 0, rows, ACCURACY)])]
+    real = run.measured.get("real", {})
+    for name, metric in METRICS.items():
+        if metric.in_summary and sum(name in row for row in rows) > 1:
+            guides = [{"label": f"real {run.samples}", "y": real[name]}] if name in real else []
+            panels.append(metric_panel(metric, [line("generated", 1, rows, name)], 0,
+                                       1 if metric.fraction else None, guides))
+    return panels
 
 
-def _set_probability(axes, label):
-    axes.axhline(0.5, color="gray", lw=0.8, ls="--", zorder=0)
-    axes.set(ylabel=label, ylim=(0, 1))
+def accuracy_panel(lines):
+    """Return the panel of the discriminator's accuracy."""
+    return panel("Discriminator accuracy",
+                 "how often a real sample ranks above a generated one; 0.5 is guessing",
+                 lines, 0, 1, GUESSING)
 
 
-def _set_epochs(panels, epochs):
-    """Whole epochs on the axis that all panels share, and room around a single one."""
-    panels[-1].set(xlabel="epoch")
-    if epochs:
-        margin = 0.03 * (epochs[-1] - epochs[0]) or 0.5
-        panels[-1].set_xlim(epochs[0] - margin, epochs[-1] + margin)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    for axes in panels:
-        axes.grid(alpha=0.25)
-        axes.legend()
+def metric_panel(metric, lines, *bounds_and_guides):
+    """Return the panel of a `Metric`."""
+    return panel(metric.label[0].upper() + metric.label[1:], BETTER[metric.better], lines,
+                 *bounds_and_guides)
+
+
+def panel(title, note, lines, low=None, high=None, guides=()):
+    """Return a panel: lines with a value, bounds of its y axis or None, horizontal guides."""
+    lines = [line for line in lines if any(value is not None for value in line["y"])]
+    return {"title": title, "note": note, "lines": lines, "low": low, "high": high,
+            "guides": list(guides)}
+
+
+def line(label, color, rows, column, run=0):
+    """Return a line of a panel: the values of a column, of the run with a number."""
+    return {"label": label, "color": color, "run": run, "y": [row.get(column) for row in rows]}
