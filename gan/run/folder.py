@@ -10,12 +10,11 @@ import re
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error, warn
-from gan.common.files import make_folder, open_own, write_json, write_text
+from gan.common.files import atomic_file, make_folder, open_own, write_json
 
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
 HEADER = "# train_gan.py wrote these files, and replaces or deletes no others.\n"
 LINE = re.compile(r"^(?:([0-9a-f]{64})  )?([^\n\0]+)\n", re.MULTILINE)  # as `sha256sum` writes it
-LONGEST_NAME = 4096  # bytes
 EPOCH_PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 IN_SUBFOLDERS = re.compile(
     rf"generated_images/({EPOCH_PICTURE.pattern}|real_samples\.png)"
@@ -63,7 +62,6 @@ class RunFolder:
             raise in_the_way(self.manifest) from error
         if not content.startswith(HEADER):
             raise in_the_way(self.manifest)
-        # The last line has no end if the process was killed while writing it.
         return {name: checksum or None for checksum, name in LINE.findall(content, len(HEADER))
                 if ("/" not in name and name != MANIFEST) or IN_SUBFOLDERS.fullmatch(name)}
 
@@ -150,7 +148,7 @@ class RunFolder:
         changed = {"changes": changes} if changes else {}
         write_json(self.claim(self.config), dataclasses.asdict(config) | changed)
 
-    # The manifest: a line is appended before its file is written.
+    # The manifest: a name is listed before its file is written.
 
     def _name(self, path):
         return path.relative_to(self.path).as_posix()
@@ -160,36 +158,27 @@ class RunFolder:
         if "\n" in name:  # a line would hold two
             return
         if self.names.get(name, "") is not None:
-            self._append([name])
-            self.names[name] = None
+            self._list({name: None})
         self._written.add(name)
 
     def _seal(self):
-        """Add the checksums of the files that this process has written."""
-        for name in self._written:
-            path = self.path / name
-            if path.parent != self.checkpoints and self._holds(path):  # these have their own
-                self.names[name] = _checksum(path)
-        self._append(f"{self.names[name]}  {name}" for name in sorted(self._written)
-                     if self.names[name])
+        """List the checksums of the files that this process has written."""
+        found = {name: _checksum(self.path / name) for name in sorted(self._written)
+                 if (self.path / name).parent != self.checkpoints  # these have their own
+                 and self._holds(self.path / name)}
+        self._list({name: checksum for name, checksum in found.items() if checksum})
         self._written.clear()
 
-    def _append(self, lines):
-        text = "".join(f"{line}\n" for line in lines)
-        if not text:
+    def _list(self, entries):
+        """Write the manifest with these entries, beside what other commands listed meanwhile."""
+        if not entries:
             return
-        if not os.path.lexists(self.manifest):
-            write_text(self.manifest, HEADER + "".join(f"{name}\n" for name in self.names))
-        try:
-            with open(open_own(self.manifest, os.O_RDWR | os.O_APPEND), "r+b",
-                      buffering=0) as file:
-                start = max(0, file.seek(0, os.SEEK_END) - LONGEST_NAME)
-                file.seek(start)
-                file.truncate(start + file.read().rfind(b"\n") + 1)  # without the start of a line
-                file.write(os.fsencode(text))
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise UserError(f"cannot write {self.manifest}: {describe_os_error(error)}") from error
+        known = vars(self).pop("names")
+        self.names = known | self.names | entries
+        lines = [f"{checksum}  {name}\n" if checksum else f"{name}\n"
+                 for name, checksum in self.names.items()]
+        with atomic_file(self.manifest) as file:
+            file.write(os.fsencode("".join([HEADER, *lines])))
 
     # The lock, which the system frees when its process has ended in any way.
 
