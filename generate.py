@@ -27,19 +27,12 @@ from gan.common.command_line import (
     seed_list,
     whole_number,
 )
-from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, counted, note, printable, run_script
 from gan.common.files import make_folder, refuse_existing
 from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import samples
 from gan.drawing.animations import check_format
-from gan.generator import (
-    SavedGenerator,
-    class_number,
-    find_export,
-    read_latents,
-    read_metadata,
-)
+from gan.generator import SavedGenerator, class_number, read_latents
 
 MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
 ARRAYS = "samples.npz"  # in --outdir
@@ -55,13 +48,12 @@ NEEDED = dict.fromkeys(OF_ANIMATIONS, "interpolate") | {"folders": "label"}
 def main():
     """Run from the command line; returns the exit code."""
     options = parse()
-    model = find_export(options.model)
-    metadata = read_metadata(model)
-    points = sample_type_of(metadata["sample_shape"]) is Points
+    generator = SavedGenerator(options.model)
+    points = sample_type_of(generator.sample_shape) is Points
     write, most = choose_writer(options, points)
-    given = options.latents and read_latents(options.latents, metadata)
+    given = generator.given = options.latents and read_latents(options.latents, generator.metadata)
     seeds = choose_seeds(options, points, most, given and len(given[0]))
-    classes = choose_classes(options.label, metadata, len(seeds))
+    classes = choose_classes(options.label, generator.metadata, len(seeds))
     wanted = samples.Wanted(seeds, classes, options.truncation, options.batch_size)
 
     # Refuse what is in the way before TensorFlow is imported.
@@ -70,13 +62,11 @@ def main():
     outdir, paths = target.parent, [target]
     if options.output is None:
         outdir = target
-        paths = samples.picture_paths(target, wanted, metadata["class_names"], options.folders)
+        paths = samples.picture_paths(target, wanted, generator.class_names, options.folders)
     for path in paths:  # one by one, as there may be a million of them
         refuse_existing(path, options.force, option)
     make_folder(outdir, option)
 
-    import_tensorflow(verbose=False)
-    generator = SavedGenerator(model, given)
     what = write(target, wanted, generator) or counted(len(seeds), "point" if points else "image")
     print(f"{printable(target)}: {what}, seeds {wanted.seeds[0]} to {wanted.seeds[-1]}")
     return 0

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.command_line import OptionParser, file, folder, one_of, seed_list
-from gan.common.device import hidden_messages, import_tensorflow
+from gan.common.device import hidden_messages
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
 from gan.data.pixels import premultiplied, slices_of
 from gan.data.sample_types import Images, sample_type_of
-from gan.generator import SavedGenerator, find_export, read_metadata
+from gan.generator import SavedGenerator
 from gan.run.folder import claimed
 
 SIGNATURE = "serving_default"
@@ -45,14 +45,11 @@ class Format(NamedTuple):
 def main(argv=None):
     """Convert as a command line says (None: the process's own); returns the exit code."""
     options = make_parser().parse_args(argv)
-    form, model = FORMATS[options.to], find_export(options.model)
+    form, generator = FORMATS[options.to], SavedGenerator(options.model)
     output = Path(options.output or f"generator{form.suffix}")
     beside = output.with_name(f"{output.stem}_seeds.npz")
     _check(options, form)
     refuse_existing(output, options.force, "--output")
-    read_metadata(model)  # before TensorFlow is imported
-    import_tensorflow(verbose=False)
-    generator = SavedGenerator(model)
     latents, conditions = generator.latents(options.seeds)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, seeds=np.asarray(options.seeds, np.int64), latents=latents,

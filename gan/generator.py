@@ -1,13 +1,16 @@
 """Exported generator, loaded back; it needs none of the code that trained it."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, reading
 from gan.common.files import read_json
 from gan.common.operations import refuse_other_operations
@@ -20,30 +23,40 @@ WHAT = "the metadata of an export"
 
 
 class SavedGenerator:
-    """A SavedModel that `train_gan.py` exported; `metadata` is the dict in its `gan.json`.
+    """A SavedModel that `train_gan.py` exported, in a folder or in that of its run.
 
-    With `given`, what `read_latents` returns, a seed is a row of that.
+    `metadata` is the dict in its `gan.json`. TensorFlow is started when something is drawn; a
+    `UserError` then tells of an export that is damaged or does more than compute. With `given`,
+    what `read_latents` returns, a seed is a row of that.
     """
 
-    def __init__(self, path, given=None):
-        """Load the export in a folder; `UserError` if it is damaged or does more than compute."""
-        path, self._given = Path(path), given
-        self.metadata = read_metadata(path)
+    def __init__(self, path):
+        self.path, self.given = find_export(path), None
+        self.metadata = read_metadata(self.path)
         self.sample_shape = tuple(self.metadata["sample_shape"])
         self.class_names = self.metadata["class_names"]
-        verify(path, self.metadata)
-        refuse_other_operations(path / MODEL)
-        import tensorflow as tf  # late: a wrong path is reported at once
 
+    @functools.cached_property
+    def model(self):
+        path = self.path
+        verify(path, self.metadata)
+        if "tensorflow" not in sys.modules:
+            import_tensorflow(verbose=False)
+        import tensorflow as tf
+
+        refuse_other_operations(path / MODEL)
         with reading(path, "an exported generator"):
-            # Kept, as the signatures do not hold the variables alive.
-            self.model = tf.saved_model.load(str(path))
-            self.signatures = dict(self.model.signatures)
-            served, *_ = map(self.signatures.__getitem__, ("serving_default", "sample", "latents"))
+            model = tf.saved_model.load(str(path))
+            served, *_ = map(model.signatures.__getitem__, ("serving_default", "sample", "latents"))
             (output,) = served.structured_outputs.values()
         if output.shape[1:] != self.sample_shape:
             raise UserError(f"{path / METADATA}: expected the sample_shape of the model, "
                             f"{output.shape[1:]}, got: {self.sample_shape}")
+        return model
+
+    @property
+    def signatures(self):
+        return self.model.signatures
 
     def call(self, name, **arguments):
         """Call a signature with those of the arrays that it takes; returns a dict of arrays."""
@@ -62,15 +75,15 @@ class SavedGenerator:
         """
         if label is not None:
             labels = [class_number(self.metadata, label, "label")] * len(seeds)
-        if truncation == 1 and not self._given:
+        if truncation == 1 and not self.given:
             return next(iter(self._draw("sample", seeds, labels).values()))
         latents, conditions = self.latents(seeds, labels)
         return self.images(truncation * latents, self.condition_vectors(conditions))
 
     def latents(self, seeds, labels=None):
         """Return what `sample` draws samples of: latents [N, latent_dim], conditions int32 [N]."""
-        if self._given:
-            return tuple(rows[seeds] for rows in self._given)
+        if self.given:
+            return tuple(rows[seeds] for rows in self.given)
         drawn = self._draw("latents", seeds, labels)
         return drawn["latents"], drawn["conditions"]
 

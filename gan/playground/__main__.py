@@ -6,11 +6,11 @@
 from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
-from gan.common.device import hidden_messages, import_tensorflow
+from gan.common.device import hidden_messages
 from gan.common.errors import UserError, note, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.sample_types import Images, sample_type_of
-from gan.generator import SavedGenerator, find_export, read_metadata
+from gan.generator import SavedGenerator
 from gan.playground.page import WebGenerator
 from gan.run.folder import claimed
 
@@ -22,11 +22,9 @@ MOST_BYTES = 256 * 2**20  # of the page; browsers' strings end at 512 MiB
 def main(argv=None):
     """Write the page as a command line says (None: the process's own); returns the exit code."""
     options = make_parser().parse_args(argv)
-    output, model = Path(options.output), find_export(options.model)
+    output, saved = Path(options.output), SavedGenerator(options.model)
     refuse_existing(output, options.force, "--output")
-    images = sample_type_of(read_metadata(model)["sample_shape"]) is Images
-    import_tensorflow(verbose=False)
-    saved = SavedGenerator(model)
+    images = sample_type_of(saved.sample_shape) is Images
     with hidden_messages():  # of the freezing
         generator = WebGenerator(saved)
     moved = generator.half_difference(COMPARED) if images else 0.0
