@@ -11,6 +11,10 @@ import numpy as np
 from gan.common.errors import UserError
 
 LEAST_AXES_OF_FLOAT16 = 2  # vectors, few as they are, stay float32
+# The one value that the page knows of attributes of operations.
+KNOWN = {"data_format": "NHWC", "is_training": False, "transpose_a": False, "transpose_b": False,
+         "dilations": [1, 1, 1, 1], "ellipsis_mask": 0, "new_axis_mask": 0, "shrink_axis_mask": 0,
+         "align_corners": False, "half_pixel_centers": True}
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +141,9 @@ class Network:
         try:
             if tensor.value.dtype != np.float32 or tensor.type not in LOWERINGS:
                 raise NotImplementedError(f"of {tensor.value.dtype}")
-            if tensor.operation.node_def.attr["data_format"].s not in (b"", b"NHWC"):
-                raise NotImplementedError("with channels first")
+            for name, value in KNOWN.items():
+                if name in tensor.operation.node_def.attr and tensor.get(name) != value:
+                    raise NotImplementedError(f"with {name} {tensor.get(name)}")
             return LOWERINGS[tensor.type](self, tensor)
         except NotImplementedError as error:
             raise UserError(f"the page knows no operation {tensor.type} {error}, which the "
@@ -154,8 +159,6 @@ def _same(network, tensor):
 
 def _unary(network, tensor):
     settings = {"alpha": tensor.get("alpha")} if tensor.type == "LeakyRelu" else {}
-    if not 0 <= settings.get("alpha", 0) <= 1:
-        raise NotImplementedError("with a slope beyond [0, 1]")
     return network.emit("unary", [network.number(tensor.inputs[0])], tensor.shape,
                         fn=UNARY[tensor.type], **settings)
 
@@ -166,8 +169,6 @@ def _binary(network, tensor):
 
 def _batch_norm(network, tensor):
     """Batch normalization with known statistics is one scale and one offset per channel."""
-    if tensor.get("is_training"):
-        raise NotImplementedError("with the statistics of the batch")
     x, *known = tensor.inputs
     scale, offset, mean, variance = (one.constant().astype(np.float64) for one in known)
     scale = scale / np.sqrt(variance + tensor.get("epsilon"))
@@ -177,8 +178,6 @@ def _batch_norm(network, tensor):
 
 def _matmul(network, tensor):
     x, weights = tensor.inputs
-    if tensor.get("transpose_a") or tensor.get("transpose_b"):
-        raise NotImplementedError("with a transposed matrix")
     return network.emit("matmul", [network.number(x), network.constant(weights.constant())],
                         tensor.shape)
 
@@ -198,8 +197,6 @@ def _convolution(network, tensor):
         weights, large, small = kernel.constant(), x.shape, tensor.shape
     if weights.shape[2] != x.shape[-1]:
         raise NotImplementedError("in groups")
-    if set(tensor.get("dilations")) != {1}:
-        raise NotImplementedError("with dilation")
     return network.emit(CONVOLUTIONS[tensor.type], [network.number(x), network.constant(weights)],
                         tensor.shape, **_geometry(tensor, large, small, weights.shape))
 
@@ -235,8 +232,6 @@ def _channel_max(network, tensor):
 
 def _slice(network, tensor):
     x, *bounds = tensor.inputs
-    if any(tensor.get(name) for name in ("ellipsis_mask", "new_axis_mask", "shrink_axis_mask")):
-        raise NotImplementedError("that changes the number of axes")
     begin_mask, end_mask = tensor.get("begin_mask"), tensor.get("end_mask")
     axes = [list(range(length)) for length in x.shape]
     for axis, (begin, end, step) in enumerate(zip(*(one.constant() for one in bounds),
@@ -247,8 +242,6 @@ def _slice(network, tensor):
 
 
 def _bilinear(network, tensor):
-    if tensor.get("align_corners") or not tensor.get("half_pixel_centers"):
-        raise NotImplementedError("with pixels at corners")
     return network.emit("bilinear", [network.number(tensor.inputs[0])], tensor.shape)
 
 

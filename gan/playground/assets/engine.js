@@ -39,7 +39,7 @@ function decode(bytes, { start, count, half }) {
 // Loops without a call in them are several times as fast.
 const UNARY = {
   relu: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.max(x[i], 0); },
-  leaky_relu: (x, y, alpha) => { for (let i = 0; i < y.length; i++) y[i] = Math.max(x[i], alpha * x[i]); },
+  leaky_relu: (x, y, alpha) => { for (let i = 0; i < y.length; i++) y[i] = x[i] > 0 ? x[i] : alpha * x[i]; },
   tanh: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.tanh(x[i]); },
   square: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = x[i] * x[i]; },
   abs: (x, y) => { for (let i = 0; i < y.length; i++) y[i] = Math.abs(x[i]); },
