@@ -16,7 +16,7 @@ from gan.data.points import box_of
 from gan.drawing.images import tile
 from gan.generator import METADATA, SavedGenerator
 from gan.run.clock import Timers
-from gan.run.content import OWN, read_run
+from gan.run.content import OWN, RunContent, read_run
 from gan.run.folder import RunFolder
 
 ARRAY = "array"  # the name of data that are handed over
@@ -122,26 +122,29 @@ class Run:
 
     @functools.cached_property
     def _content(self):
-        """The `RunContent`, or None of an exported model alone."""
-        return read_run(self.folder) if self._files.config.exists() else None
+        if self._files.config.exists():
+            return read_run(self.folder)
+        about = self.generator.metadata
+        return RunContent(self.folder.name, str(self.folder), about["config"],
+                          summary={"metrics": {"generated": about["metrics"]}})
 
     @property
     def config(self):
-        return self._content.config if self._content else self.generator.metadata["config"]
+        return self._content.config
 
     @property
     def history(self):
-        rows = self._content.rows if self._content else []
+        rows = self._content.rows
         columns = dict.fromkeys(name for row in rows for name in row)
         return {name: [row.get(name) for row in rows] for name in columns}
 
     @property
     def metrics(self):
-        return self._content.generated if self._content else self.generator.metadata["metrics"]
+        return self._content.generated
 
     @property
     def verdict(self):
-        verdict = self._content and self._content.summary.get("verdict")
+        verdict = self._content.summary.get("verdict")
         return verdict["text"] if verdict else ""
 
     @functools.cached_property

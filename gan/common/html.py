@@ -4,7 +4,6 @@ import base64
 import hashlib
 import html
 import json
-import math
 from pathlib import Path
 
 PAGE = """<!doctype html>
@@ -47,7 +46,10 @@ def html_page(body, style, scripts, title, data, policy=""):
 
 def json_in_script(value):
     """Return a value as JSON that no string in it can end the script element of."""
-    text = json.dumps(_shortened(value), separators=(",", ":"), allow_nan=False)
+    # Infinities and NaN become null, other numbers have the digits of float32.
+    plain = json.loads(json.dumps(value), parse_float=lambda digits: float(f"{float(digits):.9g}"),
+                       parse_constant=lambda _: None)
+    text = json.dumps(plain, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -55,17 +57,6 @@ def _data_element(name, value):
     if isinstance(value, bytes):
         return f'<script type="text/plain" id="{name}">{base64.b64encode(value).decode()}</script>'
     return f'<script type="application/json" id="{name}">{json_in_script(value)}</script>'
-
-
-def _shortened(value):
-    """Return a value with numbers rounded to float32; None for infinities and NaN."""
-    if isinstance(value, dict):
-        return {str(name): _shortened(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shortened(each) for each in value]
-    if isinstance(value, float):
-        return float(f"{value:.9g}") if math.isfinite(value) else None
-    return value
 
 
 def _checksum(text):

@@ -1,5 +1,6 @@
 """History of a run: a row per epoch and per log interval, as CSV and TensorBoard events."""
 
+import math
 import time
 
 import numpy as np
@@ -36,16 +37,18 @@ class History:
         nothing = [0.0] * len(MEASURES)
         saved = saved or {"rows": [], "sums": nothing, "seconds": 0.0, "epoch_seconds": 0.0,
                           "changes": [], "features": None, "log": {"rows": [], "sums": nothing}}
-        _check(saved["seconds"], saved["epoch_seconds"],
-               *(change["step"] for change in saved["changes"]),
-               *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED}),
-               *(value for row in saved["log"]["rows"] for value in row))
+        # Whatever is no number is refused here, not where it is used.
+        math.fsum([saved["seconds"], saved["epoch_seconds"], *saved["sums"], *saved["log"]["sums"],
+                   *(change["step"] for change in saved["changes"]),
+                   *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED}),
+                   *(value for row in saved["log"]["rows"] for value in row)])
         self._interval, self._steps_per_epoch = interval, steps_per_epoch
         self._learning_rates = learning_rates
         self.rows = list(saved["rows"])
         self.log = [dict(zip(LOG_COLUMNS, row, strict=True)) for row in saved["log"]["rows"]]
         self.seconds = saved["seconds"]
-        self._sums, self._log_sums = _sums(saved["sums"]), _sums(saved["log"]["sums"])
+        self._sums, self._log_sums = (np.array(sums, np.float64).reshape(len(MEASURES))
+                                      for sums in (saved["sums"], saved["log"]["sums"]))
         self._epoch_seconds = saved["epoch_seconds"]
         self.changes = list(saved["changes"])
         self.features = saved["features"]
@@ -108,17 +111,6 @@ class History:
         columns = dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)])
         write_csv(folder.claim(folder.history), [*columns], self.rows)
         write_csv(folder.claim(folder.steps), LOG_COLUMNS, self.log)
-
-
-def _check(*numbers):
-    """Refuse what no history holds, which would end in a wrong curve or a later error."""
-    if not all(type(number) in (int, float) for number in numbers):
-        raise ValueError("the history holds something else than numbers")
-
-
-def _sums(values):
-    _check(*values)
-    return np.array(values, np.float64).reshape(len(MEASURES))
 
 
 def metrics_in(row):
