@@ -162,15 +162,14 @@ class Run:
 
         generator, classes = self.generator, self.generator.metadata["classes"]
         if len(generator.sample_shape) == 1:
-            figure, axes = pyplot.subplots(figsize=(5, 5))
             points = generator.sample(range(2000))
-            axes.imshow(point_plot(box_of(generator.metadata), generated=points))
-            axes.axis("off")
+            size, image = (5, 5), point_plot(box_of(generator.metadata), generated=points)
         else:
             labels = np.resize(classes, rows).repeat(columns) if classes else None
             images = generator.sample(range(rows * columns), labels)
-            figure, axes = pyplot.subplots(figsize=(columns, rows))
-            axes.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=255)
-            axes.axis("off")
+            size, image = (columns, rows), tile(images, columns)
+        figure, axes = pyplot.subplots(figsize=size)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axes.axis("off")
         pyplot.close(figure)  # a notebook shows what a cell returns, and not twice
         return figure

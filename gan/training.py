@@ -304,8 +304,8 @@ class Trainer:
             with self.replica.scope():
                 return self._run(*arguments)
         except tf.errors.OpError as error:
-            if self.feed.failure:  # which TensorFlow made an error of its own of
-                raise self.feed.failure from error
+            if failure := self.feed.failure or self.replica.failure:
+                raise failure from error  # which TensorFlow made an error of its own of
             raise
 
     def plan(self, config):

@@ -69,13 +69,9 @@ def say(heading, text):
 
 def say_parts(parts):
     """Print parts side by side, those beyond 80 columns on indented lines of their own."""
-    line = parts[0]
-    for part in parts[1:]:
-        if len(line) + 2 + len(part) > COLUMNS:
-            print(line)
-            line = " " * (INDENT - 2)
-        line += f"  {part}"
-    print(line, flush=True)
+    text = "  ".join(part.replace(" ", "\0") for part in parts)  # not to be broken there
+    print(textwrap.fill(text, COLUMNS, subsequent_indent=" " * INDENT, break_long_words=False,
+                        break_on_hyphens=False).replace("\0", " "), flush=True)
 
 
 def flag(name):

@@ -179,7 +179,7 @@ class ChiefTrainer:
         if any(map(int, self._cluster.receive())):
             # A worker was asked to stop: the loop stops after this call.
             signal.raise_signal(signal.SIGTERM)
-        return _take_steps(self._trainer, batches, self._cluster)
+        return self._trainer.train(batches)
 
 
 def train_as_worker(trainer, stop, cluster):
@@ -190,14 +190,7 @@ def train_as_worker(trainer, stop, cluster):
         done, first = divmod(int(state.step), feed.steps_per_epoch)
         if batches is None or first == 0:
             batches = feed.epoch_batches(done + 1)
-        _take_steps(trainer, batches[first : first + steps], cluster)
-
-
-def _take_steps(trainer, batches, cluster):
-    try:
-        return trainer.train(batches)
-    except Exception as error:
-        raise cluster.failure or error from error  # not what TensorFlow made of it
+        trainer.train(batches[first : first + steps])
 
 
 # Rendezvous

@@ -7,9 +7,8 @@ single device would take.
 
 import contextlib
 import contextvars
-import queue
-import threading
 import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import keras
 import numpy as np
@@ -29,6 +28,7 @@ class SingleReplica:
     """The only device of a run: its shard is the batch."""
 
     rank, world_size = 0, 1  # number of this replica, and of all
+    failure = None  # the `UserError` that ended a reduction, if any
 
     def scope(self):
         """Return a context in which variables and operations are placed on this device."""
@@ -133,6 +133,10 @@ class ClusterReplica(LocalReplica):
         super().__init__(cluster.rank, cluster.world_size, device)
         self._cluster = cluster
 
+    @property
+    def failure(self):
+        return self._cluster.failure
+
     def _all_reduce(self, values):
         kind = values.dtype.as_numpy_dtype
 
@@ -198,6 +202,7 @@ class ReplicaGroup:
         self.trainers, first = trainers, trainers[0]
         self.config, self.state, self.feed = first.config, first.state, first.feed
         self.replica, self._longest = first.replica, None
+        self._threads = ThreadPoolExecutor(len(trainers))
 
     def plan(self, config):
         """Plan as `Trainer.plan` does, for all replicas."""
@@ -214,55 +219,36 @@ class ReplicaGroup:
                     variable.assign(values[name])
                 trainer.trace()
             self._longest = 0.0
-        results, began = queue.SimpleQueue(), time.monotonic()
-
-        def take_steps(rank):
-            try:
-                results.put((rank, self.trainers[rank].take_steps(batches)))
-            except BaseException as error:
-                results.put((rank, error))
-
-        running = set(range(len(self.trainers)))
+        began, limit = time.monotonic(), max(WATCHDOG_SECONDS, CALLS * self._longest)
         try:
             with self.trainers[0].quiet():
-                for rank in running:
-                    threading.Thread(target=take_steps, args=[rank], daemon=True).start()
-                measures = self._collect(results, running)
+                calls = [self._threads.submit(trainer.take_steps, batches)
+                         for trainer in self.trainers]
+                wait(calls, limit, FIRST_EXCEPTION)
+            self._check(calls, limit)
         except BaseException:
             leave_abruptly()  # some threads may never end
             raise
         self._longest = max(self._longest, time.monotonic() - began)
-        return measures
+        return calls[0].result()
 
-    def _collect(self, results, running):
-        """Wait for all replicas; returns what the first one measured."""
-        limit, measures = max(WATCHDOG_SECONDS, CALLS * self._longest), None
-        while running:
-            try:
-                rank, result = results.get(timeout=limit)
-            except queue.Empty:
-                _abort_collectives()
-                time.sleep(GRACE_SECONDS)
-                while not results.empty():  # the ones that only waited for the others
-                    running.discard(results.get()[0])
-                raise self._error(min(running, default=0),
-                                  f"completed no step for {limit:.0f} seconds") from None
-            running.discard(rank)
-            if isinstance(result, BaseException):
-                _abort_collectives()
-                if isinstance(result, UserError):
-                    raise result
-                reason = str(result).partition("\n")[0]
-                raise self._error(
-                    rank, f"failed: {type(result).__name__}: {reason}") from result
-            measures = result if rank == 0 else measures
-        return measures
-
-    def _error(self, rank, what):
+    def _check(self, calls, limit):
+        """Raise the error of a call that failed, or has not ended."""
+        failed = [rank for rank, call in enumerate(calls) if call.done() and call.exception()]
+        if not failed and all(call.done() for call in calls):
+            return
+        context.context().abort_collective_ops(tf.errors.UNAVAILABLE, "another replica failed")
+        wait(calls, GRACE_SECONDS)  # for the ones that only waited for the others
+        if failed:
+            rank, error = failed[0], calls[failed[0]].exception()
+            if isinstance(error, UserError):
+                raise error
+            reason = str(error).partition("\n")[0]
+            what = f"failed: {type(error).__name__}: {reason}"
+        else:
+            rank = next((rank for rank, call in enumerate(calls) if not call.done()), 0)
+            error = None
+            what = f"completed no step for {limit:.0f} seconds"
         device = self.trainers[rank].replica.device
-        return ReplicaError(f"replica {rank} of {len(self.trainers)} ({device}) {what}; "
-                            "to continue from the last checkpoint: --resume")
-
-
-def _abort_collectives():
-    context.context().abort_collective_ops(tf.errors.UNAVAILABLE, "another replica failed")
+        raise ReplicaError(f"replica {rank} of {len(calls)} ({device}) {what}; "
+                           "to continue from the last checkpoint: --resume") from error

@@ -187,64 +187,52 @@ class RunFolder:
         """Create the folder and keep other runs out of it."""
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         make_folder(self.path, "--outdir")
-        lock = self._acquire()
-        try:
-            yield
-        finally:
-            with contextlib.suppress(UserError):  # the disk is full: the names will do
-                self._seal()
-            with contextlib.suppress(OSError):  # the folder may be gone or full
-                (self.path / LOCK).unlink()
-            os.close(lock)
-            with contextlib.suppress(OSError):  # a folder that a run wrote to is not empty
-                for path in made:
-                    path.rmdir()
-
-    def _acquire(self):
         path = self.path / LOCK
-        while True:
+        try:
+            handle = open_own(path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            if os.path.lexists(path):  # a link, a folder, another user's
+                raise in_the_way(path) from error
+            raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
+        with open(handle, "r+b", buffering=0) as lock:
+            self._acquire(lock, path)
             try:
-                lock = open_own(path, os.O_RDWR | os.O_CREAT)
-            except OSError as error:
-                if os.path.lexists(path):  # a link, a folder, another user's
-                    raise in_the_way(path) from error
-                raise UserError(f"cannot write {path}: {describe_os_error(error)}") from error
-            owner = os.read(lock, 32)
-            if os.fstat(lock).st_nlink > 1 or owner.strip(b"0123456789"):
-                os.close(lock)
-                raise in_the_way(path)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(lock)
-                raise UserError(
-                    f"--outdir: expected a folder that no other run writes to, got: {self.path} "
-                    f"(process {owner.decode() or 'unknown'} is training there)") from error
-            except OSError as error:
-                warn(f"{self.path} lies on a file system without locks; a second run there would "
-                     f"go unnoticed ({describe_os_error(error)})")
-            with contextlib.suppress(OSError):  # full: the lock holds without the number
-                os.ftruncate(lock, 0)
-                os.pwrite(lock, str(os.getpid()).encode(), 0)
-            # The former owner may have removed the file between the two calls.
-            if path.exists() and os.fstat(lock).st_ino == path.lstat().st_ino:
-                return lock
-            os.close(lock)
+                yield
+            finally:
+                with contextlib.suppress(UserError):  # the disk is full: the names will do
+                    self._seal()
+                with contextlib.suppress(OSError):  # the folder may be gone, or not empty
+                    path.unlink()
+                    for folder in made:
+                        folder.rmdir()
+
+    def _acquire(self, lock, path):
+        owner, state = lock.read(32), os.fstat(lock.fileno())
+        if state.st_nlink > 1 or owner.strip(b"0123456789"):
+            raise in_the_way(path)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not path.exists() or state.st_ino != path.lstat().st_ino:
+                raise BlockingIOError  # its owner has removed it just now
+        except BlockingIOError as error:
+            raise UserError(
+                f"--outdir: expected a folder that no other run writes to, got: {self.path} "
+                f"(process {owner.decode() or 'unknown'} is training there)") from error
+        except OSError as error:
+            warn(f"{self.path} lies on a file system without locks; a second run there would go "
+                 f"unnoticed ({describe_os_error(error)})")
+        with contextlib.suppress(OSError):  # full: the lock holds without the number
+            lock.truncate(0)
+            os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
 
     def in_training(self):
         """Return whether another process trains here."""
-        try:
-            lock = open_own(self.path / LOCK)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return os.read(lock, 32) != str(os.getpid()).encode()
-        except OSError:  # a file system without locks
-            pass
-        finally:
-            os.close(lock)
+        with (contextlib.suppress(OSError),  # no lock, or a file system without them
+              open(open_own(self.path / LOCK), "rb") as lock):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read(32) != str(os.getpid()).encode()
         return False
 
 
