@@ -65,7 +65,7 @@ def panels_of(run, rows):
     panels = [panel("Losses", "dashed: when real and generated samples cannot be told apart",
                     [line(label, color, rows, column)
                      for color, (column, label) in enumerate(NETWORKS.items())],
-                    guides=[{"label": label, "y": ideal[column], "color": color}
+                    guides=[{"label": f"{label}, ideal", "y": ideal[column], "color": color}
                             for color, (column, label) in enumerate(NETWORKS.items())
                             if column in ideal])]
     scores = [line(f"{label} {run.samples}", color, rows, column)
