@@ -29,6 +29,8 @@ from gan.drawing.animations import (
     write_animation,
 )
 from gan.drawing.images import pictures_in, read_png
+from gan.run.content import read_history
+from gan.run.folder import claimed
 
 PICTURES = "generated_images"
 
@@ -36,8 +38,6 @@ PICTURES = "generated_images"
 def main():
     """Run from the command line; returns the exit code."""
     options = make_parser().parse_args()
-    from gan.run.folder import claimed
-
     places = [Path(place) for place in options.images]
     places = [place / PICTURES if (place / PICTURES).is_dir() and not any(place.glob("epoch_*.png"))
               else place for place in places]
@@ -65,8 +65,6 @@ class Pictures:
     """The epoch_*.png of a folder, or of a pattern; `moments` are (epoch, step), ascending."""
 
     def __init__(self, where):
-        from gan.run.content import read_history
-
         self._paths = {(epoch, step): path for epoch, step, path in pictures_in(where)}
         if not self._paths:
             raise UserError("--images: expected pictures such as epoch_0001.png, got none in: "

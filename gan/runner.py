@@ -15,7 +15,7 @@ import numpy as np
 
 from gan.common.command_line import say, shape_in_words
 from gan.common.device import find_device, import_tensorflow, memory_bytes
-from gan.common.errors import UserError, counted, listed, printable
+from gan.common.errors import UserError, counted, listed, printable, stop_signals_to
 from gan.data.conditions import Conditioning, condition_dataset
 from gan.data.datasets import READ_OPTIONS, load_dataset
 from gan.run.checkpoint import (
@@ -101,7 +101,8 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
     if checkpoint is None:
         folder.clear()
     transcript.open(folder.claim(folder.log))
-    with StopRequest(timers, config.max_minutes) as stop:
+    stop = StopRequest(timers, config.max_minutes)
+    with stop_signals_to(stop.note):
         loop = Loop(trainer, sampler, dataset, evaluator, device, folder, timers, checkpoint,
                     changes)
         if cluster:
@@ -139,7 +140,8 @@ def work(config, given, timers, cluster):
         device = start_device(config, dataset, checkpoint, cluster)
         config = config.for_data(dataset, device)
         trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint, cluster)
-    with StopRequest(timers, config.max_minutes) as stop:
+    stop = StopRequest(timers, config.max_minutes)
+    with stop_signals_to(stop.note):
         train_as_worker(trainer, stop, cluster)
 
 

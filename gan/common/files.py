@@ -9,7 +9,6 @@ import io
 import json
 import math
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -24,7 +23,6 @@ from gan.common.errors import UserError, describe_os_error, reading
 MAX_OWN_BYTES = 2**26  # of a text file that is read at once
 NO_WAIT = os.O_NOFOLLOW | os.O_NONBLOCK  # opening a FIFO would wait for its other end
 PREFIX = ".gan-partial-"  # of temporary files
-TEMPORARY = re.compile(re.escape(PREFIX) + "[0-9a-f]{16}")
 ABOUT = "about.json"  # within an archive
 
 
@@ -43,7 +41,8 @@ def atomic_file(path):
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL,
                          0o600 if private else 0o666)
         with os.fdopen(handle, "w+b") as file:
-            _try_lock(handle)  # until it is closed, see `remove_leftovers`
+            with contextlib.suppress(OSError):  # a file system without locks
+                _lock(handle)
             yield file
             file.flush()
             os.fsync(handle)
@@ -69,7 +68,8 @@ def atomic_folder(path):
             temporary.mkdir()
             handle = os.open(temporary, os.O_RDONLY)
             stack.callback(os.close, handle)
-            _try_lock(handle)
+            with contextlib.suppress(OSError):
+                _lock(handle)
             yield temporary
             for inside in (*temporary.rglob("*"), temporary):
                 sync(inside)
@@ -93,15 +93,11 @@ def _temporary_beside(path):
 @functools.cache  # once a process
 def remove_leftovers(folder):
     """Remove what `atomic_file` and `atomic_folder` of killed processes left in a folder."""
-    # Living processes hold a lock on theirs.
-    for path in Path(folder).glob(f"{PREFIX}*"):
-        if TEMPORARY.fullmatch(path.name) is None:
-            continue
-        with contextlib.suppress(OSError):  # removed meanwhile, or another user's
+    for path in Path(folder).glob(PREFIX + 16 * "[0-9a-f]"):
+        with contextlib.suppress(OSError):  # a living process', another user's, or gone
             handle = os.open(path, os.O_RDONLY | NO_WAIT)
             try:
-                if not _try_lock(handle):
-                    continue
+                _lock(handle)
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:
@@ -110,13 +106,9 @@ def remove_leftovers(folder):
                 os.close(handle)
 
 
-def _try_lock(handle):
-    """Lock an open file or folder until it is closed; returns whether that was possible."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _lock(handle):
+    """Lock an open file or folder until it is closed; OSError if that is not possible."""
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def sync(path):

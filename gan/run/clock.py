@@ -5,8 +5,6 @@ import math
 import signal
 import time
 
-from gan.common.errors import stop_signals_to
-
 
 class Timers:
     """Seconds that a process has spent in named phases, and in all."""
@@ -29,23 +27,16 @@ class Timers:
 
 
 class StopRequest:
-    """A signal or a passed time limit, remembered within a `with` block until the run can stop.
+    """A signal or a passed time limit, remembered until the run can stop.
 
-    `signal` is the number of the first signal, or None; a second Ctrl-C interrupts at once.
+    `signal` is the number of the first signal, or None.
     """
 
     def __init__(self, timers, max_minutes=0):
         self.signal, self._timers, self._max_minutes = None, timers, max_minutes or math.inf
-        self._handling = stop_signals_to(self._note)
 
-    def __enter__(self):
-        self._handling.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self._handling.__exit__(*error)
-
-    def _note(self, number, _frame):
+    def note(self, number, _frame):
+        """Handle a signal; a second Ctrl-C interrupts at once."""
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number
