@@ -272,15 +272,11 @@ def pack(network, half):
 
     The dict's "constants" have the place of each tensor in the bytes, which are little-endian.
     """
-    places, parts, start = [], [], 0
-    narrow = {number: half and array.ndim >= LEAST_AXES_OF_FLOAT16
-              for number, array in network.constants.items()}
-    # The wide ones first, so that each begins at a multiple of its own length.
-    for number in sorted(narrow, key=narrow.get):
-        array = network.constants[number].astype("<f2" if narrow[number] else "<f4")
-        places.append({"tensor": number, "half": narrow[number], "start": start,
+    places, weights = [], bytearray()
+    for number, array in network.constants.items():
+        narrow = half and array.ndim >= LEAST_AXES_OF_FLOAT16
+        places.append({"tensor": number, "half": narrow, "start": len(weights),
                        "count": array.size})
-        parts.append(array.tobytes())
-        start += array.nbytes
+        weights += array.astype("<f2" if narrow else "<f4").tobytes()
     return {"shapes": network.shapes, "inputs": network.inputs, "output": network.output,
-            "operations": network.operations, "constants": places}, b"".join(parts)
+            "operations": network.operations, "constants": places}, bytes(weights)

@@ -27,7 +27,8 @@ const size = (shape) => shape.reduce((product, length) => product * length, 1);
 /** Return numbers as Float32Array, of float32 or of float16 (IEEE 754), both little-endian. */
 function decode(bytes, { start, count, half }) {
   if (!half) return new Float32Array(bytes.slice(start, start + 4 * count));
-  const halves = new Uint16Array(bytes, start, count), numbers = new Float32Array(count);
+  const halves = new Uint16Array(bytes.slice(start, start + 2 * count));
+  const numbers = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     const sign = halves[i] >> 15 ? -1 : 1, exponent = (halves[i] >> 10) & 31, rest = halves[i] & 1023;
     numbers[i] = sign * (exponent === 31 ? (rest ? NaN : Infinity)
