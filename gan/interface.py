@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.common.command_line import check_value
 from gan.common.errors import UserError
-from gan.config import FIELDS, TrainConfig
+from gan.config import FIELDS, TrainConfig, check_options
 from gan.data.datasets import PICTURE_OPTIONS, from_arrays
 from gan.data.points import box_of
 from gan.drawing.images import tile
@@ -65,13 +64,8 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
 
             own = Architecture(generator, discriminator, ("images", "points"))
             stack.enter_context(_registered(ARCHITECTURES, own))
-        for name, value in options.items():
-            if name == "config":
-                continue
-            if name not in FIELDS:
-                raise UserError(f"{name}: expected an option of train_gan.py, see gan.TrainConfig")
-            if value is not FIELDS[name].default:
-                check_value(FIELDS[name], value)
+        check_options({name: value for name, value in options.items() if name != "config"
+                       and not (name in FIELDS and value is FIELDS[name].default)})
         config, dataset = TrainConfig.from_options(**options), None
         if arrays:
             config = dataclasses.replace(config, dataset=ARRAY)

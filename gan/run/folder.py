@@ -15,9 +15,8 @@ from gan.common.files import atomic_file, make_folder, open_own, write_json
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
 HEADER = "# train_gan.py wrote these files, and replaces or deletes no others.\n"
 LINE = re.compile(r"^(?:([0-9a-f]{64})  )?([^\n\0]+)\n", re.MULTILINE)  # as `sha256sum` writes it
-EPOCH_PICTURE = re.compile(r"epoch_(\d{4,})(?:_step_(\d{9,}))?\.png")
 IN_SUBFOLDERS = re.compile(
-    rf"generated_images/({EPOCH_PICTURE.pattern}|real_samples\.png)"
+    r"generated_images/(epoch_\d{4,}(_step_\d{9,})?|real_samples)\.png"
     r"|checkpoints/(step_\d{9,}|best)\.npz|tensorboard/[^/]+\.gan|exported_model/.+")
 # What is written before the first step, and can be written again.
 BEGUN = re.compile(
