@@ -213,7 +213,7 @@ class TrainConfig:
     def for_data(self, dataset, device=None):
         """Return the complete configuration for a data set, on a `Device` (None: CPU, float32)."""
         largest = None if dataset.labels is None else int(np.bincount(dataset.labels).max())
-        facts = Facts(tuple(dataset.samples.shape), largest, dataset.background,
+        facts = Facts(tuple(dataset.images.shape), largest, dataset.background,
                       resample=dataset.facts.get("resample", "smooth"))
         if device:
             facts = facts._replace(gpu=device.gpu, policy=device.policy)

@@ -88,9 +88,9 @@ def project(generator, pictures, steps):
     """
     pictures = pictures / np.float32(255)
     latents, conditions = generator.latents(range(CANDIDATES))
-    errors = np.concatenate([
-        [rmse(drawn, picture) for picture in pictures]
-        for drawn in _candidates(generator, latents, conditions)], axis=1)
+    drawn = (generator.sample(range(CANDIDATES)[part]) for part in slices_of(latents, AT_ONCE))
+    errors = np.concatenate([[rmse(images / np.float32(255), picture) for picture in pictures]
+                             for images in drawn], axis=1)
     starts = errors.argsort(axis=1)[:, :STARTS]
     parts = tqdm(list(slices_of(pictures, AT_ONCE)), desc="projecting", unit="part", leave=False,
                  disable=None)
@@ -103,13 +103,6 @@ def rmse(images, others):
     """Return the root of the mean squared difference of each image, [N]."""
     differences = premultiplied(images) - premultiplied(others)
     return np.sqrt(np.square(differences).mean(axis=(1, 2, 3)))
-
-
-def _candidates(generator, latents, conditions):
-    """Yield parts of the images of latents, float32 [n, H, W, C] in [0, 1]."""
-    for part in slices_of(latents, AT_ONCE):
-        vectors = generator.condition_vectors(conditions[part])
-        yield generator.images(latents[part], vectors) / np.float32(255)
 
 
 def _descend(generator, starts, conditions, pictures, steps):

@@ -159,12 +159,12 @@ def count_devices(config, cluster):
 def load_data(config, checkpoint=None, dataset=None):
     """Load the data set of a `TrainConfig`, unless it is given, and describe it."""
     dataset = dataset or _read_data(config, checkpoint)
-    count = len(dataset.samples)
+    count = len(dataset.images)
     parts = [f"{count:,} points" if dataset.box else
              f"{count:,} images of {shape_in_words(dataset.sample_shape)}", classes_of(dataset)]
-    if dataset.test_samples is not None and (dataset.box is None or not dataset.modes):
+    if dataset.test_images is not None and (dataset.box is None or not dataset.modes):
         noun = "test image" if dataset.box is None else "test point"
-        parts.append(counted(len(dataset.test_samples), noun))
+        parts.append(counted(len(dataset.test_images), noun))
     say("data", f"{printable(dataset.name)}: {', '.join(parts)}")
     if not dataset.box and not dataset.streamed and all(
             (image == dataset.images[0]).all() for image in dataset.images):
@@ -239,7 +239,7 @@ def build_networks(config, dataset, conditioning, device, checkpoint=None, clust
 
     # One trainer for each device of this process.
     replicas = replicas_on(device.names, cluster)
-    size = dataset.samples.nbytes
+    size = dataset.images.nbytes
     streamed = dataset.streamed or size > config.memory_share * memory_bytes() / len(replicas)
     trainer, sampler = build_trainer(config, dataset, conditioning, streamed, replicas)
     state = trainer.state

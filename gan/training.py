@@ -338,7 +338,7 @@ def build_trainer(config, dataset, conditioning, streamed=False, replicas=(SINGL
     trainers = []
     for replica in replicas:
         with replica.scope():
-            feed = Feed(dataset.samples, conditioning, config.batch_size, config.seed, streamed,
+            feed = Feed(dataset.images, conditioning, config.batch_size, config.seed, streamed,
                         replica)
             state = TrainState(config, dataset, conditioning, feed.steps_per_epoch)
             trainers.append(Trainer(config, state, feed, replica))

@@ -79,12 +79,6 @@ def test_pixels_stand_in_where_nothing_can_be_learned(images, reason, few_steps)
     assert found.kind == "pixels" and reason in found.description
 
 
-@pytest.mark.parametrize("wanted", ["auto", "learned", "inception"])
-def test_images_that_are_all_the_same_have_no_features(wanted):
-    with pytest.raises(metrics.NotMeasurableError, match="all training images are the same"):
-        features.extractor_for(Dataset("some", grays(300, 1)), wanted)
-
-
 @pytest.mark.parametrize(("accuracy", "guessing", "share", "enough"), [
     (0.81, 0.1, 0.8, False), (0.83, 0.1, 0.8, True),  # 0.1 + 0.8 * 0.9 = 0.82
     (0.1, 0.01, 0.1, False), (0.11, 0.01, 0.1, True), (float("nan"), 0.1, 0.8, False)])

@@ -90,16 +90,6 @@ def test_training_and_test_pictures_and_their_classes(
     assert found == test_labels
 
 
-def test_the_first_test_images_are_not_all_of_one_class(folder):
-    write_all(folder, ["train/a/1.png", "train/b/2.png",
-                       *(f"test/{name}/{number}.png" for name in "ab" for number in range(50))])
-    data = load_dataset(str(folder))
-    assert 10 < data.test_labels[:50].sum() < 40  # some metrics look at these only
-    assert [shade >= 52 for shade in shades(data.test_images)] == data.test_labels.tolist()
-    again = load_dataset(str(folder))
-    np.testing.assert_array_equal(again.test_images, data.test_images)
-
-
 def test_other_files_are_counted_and_named_and_hidden_ones_are_not(folder, capsys):
     write_all(folder, ["x/1.png", "y/2.png", ".git/3.png", "x/.thumbs/4.png", "x/._1.png"])
     names = ["notes.txt", "x/list.csv", "y/b\x1b[31m.dat", "z/only.md", *map(str, range(4))]

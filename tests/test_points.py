@@ -20,9 +20,9 @@ from tests.conftest import assert_refused, run_script
 @pytest.mark.parametrize("name", points.DISTRIBUTIONS)
 def test_points_lie_around_their_skeleton(name):
     data = load_dataset(name)
-    assert data.samples.shape == (points.COUNT, 2) and data.samples.dtype == np.float32
-    assert (np.abs(data.samples).max(axis=0) < data.box.extent).all()
-    found = metrics.mode_metrics(data.test_samples, *data.modes)
+    assert data.images.shape == (points.COUNT, 2) and data.images.dtype == np.float32
+    assert (np.abs(data.images).max(axis=0) < data.box.extent).all()
+    found = metrics.mode_metrics(data.test_images, *data.modes)
     assert found["modes"] == data.modes.mode_of.max() + 1
     # 3 deviations hold 1 - exp(-9 / 2) of a Gaussian in the plane; of one across a
     # line 0.997, and near a curve something between.
@@ -37,7 +37,7 @@ def test_the_ring_has_eight_gaussians_and_the_grid_25():
     assert len(skeleton) == 8 and len(places) == 25
     assert sorted(set(places.ravel())) == [-4, -2, 0, 2, 4]
     np.testing.assert_allclose(np.hypot(*skeleton.T), 2, rtol=1e-6)
-    near = data.samples[np.hypot(*(data.samples - skeleton[0]).T) < 0.5]
+    near = data.images[np.hypot(*(data.images - skeleton[0]).T) < 0.5]
     np.testing.assert_allclose(near.std(axis=0), 0.02, rtol=0.05)
 
 
@@ -71,16 +71,16 @@ def test_arrays_of_points(tmp_path, name, content, capsys):
         np.save(tmp_path / name, content)
         content = {"x_train": content}
     data = load_dataset(str(tmp_path / name))
-    assert data.samples.dtype == np.float32 and data.modes is None
+    assert data.images.dtype == np.float32 and data.modes is None
     expected = content.get("x_train", content.get("points")).reshape(600, -1)
-    np.testing.assert_allclose(data.samples, expected, rtol=1e-6)
-    np.testing.assert_allclose(data.box.center, data.samples.mean(axis=0), rtol=1e-5)
-    assert (np.abs(data.samples - data.box.center) < data.box.extent).mean() > 0.99
-    assert (data.test_samples is not None) == ("x_test" in content)
+    np.testing.assert_allclose(data.images, expected, rtol=1e-6)
+    np.testing.assert_allclose(data.box.center, data.images.mean(axis=0), rtol=1e-5)
+    assert (np.abs(data.images - data.box.center) < data.box.extent).mean() > 0.99
+    assert (data.test_images is not None) == ("x_test" in content)
     if "x_test" in content:
-        found, given = data.test_samples[:, 0].tolist(), BODIES[:50, 0].astype(np.float32).tolist()
+        found, given = data.test_images[:, 0].tolist(), BODIES[:50, 0].astype(np.float32).tolist()
         assert found != given and sorted(found) == sorted(given)  # plots show the first
-        np.testing.assert_array_equal(data.examples(9), data.test_samples[:9])
+        np.testing.assert_array_equal(data.examples(9), data.test_images[:9])
         assert "without their labels" in capsys.readouterr().out
 
 
@@ -92,7 +92,7 @@ def test_arrays_of_points(tmp_path, name, content, capsys):
     ("1\n2\n4\n", [[1], [2], [4]]), ("x\n1\n2\n", [[1], [2]])])
 def test_tables_of_points(tmp_path, text, expected):
     (tmp_path / "a.csv").write_text(text, encoding="utf-8")
-    np.testing.assert_array_equal(load_dataset(str(tmp_path / "a.csv")).samples, expected)
+    np.testing.assert_array_equal(load_dataset(str(tmp_path / "a.csv")).images, expected)
 
 
 @pytest.mark.parametrize(("content", "expected"), [
@@ -166,7 +166,7 @@ def test_a_run_on_own_points(dimensions, tmp_path, command, monkeypatch):
     for name in ("b.csv", "b.npz", "b.png"):
         assert command("generate.py", "--model", "run", "--output", name, "--num-images", 9)[0] == 0
     assert (tmp_path / "b.csv").read_text().split("\n")[0] == ["seed,x", "seed,x,y"][dimensions - 1]
-    for again in (load_dataset("b.csv").samples, np.load("b.npz")["points"]):
+    for again in (load_dataset("b.csv").images, np.load("b.npz")["points"]):
         np.testing.assert_allclose(again, run.generator.sample(range(9)), rtol=1e-6)
 
 

@@ -192,34 +192,26 @@ def find_idx_files(folder):
 
 def read_idx_folder(folder):
     """Read a folder of IDX files, plain or gzipped; see `read_npz`."""
-    files, size = find_idx_files(folder), 0
-    for path in files.values():
-        with _open_idx(path) as (_, shape, dtype):
-            size += math.prod(shape) * dtype.itemsize
-    check_memory(size, f"{folder}: {', '.join(path.name for path in files.values())}")
-    return {key: _read_idx(path) for key, path in files.items()}
-
-
-def _read_idx(path):
-    with _open_idx(path) as (file, shape, dtype):
-        size = math.prod(shape) * dtype.itemsize
-        data = file.read(size + 1)
+    arrays, total = {}, 0
+    for key, path in find_idx_files(folder).items():
+        require_file(path)
+        opened = gzip.open if path.suffix == ".gz" else open
+        with reading(path, "an IDX file"), opened(path, "rb") as file:
+            # Magic 0 0 type n, then n sizes, then the data, all of them big-endian.
+            magic = file.read(4)
+            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not (
+                    1 <= magic[3] <= 4):
+                raise UserError(f"{path}: expected an IDX file (it starts with 00 00 08, or "
+                                f"another type), got: {magic.hex(' ') or 'an empty file'}")
+            shape = np.frombuffer(file.read(4 * magic[3]), ">u4").tolist()
+            dtype = np.dtype(IDX_TYPES[magic[2]])
+            size = math.prod(shape) * dtype.itemsize
+            total += size
+            check_memory(total, path)
+            data = file.read(size + 1)
         if len(data) != size:
             raise UserError(f"{path}: expected {size} bytes of data, got: "
                             f"{'more' if len(data) > size else len(data)}")
-        return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-
-
-@contextlib.contextmanager
-def _open_idx(path):
-    # Magic 0 0 type n, then n sizes, then the data, all of them big-endian.
-    require_file(path)
-    opened = gzip.open if path.suffix == ".gz" else open
-    with reading(path, "an IDX file"), opened(path, "rb") as file:
-        magic = file.read(4)
-        if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not (
-                1 <= magic[3] <= 4):
-            raise UserError(f"{path}: expected an IDX file (it starts with 00 00 08, or another "
-                            f"type), got: {magic.hex(' ') or 'an empty file'}")
-        shape = np.frombuffer(file.read(4 * magic[3]), ">u4").tolist()
-        yield file, shape, np.dtype(IDX_TYPES[magic[2]])
+        array = np.frombuffer(data, dtype).reshape(shape)
+        arrays[key] = array.astype(dtype.newbyteorder("="), copy=False)
+    return arrays

@@ -132,13 +132,13 @@ def condition_dataset(dataset, kind, clusters, seed, components=0):
     may be; few images have fewer. The seed is of k-means; shards may hold conditions already.
     """
     if kind == "none":
-        count = len(dataset.samples)
+        count = len(dataset.images)
         return Conditioning.of_clusters(np.zeros(count, int), np.zeros(1, int), kind,
                                         np.zeros((count, 0), np.uint8))
     if dataset.streamed:
         stored = dataset.stored_conditions(kind, clusters, components)
         if stored:
-            found = read_conditions(stored, len(dataset.samples))
+            found = read_conditions(stored, len(dataset.images))
             return replace(found, coordinates=found.coordinates[:, :components])
         note(f"{dataset.folder}: no such conditions were stored; all images are read once to find "
              "them (python -m gan.shards --condition, --clusters and --components store them)")

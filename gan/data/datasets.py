@@ -51,14 +51,6 @@ class Dataset:
         return self
 
     @property
-    def samples(self):
-        return self.images
-
-    @property
-    def test_samples(self):
-        return self.test_images
-
-    @property
     def sample_shape(self):
         return self.images.shape[1:]
 
@@ -223,10 +215,6 @@ def _load_fashion_mnist():
         "images": train[0], "labels": train[1], "test_images": test[0], "test_labels": test[1]})
 
 
-def _simulate(name):
-    return Dataset(name, **simulate(name))
-
-
 def are_pictures(shape):
     """Whether images of a shape (H, W, C) are in color or larger than 32 pixels."""
     return shape[2] > 1 or max(shape[:2]) > SMALL
@@ -250,4 +238,4 @@ def class_rows(classes, count):
 
 # The data sets with a name; anything else is a path.
 DATASETS = {"mnist": _load_mnist, "fashion_mnist": _load_fashion_mnist,
-            **{name: functools.partial(_simulate, name) for name in DISTRIBUTIONS}}
+            **{name: lambda name=name: Dataset(name, **simulate(name)) for name in DISTRIBUTIONS}}

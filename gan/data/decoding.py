@@ -40,7 +40,7 @@ BASE_BYTES, DECODER_BYTES = 8, {"TIFF": 8, "WEBP": 12}
 PROGRESSIVE_BYTES = 8  # of a JPEG: all coefficients at once
 STRIPE = 2**18  # pixels that are converted at a time
 
-GROUNDS = {"white": 255, "black": 0, "gray": 128}  # that transparent pictures are laid on
+GROUNDS = {"white": 255, "black": 0, "gray": 128}  # Pillow's colors that transparency is laid on
 VISIBLE = 40  # gray levels that a picture differs from its ground by, on average, or vanishes
 GROUND_SIDE = 64  # pixels
 SAMPLE = 256  # pictures that the ground and the way to resize are chosen by
@@ -290,8 +290,7 @@ def _with_eight_bits(picture, form):
     if picture.mode == mode and not transparent:
         return picture, False
     (width, height), copy = picture.size, Image.new(mode, picture.size)
-    clear, ground = False, _gray(form)
-    scale = scale_of(form.range, Scale(0, 1 if picture.mode == "F" else form.white))
+    clear, scale = False, scale_of(form.range, Scale(0, 1 if picture.mode == "F" else form.white))
     # A stripe at a time, to bound its memory.
     rows = max(1, STRIPE // width)
     for top in range(0, height, rows):
@@ -306,14 +305,10 @@ def _with_eight_bits(picture, form):
             stripe = stripe.convert("RGBA")
             clear |= stripe.getextrema()[3][0] < 255
             if mode != "RGBA":
-                stripe = Image.alpha_composite(Image.new("RGBA", stripe.size, ground), stripe)
+                stripe = Image.alpha_composite(Image.new("RGBA", stripe.size, form.ground), stripe)
         copy.paste(stripe.convert(mode), (0, top))
     picture.close()
     return copy, clear
-
-
-def _gray(form):
-    return (GROUNDS[form.ground],) * 3
 
 
 def _fitted(picture, form, scale):
@@ -323,6 +318,6 @@ def _fitted(picture, form, scale):
     if form.fit == "squash":
         return picture.resize(form.size, method)
     if form.fit == "pad":
-        margin = {"L": GROUNDS[form.ground], "RGB": _gray(form), "RGBA": (0, 0, 0, 0)}
-        return ImageOps.pad(picture, form.size, method, margin[picture.mode])
+        margin = (0, 0, 0, 0) if picture.mode == "RGBA" else form.ground
+        return ImageOps.pad(picture, form.size, method, margin)
     return ImageOps.fit(picture, form.size, method)

@@ -16,7 +16,6 @@ from gan.common.errors import UserError
 DATA_ORDER = 2  # stream of NumPy's generator; 1 is k-means
 LANES = 64  # never another number, or a resumed run would see other batches
 GROUP = 4  # blocks of a lane that are shuffled together
-READERS = 8  # threads, so that reads of a distant disk overlap
 
 
 class RandomOrder:
@@ -74,20 +73,21 @@ class BlockReader:
         self._images, self._order = images, order
         self._rows = slice(index, None, count) if LANES % count == 0 else slice(None)
         self._epoch = functools.lru_cache(2)(self._locate)
-        self._groups = {}  # (epoch, group) → its samples, sorted, their images, and futures
-        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="shards")
+        self._begun = functools.lru_cache(2)(self._begin)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="shards")
 
     def read(self, samples, epoch):
         """Read the rows of a batch of an epoch: int [n] → uint8 [n, H, W, C], a copy."""
-        groups = self._epoch(epoch)[1][samples] // self._order.group
+        order, places = self._epoch(epoch)
+        groups = places[samples] // self._order.group
         found = np.empty((len(samples), *self._images.shape[1:]), np.uint8)
         for group in range(groups.min(), groups.max() + 1):
-            own, images, reads = self._begin(epoch, group)
-            for read in reads:
-                read.result()
+            own, images = self._begun(epoch, group)
             rows = np.flatnonzero(groups == group)
-            found[rows] = images[np.searchsorted(own, samples[rows])]
-        self._begin(epoch, groups.max() + 1)
+            found[rows] = images.result()[np.searchsorted(own, samples[rows])]
+        following = groups.max() + 1
+        last = following * self._order.group >= len(order)
+        self._begun(*((epoch + 1, 0) if last else (epoch, following)))
         return found
 
     def _locate(self, epoch):
@@ -98,22 +98,10 @@ class BlockReader:
         return order, places
 
     def _begin(self, epoch, group):
-        """Begin to read the own samples of a group, neighbors at once, unless it was begun."""
-        if group * self._order.group >= len(self._epoch(epoch)[0]):
-            epoch, group = epoch + 1, 0
-        if (epoch, group) in self._groups:
-            return self._groups[epoch, group]
-        if len(self._groups) > 1:
-            del self._groups[next(iter(self._groups))]  # the one begun first
+        """Begin to read the own samples of a group; returns these, sorted, and their future."""
         start = group * self._order.group
-        order = self._epoch(epoch)[0][start : start + self._order.group]
-        own = np.sort(order[self._rows])
-        images = np.empty((len(own), *self._images.shape[1:]), np.uint8)
-        starts = np.flatnonzero(np.diff(own, prepend=-2) != 1)
-        reads = [self._pool.submit(self._images.read_into, int(own[start]), images[start:end])
-                 for start, end in zip(starts, [*starts[1:], len(own)], strict=True)]
-        self._groups[epoch, group] = own, images, reads
-        return own, images, reads
+        own = np.sort(self._epoch(epoch)[0][start : start + self._order.group][self._rows])
+        return own, self._pool.submit(self._images.__getitem__, own)
 
 
 def pipeline_of(samples, batch_size, seed, index=0, count=1):

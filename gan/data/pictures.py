@@ -18,7 +18,7 @@ from gan.common.files import atomic_file, cache_folder, open_cached
 from gan.data.arrays import check_memory
 from gan.data.decoding import SUFFIXES, PictureFormat, complete, decode, read_header, threads
 from gan.data.labels import is_table
-from gan.data.layout import RECORDS, File, Part, arrange, files_below
+from gan.data.layout import RECORDS, File, arrange, files_below
 from gan.data.pixels import digest_images
 from gan.data.records import read_records
 
@@ -77,8 +77,7 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     arrays = {"images": found.images, "labels": labels, "images_digest": found.digest,
               "facts": facts}
     if test:
-        found, arrays["test_labels"] = _read_part(folder, _shuffled(test), found.form,
-                                                  skip_broken, "test")
+        found, arrays["test_labels"] = _read_part(folder, test, found.form, skip_broken, "test")
         arrays["test_images"] = found.images
     return {name: value for name, value in arrays.items() if value is not None}
 
@@ -126,12 +125,6 @@ def is_picture(file):
     return os.path.splitext(file.name)[1].lower() in SUFFIXES or read_header(file) is not None
 
 
-def _shuffled(part):
-    # Metrics look at the first ones.
-    order = np.random.default_rng(0).permutation(len(part.files))
-    return Part(*([values[place] for place in order] if values else [] for values in part))
-
-
 def _read_part(folder, part, form, skip_broken, name):
     found = cached_pictures(folder, part.files, form, name)
     count, left_out = len(part.files), found.left_out
@@ -173,11 +166,12 @@ def _smaller_size(files, form):
 def cached_pictures(folder, files, form, part):
     """Return the `Pictures` in a list of `File`, from the cache where it has them."""
     about = json.dumps([VERSION, str(folder.resolve()), part, *form])
-    state = hashlib.sha256(json.dumps([file.identity for file in files]).encode()).hexdigest()
+    # Of pictures that have changed, the file is written anew.
+    state = [about, *(file.identity for file in files)]
+    state = hashlib.sha256(json.dumps(state).encode()).hexdigest()
     key = hashlib.sha256(about.encode()).hexdigest()[:16]
     path = cache_folder() / f"pictures_{key}.bin"
-    found = _load(path, about, state)
-    if found:
+    if found := _load(path, state):
         return found
     form = complete(form, files)
     try:
@@ -185,7 +179,7 @@ def cached_pictures(folder, files, form, part):
             facts = _decode_all(files, form, output)
             output.flush()
             digest = digest_images(_map(output, form, facts))
-            known = json.dumps({"about": about, "state": state, "form": form, "facts": facts,
+            known = json.dumps({"state": state, "form": form, "facts": facts,
                                 "sha256": digest.hexdigest()}).encode()
             output.seek(0, os.SEEK_END)
             output.write(known + len(known).to_bytes(LENGTH_BYTES, "little"))
@@ -199,15 +193,15 @@ def cached_pictures(folder, files, form, part):
     return Pictures(images, digest_images(images), form, **facts)
 
 
-def _load(path, about, state):
+def _load(path, state):
     try:
         with open_cached(path) as file:
             end = file.seek(-LENGTH_BYTES, os.SEEK_END)
             length = int.from_bytes(file.read(), "little")
             file.seek(end - length)
             known = json.loads(file.read(length))
-            if (known["about"], known["state"]) != (about, state):
-                return None  # of pictures that have changed
+            if known["state"] != state:
+                return None
             form, facts = PictureFormat(*known["form"]), known["facts"]
             images = _map(file, form, facts)
         digest = digest_images(images)

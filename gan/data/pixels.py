@@ -225,8 +225,8 @@ def on_grounds(images):
 
 
 def digest_images(images):
-    """Return the `hashlib` object of images, uint8 [N, H, W, C]."""
-    digest = hashlib.sha256(repr(images.shape).encode())
+    """Return the `hashlib` object of images, uint8 [N, H, W, C], or of points, float32 [N, D]."""
+    digest = hashlib.sha256(repr(images.shape).encode() if len(images.shape) == 4 else b"")
     for part in slices_of(images):
         digest.update(np.ascontiguousarray(images[part]))
     return digest
@@ -258,7 +258,7 @@ def find_background(images):
     if color is None:
         return None
     differences = difference_from(images, color)
-    plainest = largest_around(differences)[differences > 0]
+    plainest = around(differences)[differences > 0]
     contrast = float(np.quantile(plainest, RARE)) if plainest.size else 0.0
     return Background(tuple(map(int, color)), contrast)
 
@@ -280,11 +280,7 @@ def difference_from(images, color):
     return np.abs(images.astype(np.int16) - color.astype(np.int16)).max(axis=-1)
 
 
-def largest_around(values):
-    return around(values, np.maximum, 0)
-
-
-def around(values, choose, edge):
+def around(values, choose=np.maximum, edge=0):
     """Return `np.maximum` or `np.minimum` of each pixel of [N, H, W] and its eight neighbors."""
     padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), constant_values=edge)
     rows = choose(choose(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])

@@ -1,6 +1,5 @@
 """Points of the line or the plane: a user's own, and simulated ones whose modes are known."""
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -64,12 +63,8 @@ def points_from_arrays(where, arrays):
         tests = np.random.default_rng(0).permutation(tests)
     if "labels" in arrays:
         note(f"{where}: points are learned without their labels")
-    return _attributes(points, tests, Box(tuple(center.tolist()), tuple(extent.tolist())))
-
-
-def _attributes(points, tests, box, modes=None):
-    return {"images": points, "test_images": tests, "box": box, "modes": modes,
-            "images_digest": hashlib.sha256(np.ascontiguousarray(points))}
+    return {"images": points, "test_images": tests,
+            "box": Box(tuple(center.tolist()), tuple(extent.tolist()))}
 
 
 def _to_points(points, where):
@@ -94,8 +89,9 @@ def simulate(name):
     chosen = skeleton[random.integers(len(skeleton), size=COUNT + TEST_COUNT)]
     points = chosen + random.normal(0, deviation, chosen.shape)
     points = points.astype(np.float32)
-    return _attributes(points[:COUNT], points[COUNT:], Box((0.0, 0.0), (extent, extent)),
-                       Modes(skeleton, mode_of.astype(np.int32), deviation))
+    return {"images": points[:COUNT], "test_images": points[COUNT:],
+            "box": Box((0.0, 0.0), (extent, extent)),
+            "modes": Modes(skeleton, mode_of.astype(np.int32), deviation)}
 
 
 def _ring():

@@ -9,6 +9,7 @@ import operator
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from gan.common.files import atomic_folder, read_json
 from gan.data.arrays import map_npy
 from gan.data.conditions import condition_images, read_conditions
 from gan.data.order import LANES
-from gan.data.pixels import CHANNELS
+from gan.data.pixels import CHANNELS, slices_of
 
 INDEX = "shards.json"
 FORMAT, VERSION = "gan shards", 2
@@ -31,6 +32,7 @@ SHARD_BYTES = 10**9
 BLOCK_BYTES = 2**19  # read at a time: seconds for the way to a bucket are spent on no less
 WRITTEN_ORDER = 3  # stream of NumPy's generator; 2 is the order in training
 PART_BYTES = 2**26  # of images gathered at a time
+READERS = 8  # threads, so that reads of a distant disk overlap
 
 
 class ShardedImages:
@@ -52,15 +54,14 @@ class ShardedImages:
         return self.shape[0]
 
     def __getitem__(self, wanted):
-        """Read images: a slice without a step, or an array of indices → uint8 [n, H, W, C]."""
-        if isinstance(wanted, slice) and wanted.step in (None, 1):
-            start, stop, _ = wanted.indices(len(self))
-            images = np.empty((max(0, stop - start), *self.shape[1:]), np.uint8)
-            self.read_into(start, images)
-            return images
+        """Read images, a slice or an array of indices, neighbors at once: uint8 [n, H, W, C]."""
+        if isinstance(wanted, slice):
+            wanted = np.arange(*wanted.indices(len(self)))
         images = np.empty((len(wanted), *self.shape[1:]), np.uint8)
-        for place in np.argsort(wanted):  # forwards through the files
-            self.read_into(int(wanted[place]), images[place])
+        starts = np.flatnonzero(np.diff(wanted, prepend=-2) != 1)
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(lambda start, end: self.read_into(int(wanted[start]), images[start:end]),
+                          starts, [*starts[1:], len(wanted)]))
         return images
 
     def read_into(self, start, images):
@@ -137,7 +138,7 @@ def map_file(folder, entry, shape, dtype):
         return None
     path = folder / entry["file"]
     array = map_npy(path)
-    fits = array.shape[1:] == shape[1:] and shape[0] in (None, len(array))
+    fits = array.shape[1:] == shape[1:] and len(array) and shape[0] in (None, len(array))
     if not fits or array.dtype != dtype or not array.flags.c_contiguous:
         raise UserError(f"{path}: expected {np.dtype(dtype)} {list(shape)}, "
                         f"got: {array.dtype} {list(array.shape)}")
@@ -238,7 +239,7 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
 def _write_images(folder, images, order, shard_bytes):
     shape = images.shape[1:]
     number = -(-len(order) // max(1, int(shard_bytes) // math.prod(shape)))
-    size, entries = max(1, PART_BYTES // math.prod(shape)), []
+    entries = []
     with tqdm(total=len(order), desc="writing shards", unit="img", leave=False,
               disable=None) as bar:
         for shard, places in enumerate(np.array_split(order, number)):
@@ -246,13 +247,11 @@ def _write_images(folder, images, order, shard_bytes):
             with open(path, "wb") as file:
                 np.lib.format.write_array_header_1_0(file, {
                     "descr": "|u1", "fortran_order": False, "shape": (len(places), *shape)})
-                for start in range(0, len(places), size):
-                    chosen = places[start : start + size]
-                    forwards = np.argsort(chosen)  # for images that are read from a disk
-                    part = np.empty((len(chosen), *shape), np.uint8)
-                    part[forwards] = images[chosen[forwards]]
-                    file.write(part)
-                    bar.update(len(part))
+                for part in slices_of(places, values=PART_BYTES, shape=shape):
+                    forwards = np.argsort(places[part])  # for images that are read from a disk
+                    own = images[places[part][forwards]]
+                    file.write(own[np.argsort(forwards)])
+                    bar.update(len(own))
             entries.append(entry_of(path) | {"count": len(places)})
     return entries
 

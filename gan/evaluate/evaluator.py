@@ -17,7 +17,7 @@ from gan.data.pixels import Subset, background_of, digest_images, on_grounds, sl
 from gan.data.sample_types import sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
-from gan.evaluate.metrics import NotMeasurableError, Patches, SlicedWasserstein, parts_of
+from gan.evaluate.metrics import NotMeasurableError, Patches, parts_of
 from gan.evaluate.neighbors import nearest_images
 from gan.evaluate.registry import METRICS
 
@@ -49,7 +49,7 @@ class RealImages:
 
     def __init__(self, dataset, extractor, places=None):
         self.extractor, self._dataset, self._whole = extractor, dataset, places is None
-        self.images = dataset.samples if places is None else Subset(dataset.samples, places)
+        self.images = dataset.images if places is None else Subset(dataset.images, places)
         self._order = np.random.default_rng(0).permutation(len(self.images))
 
     @functools.cached_property
@@ -67,11 +67,11 @@ class RealImages:
         return self.extractor.extract(Subset(self.images, self._order[:NEIGHBOR_COUNT]))[0]
 
     @functools.cached_property
-    def swd(self):
+    def patches(self):
         patches = Patches(len(self.images), self.images.shape[1:])
         for part in parts_of(Subset(self.images, np.sort(self._order[: metrics.PATCHED]))):
             patches.add(part)
-        return SlicedWasserstein(patches)
+        return patches.scales()
 
     @functools.cached_property
     def background(self):
@@ -99,10 +99,9 @@ class Comparison:
         self._patches = Patches(len(images), images.shape[1:]) if len(images.shape) == 4 else None
         features, probabilities, self.per_image = [], [], {}
         for part in map(on_grounds, parts_of(images)):
-            if real.extractor.kind != "none":
-                found, classes = real.extractor.extract(part)
-                features.append(found)
-                probabilities.append(classes)
+            found, classes = real.extractor.extract(part)
+            features.append(found)
+            probabilities.append(classes)
             if self._patches is None:
                 continue
             self._patches.add(part)
@@ -111,16 +110,10 @@ class Comparison:
                 if values is not None:
                     total = self.per_image.get(name, 0.0)
                     self.per_image[name] = total + float(np.sum(values)) / len(images)
-        self._features = np.concatenate(features) if features else None
+        self.features = np.concatenate(features)
         self.coverage = {}
         if real.extractor.kind == "classifier":
             self.coverage = metrics.class_metrics(np.concatenate(probabilities), real.frequencies)
-
-    @property
-    def features(self):
-        if self._features is None:
-            raise NotMeasurableError(self.real.extractor.reason)
-        return self._features
 
     def frechet(self, count=None):
         """Return the Fréchet distance of the first `count` images, or of all."""
@@ -138,7 +131,7 @@ class Comparison:
 
     @functools.cached_property
     def swd(self):
-        finest, *coarse = self.real.swd.distances(self._patches)
+        finest, *coarse = metrics.sliced_wasserstein(self.real.patches, self._patches.scales())
         return finest, float(np.mean(coarse)) if coarse else None
 
     @functools.cached_property
@@ -185,14 +178,14 @@ class Evaluator:
 
     def reference(self):
         """Return the metrics of as many real test samples; empty without any."""
-        return {} if self._test is None else self._measure_real("reference", self._test)
+        return self._measure_real("reference", self._test)
 
     def split(self):
         """Return the metrics of a sixth of the training samples beside the others.
 
         Test images by other writers are farther from training images than these from each other.
         """
-        return {} if self._split[0] is None else self._measure_real("split", *self._split)
+        return self._measure_real("split", *self._split)
 
     def real(self):
         """Return the metrics to judge by: of test samples, or else of the training split."""
@@ -200,17 +193,15 @@ class Evaluator:
 
     def real_counts(self):
         """Return dict of "reference" and "split" → how many real samples each is of."""
-        return {"reference": 0 if self._test is None else len(self._test),
-                "split": 0 if self._split[0] is None else len(self._split[0])}
+        return {"reference": len(self._test or ()), "split": len(self._split[0] or ())}
 
     def real_source(self):
         """Return in words which real samples `real` is of; empty without any."""
         counts = self.real_counts()
         if self.reference():
             return counted(counts["reference"], f"test {self.samples[:-1]}")
-        if not self.split():
-            return ""
-        return f"{counts['split']:,} training {self.samples} against the others"
+        text = f"{counts['split']:,} training {self.samples} against the others"
+        return text if self.split() else ""
 
     def features(self):
         """Return what samples are compared in, dict for JSON: kind, description, accuracy."""
@@ -232,12 +223,8 @@ class Evaluator:
             return SimpleNamespace(kind="modes", description="distance from the known modes",
                                    accuracy=None)
         if self._measured_by == "coordinates":
-            return coordinates_of(self.dataset.samples)
-        try:
-            return extractor_for(self.dataset, self._wanted)
-        except NotMeasurableError as error:
-            return SimpleNamespace(kind="none", description=f"nothing, as {error}", accuracy=None,
-                                   statistics=None, reason=str(error))
+            return coordinates_of(self.dataset.images)
+        return extractor_for(self.dataset, self._wanted)
 
     @functools.cached_property
     def _training(self):
@@ -246,7 +233,7 @@ class Evaluator:
     @functools.cached_property
     def _split(self):
         """A sixth of the training samples, and the `RealImages` of the others, or None for both."""
-        images = self.dataset.samples
+        images = self.dataset.images
         if self._measured_by == "modes" or len(images) < 6:
             return None, None
         most = INCEPTION_IMAGES if self.extractor.kind == "inception" else 6 * COUNT
@@ -257,9 +244,7 @@ class Evaluator:
 
     @functools.cached_property
     def _test(self):
-        images = self.dataset.test_samples
-        if self.samples == "points":
-            return images if images is None else images[: self.count]
+        images = self.dataset.test_images
         if images is None:
             return None
         # In random order: they may lie class by class, and some metrics take the first.
@@ -269,9 +254,8 @@ class Evaluator:
     def _most(self):
         """Images that precision and recall are of, so that all are of equal numbers."""
         real = self._split[0] if self._test is None else self._test
-        if self._measured_by == "coordinates" and real is not None:
-            return min(len(real), POINT_COUNT)
-        return self.count if real is None or len(real) <= metrics.NEIGHBORS else len(real)
+        most = POINT_COUNT if self._measured_by == "coordinates" else self.count
+        return most if real is None or len(real) <= metrics.NEIGHBORS else min(most, len(real))
 
     def _compare(self, samples, real=None):
         if self._measured_by == "modes":
@@ -280,10 +264,11 @@ class Evaluator:
         return Comparison(samples, real or self._training, self._most, self._test)
 
     def _measure_real(self, whose, samples, real=None):
+        if samples is None:
+            return {}
         if whose not in self._real:
-            test = None if self.samples == "points" else self.dataset.test_images
             key = [whose, self.dataset.fingerprint, self.count, self._most, self.features(),
-                   test is not None and digest_images(test).hexdigest()]
+                   self._test and digest_images(self._test).hexdigest()]
             self._real[whose], self.left_out[whose] = _cached(
                 key, lambda: self._collect(self._compare(samples, real)))
         return dict(self._real[whose])

@@ -1,15 +1,15 @@
 """Features that images are compared in: of a classifier, an encoder, Inception, or the pixels."""
 
+import functools
 import hashlib
 import math
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from gan.augment import affine, cutout, relight
-from gan.common.errors import UserError
+from gan.common.errors import UserError, warn
 from gan.common.files import cache_folder, read_archive, write_archive
 from gan.data.conditions import PrincipalComponents
 from gan.data.datasets import ASSETS
@@ -66,10 +66,8 @@ def extractor_for(dataset, wanted="auto"):
     "auto" is the classifier that comes with the package if it is of these data, else "pixels";
     "trained" is "classifier" where there are labels, else "learned". Pixels stand in for a network
     that cannot be had or is too weak, and their description says why. What lies in a cache has
-    no say. Images that are all the same raise `NotMeasurableError`.
+    no say.
     """
-    if all((part == dataset.images[:1]).all() for part in parts_of(dataset.images)):
-        raise NotMeasurableError("all training images are the same")
     if wanted == "trained":
         wanted = "learned" if dataset.labels is None else "classifier"
     reason = ""
@@ -131,7 +129,7 @@ class PixelFeatures:
         sample = _shrunk(random_subset(images, MOST_DESCRIBED))
         self._components = PrincipalComponents(sample, COMPONENTS)
         features = self._components.project(sample)
-        self._scale = 1 / np.sqrt(features.var(axis=0).sum())
+        self._scale = 1 / (np.sqrt(features.var(axis=0).sum()) or 1)  # all may be the same
         self.statistics = statistics(features * self._scale)
 
     def extract(self, images):
@@ -157,12 +155,10 @@ class FeatureNetwork:
         self.kind, self.network = kind, network
         self.accuracy, self.statistics = accuracy, statistics
         self.description = DESCRIPTIONS[kind].format(accuracy or 0)
-        self._compute = None
         self._known = {}  # digest of an image → its features in Inception, which take long
 
     def extract(self, images):
         """Return features float32 [N, D] of uint8 images, and class probabilities or None."""
-        self._compute = self._compute or self._compile(images.shape[1:])
         most = min(BATCH[self.kind], PIXELS // math.prod(images.shape[1:3]))
         describe = self._describe_once if self.kind == "inception" else self._compute
         features, probabilities = zip(*map(describe, parts_of(images, most)), strict=True)
@@ -177,13 +173,14 @@ class FeatureNetwork:
             self._known |= dict(zip(new, rows.numpy(), strict=True))
         return np.stack([self._known[key] for key in keys]), None
 
-    def _compile(self, shape):
+    @functools.cached_property
+    def _compute(self):
         import tensorflow as tf
 
-        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, *shape], tf.uint8)])
+        @tf.function(autograph=False, reduce_retracing=True)
         def compute(images):
             if self.kind == "inception":  # which takes three channels, of six one half at a time
-                halves = tf.split(images, max(1, shape[-1] // 3), axis=-1)
+                halves = tf.split(images, max(1, images.shape[-1] // 3), axis=-1)
                 return tf.concat([self.network(enlarged(half), training=False)
                                   for half in halves], axis=-1), None
             values = to_floats(images)
@@ -311,14 +308,14 @@ def load_network(path, kind, dataset, fingerprint):
         network.set_weights(weights)
         return FeatureNetwork(kind, network, float(about["accuracy"]), known)
     except (UserError, KeyError, TypeError, ValueError, IndexError) as error:
-        print(f"warning: {path} is damaged ({error}); making it anew", file=sys.stderr)
+        warn(f"{path} is damaged ({error}); making it anew")
         return None
 
 
 # --- Training on labels
 
 
-def train_classifier(dataset, epochs=EPOCHS, seed=0):
+def train_classifier(dataset, epochs=EPOCHS):
     """Train a classifier on labeled training images; a tenth is held out if no test images are."""
     import keras
     import tensorflow as tf
@@ -326,7 +323,7 @@ def train_classifier(dataset, epochs=EPOCHS, seed=0):
     images, labels = dataset.images, dataset.labels
     held_out = dataset.test_images, dataset.test_labels
     if dataset.test_labels is None:
-        order = np.random.default_rng(seed).permutation(len(images))
+        order = np.random.default_rng(0).permutation(len(images))
         measured, trained = np.split(order, [len(images) // HELD_OUT])
         held_out = images[np.sort(measured)], labels[np.sort(measured)]
         images, labels = images[np.sort(trained)], labels[np.sort(trained)]
@@ -337,13 +334,13 @@ def train_classifier(dataset, epochs=EPOCHS, seed=0):
     epochs = max(epochs, -(-LEAST_STEPS // (len(images) // batch)))
     print(f"training a classifier of {dataset.name}, whose features are compared, {epochs} epochs",
           flush=True)
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(0)
     network = build_classifier(dataset.sample_shape, len(dataset.class_names))
     network.compile(
         _adam(2e-3, 1e-4, epochs * (len(images) // batch)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"],
     )
-    stream = tf.random.Generator.from_seed(seed, alg="philox")
+    stream = tf.random.Generator.from_seed(0, alg="philox")
 
     def shifted(images, labels):
         margin = [[0, 0], [SHIFT, SHIFT], [SHIFT, SHIFT], [0, 0]]
@@ -352,7 +349,7 @@ def train_classifier(dataset, epochs=EPOCHS, seed=0):
         return to_floats(tf.image.stateless_random_crop(wide, tf.shape(images), seeds)), labels
 
     data = tf.data.Dataset.from_tensor_slices((images, labels))
-    data = data.shuffle(len(images), seed=seed).batch(batch, drop_remainder=True)
+    data = data.shuffle(len(images), seed=0).batch(batch, drop_remainder=True)
     # A line an epoch where epochs take seconds; hundreds of short ones pass in silence.
     network.fit(data.map(shifted).prefetch(2), epochs=epochs, shuffle=False,
                 verbose=2 if epochs <= 24 else 0)
@@ -377,7 +374,7 @@ def encoder_held_out(count):
     return min(max(LEAST_HELD_OUT, count // HELD_OUT), MOST_HELD_OUT)
 
 
-def train_encoder(dataset, seed=0):
+def train_encoder(dataset):
     """Train an encoder on a data set's training images by SimCLR (Chen et al. 2020).
 
     The accuracy is the fraction of held-out images of which one view is nearest to the other.
@@ -388,23 +385,23 @@ def train_encoder(dataset, seed=0):
     images = dataset.images
     print(f"training a network on {dataset.name} without labels, whose features are compared, "
           f"{STEPS} steps", flush=True)
-    order = np.random.default_rng(seed).permutation(len(images))
+    order = np.random.default_rng(0).permutation(len(images))
     count = encoder_held_out(len(images))
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(0)
     encoder = build_encoder(dataset.sample_shape)
-    _fit_encoder(encoder, images, order[count:], seed)
-    accuracy = _found_again(encoder, images[np.sort(order[:count])], seed)
+    _fit_encoder(encoder, images, order[count:])
+    accuracy = _found_again(encoder, images[np.sort(order[:count])])
     features, _ = FeatureNetwork("learned", encoder).extract(random_subset(images, MOST_DESCRIBED))
-    mean, spread = features.mean(axis=0), np.sqrt(features.var(axis=0).sum())
+    mean, spread = features.mean(axis=0), np.sqrt(features.var(axis=0).sum()) or 1
     *weights, kernel, bias = encoder.get_weights()
     encoder.set_weights([*weights, kernel / spread, (bias - mean) / spread])
     return FeatureNetwork("learned", encoder, accuracy, statistics((features - mean) / spread))
 
 
-def _found_again(encoder, images, seed):
+def _found_again(encoder, images):
     features = []
     for start in range(0, len(images), VIEWED_BATCH):
-        shown = _two_views(images[start : start + VIEWED_BATCH], [seed, STEPS + start])
+        shown = _two_views(images[start : start + VIEWED_BATCH], STEPS + start)
         features.append(np.split(encoder(shown, training=False).numpy(), 2))
     first, second = (np.concatenate(part) for part in zip(*features, strict=True))
     nearest = squared_distances(first, second).argmin(axis=1)
@@ -439,16 +436,16 @@ def nt_xent(first, second, temperature):
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(others, cosines))
 
 
-def _two_views(images, seed):
+def _two_views(images, number):
     """Return two views of each image, [2 N, H, W, C]: the first ones first."""
     import tensorflow as tf
 
     images = tf.concat(2 * [to_floats(images)], axis=0)
-    draws = tf.random.stateless_uniform([tf.shape(images)[0], VIEW_DRAWS], seed)
+    draws = tf.random.stateless_uniform([tf.shape(images)[0], VIEW_DRAWS], [0, number])
     return views(images, draws)
 
 
-def _fit_encoder(encoder, images, trained, seed):
+def _fit_encoder(encoder, images, trained):
     import keras
     import tensorflow as tf
     from tqdm import trange
@@ -462,13 +459,12 @@ def _fit_encoder(encoder, images, trained, seed):
     @tf.function(autograph=False)
     def step(batch, number):
         with tf.GradientTape() as tape:
-            shown = _two_views(batch, tf.stack([seed, number]))
+            shown = _two_views(batch, number)
             loss = nt_xent(*tf.split(head(encoder(shown, training=True)), 2), TEMPERATURE)
         optimizer.apply(tape.gradient(loss, weights), weights)
 
-    random, order, start = np.random.default_rng([seed, 1]), trained, 0
-    for number in trange(STEPS, desc="learning features", unit="step", leave=False,
-                         disable=not sys.stderr.isatty()):
+    random, order, start = np.random.default_rng([0, 1]), trained, 0
+    for number in trange(STEPS, desc="learning features", unit="step", leave=False, disable=None):
         if start + VIEWED_BATCH > len(order):
             order, start = random.permutation(trained), 0
         places = np.sort(order[start : start + VIEWED_BATCH])

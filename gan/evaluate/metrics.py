@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gan.common.errors import counted
-from gan.data.pixels import Subset, around, difference_from, largest_around, slices_of
+from gan.data.pixels import Subset, around, difference_from, slices_of
 
 NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
@@ -122,7 +122,6 @@ def class_metrics(probabilities, expected):
 
     `probabilities`, [N, K], are a classifier's, and `expected`, [K], frequencies in the data.
     """
-    need(1, probabilities)
     expected = np.asarray(expected)
     frequencies = np.bincount(probabilities.argmax(axis=1), minlength=len(expected))
     frequencies = frequencies / len(probabilities)
@@ -139,7 +138,6 @@ def class_metrics(probabilities, expected):
 
 def mode_metrics(points, skeleton, mode_of, deviation):
     """Return how well points, float [N, 2], cover the `Modes` of a distribution."""
-    need(1, points)
     points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
     nearest, distance = [], []
     for start in range(0, len(points), BLOCK):
@@ -178,7 +176,6 @@ def shrink(images):
 
 def nearest_ratio(generated, unseen):
     """Return the ratio of the medians of distances to the nearest training image, [N] and [M]."""
-    need(1, generated, unseen)
     if np.median(unseen) == 0:
         raise NotMeasurableError("most real test images are copies of training images")
     return float(np.median(generated) / np.median(unseen))
@@ -186,7 +183,6 @@ def nearest_ratio(generated, unseen):
 
 def copied_share(generated, unseen):
     """Return the fraction of such distances below those of 99% of unseen images."""
-    need(1, generated, unseen)
     nearest = np.quantile(unseen, COPY_QUANTILE)
     if nearest == 0:
         raise NotMeasurableError(f"{COPY_QUANTILE:.0%} or more of the real test images are copies "
@@ -216,8 +212,8 @@ def has_small_blob(masks, largest=LARGEST):
     # Each pixel takes the largest label around it. A blob of n pixels has one
     # label after n - 1 rounds; larger ones need not have.
     for _ in range(largest):
-        labels = largest_around(labels) * masks
-    greatest = largest_around(labels)
+        labels = around(labels) * masks
+    greatest = around(labels)
     least = around(np.where(masks, labels, numbers[-1, -1] + 1), np.minimum,
                    numbers[-1, -1] + 1)
     unfinished = masks & ((greatest != labels) | (least != labels))
@@ -231,44 +227,34 @@ def has_small_blob(masks, largest=LARGEST):
 # --- Sliced Wasserstein distance of patches
 
 
-class SlicedWasserstein:
-    """The sliced Wasserstein distance to the `Patches` of real images (Karras et al. 2018).
+def sliced_wasserstein(real, fake):
+    """Return the sliced Wasserstein distance (Karras et al. 2018) at each scale, finest first.
 
-    Unlike the paper's, generated patches are not normalized, so that wrong contrast counts.
+    It is that of patches, see `Patches.scales`, in thousandths of a deviation. Unlike the paper's,
+    generated patches are not normalized, so that wrong contrast counts.
     """
-
-    def __init__(self, patches, seed=0):
-        real = patches.scales()
-        self._units = [(part.mean(), part.std() or 1.0) for part in real]
-        directions = np.random.default_rng(seed).normal(size=(real[0].shape[1], DIRECTIONS))
-        self._directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
-        self._real = self._projections(real)
-
-    def distances(self, patches):
-        """Return the distance at each scale, the finest first, in thousandths of a deviation."""
-        need(1, patches)
-        return [1000 * float(np.abs(_quantiles(own, len(real)) - real).mean())
-                for own, real in zip(self._projections(patches.scales()), self._real, strict=True)]
-
-    def _projections(self, scales):
-        return [np.sort((part - mean) / deviation @ self._directions, axis=0)
-                for part, (mean, deviation) in zip(scales, self._units, strict=True)]
+    directions = np.random.default_rng(0).normal(size=(real[0].shape[1], DIRECTIONS))
+    directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
+    found = []
+    for one, other in zip(real, fake, strict=True):
+        mean, deviation = one.mean(), one.std() or 1.0
+        one, other = (np.sort((part - mean) / deviation @ directions, axis=0)
+                      for part in (one, other))
+        found.append(1000 * float(np.abs(_quantiles(other, len(one)) - one).mean()))
+    return found
 
 
 class Patches:
     """Patches at random places of the first 1,024 of `count` images, gathered part by part."""
 
-    def __init__(self, count, shape, seed=0):
-        random = np.random.default_rng(seed + 1)
+    def __init__(self, count, shape):
+        random = np.random.default_rng(1)
         sizes = [shape[:2]]
         while _halves(sizes[-1]):
             sizes.append([-(-side // 2) for side in sizes[-1]])
         self._places = [[random.integers(0, side - PATCH + 1, (min(count, PATCHED), PER_IMAGE))
                          for side in size] for size in sizes]
         self._parts, self._taken = [], 0
-
-    def __len__(self):
-        return self._taken
 
     def add(self, images):
         images = images[: len(self._places[0][0]) - self._taken]

@@ -41,7 +41,7 @@ def circumstances(device, dataset, config):
     import tensorflow as tf
 
     return {
-        "data": {"name": dataset.name, "samples": len(dataset.samples),
+        "data": {"name": dataset.name, "samples": len(dataset.images),
                  "shape": list(dataset.sample_shape), "classes": list(dataset.class_names),
                  **dataset.facts},
         "device": device.name,
