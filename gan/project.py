@@ -136,13 +136,10 @@ def _descend(generator, starts, conditions, pictures, steps):
 
 
 def _sizes(images):
-    """Return images, float32 [N, H, W, C], in full size and halved once and twice."""
+    """Return images, float32 [N, H, W, C] in [0, 1], premultiplied: whole, halved once, twice."""
     import tensorflow as tf
 
-    if images.shape[-1] == 4:  # premultiplied
-        alpha = images[..., 3:]
-        images = tf.concat([images[..., :3] * alpha, alpha], axis=-1)
-    sizes = [images]
+    sizes = [Images.to_floats(255 * images)]
     for _ in range(HALVINGS):
         sizes.append(tf.nn.avg_pool2d(sizes[-1], 2, 2, "SAME"))
     return sizes

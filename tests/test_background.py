@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan.data.datasets import Dataset
-from gan.data.pixels import Background, background_of, find_background
+from gan.data.pixels import Background, find_background
 from tests.conftest import build, draw_shapes, noise
 
 
@@ -19,10 +19,10 @@ def cleaned(image, contrast, color=(0,)):
 
 def test_the_background_is_the_most_frequent_color():
     images, _ = draw_shapes(50, 0)
-    assert background_of(images[..., None]).tolist() == [0]
-    assert background_of(noise(50, size=28)) is None
+    assert find_background(images[..., None]).color == (0,)
+    assert find_background(noise(50, size=28)) is None
     color = np.zeros((9, 16, 16, 3), np.uint8) + np.uint8([200, 7, 255])
-    assert background_of(color).tolist() == [200, 7, 255]
+    assert find_background(color).color == (200, 7, 255)
 
 
 def test_digits_stand_out_from_black(mnist):

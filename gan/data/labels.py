@@ -49,8 +49,8 @@ def _labels_in(where, table, pictures, exact):
         note(f"{where} says that there are no classes")
         return [None] * len(pictures)
     keys = _keys(pictures, table, exact)
-    count, name_column, places = max((_match(rows, column, keys) for column in columns),
-                                     default=(0, None, None), key=lambda match: match[0])
+    count, name_column, places = max(_matches(rows, columns, keys), default=(0, None, None),
+                                     key=lambda match: match[0])
     if 2 * count < len(pictures):
         if not exact:
             warn(f"{where} names {count:,} of {len(pictures):,} pictures; it is not used")
@@ -99,21 +99,18 @@ def _keys(pictures, table, exact):
             for path, base in zip(paths, bases, strict=True)]
 
 
-def _match(rows, column, keys):
-    """Return how many pictures a column names, the column, and the rows of each picture."""
-    paths, bases = {}, {}
-    for number, row in enumerate(rows):
-        path = str(row.get(column, "")).replace("\\", "/").removeprefix("./")
-        if path:
-            paths.setdefault(path, []).append(number)
-            bases.setdefault(path.rpartition("/")[2], []).append(number)
-    best = 0, column, None
-    for kind, numbers in enumerate((paths, paths, bases, bases)):
-        places = [numbers.get(names[kind], []) for names in keys]
-        count = sum(map(bool, places))
-        if count > best[0]:
-            best = count, column, places
-    return best
+def _matches(rows, columns, keys):
+    """Yield how many pictures a column names, the column, and the rows of each picture."""
+    for column in columns:
+        paths, bases = {}, {}
+        for number, row in enumerate(rows):
+            path = str(row.get(column, "")).replace("\\", "/").removeprefix("./")
+            if path:
+                paths.setdefault(path, []).append(number)
+                bases.setdefault(path.rpartition("/")[2], []).append(number)
+        for kind, numbers in enumerate((paths, paths, bases, bases)):
+            places = [numbers.get(names[kind], []) for names in keys]
+            yield sum(map(bool, places)), column, places
 
 
 def classes_in(where, columns, rows, name_column):

@@ -50,7 +50,13 @@ def read_pictures(folder, image_size=None, channels=None, skip_broken=False, fit
     """
     folder, records, pictures, others = Path(folder), [], [], []
     for file in files_below(folder):
-        (records if is_records(file) else pictures if is_picture(file) else others).append(file)
+        name = os.path.basename(file.name)
+        if not file.inside and RECORDS.fullmatch(name):
+            records.append(file)
+        elif os.path.splitext(name)[1].lower() in SUFFIXES or read_header(file):
+            pictures.append(file)
+        else:
+            others.append(file)
     if records and pictures:
         raise UserError(one_line(
             f"{folder}: expected pictures or files that hold some, got both: {pictures[0].name} "
@@ -113,16 +119,6 @@ def _facts(folder, found, form):
     if form.frames == "all" and len(found.images) > files:
         facts["files"] = files
     return facts
-
-
-def is_records(file):
-    """Whether a `File` holds pictures as Parquet or TFRecord."""
-    return file.inside is None and RECORDS.fullmatch(os.path.basename(file.name)) is not None
-
-
-def is_picture(file):
-    """Whether a `File` is meant to be a picture: by its suffix or its content."""
-    return os.path.splitext(file.name)[1].lower() in SUFFIXES or read_header(file) is not None
 
 
 def _read_part(folder, part, form, skip_broken, name):

@@ -253,31 +253,25 @@ class Background(NamedTuple):
 
 def find_background(images):
     """Return the `Background` of uint8 [N, H, W, C]; None where no color has a quarter of it."""
-    images = premultiplied(_sample(images))
-    color = background_of(images)
-    if color is None:
-        return None
-    differences = difference_from(images, color)
-    plainest = around(differences)[differences > 0]
-    contrast = float(np.quantile(plainest, RARE)) if plainest.size else 0.0
-    return Background(tuple(map(int, color)), contrast)
-
-
-def background_of(images):
-    """Return the color that most pixels have, uint8 [C]; None where it has less than a quarter."""
-    images = _sample(images)
+    count = max(1, PIXELS // (images.shape[1] * images.shape[2]))
+    if len(images) > count:
+        images = images[np.linspace(0, len(images) - 1, count).astype(int)]
+    images = premultiplied(images)
     pixels = np.ascontiguousarray(images).reshape(-1, images.shape[-1])
     # A color as one number: uniques of rows would take many times longer.
     weights = 256 ** np.arange(pixels.shape[1], dtype=np.int64)
     colors, counts = np.unique(pixels @ weights, return_counts=True)
     if counts.max() < LEAST_FRACTION * len(pixels):
         return None
-    return (colors[counts.argmax()] // weights % 256).astype(np.uint8)
+    color = tuple((colors[counts.argmax()] // weights % 256).tolist())
+    differences = difference_from(images, color)
+    plainest = around(differences)[differences > 0]
+    return Background(color, float(np.quantile(plainest, RARE)) if plainest.size else 0.0)
 
 
 def difference_from(images, color):
     """Return the difference from a color in the farthest channel, gray levels, int16 [N, H, W]."""
-    return np.abs(images.astype(np.int16) - color.astype(np.int16)).max(axis=-1)
+    return np.abs(images.astype(np.int16) - np.int16(color)).max(axis=-1)
 
 
 def around(values, choose=np.maximum, edge=0):
@@ -285,10 +279,3 @@ def around(values, choose=np.maximum, edge=0):
     padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), constant_values=edge)
     rows = choose(choose(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
     return choose(choose(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
-
-
-def _sample(images):
-    count = max(1, PIXELS // (images.shape[1] * images.shape[2]))
-    if len(images) <= count:
-        return images
-    return images[np.linspace(0, len(images) - 1, count).astype(int)]

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import threading
-from typing import NamedTuple
 
 from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, listed, note, reading
@@ -18,14 +17,6 @@ IMAGE_COLUMN = re.compile(
 LABEL_COLUMNS = ("label", "labels", "image/class/text", "image/class/label", "fine_label")
 MOST_BYTES = 2**27  # of a record
 ROW_BYTES = 100  # of memory for a row, whose label may take no space in the file
-
-
-class Rows(NamedTuple):
-    """The pictures of a file: their readers, see `File`, and labels of any type."""
-
-    readers: list
-    labels: list
-    columns: str
 
 
 def read_records(folder, files):
@@ -43,15 +34,16 @@ def read_records(folder, files):
              + " and test pictures" * bool(tests))
     found, labels = [], []
     for file in (*train, *tests):
-        rows = (_read_parquet if file.name.lower().endswith(".parquet") else _read_tfrecord)(file)
+        read = _read_parquet if file.name.lower().endswith(".parquet") else _read_tfrecord
+        readers, own, columns = read(file)
         found += [File(f"{file.name}/{number}", f"{file.path}/{number}", (),
-                       (*file.identity, number), read) for number, read in enumerate(rows.readers)]
-        labels += rows.labels
+                       (*file.identity, number), reader) for number, reader in enumerate(readers)]
+        labels += own
         if file in train:
             count = len(found)
     if not found:
         raise UserError(f"{folder}: expected pictures, got files without rows")
-    note(f"{folder}: {rows.columns}")
+    note(f"{folder}: {columns}")
     classes = _classes(folder, found, labels)
     train, tests = (labeled(folder, found[place], classes[place])
                     for place in (slice(count), slice(count, None)))
@@ -92,6 +84,7 @@ def _named(labels, names):
 
 
 def _read_parquet(file):
+    """Return readers of the pictures, see `File`, their labels, and the columns in words."""
     try:
         from pyarrow import parquet, types
     except ImportError as error:
@@ -134,13 +127,14 @@ def _read_parquet(file):
 
     readers = [functools.partial(read, number, place) for number, group in enumerate(groups)
                for place in range(group.num_rows)]
-    return Rows(readers, labels, f"images: {image}, labels: {label or 'none'}")
+    return readers, labels, f"images: {image}, labels: {label or 'none'}"
 
 
 # TFRecord: a length of 8 bytes, 4 bytes of checksum, a `tf.train.Example`, 4 more bytes.
 
 
 def _read_tfrecord(file):
+    """Return the same of a TFRecord file."""
     import_tensorflow(verbose=False)
     readers, labels, image, label = [], [], None, None
     with reading(file.path, "a TFRecord file, not compressed"), open(file.path, "rb") as opened:
@@ -164,7 +158,7 @@ def _read_tfrecord(file):
                 labels = _named(labels, opened.read(MOST_BYTES).splitlines())
     labels = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value
               for value in labels]
-    return Rows(readers, labels, f"images: {image}, labels: {label or 'none'}")
+    return readers, labels, f"images: {image}, labels: {label or 'none'}"
 
 
 def _read_record(path, start, size, image, most):

@@ -13,7 +13,7 @@ import numpy as np
 from gan import __version__
 from gan.common.errors import UserError, counted
 from gan.common.files import cache_folder, read_json, write_text
-from gan.data.pixels import Subset, background_of, digest_images, on_grounds, slices_of
+from gan.data.pixels import Subset, digest_images, on_grounds, slices_of
 from gan.data.sample_types import sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
@@ -48,7 +48,7 @@ class RealImages:
     """The training images, or those at some places, and what is known of them once needed."""
 
     def __init__(self, dataset, extractor, places=None):
-        self.extractor, self._dataset, self._whole = extractor, dataset, places is None
+        self.extractor, self.dataset, self._whole = extractor, dataset, places is None
         self.images = dataset.images if places is None else Subset(dataset.images, places)
         self._order = np.random.default_rng(0).permutation(len(self.images))
 
@@ -59,7 +59,7 @@ class RealImages:
 
     @functools.cached_property
     def frequencies(self):
-        counts = np.bincount(self._dataset.labels, minlength=len(self._dataset.class_names))
+        counts = np.bincount(self.dataset.labels, minlength=len(self.dataset.class_names))
         return counts / counts.sum()
 
     @functools.cached_property
@@ -72,10 +72,6 @@ class RealImages:
         for part in parts_of(Subset(self.images, np.sort(self._order[: metrics.PATCHED]))):
             patches.add(part)
         return patches.scales()
-
-    @functools.cached_property
-    def background(self):
-        return background_of(self.images)
 
 
 def coordinates_of(points):
@@ -106,7 +102,7 @@ class Comparison:
                 continue
             self._patches.add(part)
             for name, metric in METRICS.items():
-                values = metric.per_image and metric.per_image(part, real.background)
+                values = metric.per_image and metric.per_image(part, real.dataset.background)
                 if values is not None:
                     total = self.per_image.get(name, 0.0)
                     self.per_image[name] = total + float(np.sum(values)) / len(images)

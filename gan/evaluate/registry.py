@@ -13,7 +13,7 @@ class Metric(NamedTuple):
     better: str  # "lower", "higher" or "reference" (as near as can be to that of real samples)
     explanation: str  # for a table
     function: Any = None  # `Comparison` → number, or None where there is nothing to measure
-    # (uint8 [N, H, W, C], color of the background, uint8 [C] or None) → [N], for the mean; or None
+    # (uint8 [N, H, W, C], their `Background` or None) → [N], for the mean; or None
     per_image: Any = None
     # What it is of: "images", points by their "modes", or points by their "coordinates".
     samples: tuple = ("images",)
@@ -33,7 +33,7 @@ def _coverage(name):
 
 
 def _with_background(function):
-    return lambda images, background: None if background is None else function(images, background)
+    return lambda images, background: background and function(images, background.color)
 
 
 METRICS = {metric.name: metric for metric in (
