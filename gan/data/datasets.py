@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gan.data.points import DISTRIBUTIONS, Box, Modes, are_points, points_from_a
 from gan.data.shards import ShardedImages, is_sharded, map_labels, read_index
 
 ASSETS = Path(__file__).parent.parent / "assets"
+MNIST = ASSETS / "mnist.npz"
 FASHION_NAMES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker",
                  "Bag", "Ankle boot")
 FASHION_FINGERPRINT, FASHION_SHAPE = "76704e3cd579f182", (60_000, 28, 28, 1)
@@ -63,11 +65,8 @@ class Dataset:
         if labels is None:
             return images[order[:count]]
         chosen = class_rows(labels, count)
-        places = np.zeros(count, np.int64)
-        for number in np.unique(chosen):
-            places[chosen == number] = np.resize(order[labels[order] == number],
-                                                 np.count_nonzero(chosen == number))
-        return images[places]
+        of_class = {number: itertools.cycle(order[labels[order] == number]) for number in {*chosen}}
+        return images[[next(of_class[number]) for number in chosen]]
 
     @functools.cached_property
     def background(self):
@@ -194,10 +193,6 @@ def from_arrays(name, path, arrays, range="bits", transpose=False):
     return dataset
 
 
-def _load_mnist():
-    return from_arrays("mnist", ASSETS / "mnist.npz", read_npz(ASSETS / "mnist.npz"))
-
-
 def _load_fashion_mnist():
     from gan.common.device import import_tensorflow
 
@@ -237,5 +232,6 @@ def class_rows(classes, count):
 
 
 # The data sets with a name; anything else is a path.
-DATASETS = {"mnist": _load_mnist, "fashion_mnist": _load_fashion_mnist,
+DATASETS = {"mnist": lambda: from_arrays("mnist", MNIST, read_npz(MNIST)),
+            "fashion_mnist": _load_fashion_mnist,
             **{name: lambda name=name: Dataset(name, **simulate(name)) for name in DISTRIBUTIONS}}

@@ -8,8 +8,8 @@ from gan.common.errors import UserError, note
 
 COUNT = 102_400  # points to learn from
 TEST_COUNT = 10_000  # and to compare with
-PIECES_OF_CURVE = 10  # a curve has no modes; equal pieces of it stand in for them
-PIECE_POINTS = 100  # that a piece's center line is written down with
+PIECES = 10  # a curve has no modes; equal pieces of it stand in for them
+CURVE = 1000  # points that a curve's center line is written down with
 MOST_DEVIATIONS = 4  # from the center that plots show of a user's points
 LEAST_EXTENT = 1e-4  # of the center: less is lost in float32
 
@@ -83,56 +83,55 @@ def _to_points(points, where):
 
 def simulate(name):
     """Draw one of the `DISTRIBUTIONS`, always the same points: attributes of a `Dataset`."""
-    skeleton, mode_of, deviation, extent = DISTRIBUTIONS[name]()
-    skeleton = skeleton.astype(np.float32)
+    skeleton_of, modes, deviation, extent = DISTRIBUTIONS[name]
+    skeleton = skeleton_of().astype(np.float32)
+    mode_of = np.arange(len(skeleton), dtype=np.int32) * modes // len(skeleton)
     random = np.random.default_rng(0)
     chosen = skeleton[random.integers(len(skeleton), size=COUNT + TEST_COUNT)]
     points = chosen + random.normal(0, deviation, chosen.shape)
     points = points.astype(np.float32)
     return {"images": points[:COUNT], "test_images": points[COUNT:],
             "box": Box((0.0, 0.0), (extent, extent)),
-            "modes": Modes(skeleton, mode_of.astype(np.int32), deviation)}
+            "modes": Modes(skeleton, mode_of, deviation)}
 
 
 def _ring():
     """8 Gaussians on a circle (Metz et al. 2017, "Unrolled Generative Adversarial Networks")."""
     angles = np.arange(8) * np.pi / 4
-    return 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1), np.arange(8), 0.02, 3.0
+    return 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def _grid():
     """5 x 5 Gaussians (Srivastava et al. 2017, "VEEGAN")."""
     places = 2.0 * np.arange(-2, 3)
-    return np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2), np.arange(25), 0.05, 5.5
+    return np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)
 
 
 def _moons():
     """Two half circles that reach into each other."""
-    angles = _steps(PIECES_OF_CURVE // 2) * np.pi
+    angles = _steps(CURVE // 2) * np.pi
     upper = np.stack([np.cos(angles) - 0.5, np.sin(angles) - 0.25], axis=1)
-    return 2 * np.concatenate([upper, -upper]), _pieces(PIECES_OF_CURVE), 0.05, 3.75
+    return 2 * np.concatenate([upper, -upper])
 
 
 def _swiss_roll():
     """A spiral of one and a half turns."""
     # Equal steps of the arc, which is nearly t^2 / 2 for a radius of t.
-    turns = np.sqrt(1.5**2 + (4.5**2 - 1.5**2) * _steps(PIECES_OF_CURVE)) * np.pi
-    roll = np.stack([np.cos(turns), np.sin(turns)], axis=1) * turns[:, None] / (1.5 * np.pi)
-    return roll, _pieces(PIECES_OF_CURVE), 0.05, 3.75
+    turns = np.sqrt(1.5**2 + (4.5**2 - 1.5**2) * _steps(CURVE)) * np.pi
+    return np.stack([np.cos(turns), np.sin(turns)], axis=1) * turns[:, None] / (1.5 * np.pi)
 
 
 def _line():
-    along = 4 * _steps(PIECES_OF_CURVE) - 2
-    return np.stack([along, 0.5 * along], axis=1), _pieces(PIECES_OF_CURVE), 0.05, 3.0
+    along = 4 * _steps(CURVE) - 2
+    return np.stack([along, 0.5 * along], axis=1)
 
 
-def _steps(pieces):
-    return (np.arange(pieces * PIECE_POINTS) + 0.5) / (pieces * PIECE_POINTS)
+def _steps(count):
+    return (np.arange(count) + 0.5) / count
 
 
-def _pieces(count):
-    return np.repeat(np.arange(count), PIECE_POINTS)
-
-
-DISTRIBUTIONS = {"ring": _ring, "grid": _grid, "moons": _moons, "swiss_roll": _swiss_roll,
-                 "line": _line}
+# The skeleton, the modes in it, the deviation from them, and the extent of plots.
+DISTRIBUTIONS = {"ring": (_ring, 8, 0.02, 3.0), "grid": (_grid, 25, 0.05, 5.5),
+                 "moons": (_moons, PIECES, 0.05, 3.75),
+                 "swiss_roll": (_swiss_roll, PIECES, 0.05, 3.75),
+                 "line": (_line, PIECES, 0.05, 3.0)}

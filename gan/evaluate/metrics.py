@@ -139,12 +139,9 @@ def class_metrics(probabilities, expected):
 def mode_metrics(points, skeleton, mode_of, deviation):
     """Return how well points, float [N, 2], cover the `Modes` of a distribution."""
     points, skeleton = np.asarray(points, np.float64), np.asarray(skeleton, np.float64)
-    nearest, distance = [], []
-    for start in range(0, len(points), BLOCK):
-        squared = squared_distances(points[start : start + BLOCK], skeleton)
-        nearest.append(squared.argmin(axis=1))
-        distance.append(np.sqrt(squared.min(axis=1)))
-    nearest, distance = np.concatenate(nearest), np.concatenate(distance) / deviation
+    nearest = np.concatenate([squared_distances(part, skeleton).argmin(axis=1)
+                              for part in parts_of(points, BLOCK)])
+    distance = np.linalg.norm(points - skeleton[nearest], axis=1) / deviation
     good = distance <= GOOD
     count = mode_of.max() + 1
     hits = np.bincount(mode_of[nearest[good]], minlength=count)

@@ -48,10 +48,9 @@ def nearest_images(images, references, count=NEIGHBORS, own=None):
             found[own[:, None] == here] = np.inf
         places = np.concatenate([places, np.broadcast_to(here, found.shape)], axis=1)
         squares = np.concatenate([squares, found], axis=1)
-        if squares.shape[1] > count:
-            kept = np.argpartition(squares, count - 1, axis=1)[:, :count]
-            places, squares = (np.take_along_axis(array, kept, axis=1)
-                               for array in (places, squares))
+        last = min(count, squares.shape[1]) - 1
+        kept = np.argpartition(squares, last, axis=1)[:, :count]
+        places, squares = (np.take_along_axis(array, kept, axis=1) for array in (places, squares))
     # Squares of differences, as those out of products are not exactly 0 for copies.
     distances = np.stack([
         np.sqrt(np.square(rows - flat_values(references[column])).mean(axis=1))
