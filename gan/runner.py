@@ -205,7 +205,7 @@ def find_conditions(config, dataset, checkpoint):
     with ThreadPoolExecutor(1) as aside:
         imported = aside.submit(import_tensorflow, config.verbose)
         if checkpoint:
-            found = Conditioning.from_arrays(checkpoint.conditions, len(dataset.samples))
+            found = Conditioning.from_arrays(checkpoint.conditions, len(dataset.images))
         else:
             found = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                       config.components)
