@@ -104,7 +104,7 @@ def test_labels_and_truncation(generate, tmp_path):
 @pytest.mark.parametrize(("side", "sizes"), [(16, [5, 5, 2]), (2048, [2] * 6), (9999, [1] * 12)])
 def test_fewer_large_images_are_drawn_at_a_time(side, sizes):
     generator = SimpleNamespace(sample_shape=(side, side, 1), sample=lambda seeds, *_: seeds)
-    parts = [seeds.tolist() for _, seeds in Wanted(range(12), batch_size=5).draw(generator)]
+    parts = [seeds.tolist() for seeds in Wanted(range(12), batch_size=5).draw(generator)]
     assert list(map(len, parts)) == sizes and sum(parts, []) == list(range(12))
 
 

@@ -31,36 +31,35 @@ class Wanted:
     truncation: float = 1.0
     batch_size: int = 500  # at most; fewer of large images
 
-    def labels(self, start=0, stop=None):
-        """Return the class numbers of samples from start to stop, or None."""
-        if self.classes is None:
-            return None
-        return [self.classes[place * len(self.classes) // len(self.seeds)]
-                for place in range(len(self.seeds))[start:stop]]
+    def label(self, place):
+        """Return the class number of a sample, or None."""
+        return self.classes and self.classes[place * len(self.classes) // len(self.seeds)]
+
+    def labels(self, part=slice(None)):
+        """Return the class numbers of a part of the samples, or None."""
+        return self.classes and [self.label(place) for place in range(len(self.seeds))[part]]
 
     def draw(self, generator):
-        """Draw a batch at a time; yields the place of its first sample, and the samples."""
+        """Yield the samples of a batch at a time."""
         parts = list(slices_of(self.seeds, self.batch_size, VALUES, generator.sample_shape))
         for part in tqdm(parts, unit="batch", disable=None, leave=False):
             seeds = np.array(self.seeds[part], np.int64)
-            labels = self.labels(part.start, part.stop)
-            yield part.start, generator.sample(seeds, labels, self.truncation)
+            yield generator.sample(seeds, self.labels(part), self.truncation)
 
     def all(self, generator):
         """Draw all samples: one array."""
-        return np.concatenate([samples for _, samples in self.draw(generator)])
+        return np.concatenate([*self.draw(generator)])
 
 
-def picture_paths(outdir, wanted, class_names, folders, start=0, stop=None):
+def picture_paths(outdir, wanted, class_names, folders):
     """Yield the path of each image: seed_000003.png, with its class in the name or as a folder."""
-    stems = {}  # class number → name that a file may have, different for each
+    stems = {None: ""}  # class number → name that a file may have, different for each
     for number in wanted.classes or ():
         stem = re.sub(r"[^\w.-]+", "_", class_names[number]).strip("._-")[:40]
         taken = stem.casefold() in {other.casefold() for other in stems.values()}
-        stems[number] = f"{stem}_{number}".strip("_") if taken or not stem else stem
-    labels = wanted.labels(start, stop)
-    for place, seed in enumerate(wanted.seeds[start:stop]):
-        name, stem = f"seed_{seed:06d}", stems[labels[place]] if labels else ""
+        stems[number] = f"{stem}_{number}".strip("_") if taken else stem
+    for place, seed in enumerate(wanted.seeds):
+        name, stem = f"seed_{seed:06d}", stems[wanted.label(place)]
         if folders:
             yield Path(outdir, stem, f"{name}.png")
         else:
@@ -72,10 +71,9 @@ def picture_paths(outdir, wanted, class_names, folders, start=0, stop=None):
 
 def write_pictures(outdir, wanted, generator, folders=False):
     """Write each image to a file of its own; with `folders` in one folder a class."""
-    for start, images in wanted.draw(generator):
-        paths = picture_paths(outdir, wanted, generator.class_names, folders, start,
-                              start + len(images))
-        for path, image in zip(paths, images, strict=True):
+    paths = picture_paths(outdir, wanted, generator.class_names, folders)
+    for images in wanted.draw(generator):
+        for image, path in zip(images, paths, strict=False):  # of which there are more
             write_png(path, image)
 
 
@@ -102,7 +100,7 @@ def write_npz(path, wanted, generator):
     with atomic_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         with archive.open(f"{kind.name}.npy", "w", force_zip64=True) as member:
             np.lib.format.write_array_header_1_0(member, header)
-            for _, samples in wanted.draw(generator):
+            for samples in wanted.draw(generator):
                 member.write(samples.tobytes())
         for name, array in others.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -111,10 +109,11 @@ def write_npz(path, wanted, generator):
 
 def write_csv(path, wanted, generator):
     """Stream all points to one file, a line each."""
+    seeds = iter(wanted.seeds)
     with atomic_file(path) as file:
         file.write(",".join(["seed", "x", "y"][: 1 + generator.sample_shape[0]]).encode() + b"\n")
-        for start, points in wanted.draw(generator):
-            for seed, point in zip(wanted.seeds[start:], points, strict=False):
+        for points in wanted.draw(generator):
+            for point, seed in zip(points, seeds, strict=False):
                 file.write(",".join([str(seed), *(f"{x:.9g}" for x in point)]).encode() + b"\n")
 
 
