@@ -13,14 +13,13 @@ import numpy as np
 from tqdm import tqdm
 
 from gan.common.command_line import OptionParser, file, folder, whole_number
-from gan.common.device import import_tensorflow
 from gan.common.errors import UserError, printable, run_script
 from gan.common.files import atomic_file, refuse_existing
 from gan.data.pictures import read_picture
 from gan.data.pixels import premultiplied, slices_of
 from gan.data.sample_types import Images, sample_type_of
 from gan.drawing.images import image_grid, write_png
-from gan.generator import SavedGenerator, find_export, read_metadata
+from gan.generator import SavedGenerator
 from gan.run.folder import claimed
 
 CANDIDATES = 2000  # images drawn
@@ -33,11 +32,11 @@ HALVINGS = 2  # smaller sizes whose error counts as well: they lead from farther
 def main(argv=None):
     """Project as a command line says (None: the process's own); returns the exit code."""
     options = make_parser().parse_args(argv)
-    model = find_export(options.model)
-    metadata = read_metadata(model)
-    shape = metadata["sample_shape"]
+    generator = SavedGenerator(options.model)
+    metadata, shape = generator.metadata, generator.sample_shape
     if sample_type_of(shape) is not Images:
-        raise UserError(f"--model: expected a generator of images, got one of points: {model}")
+        raise UserError("--model: expected a generator of images, got one of points: "
+                        f"{options.model}")
     output = Path(options.output)
     if output.suffix.lower() != ".png":
         raise UserError(f"--output: expected a file that ends in .png, got: {output}")
@@ -45,9 +44,6 @@ def main(argv=None):
     for path in (output, arrays):
         refuse_existing(path, options.force, "--output")
     pictures = np.stack([read_picture(path, shape) for path in options.pictures])
-    import_tensorflow(verbose=False)
-
-    generator = SavedGenerator(model)
     latents, conditions = project(generator, pictures, options.steps)
     found = generator.images(latents, generator.condition_vectors(conditions))
     errors = rmse(found / 255, pictures / 255)

@@ -22,7 +22,7 @@ from gan.common.errors import UserError, note, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
 from gan.data.sample_types import Points, sample_type_of
-from gan.generator import SavedGenerator, find_export, read_metadata, training_data
+from gan.generator import SavedGenerator, training_data
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
 
@@ -33,10 +33,9 @@ def main():
     for name in ("json", "neighbors"):
         if getattr(options, name):
             refuse_existing(getattr(options, name), options.force, f"--{name}")
-    model = find_export(options.model)
-    metadata = read_metadata(model)
-    config = metadata["config"]
-    dataset = load_data(options.dataset, training_data(model, metadata), metadata)
+    generator = SavedGenerator(options.model)
+    metadata, config = generator.metadata, generator.metadata["config"]
+    dataset = load_data(options.dataset, training_data(generator.path, metadata), metadata)
     check(options, dataset)
 
     from gan.common.device import import_tensorflow
@@ -51,7 +50,6 @@ def main():
     if wanted == "auto" and config.get("metrics_interval"):
         wanted = "trained"  # as in the run
     evaluator = Evaluator(dataset, wanted, options.num_images)
-    generator = SavedGenerator(model)
     samples = Drawn(generator.sample, evaluator.count, options.seed, dataset.sample_shape)
     found = evaluator.measure(samples, slow=True)
     reference, split, counts = evaluator.reference(), evaluator.split(), evaluator.real_counts()
