@@ -60,9 +60,9 @@ class SavedGenerator:
 
     def call(self, name, **arguments):
         """Call a signature with those of the arrays that it takes; returns a dict of arrays."""
-        import tensorflow as tf
-
         signature = self.signatures[name]
+        import tensorflow as tf  # when it has been started
+
         given = {key: tf.constant(arguments[key], spec.dtype)
                  for key, spec in signature.structured_input_signature[1].items()}
         return {key: tensor.numpy() for key, tensor in signature(**given).items()}

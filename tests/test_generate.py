@@ -14,7 +14,7 @@ from gan.data.datasets import load_dataset
 from gan.drawing.samples import Wanted, picture_paths, slerp
 from gan.generator import METADATA, SavedGenerator, find_export
 from generate import choose_classes
-from tests.conftest import frames_of
+from tests.conftest import frames_of, run_script
 
 TEN = {"class_names": [str(digit) for digit in range(10)], "classes": list(range(10)),
        "config": {"condition": "labels"}}
@@ -281,3 +281,8 @@ def test_names_are_printed_without_their_escape_sequences(generate, tmp_path):
     output = generate("--num-images", 1, "--output", name)
     assert (tmp_path / name).is_file()
     assert output == r"a\x1b]0;title\x07\u202eb.png: 1 image, seeds 0 to 0" "\n"
+
+
+def test_a_process_of_its_own_says_nothing_of_tensorflow(tiny_run, tmp_path):
+    done = run_script("generate.py", "--model", tiny_run[0], "--output", "a.png", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
