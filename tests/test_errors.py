@@ -98,14 +98,20 @@ def test_errors_do_nothing_to_the_terminal(capsys):
 
 
 def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept(tmp_path):
+    """Whatever is written next into the folder removes them."""
     foreign = [".gan-partial-notes", "gan-partial-0123456789abcdef",
                ".gan-partial-0123456789abcdef0"]
     killed = [".gan-partial-0123456789abcdef", ".gan-partial-fedcba9876543210"]
     (tmp_path / killed[1] / "part").mkdir(parents=True)
     for name in (*foreign, killed[0], f"{killed[1]}/part/file"):
         (tmp_path / name).write_text("x")
-    with atomic_file(tmp_path / "a") as file, atomic_folder(tmp_path / "b") as folder:
-        remove_leftovers.__wrapped__(tmp_path)
+    with atomic_file(tmp_path / "a") as file:
+        assert {path.name for path in tmp_path.iterdir()}.isdisjoint(killed)
+        (tmp_path / killed[0]).write_text("x")
+        remove_leftovers.cache_clear()  # as in another process
+        with atomic_folder(tmp_path / "b") as folder:
+            assert not (tmp_path / killed[0]).exists()
+            remove_leftovers.__wrapped__(tmp_path)  # as in a third one
+            (folder / "file").write_text("x")
         file.write(b"x")
-        (folder / "file").write_text("x")
     assert {path.name for path in tmp_path.iterdir()} == {*foreign, "a", "b"}

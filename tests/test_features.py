@@ -32,51 +32,34 @@ def few_steps(monkeypatch, tmp_path, tensorflow):
 # --- The choice
 
 
-def test_without_being_asked_nothing_is_trained(monkeypatch):
-    monkeypatch.setattr(features, "trained_network", None)
-    monkeypatch.setattr(features, "inception_network", None)
-    images, kinds = colored_shapes(60, 0)
-    for dataset in (Dataset("bare", images), Dataset("labeled", images, kinds, ("0", "1"))):
-        assert features.extractor_for(dataset).kind == "pixels"
-        assert features.extractor_for(dataset, "pixels").description == (
-            "principal components of the pixels")
+LABELS = {"labels": np.arange(600) % 2, "class_names": ("0", "1")}
+FEW_TESTS = {"test_images": grays(10, 9), "test_labels": np.zeros(10, int)}
 
 
-@pytest.mark.parametrize(("labeled", "wanted", "kind"), [
-    (True, "trained", "classifier"), (False, "trained", "learned"), (True, "learned", "learned")])
-def test_labels_are_learned_from_where_there_are_any(monkeypatch, labeled, wanted, kind):
-    monkeypatch.setattr(features, "trained_network",
-                        lambda kind, dataset: features.FeatureNetwork(kind, None, 0.99))
-    images, kinds = colored_shapes(600, 0)
-    labels = {"labels": kinds, "class_names": ("0", "1")} if labeled else {}
-    assert features.extractor_for(Dataset("shapes", images, **labels), wanted).kind == kind
-
-
-@pytest.mark.parametrize(("settings", "reason"), [
-    ({}, "the data have no labels"),
-    ({"labels": np.zeros(600, np.int32)}, "a single class"),
-    ({"labels": np.arange(600) % 2, "test_images": grays(10, 9), "test_labels": np.zeros(10, int)},
-     "50 labeled images"),
-    ({"labels": np.arange(600) % 2}, r"71.0% of held-out images are classified correctly, expected "
-     "at least 90.0%"),
+@pytest.mark.parametrize(("count", "settings", "wanted", "accuracy", "kind", "description"), [
+    # Without being asked nothing is trained.
+    (600, {}, "auto", 0.99, "pixels", "the data have no labels"),
+    (600, LABELS, "auto", 0.99, "pixels", "no classifier of these data comes with"),
+    (600, LABELS, "pixels", 0.99, "pixels", "principal components of the pixels"),
+    # Labels are learned from where there are any.
+    (600, LABELS, "trained", 0.99, "classifier", "accuracy 99.0% on held-out images"),
+    (600, {}, "trained", 0.99, "learned", ""), (600, LABELS, "learned", 0.99, "learned", ""),
+    # Pixels stand in for what cannot be had.
+    (600, {}, "classifier", 0.99, "pixels", "the data have no labels"),
+    (600, {"labels": np.zeros(600, int)}, "classifier", 0.99, "pixels", "a single class"),
+    (600, LABELS | FEW_TESTS, "classifier", None, "pixels", "50 labeled images"),
+    (600, LABELS, "classifier", 0.71, "pixels",
+     "71.0% of held-out images are classified correctly, expected at least 90.0%"),
+    (199, {}, "learned", 0.99, "pixels", "learned from 200 images or more, got 199"),
+    (300, {}, "learned", 0.02, "pixels", "found again in another view, expected at least 11."),
 ])
-def test_pixels_stand_in_for_a_classifier_that_cannot_be_had(settings, reason, few_steps,
-                                                             monkeypatch):
-    if settings.keys() == {"labels"}:
-        weak = features.FeatureNetwork("classifier", features.build_classifier((16, 16, 1), 2),
-                                       0.71, (np.zeros(2), np.eye(2)))
-        monkeypatch.setattr(features, "train_classifier", lambda dataset: weak)
-    found = features.extractor_for(Dataset("grays", grays(600, 9), **settings), "classifier")
-    assert found.kind == "pixels" and found.accuracy is None and reason in found.description
-
-
-@pytest.mark.parametrize(("images", "reason"), [
-    (grays(199, 9), "features are learned from 200 images or more, got 199"),
-    (grays(300, 2), "of held-out images are found again in another view, expected at least 11."),
-])
-def test_pixels_stand_in_where_nothing_can_be_learned(images, reason, few_steps):
-    found = features.extractor_for(Dataset("some", images), "learned")
-    assert found.kind == "pixels" and reason in found.description
+def test_features_of_images(monkeypatch, count, settings, wanted, accuracy, kind, description):
+    if accuracy is not None:
+        monkeypatch.setattr(features, "trained_network", lambda kind, dataset:
+                            features.FeatureNetwork(kind, None, accuracy))
+    found = features.extractor_for(Dataset("grays", grays(count, 9), **settings), wanted)
+    assert found.kind == kind and description in found.description
+    assert found.accuracy == (None if kind == "pixels" else accuracy)
 
 
 @pytest.mark.parametrize(("accuracy", "guessing", "share", "enough"), [

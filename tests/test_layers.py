@@ -11,23 +11,19 @@ def layers(tensorflow):
 def test_fused_batch_norm_is_batch_norm(layers, tensorflow):
     import keras
 
-    random = np.random.default_rng(0)
-    inputs = random.normal(2, 3, (8, 5, 5, 4)).astype(np.float32)
+    inputs = np.random.default_rng(0).normal(2, 3, (8, 5, 5, 4)).astype(np.float32)
     layer = layers.FusedBatchNorm(momentum=0.9)
-    found = layer(inputs, training=True).numpy()
-    mean, variance = inputs.mean((0, 1, 2)), inputs.var((0, 1, 2))
-    np.testing.assert_allclose(found, (inputs - mean) / np.sqrt(variance + 1e-3), atol=1e-4)
-    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.1 * mean, rtol=1e-4)
-    # The moving variance estimates the population's: n / (n - 1).
-    count = inputs.size / 4
-    np.testing.assert_allclose(layer.moving_variance.numpy(),
-                               0.9 + 0.1 * variance * count / (count - 1), rtol=1e-4)
-
-    reference = keras.layers.BatchNormalization(epsilon=1e-3)
-    reference.build(inputs.shape)
-    reference.set_weights(layer.get_weights())
-    np.testing.assert_allclose(layer(inputs, training=False), reference(inputs, training=False),
-                               atol=1e-4)
+    reference = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3)
+    for training in (True, False):
+        np.testing.assert_allclose(layer(inputs, training=training),
+                                   reference(inputs, training=training), atol=1e-4)
+        *others, variance = layer.get_weights()
+        for found, expected in zip(others, reference.get_weights()[:-1], strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-4)
+        # The moving variance estimates the population's: n / (n - 1).
+        np.testing.assert_allclose(
+            variance, 0.9 + 0.1 * inputs.var((0, 1, 2), ddof=1), rtol=1e-4)
+        reference.set_weights(layer.get_weights())
 
 
 def spectral_dense(layers, matrix, policy="float32"):
@@ -72,11 +68,10 @@ def test_gradient_flows_through_the_singular_value(layers, tensorflow):
 def test_spectral_convolution_is_a_convolution_divided(layers, tensorflow):
     layer = layers.SpectralConv2D(5)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
-    found = layer(images)
+    layer.build(images.shape)
     for _ in range(100):
         layer.iterate()
-    found = layer(images).numpy()
-    kernel = layer.kernel.numpy()
+    found, kernel = layer(images), layer.kernel.numpy()
     norm = np.linalg.norm(kernel.reshape(-1, 5), ord=2)
     expected = tensorflow.nn.conv2d(images, kernel / norm, 2, "SAME")
     assert found.shape == (2, 4, 4, 5)
@@ -148,15 +143,12 @@ def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(
         layers, tensorflow, policy, tolerance):
     import keras
 
-    tf = tensorflow
-    random = np.random.default_rng(0)
-    inputs = tf.constant(random.normal(size=(2, 4, 4, 3)).astype(np.float32))
-    layer = layers.Pointwise(5, dtype=policy)
-    both = [layer, keras.layers.Conv2D(5, 1, dtype=policy)]
+    tf, random, found = tensorflow, np.random.default_rng(0), []
+    inputs = tf.constant(random.normal(size=(2, 4, 4, 3)), tf.float32)
     weights = [random.normal(size=(1, 1, 3, 5)), random.normal(size=5)]
-    found = []
-    for one in both:
+    for one in (layers.Pointwise(5, dtype=policy), keras.layers.Conv2D(5, 1, dtype=policy)):
         one.build(inputs.shape)
+        assert one.compute_output_shape((None, 8, 8, 3)) == (None, 8, 8, 5)
         one.set_weights(weights)
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
@@ -169,4 +161,3 @@ def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(
     for values in zip(*found, strict=True):
         of_layer, expected = (tf.cast(value, tf.float32).numpy() for value in values)
         assert np.abs(of_layer - expected).max() <= tolerance * np.abs(expected).max()
-    assert layer.compute_output_shape((None, 8, 8, 3)) == (None, 8, 8, 5)

@@ -2,15 +2,13 @@
 
 import importlib.util
 import os
-import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, frames_of
+from tests.conftest import frames_of
 
 HAS_FFMPEG = importlib.util.find_spec("imageio_ffmpeg") is not None
 
@@ -162,19 +160,3 @@ def test_a_link_to_a_gif_stays_one(tmp_path, make_gif):
     make_gif("--force")
     assert (tmp_path / "training.gif").is_symlink()
     assert Image.open(tmp_path / "elsewhere.gif").n_frames == 2
-
-
-def test_what_a_killed_process_left_is_removed(tmp_path, make_gif):
-    write_pictures(tmp_path / "generated_images", 60, 1000)
-    process = subprocess.Popen([sys.executable, str(ROOT / "make_gif.py"), "--scale", "4"],
-                               cwd=tmp_path, stderr=subprocess.DEVNULL)
-    while not (left := list(tmp_path.glob(".gan-partial-*"))) and process.poll() is None:
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    assert list(tmp_path.glob(".gan-*")) == left != []
-    (tmp_path / ".gan-partial-notes").write_text("not ours")
-    write_pictures(tmp_path / "generated_images", 60)
-    make_gif()
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "generated_images", "training.gif", ".gan-partial-notes"}

@@ -21,9 +21,7 @@ def test_frechet_distance_of_gaussians_in_closed_form():
     root = np.sqrt(np.trace(first @ second) + 2 * np.sqrt(np.linalg.det(first @ second)))
     found = metrics.frechet_distance((np.zeros(2), first), (np.zeros(2), second))
     assert found == pytest.approx(np.trace(first + second) - 2 * root)
-
-
-def test_frechet_distance_of_one_distribution_with_itself_is_nothing():
+    # One distribution is not away from itself.
     features = np.random.default_rng(0).normal(size=(500, 6))
     features[:, 5] = 0  # a dead feature makes the covariance singular
     same = metrics.statistics(features)
@@ -75,14 +73,11 @@ def test_copying_is_seen():
     assert metrics.nearest_ratio(copied, unseen) < 0.01
     assert metrics.copied_share(honest, unseen) == pytest.approx(0.01, abs=0.01)
     assert metrics.nearest_ratio(honest, unseen) == pytest.approx(1, abs=0.05)
-
-
-def test_a_copied_test_set_measures_no_copying():
-    generated, some = np.full(100, 0.1), np.repeat([0.0, 0.2], [2, 98])
+    # A copied test set measures no copying.
     with pytest.raises(NotMeasurableError, match="copies of training images"):
-        metrics.nearest_ratio(generated, np.zeros(100))
+        metrics.nearest_ratio(honest, np.zeros(100))
     with pytest.raises(NotMeasurableError, match="1% or more of the real test images"):
-        metrics.copied_share(generated, some)
+        metrics.copied_share(honest, np.repeat([0.0, 0.2], [2, 98]))
 
 
 # --- Background

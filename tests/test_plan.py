@@ -80,18 +80,14 @@ def test_a_planned_run_is_that_of_as_many_epochs_and_is_resumed_as_it_is(
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_starts(
         tensorflow, refused, tiny_npz, tmp_path, monkeypatch):
+    arguments = ["--dataset", tiny_npz, *TINY, "--outdir", "run"]
     monkeypatch.setattr(plan, "memory_bytes", lambda: 2**20)
-    line = refused("train_gan.py", "--dataset", tiny_npz, *TINY, "--outdir", "run")
-    assert "GiB of memory, of which there are 0.0; expected a smaller --batch-size" in line
-    assert not list((tmp_path / "run").rglob("*.*"))
-
-
-def test_networks_that_are_too_wide_for_the_memory_are_not_built(
-        tensorflow, refused, tiny_npz, monkeypatch):
-    monkeypatch.setattr("gan.training.build_trainer", None)
+    assert "GiB of memory, of which there are 0.0; expected a smaller --batch-size" in refused(
+        "train_gan.py", *arguments)
+    monkeypatch.setattr("gan.training.build_trainer", None)  # too wide, they are not even built
     monkeypatch.setattr(plan, "memory_bytes", lambda: 2**26)
-    assert "about 0.1 GiB of memory" in refused(
-        "train_gan.py", "--dataset", tiny_npz, *TINY, "--base-channels", 1000)
+    assert "about 0.1 GiB of memory" in refused("train_gan.py", *arguments, "--base-channels", 1000)
+    assert not list((tmp_path / "run").rglob("*.*"))
 
 
 def test_memory_is_that_of_the_tensors_that_are_alive_at_once(tensorflow):

@@ -34,19 +34,6 @@ def assert_same_run(first, second):
     np.testing.assert_array_equal(*images)
 
 
-def start_training(folder, *arguments):
-    return subprocess.Popen([sys.executable, str(ROOT / "train_gan.py"), *map(str, arguments)],
-                            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            preexec_fn=heed_signals)
-
-
-def wait_for(path, process, seconds=120):
-    end = time.monotonic() + seconds
-    while not path.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.02)
-    assert path.exists(), process.communicate()
-
-
 LONG = [*TINY, "--epochs", "6", "--num-samples", "4", "--augment", "adaptive"]
 
 
@@ -67,8 +54,12 @@ def uninterrupted(tiny_npz, tmp_path_factory):
 ])
 def test_stopped_and_resumed_is_the_uninterrupted_run(uninterrupted, tiny_npz, tmp_path, number,
                                                       times):
-    process = start_training(tmp_path, "--dataset", tiny_npz, *LONG)
-    wait_for(tmp_path / "generated_images/epoch_0003.png", process)
+    command = [sys.executable, ROOT / "train_gan.py", "--dataset", tiny_npz, *LONG]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals)
+    end, third = time.monotonic() + 120, tmp_path / "generated_images/epoch_0003.png"
+    while not third.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.02)
     for _ in range(times):
         process.send_signal(number)
         time.sleep(0.02)

@@ -1,6 +1,5 @@
 """Data sets in shards: written, checked, read in an order that knows no number of processes."""
 
-import functools
 import hashlib
 import itertools
 import json
@@ -18,6 +17,7 @@ from gan.data.order import BlockOrder, BlockReader
 from gan.data.shards import check_shards, save_array, write_index, write_shards
 from tests.conftest import assert_refused, build, draw_shapes, noise
 from tests.test_array_files import Bomb
+from tests.test_pictures import write
 from tests.test_training import assert_same, values
 
 SHARD = 20_000  # bytes: 78 images of 16 pixels
@@ -44,8 +44,13 @@ def copy(sharded, tmp_path):
 
 @pytest.fixture
 def gan_shards(command):
-    """A function that runs `python -m gan.shards`: (code, output, errors)."""
-    return functools.partial(command, "gan.shards")
+    """A function that runs `python -m gan.shards` with success; returns what it prints."""
+    def run(*arguments):
+        code, said, complaint = command("gan.shards", *arguments)
+        assert code == 0, complaint
+        return said
+
+    return run
 
 
 def rows(images):
@@ -83,19 +88,14 @@ def test_shards_hold_what_was_written_in_another_order(shapes, sharded):
     np.testing.assert_array_equal(found.test_labels, shapes.test_labels)
     assert [shard["count"] for shard in found.index["shards"]] == [64] * 5
     assert found.original == shapes.fingerprint and found.streamed
-
-
-def test_the_index_says_what_numpy_and_sha256_find(sharded):
-    index = json.loads((sharded / "shards.json").read_text())
+    # The index says what NumPy and SHA-256 find.
     lines = ["[320, 16, 16, 1]"]
-    for entry in [*index["shards"], index["labels"]]:
+    for entry in [*found.index["shards"], found.index["labels"]]:
         content = (sharded / entry["file"]).read_bytes()
-        assert len(content) == entry["bytes"]
-        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
-        lines.append(entry["sha256"])
-    first = np.load(sharded / index["shards"][0]["file"])
-    assert first.shape == (64, 16, 16, 1) and first.dtype == np.uint8
-    assert index["fingerprint"] == hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        lines.append(hashlib.sha256(content).hexdigest())
+        assert (entry["bytes"], entry["sha256"]) == (len(content), lines[-1])
+    np.testing.assert_array_equal(np.load(sharded / found.index["shards"][0]["file"]), images[:64])
+    assert found.fingerprint == hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def test_the_same_seed_writes_the_same_files(shapes, sharded, tmp_path):
@@ -116,23 +116,19 @@ def test_images_are_read_by_slice_and_by_index_across_shards(tmp_path):
     np.testing.assert_array_equal(found[chosen], images[chosen])
 
 
-def test_a_folder_of_pictures_and_shards_themselves_become_shards(gan_shards, sharded, tmp_path):
-    from tests.test_pictures import write
-
+def test_a_folder_of_pictures_and_shards_themselves_become_shards(
+        gan_shards, refused, sharded, tmp_path):
+    photos, two = tmp_path / "photos", tmp_path / "two"
     for number in range(70):
-        write(tmp_path / "photos" / f"{number:03d}.png", np.full((20, 20), number, np.uint8))
-    code, said, complaint = gan_shards(tmp_path / "photos", tmp_path / "one", "--image-size",
-                                      "20x16")
-    assert not code and "70 images of 20 x 16 x 1 in 1 shard of 0.0 MB" in said
+        write(photos / f"{number:03d}.png", np.full((20, 20), number, np.uint8))
+    assert "70 images of 20 x 16 x 1 in 1 shard of 0.0 MB" in gan_shards(
+        photos, tmp_path / "one", "--image-size", "20x16")
     assert sorted(load_dataset(str(tmp_path / "one")).images[:][:, 0, 0, 0]) == list(range(70))
-    code, _, complaint = gan_shards(tmp_path / "photos", tmp_path / "photos" / "shards")
-    assert code == 2 and "expected a folder outside of" in complaint
-    code, _, complaint = gan_shards(sharded, tmp_path / "two", "--range", "0,99")
-    assert code == 2 and "--range: expected a --dataset of arrays or pictures" in complaint
-    code, said, complaint = gan_shards(sharded, tmp_path / "two", "--condition", "none")
-    assert not code and "conditions: not stored" in said
-    assert rows(load_dataset(str(tmp_path / "two")).images[:]) == rows(
-        load_dataset(str(sharded)).images[:])
+    assert "expected a folder outside of" in refused("gan.shards", photos, photos / "shards")
+    assert "--range: expected a --dataset of arrays" in refused(
+        "gan.shards", sharded, two, "--range", "0,99")
+    assert "conditions: not stored" in gan_shards(sharded, two, "--condition", "none")
+    assert rows(load_dataset(str(two)).images[:]) == rows(load_dataset(str(sharded)).images[:])
 
 
 # The order.
@@ -286,19 +282,15 @@ def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, ten
 # What goes wrong.
 
 
-def test_a_damaged_shard_is_named(gan_shards, copy):
-    assert gan_shards("--check", copy)[0] == 0
+def test_a_file_that_is_damaged_cut_off_or_missing_is_one_line(gan_shards, refused, copy):
+    gan_shards("--check", copy)
     path = copy / "images-00003.npy"
     content = bytearray(path.read_bytes())
     content[5000] ^= 1
     path.write_bytes(content)
-    code, said, complaint = gan_shards("--check", copy)
-    assert code == 2 and complaint.count("\n") == 1
-    assert "1 of 9 files are damaged, as their checksums say: images-00003.npy" in complaint
+    assert "1 of 9 files are damaged, as their checksums say: images-00003.npy" in refused(
+        "gan.shards", "--check", copy)
     load_dataset(str(copy))  # what is cheap to check is right
-
-
-def test_a_file_that_is_missing_or_cut_off_is_one_line(copy):
     path = copy / "labels.npy"
     content = path.read_bytes()
     path.write_bytes(content[:-1])
@@ -328,7 +320,7 @@ def test_a_wrong_index_is_one_line(copy, damage, expected):
 
 
 @pytest.mark.parametrize("name", ["labels.npy", "images-00000.npy", "conditions.npz"])
-def test_nothing_in_shards_is_unpickled(gan_shards, copy, monkeypatch, name):
+def test_nothing_in_shards_is_unpickled(copy, monkeypatch, name):
     monkeypatch.chdir(copy.parent)
     index = json.loads((copy / "shards.json").read_text())
     content = pickle.dumps(Bomb())
@@ -343,21 +335,19 @@ def test_nothing_in_shards_is_unpickled(gan_shards, copy, monkeypatch, name):
     assert not (copy.parent / "unpickled").exists()
 
 
-def test_files_of_others_are_never_replaced(gan_shards, tiny_npz, copy, tmp_path):
+def test_files_of_others_are_never_replaced(gan_shards, refused, tiny_npz, copy, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    (mine / "thesis.txt").write_text("x")
-    code, said, complaint = gan_shards(tiny_npz, mine, "--force")
-    assert code == 2 and "expected nothing, an empty folder or shards there" in complaint
-    code, said, complaint = gan_shards(tiny_npz, copy)
-    assert code == 2 and "expected --force" in complaint
-    (copy / "notes.txt").write_text("x")
-    code, said, complaint = gan_shards(tiny_npz, copy, "--force")
-    assert code == 2 and "notes.txt: not written by gan.shards" in complaint
-    assert (mine / "thesis.txt").read_text() == (copy / "notes.txt").read_text() == "x"
+    for folder, option, expected in (
+            (mine, "--force", "expected nothing, an empty folder or shards there"),
+            (copy, "--seed=0", "expected --force"),
+            (copy, "--force", "notes.txt: not written by gan.shards")):
+        (folder / "notes.txt").write_text("x")
+        assert expected in refused("gan.shards", tiny_npz, folder, option)
+        assert (folder / "notes.txt").read_text() == "x"
     (copy / "notes.txt").unlink()
-    code, *_ = gan_shards(tiny_npz, copy, "--force", "--seed", 3, "--condition", "none")
-    assert not code and check_shards(copy)["source"]["seed"] == 3
+    gan_shards(tiny_npz, copy, "--force", "--seed", 3, "--condition", "none")
+    assert check_shards(copy)["source"]["seed"] == 3
 
 
 def test_what_comes_into_the_way_while_shards_are_written_stays(shapes, tmp_path, monkeypatch):

@@ -40,12 +40,15 @@ def test_batches_show_every_image_once_in_an_order_of_their_own(trained):
 
 
 @pytest.mark.parametrize("options", [
-    "--arch mlp --dropout 0.5 --augment adaptive", pytest.param("", marks=pytest.mark.slow),
+    "--arch mlp --loss minimax --label-smoothing 0.1 --dropout 0.5 --augment adaptive --n-critic 2",
+    "--loss hinge --spectral-norm --gradient-penalty none",
+    pytest.param("--condition none --loss lsgan --mirror", marks=pytest.mark.slow),
     pytest.param("--arch resnet --augment adaptive --epochs 5", marks=pytest.mark.slow)])
 def test_grouping_of_steps_and_a_restored_state_leave_no_trace(tensorflow, tiny_npz, options):
     whole, first = (build(tiny_npz, *options.split()) for _ in range(2))
     batches = whole.feed.epoch_batches(1)
     measures = whole.train(batches).numpy()
+    assert np.isfinite(measures).all()
     end, parts = values(whole), [first.train(batches[:1]), first.train(batches[1:8])]
     restore(whole, values(first))
     parts.append(whole.train(batches[8:]))
@@ -216,21 +219,6 @@ def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
     assert float(state.generator_optimizer.dynamic_scale) == 2.0**99
     for value, variable in zip(before, state.generator.trainable_variables, strict=True):
         np.testing.assert_array_equal(value, variable.numpy())
-
-
-@pytest.mark.parametrize("options", [
-    "--condition none --loss lsgan --arch mlp",
-    "--loss minimax --label-smoothing 0.1 --dropout 0.3 --n-critic 2 --arch mlp",
-    "--loss hinge --spectral-norm --gradient-penalty none",
-    "--loss relativistic --augment adaptive --mirror --gradient-penalty r2 --arch mlp"])
-def test_every_kind_of_run_takes_steps(tiny_npz, tensorflow, options):
-    trainer = build(tiny_npz, *options.split())
-    before = values(trainer)
-    assert np.isfinite(trainer.train(trainer.feed.epoch_batches(1)[:3]).numpy()).all()
-    after = values(trainer)
-    for network in ("generator", "discriminator", "ema"):
-        assert any((before[name] != after[name]).any() for name in before
-                   if name.startswith(f"{network}/")), network
 
 
 def test_streamed_samples_give_the_same_bits(trained, tiny_npz):
