@@ -59,7 +59,7 @@ class Page:
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True,
                             awaitPromise=True, userGesture=True)
         if "exceptionDetails" in answer:
-            raise AssertionError(described(answer["exceptionDetails"]))
+            raise AssertionError(json.dumps(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
     def wait_for(self, script):
@@ -111,21 +111,13 @@ class Page:
         return json.loads(message)
 
     def _note(self, event, content):
-        if event == "Runtime.exceptionThrown":
-            self.errors.append(described(content["exceptionDetails"]))
-        elif event == "Runtime.consoleAPICalled" and content["type"] == "error":
-            self.errors.append(" ".join(str(each.get("value", each.get("description")))
-                                        for each in content["args"]))
-        elif event == "Log.entryAdded" and content["entry"]["level"] == "error":
-            self.errors.append(content["entry"]["text"])
-        elif event == "Network.requestWillBeSent":
+        if event == "Network.requestWillBeSent":
             address = content["request"]["url"]
             if not address.startswith(("data:", "about:", "blob:")):
                 self.requests.append(address)
-
-
-def described(exception):
-    return exception.get("exception", {}).get("description", exception["text"])
+        elif event == "Runtime.exceptionThrown" or "error" in (
+                content.get("type"), content.get("entry", {}).get("level")):  # of the console
+            self.errors.append(json.dumps(content))
 
 
 @contextlib.contextmanager

@@ -91,16 +91,12 @@ def test_the_seeds_of_another_format_are_not_in_the_way(converted, saved, drawin
     (["--to", "onnx", "--precision", "float16"], "--precision: expected float32 with --to onnx"),
     (["--to", "coreml"], "--to: expected one of litert, onnx"),
     (["--to", "litert", "--seeds", "0-1000000"], "--seeds: expected at most 1,000,000"),
+    (["--to", "onnx"], "pip install -r requirements-export.txt"),
 ])
-def test_wrong_options_are_refused(converted, tmp_path, options, expected):
+def test_wrong_options_are_refused(converted, tmp_path, monkeypatch, options, expected):
+    monkeypatch.setattr(convert.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=expected):
         converted(tmp_path / "a.x", *options)
-
-
-def test_missing_packages_are_named(converted, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install -r requirements-export.txt"):
-        converted(tmp_path / "a.onnx", "--to", "onnx")
 
 
 def test_numpy_draws_the_latents_and_conditions_of_seeds(tiny_run, saved, monkeypatch):

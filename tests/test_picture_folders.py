@@ -29,23 +29,40 @@ def test_parts_in_any_spelling(part, names):
         assert found == ([part] if part else []), name
 
 
-@pytest.mark.parametrize(("names", "classes", "labels", "order"), [
-    (["1.png", "2.png"], (), None, [0, 1]),
-    (["cat/1.png", "ant/2.png", "cat/3.png", ".hidden/4.png"], ("ant", "cat"), [0, 1, 1],
-     [1, 0, 2]),
-    (["a/p/cat/1.png", "a/p/cat/2019/June/2.png", "a/p/dog/old/3.png", "a/p/dog/4.png"],
-     ("cat", "dog"), [0, 0, 1, 1], [0, 1, 3, 2]),
-    (["download/faces/all/1.png", "download/faces/all/2.png"], (), None, [0, 1]),
+@pytest.mark.parametrize(("names", "train", "test", "said"), [
+    ("1 2", "0 1", "", ""),
+    # The first level with several folders tells the classes.
+    ("cat/1 ant/2 cat/3 .hidden/4", "ant1 cat0 cat2", "", ""),
+    ("a/p/cat/1 a/p/cat/2019/June/2 a/p/dog/old/3 a/p/dog/4", "cat0 cat1 dog3 dog2", "",
+     "the classes are the folders in a/p/"),
+    ("download/faces/all/1 download/faces/all/2", "0 1", "", ""),
+    # Training and test pictures.
+    ("train/a/1 train/b/2 test/b/3 test/b/4", "a0 b1", "b2 b3", ""),
+    ("set/Train/images/a/1 set/Train/images/b/2 set/TESTING/images/b/3 set/TESTING/images/b/4",
+     "a0 b1", "b2 b3", "the classes are the folders in set/Train/images/"),
+    ("cat/train/1 cat/test/2 dog/Train/x/3 dog/test/4", "cat0 dog2", "cat1 dog3",
+     "within the others are parts"),
+    ("train/1 train/2 test/3 test/x/4 test/y/5", "0 1", "2 3 4", ""),
+    ("train/a/1 train/b/2 test/3 test/4", "a0 b1", "2 3", ""),
+    ("train/a/1 train/b/2", "a0 b1", "", "the classes are the folders in train/"),
 ])
-def test_the_first_level_with_several_folders_tells_the_classes(
-        folder, capsys, names, classes, labels, order):
-    write_all(folder, names)
+def test_pictures_and_their_classes(folder, capsys, names, train, test, said):
+    write_all(folder, [f"{name}.png" for name in names.split()])
+    (folder / "docs").mkdir()  # without pictures, it is no part
+    (folder / "docs/readme.txt").write_text("")
     data = load_dataset(str(folder))
-    assert data.name == "data" and data.class_names == classes
-    assert (data.labels is None if labels is None else data.labels.tolist() == labels)
-    assert shades(data.images) == order
-    noted = f"note: {folder}: the classes are the folders in a/p/\n"
-    assert capsys.readouterr().out == (noted if names[0][:2] == "a/" else "")
+
+    def described(images, labels):
+        names = [""] * len(images) if labels is None else map(data.class_names.__getitem__, labels)
+        return [f"{name}{shade}" for name, shade in zip(names, shades(images), strict=True)]
+
+    assert data.name == "data" and described(data.images, data.labels) == train.split()
+    assert (data.test_images is None) == (not test)
+    assert not test or sorted(described(data.test_images, data.test_labels),
+                              key=lambda text: text[-1]) == test.split()
+    *noted, left_out = capsys.readouterr().out.splitlines()
+    assert left_out.startswith("left out: 1 file") and len(noted) == bool(said)
+    assert said in "".join(noted)
 
 
 @pytest.mark.parametrize(("names", "expected"), [
@@ -60,34 +77,6 @@ def test_folders_that_cannot_be_learned_from(folder, names, expected, capsys):
     write_all(folder, names)
     assert_refused(folder, re.escape(expected))
     assert "taken as classes" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("names", "classes", "train", "test", "test_labels"), [
-    (["train/a/1.png", "train/b/2.png", "test/b/3.png", "test/b/4.png"], ("a", "b"), [0, 1],
-     [2, 3], [1, 1]),
-    (["set/Train/images/a/1.png", "set/Train/images/b/2.png", "set/TESTING/images/b/3.png",
-      "set/TESTING/images/b/4.png"], ("a", "b"), [0, 1], [2, 3], [1, 1]),
-    (["cat/train/1.png", "cat/test/2.png", "dog/Train/x/3.png", "dog/test/4.png"],
-     ("cat", "dog"), [0, 2], [1, 3], [0, 1]),
-    (["train/1.png", "train/2.png", "test/3.png", "test/x/4.png", "test/y/5.png"], (), [0, 1],
-     [2, 3, 4], None),
-    (["train/a/1.png", "train/b/2.png", "test/3.png", "test/4.png"], ("a", "b"), [0, 1], [2, 3],
-     None),
-    (["train/a/1.png", "train/b/2.png"], ("a", "b"), [0, 1], None, None),
-])
-def test_training_and_test_pictures_and_their_classes(
-        folder, names, classes, train, test, test_labels, capsys):
-    write_all(folder, names)
-    (folder / "docs").mkdir()  # without pictures, it is no part
-    (folder / "docs" / "readme.txt").write_text("")
-    data = load_dataset(str(folder))
-    assert data.class_names == classes and shades(data.images) == train
-    assert ("within the others are parts" in capsys.readouterr().out) == (names[0][:3] == "cat")
-    assert test == (None if data.test_images is None else sorted(shades(data.test_images)))
-    found = data.test_labels
-    if found is not None:
-        found = found[np.argsort(shades(data.test_images))].tolist()
-    assert found == test_labels
 
 
 def test_other_files_are_counted_and_named_and_hidden_ones_are_not(folder, capsys):

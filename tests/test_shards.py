@@ -338,12 +338,11 @@ def test_nothing_in_shards_is_unpickled(copy, monkeypatch, name):
 def test_files_of_others_are_never_replaced(gan_shards, refused, tiny_npz, copy, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    for folder, option, expected in (
-            (mine, "--force", "expected nothing, an empty folder or shards there"),
-            (copy, "--seed=0", "expected --force"),
-            (copy, "--force", "notes.txt: not written by gan.shards")):
+    assert "expected --force" in refused("gan.shards", tiny_npz, copy)
+    for folder, expected in ((mine, "expected nothing, an empty folder or shards there"),
+                             (copy, "notes.txt: not written by gan.shards")):
         (folder / "notes.txt").write_text("x")
-        assert expected in refused("gan.shards", tiny_npz, folder, option)
+        assert expected in refused("gan.shards", tiny_npz, folder, "--force")
         assert (folder / "notes.txt").read_text() == "x"
     (copy / "notes.txt").unlink()
     gan_shards(tiny_npz, copy, "--force", "--seed", 3, "--condition", "none")
