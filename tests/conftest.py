@@ -4,6 +4,7 @@ import dataclasses
 import fcntl
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,6 +198,13 @@ def tiny_run(tiny_npz, shared):
     return folder, (shared / "run.txt").read_text()
 
 
+@pytest.fixture
+def run(tiny_run, tmp_path, monkeypatch):
+    """A copy of the tiny run, "run" in the current folder, which a test may change."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copytree(tiny_run[0], tmp_path / "run")
+
+
 @pytest.fixture(scope="session")
 def saved(tiny_run, tensorflow):
     """The generator of the tiny run."""
@@ -215,7 +223,6 @@ def tensorflow():
 @pytest.fixture(scope="session")
 def make_export(tensorflow, tmp_path_factory):
     """A function that exports an untrained generator of strong contrasts."""
-    from gan.config import TrainConfig
     from gan.data.conditions import Conditioning
     from gan.export import export_generator
     from gan.models import build_generator

@@ -316,12 +316,6 @@ def test_values_of_fewer_bits_are_black_and_it_is_said(load, tmp_path, dtype, mo
     assert load_dataset(str(tmp_path / "a.npz"), range=f"0,{most}").images.max() == 255
 
 
-def test_test_images_take_the_scale_of_the_training_images(load):
-    dark = np.full((3, 16, 16, 3), 0.5)  # alone it would be taken for [0, 1]
-    data = load(x_train=BYTES / 127.5 - 1, x_test=dark)
-    assert (data.test_images == 191).all()  # (0.5 + 1) * 127.5 = 191.25
-
-
 # Labels.
 
 

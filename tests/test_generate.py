@@ -12,7 +12,7 @@ from PIL import Image
 from gan.common.errors import UserError
 from gan.data.datasets import load_dataset
 from gan.drawing.samples import Wanted, picture_paths, slerp
-from gan.generator import METADATA, SavedGenerator, find_export
+from gan.generator import METADATA, MODEL, SavedGenerator, find_export
 from generate import choose_classes
 from tests.conftest import frames_of, run_script
 
@@ -203,42 +203,33 @@ def test_a_single_condition_needs_none_to_be_given(make_export, generate, tmp_pa
     generate("--output", "a.png", "--grid", "2x2", "--truncation", 0.7, model=export)
 
 
-@pytest.mark.parametrize("changes", [
-    {"sample_shape": [2]}, {"sample_shape": [16, 16]}, {"sample_shape": [32, 32, 1]},
-    {"config": {}}, {"config": {"dataset": 3}}, {"classes": [10]}, {"classes": None},
-    {"sha256": {}}, {"conditions": 3}, {"class_names": [3]}, {"latent_dim": "8"},
-    None, "not JSON", "FIFO",
+@pytest.mark.parametrize(("name", "damage"), [
+    *((METADATA, damage) for damage in (
+        {"sample_shape": [2]}, {"sample_shape": [16, 16]}, {"sample_shape": [32, 32, 1]},
+        {"config": {}}, {"config": {"dataset": 3}}, {"classes": [10]}, {"classes": None},
+        {"sha256": {}}, {"conditions": 3}, {"class_names": [3]}, {"latent_dim": "8"},
+        "cut", "gone", "FIFO")),
+    *((name, damage) for name in (MODEL, "variables/variables.data-00000-of-00001")
+      for damage in ("cut", "flip", "gone")),
 ])
-def test_wrong_metadata_is_one_line(two_of_ten, refused, tmp_path, changes):
-    shutil.copytree(two_of_ten, tmp_path / "export")
-    path = tmp_path / "export" / METADATA
-    known = json.loads(path.read_text())
-    path.unlink()
-    if changes == "FIFO":
-        os.mkfifo(path)
-    elif changes == "not JSON":
-        path.write_text("{")
-    elif changes:  # None removes an entry
-        path.write_text(json.dumps({name: value for name, value in (known | changes).items()
-                                    if value is not None}))
-    line = refused("generate.py", "--model", "export", "--output", "a.npz", "--num-images", 2)
-    assert "export/assets.extra/gan.json" in line
-    assert not (tmp_path / "a.npz").exists()
-
-
-@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
-@pytest.mark.parametrize("damage", ["cut", "flip", "gone"])
 def test_a_damaged_export_is_noticed(two_of_ten, refused, tmp_path, name, damage):
-    shutil.copytree(two_of_ten, tmp_path / "export")
-    path = tmp_path / "export" / name
+    path = shutil.copytree(two_of_ten, tmp_path / "export") / name
     whole = path.read_bytes()
-    path.write_bytes(whole[:100] if damage == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
-    if damage == "gone":
-        path.unlink()
-    line = refused("generate.py", "--model", "export", "--output", "grid.png")
-    assert f"{name}: expected the file as it was exported, got" in line or (
-        damage == "gone" and "expected a folder with an exported generator" in line)
-    assert not (tmp_path / "grid.png").exists()
+    path.unlink()
+    if damage == "FIFO":
+        os.mkfifo(path)
+    elif damage == "cut":
+        path.write_bytes(whole[:100])
+    elif damage == "flip":
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    elif damage != "gone":  # None removes an entry
+        entries = json.loads(whole) | damage
+        path.write_text(json.dumps({name: entries[name] for name in entries
+                                    if entries[name] is not None}))
+    line = refused("generate.py", "--model", "export", "--output", "a.npz")
+    no_export = damage == "gone" and name == MODEL
+    assert ("expected a folder with an exported" if no_export else f"export/{name}: ") in line
+    assert not (tmp_path / "a.npz").exists()
 
 
 def test_a_run_is_named_by_its_folder(generate, refused, two_of_ten, tmp_path, monkeypatch):

@@ -38,18 +38,15 @@ def test_a_run_is_what_its_folder_holds(run):
         again.generator.sample([0], label="7")
     with pytest.raises(gan.UserError, match="expected the folder of a run"):
         gan.load(run.folder / "generated_images")
+    images = again.generator.sample(range(10), [0] * 5 + [1] * 5)  # a class a row
+    np.testing.assert_array_equal(run.show(rows=2, columns=5).axes[0].images[0].get_array(),
+                                  tile(images, 5)[..., 0])
 
 
 def test_it_has_the_bits_of_the_command(run, tiny_run, saved):
     name = "generated_images/epoch_0002.png"
     assert (tiny_run[0] / name).read_bytes() == (run.folder / name).read_bytes()
     np.testing.assert_array_equal(saved.sample(range(8)), run.generator.sample(range(8)))
-
-
-def test_a_figure_shows_a_class_per_row(run):
-    figure = run.show(rows=2, columns=5)
-    images = run.generator.sample(range(10), [0] * 5 + [1] * 5)
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), tile(images, 5)[..., 0])
 
 
 def own_models(latents=8, logits=1):

@@ -446,7 +446,7 @@ def test_without_a_cache_folder_the_pictures_stay_in_memory(folder, monkeypatch,
     assert "will be read again next time" in capsys.readouterr().err
 
 
-def test_the_cache_is_for_its_owner_alone(folder, decoded):
+def test_the_cache_is_for_its_owner_alone_and_no_link_is_followed(folder, decoded, capsys):
     write_all(folder, ["1.png", "2.png"])
     (folder.parent / "cache" / "gan").mkdir(parents=True, mode=0o755)
     load_dataset(str(folder))
@@ -457,12 +457,6 @@ def test_the_cache_is_for_its_owner_alone(folder, decoded):
     decoded.clear()
     load_dataset(str(folder))
     assert len(decoded) == 2 and path.stat().st_mode & 0o777 == 0o600
-
-
-def test_links_in_place_of_the_cache_are_not_followed(folder, capsys):
-    write_all(folder, ["1.png", "2.png"])
-    load_dataset(str(folder))
-    path, = cached(folder)
     file, elsewhere = folder.parent / "file", folder.parent / "elsewhere"
     file.write_text("mine")
     path.unlink()

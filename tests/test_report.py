@@ -35,14 +35,6 @@ from tests.test_scripts import history
 EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
 
 
-@pytest.fixture
-def run(tiny_run, tmp_path, monkeypatch):
-    """A copy of the tiny run, beside which commands are called."""
-    shutil.copytree(tiny_run[0], tmp_path / "run")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "run"
-
-
 def edit(path, **changes):
     """Change entries of a JSON file."""
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

@@ -163,21 +163,6 @@ def test_nothing_in_the_data_is_run(browser, page_file, tmp_path):
     assert "Content Security Policy" in json.dumps(browser.errors)
 
 
-def test_runs_are_compared_side_by_side(browser, page_file, tmp_path):
-    page_file(3)
-    pictures, path = pictures_in(tmp_path), tmp_path / "comparison.html"
-    path.write_text(page_of([
-        content(name="short", rows=[row(1)], pictures=pictures[:2]),
-        content(name="long", rows=[row(1), row(2), row(3)], pictures=pictures)]))
-    captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
-    browser.open(path, 390)
-    assert browser.evaluate(captions) == ["epoch 1", "epoch 3"]
-    browser.evaluate("document.getElementById('slider').focus()")
-    browser.press("Home")
-    assert browser.evaluate(captions) == ["epoch 0", "epoch 0"]
-    quiet(browser, path)
-
-
 @pytest.mark.parametrize("count", [3, 9, 30])
 def test_a_comparison_can_be_read(browser, page_file, tmp_path, count):
     page_file(2)
@@ -185,13 +170,19 @@ def test_a_comparison_can_be_read(browser, page_file, tmp_path, count):
     measured = {"frechet": 0.008017, "precision": 0.7354, "recall": 0.00123}
     verdict = {"kind": "good", "finding": "as good as real samples in every metric that was taken",
                "text": "as good as real samples in every metric that was taken"}
-    runs = [content(name=f"a_study_of_losses_and_learning_rates_{number}", pictures=pictures,
+    runs = [content(name=f"a_study_of_losses_and_learning_rates_{number}",
+                    pictures=pictures[: 3 if number else 2],  # the first run was a shorter one
                     rows=[row(1), row(2, frechet=number)], config=config(
                         "--seed", str(number), "--loss", ("hinge", "nonsaturating")[number % 2]),
                     summary={"metrics": {"generated": measured, "real": measured},
                              "verdict": verdict}) for number in range(count)]
     path.write_text(page_of(runs))
     browser.open(path)
+    captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
+    assert browser.evaluate(captions)[:2] == ["epoch 1", "epoch 2"]
+    browser.evaluate("document.getElementById('slider').focus()")
+    browser.press("Home")
+    assert {*browser.evaluate(captions)} == {"epoch 0"}
     for width in (390, 1200):
         browser.look(width)
         browser.wait_for(f"document.documentElement.scrollWidth === {width}")

@@ -85,19 +85,17 @@ def test_time_limit_exports_and_can_be_resumed(trained, tiny_npz, tmp_path):
     assert SavedGenerator(tmp_path / "exported_model").sample([0]).shape == (1, 16, 16, 1)
 
 
-def test_epochs_and_learning_rate_may_change_and_the_data_move(trained, tiny_npz, tiny_run,
-                                                               tmp_path):
-    shutil.copytree(tiny_run[0], tmp_path / "run")
+def test_epochs_and_learning_rate_may_change_and_the_data_move(trained, tiny_npz, run, tmp_path):
     shutil.copy(tiny_npz, tmp_path / "moved.npz")
     output = trained("--resume", "--outdir", "run", "--dataset", "moved.npz", "--epochs", 4,
                      "--lr", 0.0001)
     assert "changed     lr from 0.0015 to 0.0001, from step 40 on" in output
     assert "the learning rates now fall towards epoch 4" in output
-    config = json.loads((tmp_path / "run/config.json").read_text())
+    config = json.loads((run / "config.json").read_text())
     assert config["lr"] == config["lr_g"] == config["lr_d"] == 0.0001
     assert config["dataset"] == str(tmp_path / "moved.npz")
     assert {"step": 40, "option": "lr", "before": 0.0015, "now": 0.0001} in config["changes"]
-    changed = [row["changed"] for row in history(tmp_path / "run")]
+    changed = [row["changed"] for row in history(run)]
     assert changed[0] == changed[1] == changed[3] == "" and "lr 0.0015 to 0.0001" in changed[2]
 
 

@@ -1,10 +1,11 @@
 """Wrong input: one clear line on standard error, exit code 2, nothing harmed."""
 
-import shutil
+import os
 
 import pytest
 
 from tests.conftest import TINY
+from tests.test_foreign_files import contents
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
@@ -40,6 +41,7 @@ from tests.conftest import TINY
     (["--resume"], "--resume: expected a checkpoint in checkpoints"),
     (["--resume", "--outdir", "typo"], "got: typo (no such folder)"),
     (["--outdir", "file"], "--outdir: expected a folder"),
+    (["--outdir", os.fsdecode(b"caf\xe9")], "expected the name of a folder in UTF-8"),
     (["--dataset", "empty"], "expected pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or IDX"),
     (["--dataset", "nowhere.npz", "--outdir", "new/run"], "nowhere.npz"),
     (["--outdir", "/proc/nowhere"], "--outdir: expected a folder that can be written"),
@@ -52,15 +54,6 @@ def test_train_gan_refuses(refused, tmp_path, arguments, expected):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.fixture
-def finished(tiny_run, tmp_path):
-    """A copy of the finished tiny run in the current folder, which stays as it is."""
-    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    yield tmp_path
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-
-
 @pytest.mark.parametrize(("arguments", "expected"), [
     ([], "holds a run; expected --resume to continue it"),
     (["--resume", "--dataset", "mnist"], "--dataset: mnist does not hold the samples"),
@@ -69,15 +62,16 @@ def finished(tiny_run, tmp_path):
     (["--resume", "--mixed-precision", "bfloat16"], "--mixed-precision: the run to resume has off"),
     (["--resume", "--epochs", "1"], "--epochs: expected at least 2"),
 ])
-def test_a_finished_run_is_not_changed_by_another(refused, finished, arguments, expected):
-    assert expected in refused("train_gan.py", *arguments)
+def test_a_finished_run_is_not_changed_by_another(refused, run, arguments, expected):
+    before = contents(run)
+    assert expected in refused("train_gan.py", "--outdir", "run", *arguments)
+    assert contents(run) == before
 
 
-def test_resume_refuses_damaged_checkpoints_only_when_none_is_whole(command, tiny_run, tmp_path):
-    shutil.copytree(tiny_run[0], tmp_path, dirs_exist_ok=True)
-    for path in (tmp_path / "checkpoints").iterdir():
+def test_resume_refuses_damaged_checkpoints_only_when_none_is_whole(command, run):
+    for path in (run / "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:1000])
-    code, _, errors = command("train_gan.py", "--resume")
+    code, _, errors = command("train_gan.py", "--resume", "--outdir", "run")
     lines = errors.splitlines()
     assert code == 2 and "got only damaged ones" in lines[-1]
     assert [line.split(":")[0] for line in lines] == ["warning", "warning", "train_gan.py"]
