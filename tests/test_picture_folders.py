@@ -39,7 +39,7 @@ def test_parts_in_any_spelling(part, names):
     # Training and test pictures.
     ("train/a/1 train/b/2 test/b/3 test/b/4", "a0 b1", "b2 b3", ""),
     ("set/Train/images/a/1 set/Train/images/b/2 set/TESTING/images/b/3 set/TESTING/images/b/4",
-     "a0 b1", "b2 b3", "the classes are the folders in set/Train/images/"),
+     "a0 b1", "b2 b3", "the folders in set/ and images/"),
     ("cat/train/1 cat/test/2 dog/Train/x/3 dog/test/4", "cat0 dog2", "cat1 dog3",
      "within the others are parts"),
     ("train/1 train/2 test/3 test/x/4 test/y/5", "0 1", "2 3 4", ""),

@@ -170,19 +170,14 @@ def test_a_run_on_own_points(dimensions, tmp_path, command, monkeypatch):
         np.testing.assert_allclose(again, run.generator.sample(range(9)), rtol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def points_export(make_export):
-    return make_export(None, "mlp", (2,), extent=3.0)
-
-
-@pytest.mark.parametrize(("option", "expected"), [
-    ("--grid=2x2", "--grid: expected a generator of images"),
-    ("--interpolate=0,1", "--interpolate: expected a generator of images"),
-    ("--seed=1", "--output: expected a file that ends in .png, .csv, .npz"),
-    ("--label=1", "--label: needs a generator that was")])
-def test_what_points_do_not_have_is_refused(points_export, refused, option, expected):
-    output = [] if "seed" in option else ["--output", "a.png"]
-    assert expected in refused("generate.py", "--model", points_export, option, *output)
+def test_what_points_do_not_have_is_refused(make_export, refused):
+    export = make_export(None, "mlp", (2,), extent=3.0)
+    for arguments, expected in (
+            ("--output a.png --grid 2x2", "--grid: expected a generator of images"),
+            ("--output a.png --interpolate 0,1", "--interpolate: expected a generator of images"),
+            ("--seed 1", "--output: expected a file that ends in .png, .csv, .npz"),
+            ("--output a.png --label 1", "--label: needs a generator that was")):
+        assert expected in refused("generate.py", "--model", export, *arguments.split())
 
 
 @pytest.mark.slow
