@@ -41,6 +41,7 @@ class File(NamedTuple):
     folders: tuple  # the names of the folders that lead to it
     identity: tuple  # name, size and times, which change with the content
     inside: object = None  # of a file within another one: function that reads so many bytes
+    label: object = None  # the class of a picture, str or int
 
     def read(self, most):
         """Return the content, of at most so many bytes, without waiting for a FIFO."""
@@ -58,11 +59,6 @@ class File(NamedTuple):
 
 class UnusableError(Exception):
     """Why a file cannot be used, in words."""
-
-
-class Part(NamedTuple):
-    files: list  # of `File`
-    labels: list  # the class of each, str or int; empty without classes
 
 
 def files_below(folder):
@@ -133,7 +129,7 @@ def _read_member(archive, member, size):
 
 
 def arrange(folder, pictures, others):
-    """Sort pictures, a list of `File`: a training `Part`, and a test `Part` or None.
+    """Sort pictures, a list of `File`: training and test pictures, with their labels if any.
 
     Among the other files there may be one that names the classes, see `find_labels`.
     """
@@ -148,22 +144,23 @@ def arrange(folder, pictures, others):
         found = labeled(folder, train, in_table)
     else:
         found = _classes(folder, train)
-        if (shared or inside) and found.labels:
+        if (shared or inside) and found[0].label is not None:
             where = " and ".join("/".join(names) + "/" for names in (shared, inside) if names)
             note(f"{folder}: the classes are the folders in {where}")
     if "test" not in parts:
-        return found, None
+        return found, []
     tests = [file._replace(folders=file.folders[len(inside):]) for file in parts["test"]]
-    if not found.labels:  # nothing that folders of test pictures could be compared with
-        return found, Part(tests, [])
+    if found[0].label is None:  # nothing that folders of test pictures could be compared with
+        return found, tests
     if in_table:
         labels = find_labels(folder, tests, of_tests) or find_labels(folder, tests, of_all, True)
         return found, labeled(folder, tests, labels or [None] * len(tests))
     in_folders = _classes(folder, tests, fewest=1)
-    if in_folders.labels and not {*in_folders.labels} & {*found.labels}:
-        note(f"{folder}: the folders of test pictures ({listed(sorted({*in_folders.labels}))}) "
-             "are not those of the classes, so test pictures have no labels")
-        return found, Part(tests, [])
+    names = {file.label for file in in_folders}
+    if None not in names and not names & {file.label for file in found}:
+        note(f"{folder}: the folders of test pictures ({listed(sorted(names))}) are not those of "
+             "the classes, so test pictures have no labels")
+        return found, tests
     return found, in_folders
 
 
@@ -289,19 +286,18 @@ def _parts_at(files, level):
 
 
 def labeled(folder, files, labels):
-    """Return the `Part` of those pictures that have a label, not None; of all if none has one."""
-    known = [place for place, label in enumerate(labels) if label is not None]
-    if not known:
-        return Part(files, [])
-    if len(known) < len(files):
+    """Return those pictures that have a label, not None, with it; all if none has one."""
+    known = [file._replace(label=label) for file, label in zip(files, labels, strict=True)
+             if label is not None]
+    if 0 < len(known) < len(files):
         warn(f"{folder}: {len(files) - len(known):,} of {len(files):,} pictures have no label; "
              "they are not used")
-    labels = [labels[place] for place in known]
-    return Part([files[place] for place in known], labels if len({*labels}) > 1 else [])
+    one_class = len({file.label for file in known}) == 1
+    return [file._replace(label=None) for file in known] if one_class else known or files
 
 
 def _classes(folder, files, fewest=2):
-    """Return a `Part` with the first level of folders as classes, if there are enough of them."""
+    """Return pictures with the first level of folders as labels, if there are enough of them."""
     names = {file.folders[0] for file in files if file.folders}
     beside = [file.name for file in files if not file.folders]
     if names and beside:
@@ -309,12 +305,12 @@ def _classes(folder, files, fewest=2):
             f"{folder}: expected pictures or folders of pictures, got both: {beside[0]} and "
             f"{min(names)}/; move the pictures away, or into one of the folders"))
     if len(names) < fewest or _are_pieces(folder, files, names):
-        return Part(files, [])
+        return files
     if doubtful := sorted(name for name in names if _words(name) <= COMPANIONS):
         warn(f"{folder}: {listed(doubtful)}: taken as classes; if they belong to other pictures, "
              "move them away")
-    files = sorted(files, key=lambda file: file.folders[0])
-    return Part(files, [file.folders[0] for file in files])
+    return [file._replace(label=file.folders[0])
+            for file in sorted(files, key=lambda file: file.folders[0])]
 
 
 def _are_pieces(folder, files, names):

@@ -121,23 +121,24 @@ def _facts(folder, found, form):
     return facts
 
 
-def _read_part(folder, part, form, skip_broken, name):
-    found = cached_pictures(folder, part.files, form, name)
-    count, left_out = len(part.files), found.left_out
+def _read_part(folder, files, form, skip_broken, name):
+    found = cached_pictures(folder, files, form, name)
+    count, left_out = len(files), found.left_out
     if left_out:
-        reasons = listed([f"{part.files[place].name} ({why})" for place, why in left_out], "; ")
+        reasons = listed([f"{files[place].name} ({why})" for place, why in left_out], "; ")
         text = one_line(f"{len(left_out)} of {counted(count, 'picture')} cannot be used: {reasons}")
-        smaller = _smaller_size([part.files[place] for place, _ in left_out], found.form)
+        smaller = _smaller_size([files[place] for place, _ in left_out], found.form)
         if len(left_out) == count:
             raise UserError(f"{folder}: {text}; expected {smaller or 'some that can be used'}")
         if not skip_broken:
             raise UserError(f"{folder}: {text}; expected {smaller or 'whole pictures'}, or "
                             "--skip-broken")
         warn(text)
-    if not part.labels:
+    if files[0].label is None:
         return found, None
-    labels = np.repeat(part.labels, found.counts)
-    if lost := sorted({*part.labels} - {*labels.tolist()}):
+    known = [file.label for file in files]
+    labels = np.repeat(known, found.counts)
+    if lost := sorted({*known} - {*labels.tolist()}):
         warn(f"{folder}: no picture of {listed(lost)} can be used, so the class is left out")
     return found, labels
 

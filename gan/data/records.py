@@ -20,7 +20,7 @@ ROW_BYTES = 100  # of memory for a row, whose label may take no space in the fil
 
 
 def read_records(folder, files):
-    """Return the training `Part` of Parquet and TFRecord files, and a test `Part` or None.
+    """Return the training and the test pictures in Parquet and TFRecord files, as `arrange` does.
 
     Their names tell which they belong to: train-00000-of-00002.parquet.
     """
@@ -45,9 +45,8 @@ def read_records(folder, files):
         raise UserError(f"{folder}: expected pictures, got files without rows")
     note(f"{folder}: {columns}")
     classes = _classes(folder, found, labels)
-    train, tests = (labeled(folder, found[place], classes[place])
-                    for place in (slice(count), slice(count, None)))
-    return train, tests if tests.files else None
+    return [labeled(folder, found[part], classes[part])
+            for part in (slice(count), slice(count, None))]
 
 
 def _part_of(file):

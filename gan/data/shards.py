@@ -38,7 +38,7 @@ READERS = 8  # threads, so that reads of a distant disk overlap
 class ShardedImages:
     """Images in shards, which look like one array that is read when it is indexed."""
 
-    dtype, ndim = np.dtype(np.uint8), 4
+    dtype = np.dtype(np.uint8)
 
     def __init__(self, folder, index):
         self.shape = (index["count"], *index["shape"])

@@ -93,7 +93,7 @@ class Comparison:
     def __init__(self, images, real, most, unseen):
         self.real, self._images, self._unseen, self._most = real, images, unseen, most
         self._patches = Patches(len(images), images.shape[1:]) if len(images.shape) == 4 else None
-        features, probabilities, self.per_image = [], [], {}
+        features, probabilities, self.numbers = [], [], {}  # of metrics without a function
         for part in map(on_grounds, parts_of(images)):
             found, classes = real.extractor.extract(part)
             features.append(found)
@@ -104,12 +104,11 @@ class Comparison:
             for name, metric in METRICS.items():
                 values = metric.per_image and metric.per_image(part, real.dataset.background)
                 if values is not None:
-                    total = self.per_image.get(name, 0.0)
-                    self.per_image[name] = total + float(np.sum(values)) / len(images)
+                    total = self.numbers.get(name, 0.0)
+                    self.numbers[name] = total + float(np.sum(values)) / len(images)
         self.features = np.concatenate(features)
-        self.coverage = {}
         if real.extractor.kind == "classifier":
-            self.coverage = metrics.class_metrics(np.concatenate(probabilities), real.frequencies)
+            self.numbers |= metrics.class_metrics(np.concatenate(probabilities), real.frequencies)
 
     def frechet(self, count=None):
         """Return the Fréchet distance of the first `count` images, or of all."""
@@ -255,8 +254,7 @@ class Evaluator:
 
     def _compare(self, samples, real=None):
         if self._measured_by == "modes":
-            return SimpleNamespace(per_image={}, coverage=metrics.mode_metrics(
-                samples[:], *self.dataset.modes))
+            return SimpleNamespace(numbers=metrics.mode_metrics(samples[:], *self.dataset.modes))
         return Comparison(samples, real or self._training, self._most, self._test)
 
     def _measure_real(self, whose, samples, real=None):
@@ -277,7 +275,7 @@ class Evaluator:
                 continue
             try:
                 value = (metric.function(comparison) if metric.function
-                         else comparison.per_image.get(name))
+                         else comparison.numbers.get(name))
             except NotMeasurableError as error:
                 left_out[name] = str(error)
                 continue

@@ -69,8 +69,8 @@ def find_neighbors(samples, training, seed=0):
     need(2, training)
     samples = samples[:COUNT]
     found = nearest_images(samples, training, min(NEIGHBORS, len(training) - 1))
-    chosen, back = np.unique(found.places[:, 0], return_inverse=True)
-    around = nearest_images(training[chosen], training, 1, chosen).distances[back, 0]
+    nearest = found.places[:, 0]
+    around = nearest_images(training[nearest], training, 1, nearest).distances[:, 0]
     relative = found.distances[:, 0] / np.maximum(around, 1e-6)
     some = np.sort(np.random.default_rng(seed).permutation(len(training))[:COUNT])
     real = np.median(nearest_images(training[some], training, 1, some).distances)

@@ -6,7 +6,7 @@ from gan.evaluate import metrics
 
 
 class Metric(NamedTuple):
-    """One metric, computed by `function` or `per_image`; without either, by the evaluator."""
+    """One metric, computed by `function` or `per_image`; without either, see `Comparison`."""
 
     name: str  # in history.csv and in JSON
     label: str  # in sentences and on axes
@@ -28,20 +28,15 @@ class Metric(NamedTuple):
         return f"{value:.4g}"
 
 
-def _coverage(name):
-    return lambda comparison: comparison.coverage.get(name)
-
-
 def _with_background(function):
     return lambda images, background: background and function(images, background.color)
 
 
 METRICS = {metric.name: metric for metric in (
-    Metric("modes", "modes", "higher", "modes that occur", _coverage("modes"), samples=("modes",),
+    Metric("modes", "modes", "higher", "modes that occur", samples=("modes",),
            epoch="{} mode{s}", in_summary=True),
     Metric("good", "good points", "reference", "fraction of points within 3 deviations of a mode",
-           _coverage("good"), samples=("modes",), fraction=True, epoch="{:.0%} good",
-           in_summary=True, distance=True),
+           samples=("modes",), fraction=True, epoch="{:.0%} good", in_summary=True, distance=True),
     Metric("frechet", "Fréchet distance", "lower", "Fréchet distance to the training samples",
            lambda comparison: comparison.frechet(), samples=("images", "coordinates"),
            epoch="FD {:.4g}", in_summary=True, distance=True),
@@ -57,17 +52,16 @@ METRICS = {metric.name: metric for metric in (
     Metric("recall", "recall", "reference", "fraction of real samples within the variety generated",
            lambda comparison: comparison.precision_recall[1], samples=("images", "coordinates"),
            fraction=True, in_summary=True),
-    Metric("classes", "classes", "higher", "classes that occur", _coverage("classes")),
+    Metric("classes", "classes", "higher", "classes that occur"),
     Metric("smallest_class", "rarest class", "reference", "fraction of the rarest class",
-           _coverage("smallest_class"), fraction=True),
+           fraction=True),
     Metric("largest_class", "most frequent class", "reference",
-           "fraction of the most frequent class", _coverage("largest_class"), fraction=True),
+           "fraction of the most frequent class", fraction=True),
     Metric("imbalance", "imbalance", "lower",
            "total variation distance of class or mode frequencies from the data's",
-           _coverage("imbalance"), samples=("images", "modes"), fraction=True),
+           samples=("images", "modes"), fraction=True),
     Metric("confident", "confident", "reference",
-           "fraction classified with a probability of at least 0.9", _coverage("confident"),
-           fraction=True),
+           "fraction classified with a probability of at least 0.9", fraction=True),
     Metric("swd", "SWD", "lower", "sliced Wasserstein distance of patches, finest scale",
            lambda comparison: comparison.swd[0]),
     Metric("swd_coarse", "SWD, coarse", "lower", "mean of the same over the coarser scales",
@@ -79,8 +73,7 @@ METRICS = {metric.name: metric for metric in (
            "fraction of images with a separate blob of at most 6 pixels",
            per_image=_with_background(metrics.has_stray_pixels), fraction=True, in_summary=True),
     Metric("spread", "spread", "reference",
-           "distance of good points from their mode, in deviations", _coverage("spread"),
-           samples=("modes",)),
+           "distance of good points from their mode, in deviations", samples=("modes",)),
     Metric("nearest", "nearest distance / test images", "reference",
            "distance to the nearest training image, relative to test images",
            lambda comparison: comparison.nearest and metrics.nearest_ratio(*comparison.nearest),
