@@ -62,7 +62,7 @@ def take_over(config, state, conditioning, class_names):
         class_names[label] for label in conditioning.class_of]
     arrays = dict(source.weights)
     for name in {"generator/00", "ema/00"} & arrays.keys():
-        arrays[name] = _first_kernel(arrays[name], source, config, conditioning, classes)
+        arrays[name] = _first_kernel(arrays[name], source, conditioning, classes)
     last = {id(variable.value) for variable in state.discriminator.layers[-2].variables}
     for name, variable in variables.items():
         if id(variable) in last and name in arrays and arrays[name].shape[-1] == source.outputs:
@@ -97,7 +97,7 @@ def take_over(config, state, conditioning, class_names):
     return "; ".join(words)
 
 
-def _first_kernel(kernel, source, config, conditioning, classes):
+def _first_kernel(kernel, source, conditioning, classes):
     """Return the generator's first kernel, whose last rows are those of condition vectors."""
     length, entries = source.config["latent_dim"], source.vectors.shape[1]
     rows = kernel[length:]
@@ -113,10 +113,9 @@ def _logits(weights, source, conditioning, classes):
     """Return the discriminator's last kernel or bias, [..., outputs]."""
     rows = weights.reshape(-1, source.outputs).T
     entries, count = source.vectors.shape[1], conditioning.coordinate_count
-    coordinates = np.zeros((count, rows.shape[1]), rows.dtype)
-    found = rows[entries:][:count]
-    coordinates[: len(found)] = found
-    rows = np.concatenate([_carry(rows[:entries], source, conditioning, classes), coordinates])
+    known = rows[entries:][:count]
+    new = np.zeros((count - len(known), rows.shape[1]), rows.dtype)
+    rows = np.concatenate([_carry(rows[:entries], source, conditioning, classes), known, new])
     return rows.T.reshape(*weights.shape[:-1], len(rows))
 
 

@@ -265,7 +265,7 @@ def find_background(images):
         return None
     color = tuple((colors[counts.argmax()] // weights % 256).tolist())
     differences = difference_from(images, color)
-    plainest = around(differences)[differences > 0]
+    plainest = largest_around(differences)[differences > 0]
     return Background(color, float(np.quantile(plainest, RARE)) if plainest.size else 0.0)
 
 
@@ -274,8 +274,8 @@ def difference_from(images, color):
     return np.abs(images.astype(np.int16) - np.int16(color)).max(axis=-1)
 
 
-def around(values, choose=np.maximum, edge=0):
-    """Return `np.maximum` or `np.minimum` of each pixel of [N, H, W] and its eight neighbors."""
-    padded = np.pad(values, ((0, 0), (1, 1), (1, 1)), constant_values=edge)
-    rows = choose(choose(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
-    return choose(choose(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
+def largest_around(values):
+    """Return the largest of each value, at least 0, of [N, H, W] and its eight neighbors."""
+    padded = np.pad(values, ((0, 0), (1, 1), (1, 1)))
+    rows = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    return np.maximum(np.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])

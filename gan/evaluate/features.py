@@ -5,6 +5,7 @@ import hashlib
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -61,7 +62,7 @@ to_floats = Images.to_floats
 
 
 def extractor_for(dataset, wanted="auto"):
-    """Return the `FeatureNetwork` or `PixelFeatures` that the images of a data set are compared in.
+    """Return the `FeatureNetwork` or `pixel_features` that images of a data set are compared in.
 
     "auto" is the classifier that comes with the package if it is of these data, else "pixels";
     "trained" is "classifier" where there are labels, else "learned". Pixels stand in for a network
@@ -73,14 +74,17 @@ def extractor_for(dataset, wanted="auto"):
     reason = ""
     try:
         if wanted == "inception":
-            return inception_network(dataset.images)
+            found = FeatureNetwork("inception", _load_inception())
+            sample = random_subset(dataset.images, INCEPTION_IMAGES)
+            found.statistics = statistics(found.extract(sample)[0])
+            return found
         if wanted == "learned":
             return _learned_network(dataset)
         if wanted != "pixels":
             return _classifier(dataset, shipped_only=wanted == "auto")
     except NotMeasurableError as error:
         reason = f" ({error})"
-    return PixelFeatures(dataset.images, reason)
+    return pixel_features(dataset.images, reason)
 
 
 def _learned_network(dataset):
@@ -119,21 +123,16 @@ def need_skill(accuracy, guessing, share, task):
                                  f"least {least:.1%}")
 
 
-class PixelFeatures:
-    """The principal components of the pixels, whose total variance is brought to 1."""
-
-    kind, accuracy = "pixels", None
-
-    def __init__(self, images, reason=""):
-        self.description = f"principal components of the pixels{reason}"
-        sample = _shrunk(random_subset(images, MOST_DESCRIBED))
-        self._components = PrincipalComponents(sample, COMPONENTS)
-        features = self._components.project(sample)
-        self._scale = 1 / (np.sqrt(features.var(axis=0).sum()) or 1)  # all may be the same
-        self.statistics = statistics(features * self._scale)
-
-    def extract(self, images):
-        return self._components.project(_shrunk(images)) * self._scale, None
+def pixel_features(images, reason):
+    """Return the principal components of the pixels, whose total variance is brought to 1."""
+    sample = _shrunk(random_subset(images, MOST_DESCRIBED))
+    components = PrincipalComponents(sample, COMPONENTS)
+    features = components.project(sample)
+    scale = 1 / (np.sqrt(features.var(axis=0).sum()) or 1)  # all may be the same
+    return SimpleNamespace(
+        kind="pixels", description=f"principal components of the pixels{reason}", accuracy=None,
+        statistics=statistics(features * scale),
+        extract=lambda images: (components.project(_shrunk(images)) * scale, None))
 
 
 def _shrunk(images):
@@ -253,14 +252,8 @@ def enlarged(images):
     return tf.repeat(resized, 3 // images.shape[-1], axis=-1) / 127.5 - 1
 
 
-def inception_network(images):
-    """Return Keras' Inception-v3 (Szegedy et al. 2016) with the training images' statistics."""
-    found = FeatureNetwork("inception", _load_inception())
-    found.statistics = statistics(found.extract(random_subset(images, INCEPTION_IMAGES))[0])
-    return found
-
-
 def _load_inception():
+    """Return Keras' Inception-v3 (Szegedy et al. 2016)."""
     import keras
 
     try:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from gan.common.errors import counted
-from gan.data.pixels import Subset, around, difference_from, slices_of
+from gan.data.pixels import Subset, difference_from, largest_around, slices_of
 
 NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
@@ -200,25 +200,22 @@ def has_stray_pixels(images, background):
     return has_small_blob(difference_from(images, background) > VISIBLE)
 
 
-def has_small_blob(masks, largest=LARGEST):
-    """Return bool [N]: which masks, bool [N, H, W], hold a blob of so few 8-connected pixels."""
+def has_small_blob(masks):
+    """Return bool [N]: which masks, bool [N, H, W], hold a blob of up to 6 pixels, 8-connected."""
     count, height, width = masks.shape
     short = np.min_scalar_type(height * width + 1)  # half the bytes take half the time
     numbers = np.arange(1, height * width + 1, dtype=short).reshape(height, width)
     labels = numbers * masks
-    # Each pixel takes the largest label around it. A blob of n pixels has one
-    # label after n - 1 rounds; larger ones need not have.
-    for _ in range(largest):
-        labels = around(labels) * masks
-    greatest = around(labels)
-    least = around(np.where(masks, labels, numbers[-1, -1] + 1), np.minimum,
-                   numbers[-1, -1] + 1)
-    unfinished = masks & ((greatest != labels) | (least != labels))
+    # Each pixel takes the largest label around it. A blob of n pixels has one label after n - 1
+    # rounds; in a larger one, a label of few pixels has one beside it that is larger.
+    for _ in range(LARGEST):
+        labels = largest_around(labels) * masks
+    unfinished = masks & (largest_around(labels) != labels)
     keys = labels + np.arange(count, dtype=np.int64)[:, None, None] * (height * width + 1)
     cells = count * (height * width + 1)
     sizes = np.bincount(keys[masks], minlength=cells)
     whole = np.bincount(keys[unfinished], minlength=cells) == 0
-    return ((sizes > 0) & (sizes <= largest) & whole).reshape(count, -1).any(axis=1)
+    return ((sizes > 0) & (sizes <= LARGEST) & whole).reshape(count, -1).any(axis=1)
 
 
 # --- Sliced Wasserstein distance of patches
