@@ -41,7 +41,7 @@ def read_records(folder, files):
         labels += own
         if file in train:
             count = len(found)
-    if not found:
+    if not count:
         raise UserError(f"{folder}: expected pictures, got files without rows")
     note(f"{folder}: {columns}")
     classes = _classes(folder, found, labels)
