@@ -226,15 +226,21 @@ def _words(name):
 
 def _parts(folder, files):
     """Return dict of "train" and, if there are any, "test" → files without that folder."""
-    level = _split_level(files)
-    if level is None:
+    for level in range(min(len(file.folders) for file in files)):
+        names = _parts_at(files, level)
+        found = {*names.values()}
+        # Within classes, each may spell them in its own way.
+        if "train" in found and None not in found and (
+                len(names) > 1 if level else len(found) == len(names) > 1):
+            break
+    else:
         usual = sorted(name for name, part in _parts_at(files, 0).items()
                        if part or PART_PERHAPS.fullmatch(name))
         if usual and all(file.folders for file in files):  # others are refused
             warn(f"{folder}: {listed(usual)}: taken as classes, as parts of a data set need one "
                  "training folder and none but test or validation folders beside it")
         return {"train": files}
-    parts, names = {}, _parts_at(files, level)
+    parts = {}
     for file in files:
         folders = file.folders[:level] + file.folders[level + 1 :]
         parts.setdefault(names[file.folders[level]], []).append(file._replace(folders=folders))
@@ -249,18 +255,6 @@ def _parts(folder, files):
     if level:
         note(f"{folder}: training and test folders within the others are parts, not classes")
     return parts
-
-
-def _split_level(files):
-    """Return the level of folders that tells training from test pictures, or None."""
-    for level in range(min(len(file.folders) for file in files)):
-        names = _parts_at(files, level)
-        parts = {*names.values()}
-        # Within classes, each may spell them in its own way.
-        if "train" in parts and None not in parts and (
-                len(names) > 1 if level else len(parts) == len(names) > 1):
-            return level
-    return None
 
 
 def _parts_at(files, level):

@@ -21,7 +21,6 @@ from gan.common.command_line import (
 from gan.common.errors import UserError, note, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
-from gan.data.sample_types import Points, sample_type_of
 from gan.generator import SavedGenerator, training_data
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
@@ -124,7 +123,7 @@ def is_trained_on(dataset, metadata):
 
 def check(options, dataset):
     """Raise a `UserError` for options that do not fit the data."""
-    if sample_type_of(dataset.sample_shape) is Points:
+    if dataset.box:
         for option in ("neighbors", "features"):
             if getattr(options, option) not in (None, "auto"):
                 raise UserError(f"--{option} needs a generator of images, got one of points")

@@ -14,7 +14,6 @@ from gan import __version__
 from gan.common.errors import UserError, counted
 from gan.common.files import cache_folder, read_json, write_text
 from gan.data.pixels import Subset, digest_images, on_grounds, slices_of
-from gan.data.sample_types import sample_type_of
 from gan.evaluate import metrics
 from gan.evaluate.features import INCEPTION_IMAGES, extractor_for
 from gan.evaluate.metrics import NotMeasurableError, Patches, parts_of
@@ -150,10 +149,10 @@ class Evaluator:
         self._whole, self._wanted = dataset, wanted
         pixels = math.prod(dataset.sample_shape[:-1])
         self.count = count or max(LEAST_COUNT, COUNT * LARGE // max(LARGE, pixels))
-        self.samples = sample_type_of(dataset.sample_shape).name
-        self._measured_by = self.samples  # as in `Metric.samples`
+        self.samples = self._measured_by = "images"
         if dataset.box:
-            self._measured_by = "modes" if dataset.modes else "coordinates"
+            self.samples = "points"
+            self._measured_by = "modes" if dataset.modes else "coordinates"  # see `Metric.samples`
         self.left_out = {"generated": {}, "reference": {}, "split": {}}
         self._real = {}  # "reference" or "split" → its metrics
 
