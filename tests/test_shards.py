@@ -299,6 +299,14 @@ def test_a_file_that_is_damaged_cut_off_or_missing_is_one_line(gan_shards, refus
     assert_refused(copy, "labels.npy: expected .* got: no file")
 
 
+@pytest.mark.parametrize(("part", "array"), [
+    ("labels", np.int32(3)), ("test_images", np.zeros((0, 16, 16, 1), np.uint8))])
+def test_an_array_of_another_shape_is_named(copy, part, array):
+    index = json.loads((copy / "shards.json").read_text())
+    write_index(copy, index | {part: save_array(copy / f"{part}.npy", array)})
+    assert_refused(copy, f"{part}.npy: expected (u)?int")
+
+
 def change(**values):
     return lambda index: json.dumps(index | values)
 

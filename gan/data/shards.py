@@ -138,8 +138,9 @@ def map_file(folder, entry, shape, dtype):
         return None
     path = folder / entry["file"]
     array = map_npy(path)
-    fits = array.shape[1:] == shape[1:] and len(array) and shape[0] in (None, len(array))
-    if not fits or array.dtype != dtype or not array.flags.c_contiguous:
+    wanted = shape if shape[0] else (*array.shape[:1], *shape[1:])
+    if (array.shape, array.dtype) != (wanted, dtype) or not (
+            array.size and array.flags.c_contiguous):
         raise UserError(f"{path}: expected {np.dtype(dtype)} {list(shape)}, "
                         f"got: {array.dtype} {list(array.shape)}")
     return array
