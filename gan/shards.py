@@ -76,8 +76,7 @@ def write(options):
             raise UserError(f"{target}: expected a folder outside of {source}, as it would become "
                             "part of the data")
     refuse_unmanaged(target, options.force)
-    names = {field.name for field in OPTIONS}
-    given = {name: value for name, value in vars(options).items() if name in names}
+    given = {field.name: getattr(options, field.name) for field in OPTIONS if field.name in options}
     data = TrainConfig.from_options(dataset=source, **given)
     dataset = load_dataset(source, **{name: getattr(data, name) for name in READ_OPTIONS})
     if dataset.box:

@@ -28,11 +28,9 @@ def find_labels(folder, pictures, tables, exact=False):
     A class is str or int, None for a picture that the table leaves out. With `exact` a picture's
     folder has to fit, too.
     """
-    for table in sorted(tables, key=lambda file: len(file.folders)):
-        labels = _labels_in(one_line(f"{folder}: {table.name}"), table, pictures, exact)
-        if labels is not None:
-            return labels
-    return None
+    found = (_labels_in(one_line(f"{folder}: {table.name}"), table, pictures, exact)
+             for table in sorted(tables, key=lambda file: len(file.folders)))
+    return next((labels for labels in found if labels is not None), None)
 
 
 def is_table(file):

@@ -93,10 +93,8 @@ def epoch_text(row):
 
 def distance_metric(rows):
     """Return the `Metric` of the history that says how far samples were from the data, or None."""
-    for name, metric in METRICS.items():
-        if metric.distance and any(name in row for row in rows):
-            return metric
-    return None
+    return next((metric for name, metric in METRICS.items()
+                 if metric.distance and any(name in row for row in rows)), None)
 
 
 def distance_of(row):
