@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from gan.common.command_line import image_size
 from gan.common.errors import UserError
 from gan.data import decoding, pictures
 from gan.data.datasets import load_dataset
@@ -204,24 +205,6 @@ def test_pages_and_frames_are_counted_or_taken(folder, capsys):
     assert_refused(folder, "at least 2 pictures.* got 1; --frames all takes all")
 
 
-@pytest.mark.parametrize(("sides", "expected"), [
-    ([18], 18), ([30], 30), ([16, 24, 32], "--image-size 32, which"), ([10], "--image-size 20"),
-    ([5, 12, 40], "--image-size 24"),
-    ([20, 21], "--image-size 40"), ([6], "some that can be used")])
-def test_small_pictures_keep_their_side_or_learn_which_one_fits(folder, sides, expected):
-    for number in range(6):
-        write(folder / f"{number}.png", RAMP.repeat(2, 0).repeat(2, 1)[:, ::-1][
-            : sides[number % len(sides)], : sides[number % len(sides)]] + np.uint8(number))
-    if isinstance(expected, int):
-        assert load_dataset(str(folder)).images.shape[1] == expected
-        return
-    assert_refused(folder, expected)
-    if "size" in expected:
-        size = int(expected.split()[1].strip(","))
-        data = load_dataset(str(folder), image_size=size, skip_broken=True)
-        assert len(data.images) == 6 - 2 * (5 in sides)
-
-
 # Sizes and shapes.
 
 
@@ -287,24 +270,31 @@ def test_pixel_art_is_resized_by_nearest_neighbor(folder, capsys):
     np.testing.assert_array_equal(nearest[-1][::2, ::2, 0], RAMP)
 
 
-@pytest.mark.parametrize(("own", "size", "expected"), [
-    ((48, 20), None, (48, 20)), ((16, 256), None, (16, 256)), ((130, 260), None, (64, 128)),
-    ((178, 218), None, (64, 78)), ((50, 50), "48x36", (48, 36)), ((30, 60), "64x256", "28x120")])
-def test_pictures_of_one_size_keep_it_or_their_proportions(folder, own, size, expected):
-    for number in range(3):
-        write(folder / f"{number}.png", wide(*own[::-1]) + np.uint8(number))
-    options = {} if size is None else {"image_size": size}
-    if isinstance(expected, str):
-        message = f"expected at least 32 x 128.*--image-size {expected},"
-        assert_refused(folder, message, **options)
+@pytest.mark.parametrize(("sizes", "wanted", "expected"), [
+    # Pictures of one size keep it, or their proportions.
+    ("18x18", None, (18, 18)), ("48x20", None, (48, 20)), ("16x256", None, (16, 256)),
+    ("130x260", None, (64, 128)), ("178x218", None, (64, 78)), ("50x50", "48x36", (48, 36)),
+    ("130x260 70x70", None, (64, 64)),
+    # Small ones learn which size fits.
+    ("16x16 24x24 32x32", None, "--image-size 32, which"), ("10x10", None, "--image-size 20,"),
+    ("5x5 12x12 40x40", None, "--image-size 24,"), ("20x20 21x21", None, "--image-size 40,"),
+    ("30x60", "64x256", "expected at least 32 x 128.*--image-size 28x120,"),
+    ("6x6", None, "some that can be used")])
+def test_the_size_of_pictures_is_their_own_or_one_that_fits(folder, sizes, wanted, expected):
+    sides = [tuple(map(int, size.split("x"))) for size in sizes.split()]
+    for number in range(6):
+        width, height = sides[number % len(sides)]
+        write(folder / f"{number}.png", wide(height, width) + np.uint8(number))
+    options = {"image_size": wanted} if wanted else {}
+    if isinstance(expected, tuple):
+        found = load_dataset(str(folder), **options).images[0, ..., 0]
+        assert found.shape == expected[::-1]
+        assert sides != [expected] or (found == wide(*found.shape)).all()
         return
-    found = load_dataset(str(folder), **options).images[0, ..., 0]
-    assert found.shape == expected[::-1]
-    if own == expected:
-        np.testing.assert_array_equal(found, wide(*own[::-1]))
-    if min(own) > 64:
-        write(folder / "other.png", wide(70, 70))
-        assert load_dataset(str(folder)).images.shape[1:3] == (64, 64)
+    assert_refused(folder, expected, **options)
+    if advised := re.search(r"size (\w+)", expected):
+        data = load_dataset(str(folder), image_size=image_size(advised[1]), skip_broken=True)
+        assert len(data.images) == 6 - 2 * ((5, 5) in sides)
 
 
 # What cannot be used.

@@ -14,6 +14,7 @@ from gan.drawing.animations import write_animation
 from gan.drawing.images import BACKGROUND, read_png
 from gan.playground import __main__ as playground
 from tests.conftest import QUICK, TINY
+from tests.test_pictures import write
 
 # Half transparent red, opaque blue, and yellow that nobody sees.
 PIXELS = np.array([[[[255, 0, 0, 128], [0, 0, 200, 255], [255, 255, 0, 0]]]], np.uint8)
@@ -32,11 +33,9 @@ def shapes(count, size=16):
 
 @pytest.fixture
 def folder(tmp_path):
-    path = tmp_path / "shapes"
-    path.mkdir()
     for number, image in enumerate(shapes(64)):
-        Image.fromarray(image).save(path / f"{number:02d}.png")
-    return path
+        write(tmp_path / "shapes" / f"{number:02d}.png", image)
+    return tmp_path / "shapes"
 
 
 def test_networks_see_premultiplied_color_in_both_directions(tensorflow):
