@@ -57,10 +57,6 @@ def shades(images):
     return images[:, 0, 0, 0].tolist()
 
 
-def colors(size, color):
-    return np.full((*size, 3), color, np.uint8)
-
-
 def cached(folder):
     return sorted((folder.parent / "cache" / "gan").glob("pictures_*.bin"))
 
@@ -99,7 +95,7 @@ def test_gray_values_are_scaled_by_the_bits_that_the_whole_folder_needs(folder, 
 
 
 def test_modes_become_one(folder):
-    red = colors((40, 40), (200, 10, 30))
+    red = np.full((40, 40, 3), (200, 10, 30), np.uint8)
     write(folder / "a.png", red)
     write(folder / "b.jpg", red, quality=95)
     write(folder / "c.webp", red, lossless=True)
@@ -398,7 +394,7 @@ def test_changed_pictures_are_decoded_anew_into_the_same_file(folder, decoded):
     assert sorted(decoded) == ["1.png", "3.png", "4.png"]
     assert len(cached(folder)) == 1  # the former one would only take space
     assert shades(before) == [0, 1, 2]  # whoever reads it goes on
-    write(folder / "5.png", colors((16, 16), (200, 0, 0)))
+    write(folder / "5.png", np.full((16, 16, 3), (200, 0, 0), np.uint8))
     assert load_dataset(str(folder)).images.shape == (4, 16, 16, 3)
 
 
