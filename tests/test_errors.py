@@ -12,8 +12,6 @@ from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, atomic_folder, remove_leftovers
 from tests.conftest import ROOT, heed_signals
 
-SCRIPTS = ["train_gan.py", "generate.py", "make_gif.py"]
-
 
 def start(script, *arguments, shell="", **settings):
     """Run a script through a shell that may redirect or close its streams."""
@@ -22,7 +20,7 @@ def start(script, *arguments, shell="", **settings):
                           timeout=120, **settings)
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", ["train_gan.py", "generate.py", "make_gif.py"])
 def test_every_script_starts_and_fails_in_one_line(script):
     done = start(script, "--help", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, b"")

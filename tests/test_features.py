@@ -22,13 +22,6 @@ def grays(count, values):
     return np.random.default_rng(0).integers(99, 99 + values, (count, 16, 16, 1), np.uint8)
 
 
-@pytest.fixture
-def few_steps(monkeypatch, tmp_path, tensorflow):
-    """Trainings too short to learn anything, and a cache of their own."""
-    monkeypatch.setattr(features, "STEPS", 10)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 # --- The choice
 
 
@@ -74,12 +67,14 @@ def test_features_of_a_network_little_better_than_guessing_are_not_used(accuracy
 # --- The cache
 
 
-def test_a_network_is_trained_once_and_kept_in_the_cache(few_steps, monkeypatch, tmp_path, capsys):
+def test_a_network_is_trained_once_and_kept_in_the_cache(tensorflow, monkeypatch, tmp_path, capsys):
     def extract():
         network = features.extractor_for(data, "learned")
         said = capsys.readouterr()
         return network, "training a network" in said.out, said.err
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(features, "STEPS", 10)  # too few to learn anything
     monkeypatch.setattr(features, "LEAST_FOUND", 0)
     data = Dataset("shapes", colored_shapes(200, 3)[0])
     first, trained, _ = extract()

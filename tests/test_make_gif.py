@@ -1,6 +1,5 @@
 """make_gif.py: which pictures it takes, where the animation goes, what it refuses."""
 
-import importlib.util
 import os
 import sys
 
@@ -9,8 +8,6 @@ import pytest
 from PIL import Image
 
 from tests.conftest import frames_of
-
-HAS_FFMPEG = importlib.util.find_spec("imageio_ffmpeg") is not None
 
 
 @pytest.fixture
@@ -108,8 +105,8 @@ def test_the_gif_lies_beside_the_runs_pictures(tmp_path, make_gif, images, outpu
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.gif")] == [output]
 
 
-@pytest.mark.skipif(not HAS_FFMPEG, reason="needs imageio-ffmpeg")
 def test_mp4(tmp_path, make_gif):
+    pytest.importorskip("imageio_ffmpeg")
     import imageio.v2 as imageio
 
     write_pictures(tmp_path, 4, 21)

@@ -1,16 +1,12 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
 from gan.common.errors import UserError
 from gan.config import TrainConfig
 
-CONFIG = TrainConfig(latent_dim=5, base_channels=2)
-
 
 def options(**values):
-    return dataclasses.replace(CONFIG, **values)
+    return TrainConfig(latent_dim=5, **{"base_channels": 2} | values)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,9 @@ from gan.run.checkpoint import list_checkpoints
 from tests.conftest import TINY, complete
 from tests.test_training import assert_same, build, values
 
-MNIST = (60_000, 28, 28, 1)
-
 
 def config_of(epochs, **options):
-    return complete(TrainConfig(epochs=epochs, **options), MNIST)
+    return complete(TrainConfig(epochs=epochs, **options), (60_000, 28, 28, 1))
 
 
 @pytest.mark.parametrize(("epochs", "options", "seconds"), [

@@ -33,8 +33,6 @@ from gan.distributed.replica import SINGLE, replicas_on
 from tests.conftest import ROOT, TINY, build, heed_signals, run_script
 from tests.test_resume import assert_same_run
 
-SECRET = "a secret of the tests"
-
 # Short trainings that one device and several take alike.
 
 STEPS = 3  # after more, a value at the edge of a ReLU makes any two roundings differ
@@ -92,7 +90,7 @@ def tf_config(index, addresses):
                                                                   "index": index}})
 
 
-def environments(count, key=SECRET):
+def environments(count, key="a secret of the tests"):
     """The variables of each of several processes of this machine."""
     addresses = [free_address(), *["127.0.0.1:1"] * (count - 1)]  # workers do not listen
     return [os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", KEY: key,
