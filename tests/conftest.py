@@ -146,6 +146,14 @@ def assert_refused(path, message, **settings):
 
 
 @pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder for pictures, beside a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
 def trained(command):
     """A function that runs train_gan.py with success and returns what it printed."""
     def run(*arguments):

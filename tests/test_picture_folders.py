@@ -12,9 +12,7 @@ from gan.data import decoding
 from gan.data.datasets import load_dataset
 from gan.data.layout import SPLITS
 from tests.conftest import assert_refused
-from tests.test_pictures import RAMP, folder, shades, write, write_all
-
-__all__ = ["folder"]  # a fixture
+from tests.test_pictures import RAMP, shades, write, write_all
 
 
 @pytest.mark.parametrize(("part", "names"), [

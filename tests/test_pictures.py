@@ -20,14 +20,6 @@ RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty folder for pictures, beside a cache of its own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data"
-
-
-@pytest.fixture
 def decoded(monkeypatch):
     """The names of the files that were decoded, in a list that goes on."""
     names, decode = [], pictures.decode

@@ -10,9 +10,7 @@ from PIL import Image
 
 from gan.data.datasets import load_dataset
 from tests.conftest import assert_refused
-from tests.test_pictures import folder, shades
-
-__all__ = ["folder"]  # a fixture
+from tests.test_pictures import shades
 
 
 def png(shade, side=16):
