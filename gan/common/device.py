@@ -33,7 +33,7 @@ def import_tensorflow(verbose):
     """Import TensorFlow, unless `verbose` without the lines it prints while loading."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError("TensorFlow is not installed; expected: pip install -r requirements.txt")
-    if platform.machine() == "x86_64":
+    if platform.machine() == "x86_64" and "tensorflow" not in sys.modules:
         # By itself, TensorFlow takes oneDNN's kernels only with AVX-512 VNNI or newer; with AVX2
         # alone they take half the time, too.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
