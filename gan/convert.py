@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.common.command_line import OptionParser, file, folder, one_of, seed_list
+from gan.common.command_line import OptionParser, file, folder, one_of, say_parts, seed_list
 from gan.common.device import hidden_messages
 from gan.common.errors import UserError, run_script
 from gan.common.files import atomic_file, refuse_existing
@@ -63,8 +63,8 @@ def main(argv=None):
             target.write(content)
     differs = (f"{difference / GRAY_LEVEL:.2g} gray levels"
                if sample_type_of(generator.sample_shape) is Images else f"{difference:.2g}")
-    print(f"{output}: {len(converted) / 1e6:.2f} MB, differs from the SavedModel by at most "
-          f"{differs} on {len(COMPARED)} latents")
+    say_parts([f"{output}: {len(converted) / 1e6:.2f} MB,",
+               f"at most {differs} from the SavedModel on {len(COMPARED)} latents"])
     print(f"{beside}: latents and conditions of {len(options.seeds):,} seeds")
     return 0
 
