@@ -41,7 +41,7 @@ def test_litert_draws_what_the_export_draws(converted, saved, tensorflow, tmp_pa
         output = tmp_path / f"{precision}.tflite"
         assert converted(output, "--to", "litert", "--precision", precision) == 0
         printed = capsys.readouterr()
-        assert "gray levels on 64 latents" in printed.out and printed.err == ""
+        assert "gray levels from the SavedModel on 64 latents" in printed.out and printed.err == ""
         run = tensorflow.lite.Interpreter(str(output)).get_signature_runner("serving_default")
         assert_drawn(lambda given, run=run: run(**given)["images"],
                      tmp_path / f"{precision}_seeds.npz", saved)
