@@ -23,11 +23,11 @@ WHAT = "the metadata of an export"
 
 
 class SavedGenerator:
-    """A SavedModel that `train_gan.py` exported, in a folder or in that of its run.
+    """A SavedModel that `train_gan.py` exported, found in its own folder or in its run's.
 
-    `metadata` is the dict in its `gan.json`. TensorFlow is started when something is drawn; a
-    `UserError` then tells of an export that is damaged or does more than compute. With `given`,
-    what `read_latents` returns, a seed is a row of that.
+    `metadata` is the dict in its `gan.json`. The first draw imports TensorFlow, and raises
+    `UserError` if the export is damaged or does more than compute. Where `given` is set to what
+    `read_latents` returns, a seed is a row of that.
     """
 
     def __init__(self, path):

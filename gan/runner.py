@@ -200,7 +200,7 @@ def _read_data(config, checkpoint):
 
 
 def find_conditions(config, dataset, checkpoint):
-    """Return the `Conditioning` of the samples, and import TensorFlow meanwhile."""
+    """Return the `Conditioning` of the samples; a second thread imports TensorFlow meanwhile."""
     config = config.for_data(dataset)  # refuses what it can before that
     with ThreadPoolExecutor(1) as aside:
         imported = aside.submit(import_tensorflow, config.verbose)

@@ -1,4 +1,4 @@
-"""Tests, with the kernels that `import_tensorflow` chooses; most import TensorFlow before it."""
+"""Tests, run with the kernels that `import_tensorflow` selects for the commands."""
 
 import os
 

@@ -133,7 +133,7 @@ def _read_parquet(file):
 
 
 def _read_tfrecord(file):
-    """Return the same of a TFRecord file."""
+    """Return the same for a TFRecord file."""
     import_tensorflow(verbose=False)
     readers, labels, image, label = [], [], None, None
     with reading(file.path, "a TFRecord file, not compressed"), open(file.path, "rb") as opened:

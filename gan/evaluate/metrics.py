@@ -224,8 +224,9 @@ def has_small_blob(masks):
 def sliced_wasserstein(real, fake):
     """Return the sliced Wasserstein distance (Karras et al. 2018) at each scale, finest first.
 
-    It is that of patches, see `Patches.scales`, in thousandths of a deviation. Unlike the paper's,
-    generated patches are not normalized, so that wrong contrast counts.
+    Both arguments are what `Patches.scales` returns; distances are in thousandths of the real
+    patches' standard deviation. Unlike the paper's, generated patches are not normalized, so that
+    wrong contrast counts.
     """
     directions = np.random.default_rng(0).normal(size=(real[0].shape[1], DIRECTIONS))
     directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
