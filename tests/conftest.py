@@ -1,5 +1,6 @@
 """Small data and small runs that many tests share."""
 
+import contextlib
 import dataclasses
 import fcntl
 import importlib
@@ -8,12 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import sync_playwright
 
 from gan.common import errors
 from gan.common.device import import_tensorflow
@@ -22,9 +26,11 @@ from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.evaluate import evaluator
 from gan.generator import SavedGenerator
-from tests.browser import chromium
 
 ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+                None)
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
         "--mixed-precision", "off", "--augment", "none"]
 QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0",
@@ -90,10 +96,37 @@ def mnist():
     return load_dataset("mnist")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    with chromium() as opened:
-        yield opened
+    with sync_playwright() as playwright, playwright.chromium.launch(
+            executable_path=CHROMIUM) as started:
+        yield started
+
+
+@pytest.fixture
+def open_page(browser):
+    """A function that loads a file in a window; below 600 pixels it is a phone with touch.
+
+    The page's `errors` are those of its console, its `requests` the addresses asked for.
+    """
+    contexts = contextlib.ExitStack()
+
+    def load(path, width=1100, height=800, dark=False):
+        phone = width < 600
+        page = contexts.enter_context(browser.new_context(
+            viewport={"width": width, "height": height}, is_mobile=phone, has_touch=phone,
+            color_scheme="dark" if dark else "light")).new_page()
+        page.errors, page.requests = [], []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("console", lambda message: message.type == "error"
+                and page.errors.append(message.text))
+        page.on("request", lambda request: request.url.startswith("data:")
+                or page.requests.append(request.url))
+        page.goto(Path(path).resolve().as_uri())
+        return page
+
+    with contexts:
+        yield load
 
 
 @pytest.fixture(scope="session")
@@ -162,6 +195,20 @@ def trained(command):
         return output
 
     return run
+
+
+def wait_for(page, script):
+    """Wait until a JavaScript expression is true, as `wait_for_function` does.
+
+    That one evaluates text in the page, which the policies of our pages forbid.
+    """
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(PlaywrightError):  # asked while the page was replaced
+            if page.evaluate(script):
+                return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"not within a minute: {script}")
 
 
 def heed_signals():

@@ -14,7 +14,7 @@ from gan.generator import SavedGenerator
 from gan.playground import __main__ as playground
 from gan.playground.network import Network, pack, read_signature
 from gan.playground.page import ASSETS, directions, write_page
-from tests.browser import needs_chromium
+from tests.conftest import needs_chromium, wait_for
 
 DRAWN = "document.body.dataset.drawn !== undefined && !artist.busy && !artist.jobs.length"
 
@@ -28,28 +28,28 @@ def tiny_page(tiny_run, tensorflow, tmp_path_factory):
 
 
 @pytest.fixture
-def page(tiny_page, browser):
-    """The browser with the playground of the tiny run, drawn."""
-    browser.open(tiny_page)
-    browser.wait_for(DRAWN)
-    yield browser
-    assert browser.errors == []
+def page(tiny_page, open_page):
+    """The playground of the tiny run, drawn."""
+    opened = open_page(tiny_page)
+    wait_for(opened, DRAWN)
+    yield opened
+    assert opened.errors == []
 
 
 @pytest.fixture
-def engine(browser, tmp_path):
+def engine(open_page, tmp_path):
     """A function of a network and its inputs that computes in the page's interpreter."""
     blank = tmp_path / "blank.html"
     blank.write_text("<!doctype html>")
-    browser.open(blank)
-    browser.evaluate((ASSETS / "engine.js").read_text().replace("const ", "var "))
+    page = open_page(blank)
+    page.add_script_tag(path=ASSETS / "engine.js")
 
     def compute(tensors, **given):
         description, weights = pack(Network(tensors), half=False)
         weights = base64.b64encode(weights).decode()
         inputs = ", ".join(f"{name}: Float32Array.from({array.ravel().tolist()})"
                            for name, array in given.items())
-        return browser.evaluate(f"""Array.from(makeNetwork({json.dumps(description)},
+        return page.evaluate(f"""Array.from(makeNetwork({json.dumps(description)},
             Uint8Array.from(atob("{weights}"), (letter) => letter.charCodeAt(0)).buffer
             )({{ {inputs} }}))""")
 
@@ -141,7 +141,7 @@ def test_the_page_draws_what_generate_draws(saved, page):
 def picture(page, action=""):
     """Do something and return the gray levels that the large canvas then shows."""
     page.evaluate(f"{action}; 0")
-    page.wait_for(DRAWN)
+    wait_for(page, DRAWN)
     return np.array(page.evaluate("""(() => {
         const canvas = document.getElementById("picture");
         const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -201,12 +201,12 @@ def test_the_command_draws_the_same_picture_also_while_interpolating(tiny_run, p
                       "choose({seed: 7n, label: 1, truncation: 0.5})")
         label = [f"--label={name}"] if name[0] == "-" else ["--label", name]
         assert typed(page) == [*script, "--seeds", "7", *label, "--truncation", "0.5"]
-    page.look(390)
+    page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("""(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
         document.querySelector('#command code'))""")  # no part of it is out of sight
     first = picture(page, "choose({seed: 0n, label: -1, truncation: 1})")
     page.evaluate("document.querySelector('#interpolate').click()")
-    page.wait_for("state.seed >= 1n")
+    wait_for(page, "state.seed >= 1n")
     text, seed = page.evaluate("[document.querySelector('#command').textContent, `${state.seed}`]")
     assert text.endswith(f" --interpolate {seed},{int(seed) + 1}")
     assert (picture(page, "document.querySelector('#interpolate').click()") != first).any()
@@ -219,25 +219,23 @@ def test_the_command_draws_the_same_picture_also_while_interpolating(tiny_run, p
 
 
 @needs_chromium
-def test_the_page_draws_without_a_worker(tiny_page, page, tmp_path):
+def test_the_page_draws_without_a_worker(tiny_page, page, open_page, tmp_path):
     first, without = picture(page), tmp_path / "without.html"
     without.write_text(tiny_page.read_text().replace("worker-src blob:", "worker-src 'none'"))
-    page.open(without)
-    assert (picture(page) == first).all()
-    page.errors.clear()  # Chromium says what the policy refused
+    assert (picture(open_page(without)) == first).all()
 
 
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
-        tiny_page, browser, width):
-    browser.open(tiny_page, width)
-    browser.wait_for(DRAWN)
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    assert all(address.startswith(("file:", "blob:")) for address in browser.requests)
-    browser.evaluate("fetch('https://example.org/').catch(() => 0)")
-    assert "Content Security Policy" in " ".join(browser.errors)
-    unnamed = browser.evaluate("""[...document.querySelectorAll(
+        tiny_page, open_page, width):
+    page = open_page(tiny_page, width)
+    wait_for(page, DRAWN)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert all(address.startswith(("file:", "blob:")) for address in page.requests)
+    page.evaluate("fetch('https://example.org/').catch(() => 0)")
+    assert "Content Security Policy" in " ".join(page.errors)
+    unnamed = page.evaluate("""[...document.querySelectorAll(
         "input, select, button, canvas")].filter((one) => !one.labels?.length
             && !one.getAttribute("aria-label") && !one.textContent
             && !one.closest("[aria-label]")).map((one) => one.outerHTML)""")
@@ -246,22 +244,22 @@ def test_nothing_is_wider_than_the_window_and_nothing_is_asked_of_any_address(
 
 @needs_chromium
 @pytest.mark.parametrize("axes", [1, 2])
-def test_points_are_a_scatter_over_the_plane(make_export, tmp_path, browser, axes):
+def test_points_are_a_scatter_over_the_plane(make_export, tmp_path, open_page, axes):
     export = make_export(None, "mlp", (axes,), extent=3.0)
     path, saved = tmp_path / "page.html", SavedGenerator(export)
     playground.main(["--model", str(export), "--output", str(path)])
-    browser.open(path)
-    browser.wait_for(DRAWN)
+    page = open_page(path)
+    wait_for(page, DRAWN)
     expected = saved.sample(range(2000))
     assert np.ptp(expected, axis=0).min() > 0.1
-    places = np.array(browser.evaluate("cloud.places.map((place) => Array.from(place))"))
+    places = np.array(page.evaluate("cloud.places.map((place) => Array.from(place))"))
     np.testing.assert_allclose(places[:, :axes], expected, rtol=1e-4, atol=0.01)
     assert axes > 1 or np.ptp(places[:, 1]) > 0.8  # spread over the height
-    place = browser.evaluate("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
+    place = page.evaluate("choose({seed: 70000n}); new Promise((resolve) => setTimeout(() => "
                              "resolve(Array.from(cloud.chosen)), 500))")
     np.testing.assert_allclose(place[:axes], saved.sample([70000])[0], rtol=1e-4, atol=0.01)
-    assert browser.evaluate("document.querySelector('#grid-card').hidden")
-    assert browser.errors == []
+    assert page.evaluate("document.querySelector('#grid-card').hidden")
+    assert page.errors == []
 
 
 def test_strings_from_data_cannot_leave_their_place():

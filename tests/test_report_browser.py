@@ -7,7 +7,7 @@ import pytest
 
 from gan.drawing.images import epoch_picture, pictures_in, write_png
 from gan.report.__main__ import page_of
-from tests.browser import needs_chromium
+from tests.conftest import needs_chromium, wait_for
 from tests.test_report import EVIL, config, content, data_of, row
 
 pytestmark = needs_chromium
@@ -25,10 +25,10 @@ CHART = ("(box => [box.x, box.y, box.width, box.height])"
          "(document.querySelector('.area svg').getBoundingClientRect())")
 
 
-def quiet(browser, path):
+def quiet(page, path):
     """Assert that the console has no error and that nothing but the file was asked for."""
-    assert browser.errors == []
-    assert set(browser.requests) == {path.resolve().as_uri()}
+    assert page.errors == []
+    assert set(page.requests) == {path.resolve().as_uri()}
 
 
 @pytest.fixture
@@ -50,25 +50,25 @@ def page_file(tmp_path):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
-def test_the_slider_moves_and_the_picture_changes(browser, tiny_run, width, dark):
+def test_the_slider_moves_and_the_picture_changes(open_page, tiny_run, width, dark):
     path = tiny_run[0] / "report.html"
     frames = data_of(path.read_text())["runs"][0]["frames"]
-    browser.open(path, width, dark=dark)
-    assert browser.evaluate(READY) and browser.evaluate(SOURCE) == frames[-1]["src"]
-    browser.evaluate("document.getElementById('slider').focus()")
+    page = open_page(path, width, dark=dark)
+    assert page.evaluate(READY) and page.evaluate(SOURCE) == frames[-1]["src"]
+    page.evaluate("document.getElementById('slider').focus()")
     for frame in frames[-2::-1]:
-        browser.press("ArrowLeft")
-        assert browser.evaluate(SOURCE) == frame["src"]
-        assert browser.evaluate(FRAME) == frame["label"]
-    browser.wait_for("[...document.images].every(image => image.naturalWidth > 0)")
-    assert browser.evaluate(BROKEN_NUMBERS) == 0
-    browser.evaluate("document.getElementById('play').click()")
-    browser.wait_for(f"{FRAME} === 'epoch 2'")
-    assert browser.evaluate("document.documentElement.scrollWidth") == width
-    quiet(browser, path)
+        page.keyboard.press("ArrowLeft")
+        assert page.evaluate(SOURCE) == frame["src"]
+        assert page.evaluate(FRAME) == frame["label"]
+    wait_for(page, "[...document.images].every(image => image.naturalWidth > 0)")
+    assert page.evaluate(BROKEN_NUMBERS) == 0
+    page.evaluate("document.getElementById('play').click()")
+    wait_for(page, f"{FRAME} === 'epoch 2'")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    quiet(page, path)
 
 
-def test_dark_and_light_differ_and_can_be_read(browser, page_file):
+def test_dark_and_light_differ_and_can_be_read(open_page, page_file):
     """The contrast of text to its background is at least 4.5, as WCAG 2 asks (level AA)."""
     script = """['body', '.quiet', '.over', '#state', 'dt'].map(name => {
         const text = document.querySelector(name);
@@ -80,8 +80,8 @@ def test_dark_and_light_differ_and_can_be_read(browser, page_file):
     })"""
     found = {}
     for dark in (False, True):
-        browser.open(page_file(2), dark=dark)
-        found[dark] = browser.evaluate(script)
+        page = open_page(page_file(2), dark=dark)
+        found[dark] = page.evaluate(script)
     assert found[False] != found[True]
     for text, background in found[False] + found[True]:
         lighter, darker = sorted([luminance(text), luminance(background)], reverse=True)
@@ -95,76 +95,74 @@ def luminance(color):
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_values_appear_under_pointer_finger_and_keys(browser, page_file):
+def test_values_appear_under_pointer_finger_and_keys(open_page, page_file):
     path = page_file(3)
     tip = "document.querySelector('.tip').textContent"
     hidden = "document.querySelector('.tip').hidden"
-    browser.open(path)
-    browser.evaluate("document.getElementById('curves').scrollIntoView()")
-    x, y, width, height = browser.evaluate(CHART)
-    assert browser.evaluate(hidden)
-    browser.point(x + width / 2, y + height / 2)
-    assert browser.evaluate(tip) == "epoch 2discriminator 1.3generator 0.8"
-    browser.point(1, 1)
-    assert browser.evaluate(hidden)
-    browser.evaluate("document.querySelector('.area svg').focus()")
-    browser.press("ArrowRight")
-    assert browser.evaluate(tip).startswith("epoch 1")
-    browser.press("ArrowRight")
-    browser.press("ArrowRight")
-    assert browser.evaluate(tip).startswith("epoch 3")
-    browser.evaluate(f"{SET}('axis', 'step', 'change')")
-    browser.point(x + width - 5, y + height / 2)
-    assert browser.evaluate(tip).startswith("step 300")
-    quiet(browser, path)
-    browser.evaluate("sessionStorage.clear()")
-    browser.open(path, 390)
-    browser.evaluate("document.getElementById('curves').scrollIntoView()")
-    x, y, width, height = browser.evaluate(CHART)
-    browser.touch((x + width - 20, y + height / 2))
-    assert browser.evaluate(tip).startswith("epoch 3")
-    browser.touch()
-    quiet(browser, path)
+    page = open_page(path)
+    page.evaluate("document.getElementById('curves').scrollIntoView()")
+    x, y, width, height = page.evaluate(CHART)
+    assert page.evaluate(hidden)
+    page.mouse.move(x + width / 2, y + height / 2)
+    assert page.evaluate(tip) == "epoch 2discriminator 1.3generator 0.8"
+    page.mouse.move(1, 1)
+    assert page.evaluate(hidden)
+    page.evaluate("document.querySelector('.area svg').focus()")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(tip).startswith("epoch 1")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(tip).startswith("epoch 3")
+    page.evaluate(f"{SET}('axis', 'step', 'change')")
+    page.mouse.move(x + width - 5, y + height / 2)
+    assert page.evaluate(tip).startswith("step 300")
+    quiet(page, path)
+    page = open_page(path, 390)
+    page.evaluate("document.getElementById('curves').scrollIntoView()")
+    x, y, width, height = page.evaluate(CHART)
+    page.touchscreen.tap(x + width - 20, y + height / 2)
+    assert page.evaluate(tip).startswith("epoch 3")
+    quiet(page, path)
 
 
-def test_a_page_follows_its_run_and_keeps_its_place(browser, page_file):
+def test_a_page_follows_its_run_and_keeps_its_place(open_page, page_file):
     path = page_file(1, state="running", config=config("--epochs", "3"))
-    browser.open(path, 390, 500)
-    assert browser.evaluate(FRAME) == "epoch 1"
-    browser.evaluate("scrollTo(0, 150)")
+    page = open_page(path, 390, 500)
+    assert page.evaluate(FRAME) == "epoch 1"
+    page.evaluate("scrollTo(0, 150)")
     page_file(2, state="running", config=config("--epochs", "3"))
-    browser.wait_for(f"data.running && {FRAME} === 'epoch 2'")  # the newest, as before
-    assert browser.evaluate("Math.abs(scrollY - 150)") <= 1
-    browser.evaluate(f"{SET}('slider', 1, 'input')")
+    wait_for(page, f"data.running && {FRAME} === 'epoch 2'")  # the newest, as before
+    assert page.evaluate("Math.abs(scrollY - 150)") <= 1
+    page.evaluate(f"{SET}('slider', 1, 'input')")
     page_file(3, state="finished", config=config("--epochs", "3"))
-    browser.wait_for("!data.running")
-    assert browser.evaluate(FRAME) == "epoch 1"  # the one that was looked at
-    assert "finished" in browser.evaluate("document.getElementById('state').textContent")
-    quiet(browser, path)
+    wait_for(page, "!data.running")
+    assert page.evaluate(FRAME) == "epoch 1"  # the one that was looked at
+    assert "finished" in page.evaluate("document.getElementById('state').textContent")
+    quiet(page, path)
 
 
-def test_nothing_in_the_data_is_run(browser, page_file, tmp_path):
+def test_nothing_in_the_data_is_run(open_page, page_file, tmp_path):
     image = "<img src=x onerror=\"document.body.dataset.run='yes'\">"
     evil = content(name=image, config=config("--dataset", EVIL), note=image,
                    dataset={"name": image, "classes": [EVIL]}, pictures=pictures_in(tmp_path))
     path = tmp_path / "evil.html"
     for text in (page_of([evil]), page_of([evil, evil])):
         path.write_text(text)
-        browser.open(path)
-        assert browser.evaluate(READY)
-        assert browser.evaluate("document.body.dataset.run") is None
-        assert image in browser.evaluate("document.body.textContent")
-        quiet(browser, path)
+        page = open_page(path)
+        assert page.evaluate(READY)
+        assert page.evaluate("document.body.dataset.run") is None
+        assert image in page.evaluate("document.body.textContent")
+        quiet(page, path)
     # Were it to slip in, the page's policy would stop it.
     path.write_text(page_of([content()]).replace("</main>", f"{image}</main>"))
-    browser.open(path)
-    browser.wait_for("document.querySelector('main > img').complete")
-    assert browser.evaluate("document.body.dataset.run") is None
-    assert "Content Security Policy" in json.dumps(browser.errors)
+    page = open_page(path)
+    wait_for(page, "document.querySelector('main > img').complete")
+    assert page.evaluate("document.body.dataset.run") is None
+    assert "Content Security Policy" in json.dumps(page.errors)
 
 
 @pytest.mark.parametrize("count", [3, 9, 30])
-def test_a_comparison_can_be_read(browser, page_file, tmp_path, count):
+def test_a_comparison_can_be_read(open_page, page_file, tmp_path, count):
     page_file(2)
     pictures, path = pictures_in(tmp_path), tmp_path / "comparison.html"
     measured = {"frechet": 0.008017, "precision": 0.7354, "recall": 0.00123}
@@ -177,26 +175,26 @@ def test_a_comparison_can_be_read(browser, page_file, tmp_path, count):
                     summary={"metrics": {"generated": measured, "real": measured},
                              "verdict": verdict}) for number in range(count)]
     path.write_text(page_of(runs))
-    browser.open(path)
+    page = open_page(path)
     captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
-    assert browser.evaluate(captions)[:2] == ["epoch 1", "epoch 2"]
-    browser.evaluate("document.getElementById('slider').focus()")
-    browser.press("Home")
-    assert {*browser.evaluate(captions)} == {"epoch 0"}
+    assert page.evaluate(captions)[:2] == ["epoch 1", "epoch 2"]
+    page.evaluate("document.getElementById('slider').focus()")
+    page.keyboard.press("Home")
+    assert {*page.evaluate(captions)} == {"epoch 0"}
     for width in (390, 1200):
-        browser.look(width)
-        browser.wait_for(f"document.documentElement.scrollWidth === {width}")
-        assert browser.evaluate("""Math.min(...[...document.querySelectorAll(
+        page.set_viewport_size({"width": width, "height": 800})
+        wait_for(page, f"document.documentElement.scrollWidth === {width}")
+        assert page.evaluate("""Math.min(...[...document.querySelectorAll(
             '#comparison :is(th, td)')].map(cell => cell.clientWidth))""") >= 45
-        assert browser.evaluate(BROKEN_NUMBERS) == 0
+        assert page.evaluate(BROKEN_NUMBERS) == 0
         # The runs' names stay in sight of the rightmost columns.
-        browser.evaluate("document.querySelector('.wide').scrollLeft = 1e6")
-        assert 0 <= browser.evaluate(
+        page.evaluate("document.querySelector('.wide').scrollLeft = 1e6")
+        assert 0 <= page.evaluate(
             "document.querySelector('#comparison tbody th').getBoundingClientRect().x") < 100
-        browser.evaluate("document.querySelector('#comparison tbody th').scrollIntoView()")
-    browser.evaluate("scrollTo(0, 0); document.getElementById('curves').scrollIntoView()")
-    x, y, chart_width, height = browser.evaluate(CHART)
-    browser.point(x + chart_width - 20, y + height / 2)
-    shown = browser.evaluate("document.querySelectorAll('.tip:not([hidden]) span').length")
+        page.evaluate("document.querySelector('#comparison tbody th').scrollIntoView()")
+    page.evaluate("scrollTo(0, 0); document.getElementById('curves').scrollIntoView()")
+    x, y, chart_width, height = page.evaluate(CHART)
+    page.mouse.move(x + chart_width - 20, y + height / 2)
+    shown = page.evaluate("document.querySelectorAll('.tip:not([hidden]) span').length")
     assert shown == min(count, 8)
-    quiet(browser, path)
+    quiet(page, path)
