@@ -224,7 +224,7 @@ FAULT = """
 import time, train_gan, gan.distributed.replica
 from gan.common.errors import run_script
 from gan.feed import Feed
-gan.distributed.replica.WATCHDOG_SECONDS = 20
+gan.distributed.replica.WATCHDOG_SECONDS, gan.distributed.replica.CALLS = 20, 2
 feeds, arguments = [], Feed.arguments
 def faulty(feed, batches):
     feeds.append(feed)
