@@ -109,23 +109,28 @@ def open_page(browser):
 
     The page's `errors` are those of its console, its `requests` the addresses asked for.
     """
-    contexts = contextlib.ExitStack()
-
     def load(path, width=1100, height=800, dark=False):
         phone = width < 600
         page = contexts.enter_context(browser.new_context(
             viewport={"width": width, "height": height}, is_mobile=phone, has_touch=phone,
             color_scheme="dark" if dark else "light")).new_page()
         page.errors, page.requests = [], []
+
+        def note_message(message):
+            if message.type == "error":
+                page.errors.append(message.text)
+
+        def note_request(request):
+            if not request.url.startswith("data:"):
+                page.requests.append(request.url)
+
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: message.type == "error"
-                and page.errors.append(message.text))
-        page.on("request", lambda request: request.url.startswith("data:")
-                or page.requests.append(request.url))
+        page.on("console", note_message)
+        page.on("request", note_request)
         page.goto(Path(path).resolve().as_uri())
         return page
 
-    with contexts:
+    with contextlib.ExitStack() as contexts:
         yield load
 
 
@@ -198,9 +203,9 @@ def trained(command):
 
 
 def wait_for(page, script):
-    """Wait until a JavaScript expression is true, as `wait_for_function` does.
+    """Wait until a JavaScript expression is true.
 
-    That one evaluates text in the page, which the policies of our pages forbid.
+    Playwright's `wait_for_function` is blocked by the Content Security Policy of the pages.
     """
     until = time.monotonic() + 60
     while time.monotonic() < until:

@@ -193,7 +193,8 @@ def typed(page):
 
 
 @needs_chromium
-def test_the_command_draws_the_same_picture_also_while_interpolating(tiny_run, page):
+def test_the_command_draws_the_same_picture_also_while_interpolating(
+        tiny_run, tiny_page, page, open_page):
     script = ["python", "generate.py", "--model", str(tiny_run[0])]
     assert typed(page) == [*script, "--seeds", "0"]
     for name in ("x y", "it's \"$(one)\"", "-1"):
@@ -201,7 +202,10 @@ def test_the_command_draws_the_same_picture_also_while_interpolating(tiny_run, p
                       "choose({seed: 7n, label: 1, truncation: 0.5})")
         label = [f"--label={name}"] if name[0] == "-" else ["--label", name]
         assert typed(page) == [*script, "--seeds", "7", *label, "--truncation", "0.5"]
-    page.set_viewport_size({"width": 390, "height": 800})
+    page = open_page(tiny_page, 390)
+    wait_for(page, DRAWN)
+    page.evaluate("about.class_names[1] = '-1'; choose({seed: 7n, label: 1, truncation: 0.5})")
+    assert typed(page) == [*script, "--seeds", "7", "--label=-1", "--truncation", "0.5"]
     assert page.evaluate("""(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
         document.querySelector('#command code'))""")  # no part of it is out of sight
     first = picture(page, "choose({seed: 0n, label: -1, truncation: 1})")
@@ -215,7 +219,7 @@ def test_the_command_draws_the_same_picture_also_while_interpolating(tiny_run, p
     assert page.evaluate("document.querySelector('#interpolate').textContent") == "Interpolate"
     assert (picture(page, "choose({seed: 0n})") == first).all()
     page.evaluate("choose({offsets: state.offsets.map(() => 1)})")
-    assert typed(page) == []
+    assert typed(page) == [] and page.errors == []
 
 
 @needs_chromium
