@@ -17,7 +17,7 @@ import numpy as np
 
 from gan.common.command_line import OptionParser, file, folder, one_of, say_parts, seed_list
 from gan.common.device import hidden_messages
-from gan.common.errors import UserError, run_script
+from gan.common.errors import UserError, printable, run_script
 from gan.common.files import atomic_file, refuse_existing
 from gan.data.pixels import premultiplied, slices_of
 from gan.data.sample_types import Images, sample_type_of
@@ -63,9 +63,9 @@ def main(argv=None):
             target.write(content)
     differs = (f"{difference / GRAY_LEVEL:.2g} gray levels"
                if sample_type_of(generator.sample_shape) is Images else f"{difference:.2g}")
-    say_parts([f"{output}: {len(converted) / 1e6:.2f} MB,",
+    say_parts([f"{printable(output)}: {len(converted) / 1e6:.2f} MB,",
                f"at most {differs} from the SavedModel on {len(COMPARED)} latents"])
-    print(f"{beside}: latents and conditions of {len(options.seeds):,} seeds")
+    print(f"{printable(beside)}: latents and conditions of {len(options.seeds):,} seeds")
     return 0
 
 
