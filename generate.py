@@ -32,7 +32,8 @@ from gan.common.files import make_folder, refuse_existing
 from gan.data.sample_types import Points, sample_type_of
 from gan.drawing import samples
 from gan.drawing.animations import check_format
-from gan.generator import SavedGenerator, class_number, read_latents
+from gan.generator import SavedGenerator
+from gan.run.exported import class_number, read_latents
 
 MAX_SEEDS, MAX_IN_GRID, MAX_IN_PLOT, MAX_FRAMES = 10**9, 10**4, 10**6, 10**4
 ARRAYS = "samples.npz"  # in --outdir

@@ -7,14 +7,14 @@ if __name__ == "__main__":
     exit_on_interrupt("train_gan.py")
 
 from gan.common.errors import run_script
-from gan.config import TrainConfig
 from gan.run.clock import Timers
+from gan.run.options import parse_options
 
 
 def main(argv=None):
     """Train as a command line says (None: the process's own); returns the exit code."""
     timers = Timers()
-    config, given = TrainConfig.from_args(argv)
+    config, given = parse_options(argv)
 
     from gan.runner import run
 

@@ -47,11 +47,11 @@ def report(title, columns, rows, options, **more):
 def build(dataset, arguments, policy=None):
     """Build the trainer and sampler of a run as arguments of train_gan.py and a policy say."""
     from gan.common.device import find_device
-    from gan.config import TrainConfig
     from gan.data.conditions import condition_dataset
+    from gan.run.options import parse_options
     from gan.training import build_trainer
 
-    config, _ = TrainConfig.from_args(arguments)
+    config, _ = parse_options(arguments)
     config = config.for_data(dataset, find_device(config.mixed_precision, config.device))
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,
                                      config.components)

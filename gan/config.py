@@ -3,25 +3,19 @@
 Nothing heavy is imported here, so that `--help` and a mistyped option answer at once.
 """
 
-import argparse
 import dataclasses
 import functools
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gan.common.command_line import (
-    OptionParser,
-    add_option,
-    check_value,
     choice,
     device_count,
     device_name,
-    file,
     flag,
     folder,
     image_size,
@@ -33,20 +27,10 @@ from gan.common.command_line import (
     size_of,
     whole_number,
 )
-from gan.common.errors import UserError, reading
-from gan.common.files import read_json
+from gan.common.errors import UserError
 from gan.data.conditions import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
-from gan.data.datasets import DATASETS, READ_OPTIONS, are_pictures, is_picture_folder, options_for
-from gan.data.pixels import Background
-from gan.generator import find_export, read_metadata
+from gan.data.datasets import DATASETS, READ_OPTIONS, are_pictures, options_for
 
-GROUPS = {
-    "data": "what is learned",
-    "model": "the two networks",
-    "objective": "what the two networks minimize",
-    "training": "how long and how fast",
-    "output": "what is written, and where",
-}
 FITS = ("crop", "pad", "squash")
 MOST_GRIDS = MOST_CHECKPOINTS = 40  # of a run by default; both can take longer than an epoch
 GRID_PIXELS = 2560  # along a side of a sample grid by default, at most
@@ -189,27 +173,6 @@ class TrainConfig:
     dry_run: bool = option(False, "output", "check everything, but do not train", bool)
     verbose: bool = option(False, "output", "show TensorFlow's own messages", bool)
 
-    @classmethod
-    def from_args(cls, argv=None):
-        """Parse a list of str (None: the process's own); returns what was given as well."""
-        given = vars(make_parser().parse_args(argv))
-        return cls.from_options(**given), set(given) - {"config"}
-
-    @classmethod
-    def from_options(cls, config=None, **given):
-        """Return the configuration with these options, and else those of a config.json."""
-        options = {**(options_of(config, given) if config else {}), **given}
-        source = options.get("init_from", "none")
-        if source != "none":
-            options = {**networks_of(source, options), **given}
-        config = cls(**options)
-        config.check(set(given))
-        # The run may be resumed from another folder.
-        named = {"dataset": config.named, "init_from": source == "none"}
-        paths = {name: os.path.abspath(os.path.expanduser(getattr(config, name)))
-                 for name, known in named.items() if not known}
-        return dataclasses.replace(config, **paths)
-
     def for_data(self, dataset, device=None):
         """Return the complete configuration for a data set, on a `Device` (None: CPU, float32)."""
         largest = None if dataset.labels is None else int(np.bincount(dataset.labels).max())
@@ -322,58 +285,6 @@ VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none", "auto"],
                      "augment": ["none", "auto"], "mirror": [False],
                      "memory_share": [FIELDS["memory_share"].default]}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
-# What was asked of a process is not asked of the one that continues or repeats its run.
-FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
-
-
-def options_of(path, given):
-    """Return the options in a run's config.json, but for those that `given` ones replace."""
-    if "resume" in given:
-        raise UserError("--config has no effect on a run that is resumed; expected no --resume")
-    options = read_options(path)
-    left_out = {"outdir", "resume", "device", "minutes", *FOR_ONCE}
-    if given.get("minutes"):
-        left_out.add("epochs")
-    if "lr" in given:
-        left_out |= {"lr_g", "lr_d"}
-    if given.get("condition") == "none":
-        left_out |= {"clusters", "components"}
-    left_out |= READ_OPTIONS.keys() - options_for(given.get("dataset", options["dataset"]))
-    return {name: value for name, value in options.items() if name not in left_out}
-
-
-def networks_of(path, options):
-    """Return options with those of the networks of a run or an export, for `--init-from`."""
-    if "resume" in options:
-        raise UserError("--init-from has no effect on a run that is resumed: expected no --resume")
-    if (run := Path(path) / "config.json").exists():
-        theirs = read_options(run)
-    else:
-        theirs = check_options(read_metadata(find_export(path), "--init-from")["config"])
-    names = {name for name, field in FIELDS.items() if field.metadata["group"] == "model"}
-    if is_picture_folder(options.get("dataset", "")):
-        names |= {"image_size", "channels"}
-    return options | {name: theirs[name] for name in names}
-
-
-def read_options(path):
-    """Return the checked options in a config.json."""
-    with reading(path, "the options of a run"):
-        options = read_json(path, "the options of a run")
-        options.pop("changes", None)
-        return check_options(options)
-
-
-def check_options(options):
-    """Return all options of a run that JSON holds; what it lacks has its default."""
-    for name, value in sorted(options.items()):
-        if name not in FIELDS:
-            raise UserError(f"{name:.60}: expected an option of train_gan.py")
-        if value is not None or name not in ("image_size", "channels"):  # points have none
-            check_value(FIELDS[name], value)
-    return {name: options.get(name, field.default) for name, field in FIELDS.items()}
-
-
 # The defaults that depend on the data, the device or other options.
 
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
@@ -530,39 +441,3 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "sample_interval": lambda config, facts: math.ceil(config.epochs / MOST_GRIDS),
     "checkpoint_interval": lambda config, facts: math.ceil(config.epochs / MOST_CHECKPOINTS),
 }
-# What `--help` shows the defaults for.
-EXAMPLES = {"mnist": Facts((60_000, 28, 28, 1), 6_742, Background((0,), 70.0)),
-            "5,000 photos": Facts((5_000, 64, 64, 3)), "points": Facts((102_400, 2))}
-# These depend on more than that.
-UNSHOWN = {"dataset", "image_size", "channels", "device", "mixed_precision"}
-
-
-def make_parser():
-    parser = OptionParser(
-        prog="train_gan.py", usage="%(prog)s [OPTIONS]",
-        description="Train a generator and a discriminator against each other, save a sample grid "
-        "after every epoch, and export the generator as a SavedModel.",
-        epilog="Defaults that depend on the data are those of MNIST, of 5,000 color photos of 64 x "
-        "64 pixels, and of 102,400 points, on a CPU. Options may be spelled with underscores.",
-    )
-    examples = {name: TrainConfig().completed(facts) for name, facts in EXAMPLES.items()}
-    headings = {name: parser.add_argument_group(f"{name}: {GROUPS[name]}") for name in GROUPS}
-    headings["data"].add_argument(
-        "--config", type=file, metavar="FILE", default=argparse.SUPPRESS,
-        help="take options from the config.json of another run")
-    for field in FIELDS.values():
-        add_option(headings[field.metadata["group"]], field, default_words(field, examples))
-    return parser
-
-
-def default_words(field, examples):
-    """Return an option's default in words: "default: 64; points: 256"; "" for a switch."""
-    if field.default is False or field.name in UNSHOWN:
-        return ""
-    values = {name: getattr(config, field.name) for name, config in examples.items()}
-    values = {name: f"{value:.3g}" if isinstance(value, float) else str(value)
-              for name, value in values.items()}
-    first = values.pop("mnist")
-    others = [f"{name}: {value}" for name, value in values.items() if value != first]
-    named = "auto" if field.default == "auto" else "default"
-    return "; ".join([f"{named}: {first}", *others])

@@ -15,7 +15,7 @@ import tensorflow as tf
 from gan import __version__
 from gan.common.errors import UserError
 from gan.common.files import atomic_folder, write_json
-from gan.generator import METADATA, checksums
+from gan.run.exported import METADATA, checksums
 
 
 def export_generator(folder, sampler, metadata, claim=lambda path: path):

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.config import FIELDS, TrainConfig, check_options
+from gan.config import FIELDS
 from gan.data.datasets import PICTURE_OPTIONS, from_arrays
 from gan.data.points import box_of
 from gan.drawing.images import tile
-from gan.generator import METADATA, SavedGenerator
+from gan.generator import SavedGenerator
 from gan.run.clock import Timers
 from gan.run.content import OWN, RunContent, read_run
+from gan.run.exported import METADATA
 from gan.run.folder import RunFolder
+from gan.run.options import check_options, make_config
 
 ARRAY = "array"  # the name of data that are handed over
 
@@ -66,7 +68,7 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
             stack.enter_context(_registered(ARCHITECTURES, own))
         check_options({name: value for name, value in options.items() if name != "config"
                        and not (name in FIELDS and value is FIELDS[name].default)})
-        config, dataset = TrainConfig.from_options(**options), None
+        config, dataset = make_config(**options), None
         if arrays:
             config = dataclasses.replace(config, dataset=ARRAY)
             dataset = from_arrays(ARRAY, "data", arrays, config.range, config.transpose)

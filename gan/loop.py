@@ -13,23 +13,17 @@ from gan.common.files import write_json
 from gan.drawing import images
 from gan.drawing.sample_grids import pictures_of
 from gan.evaluate.evaluator import Drawn
-from gan.evaluate.registry import distance_of, summary_lines
+from gan.evaluate.registry import summary_lines
 from gan.export import add_metadata, export_generator
 from gan.report.page import LiveReport
 from gan.run.checkpoint import Checkpoint, assign_variables, environment, load_checkpoint
 from gan.run.history import AUGMENTATION, History, TensorBoard, metrics_in
 from gan.run.progress import Progress, in_calls
 from gan.run.summary import circumstances, continuation, print_summary, summary_of
-from gan.run.verdict import diverged, verdict_of
-from gan.training import GRADIENTS, MEASURES
+from gan.run.verdict import best_row, checked, diverged, verdict_of
 
 EXIT_DIVERGED = 1
 FIRST_PICTURE = 4  # steps, before which nothing but noise is to be seen
-LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1
-
-
-class DivergedError(Exception):
-    """A quantity is no longer a number; the message names it and the step."""
 
 
 class Loop:
@@ -240,27 +234,6 @@ class Loop:
         return None
 
 
-def checked(measures, step, loss_scale=None):
-    """Return measures, float32 [steps, len(MEASURES)]; `DivergedError` for what is not finite.
-
-    Gradients of steps that an overflow of float16 skipped become 0.
-    """
-    wrong = ~np.isfinite(measures)
-    if loss_scale is not None:
-        # An overflow of float16 skips the step and halves the scale: no defect.
-        measures = measures.copy()
-        measures[:, GRADIENTS][wrong[:, GRADIENTS]] = 0
-        wrong[:, GRADIENTS] = False
-        if loss_scale < LEAST_SCALE:
-            raise DivergedError(f"the loss scale fell to {loss_scale:g} by step {step}, as every "
-                                "gradient overflows float16")
-    if wrong.any():
-        first, column = np.argwhere(wrong)[0]
-        raise DivergedError(f"{MEASURES[column]} became {measures[first, column]} at step "
-                            f"{step - len(measures) + int(first) + 1}")
-    return measures
-
-
 def early_steps(end):
     """Return the steps before `end` with a sample grid, each √2 times as far as the last."""
     steps, step = [], float(FIRST_PICTURE)
@@ -268,9 +241,3 @@ def early_steps(end):
         steps.append(round(step))
         step *= 2**0.5
     return steps
-
-
-def best_row(rows):
-    """Return the first row of the history nearest to the data; None if none was measured."""
-    measured = [row for row in rows if distance_of(row) is not None]
-    return min(measured, key=distance_of, default=None)

@@ -18,15 +18,10 @@ from gan.common.device import find_device, import_tensorflow, memory_bytes
 from gan.common.errors import UserError, counted, listed, printable, stop_signals_to
 from gan.data.conditions import Conditioning, condition_dataset
 from gan.data.datasets import READ_OPTIONS, load_dataset
-from gan.run.checkpoint import (
-    assign_variables,
-    differences,
-    following,
-    load_checkpoint,
-    resume,
-)
+from gan.run.checkpoint import assign_variables, differences, load_checkpoint
 from gan.run.clock import StopRequest
 from gan.run.folder import RunFolder
+from gan.run.options import following, resume
 from gan.run.progress import Transcript
 
 WIDE = 96  # channels next to the image, from which on networks may not fit into memory
@@ -80,8 +75,9 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
                                           cluster)
 
     from gan.evaluate.evaluator import Evaluator
-    from gan.loop import DivergedError, Loop
+    from gan.loop import Loop
     from gan.run.plan import plan_run
+    from gan.run.verdict import DivergedError
 
     evaluator = Evaluator(dataset, "trained" if config.metrics_interval else "auto")
     with timers("plan"):

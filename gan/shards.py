@@ -21,6 +21,7 @@ from gan.common.errors import UserError, counted, one_line, printable, run_scrip
 from gan.config import TrainConfig
 from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
 from gan.data.shards import check_shards, is_sharded, refuse_unmanaged, write_shards
+from gan.run.options import make_config
 
 MEGABYTE = 10**6
 # Of train_gan.py's options those that say what is written.
@@ -77,7 +78,7 @@ def write(options):
                             "part of the data")
     refuse_unmanaged(target, options.force)
     given = {field.name: getattr(options, field.name) for field in OPTIONS if field.name in options}
-    data = TrainConfig.from_options(dataset=source, **given)
+    data = make_config(dataset=source, **given)
     dataset = load_dataset(source, **{name: getattr(data, name) for name in READ_OPTIONS})
     if dataset.box:
         raise UserError(f"expected images, got the points of {source}")

@@ -8,8 +8,9 @@ import numpy as np
 from gan.common.command_line import shape_in_words, sides_of
 from gan.common.errors import UserError, listed, reading
 from gan.data.conditions import Conditioning
-from gan.generator import MODEL, SavedGenerator, find_export, read_metadata
+from gan.generator import SavedGenerator
 from gan.run.checkpoint import list_checkpoints, load_newest
+from gan.run.exported import MODEL, find_export, read_metadata
 
 LEAST = 0.5  # of the generator's weights that have to fit
 

@@ -26,6 +26,7 @@ from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
 from gan.evaluate import evaluator
 from gan.generator import SavedGenerator
+from gan.run.options import parse_options
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -233,7 +234,7 @@ def build(dataset, *options, streamed=False, replicas=None, **settings):
     from gan.training import build_trainer
 
     given = ["--dataset", str(dataset)] if isinstance(dataset, str | Path) else []
-    config, _ = TrainConfig.from_args([*TINY, *given, *map(str, options)])
+    config, _ = parse_options([*TINY, *given, *map(str, options)])
     dataset = load_dataset(str(dataset)) if given else dataset
     config = dataclasses.replace(config.for_data(dataset), **settings)
     conditioning = condition_dataset(dataset, config.condition, config.clusters, config.seed,

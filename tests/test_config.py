@@ -6,18 +6,9 @@ import pytest
 
 from gan.common.command_line import flag
 from gan.common.errors import UserError
-from gan.config import (
-    EXAMPLES,
-    RULES,
-    Facts,
-    TrainConfig,
-    architectures,
-    check_options,
-    losses,
-    make_parser,
-)
+from gan.config import RULES, Facts, TrainConfig, architectures, losses
 from gan.data.pixels import Background
-from gan.run.checkpoint import resumed
+from gan.run.options import EXAMPLES, check_options, make_parser, parse_options, resumed
 from tests.conftest import complete
 
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
@@ -80,7 +71,7 @@ def size(base_channels, batch_size, epochs):
         "components": 20}),
 ])
 def test_defaults_follow_the_data(arguments, shape, expected):
-    config = complete(TrainConfig.from_args(arguments.split())[0], shape)
+    config = complete(parse_options(arguments.split())[0], shape)
     assert {name: getattr(config, name) for name in expected} == pytest.approx(expected)
 
 
@@ -119,7 +110,7 @@ def test_the_example_of_the_help_is_mnist(mnist):
     [], ["--dataset", "ring"], ["--gradient-penalty", "none"], ["--condition", "none"],
     ["--spectral-norm"], ["--arch", "mlp"]])
 def test_a_complete_configuration_leaves_nothing_open(arguments):
-    config, _ = TrainConfig.from_args(arguments)
+    config, _ = parse_options(arguments)
     points = config.dataset == "ring"
     shape = (102_400, 2) if points else (5_000, 48, 64, 3)
     config = config.completed(Facts(shape, policy="mixed_bfloat16"))
@@ -141,7 +132,7 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
     (["--batch-size", "9", "--devices", "2"], "expected a multiple of 2, the number of")])
 def test_options_that_the_data_are_too_few_for_are_refused(arguments, message):
     with pytest.raises(UserError, match=message):
-        complete(TrainConfig.from_args(arguments)[0], (1_000, 28, 28, 1))
+        complete(parse_options(arguments)[0], (1_000, 28, 28, 1))
 
 
 def test_the_names_of_a_registry_are_read_from_its_source(tensorflow, monkeypatch):
@@ -169,7 +160,7 @@ def test_numbers_of_any_length_end_in_one_short_line(text):
         if field.type not in (int, float):
             continue
         try:
-            TrainConfig.from_args([f"{flag(field.name)}={text}"])
+            parse_options([f"{flag(field.name)}={text}"])
         except UserError as error:
             assert str(error).startswith(f"{flag(field.name)}: expected") and len(str(error)) < 150
         else:
@@ -178,21 +169,21 @@ def test_numbers_of_any_length_end_in_one_short_line(text):
 
 def test_the_options_of_a_run_make_the_same_run_again(tmp_path):
     shape = (5_000, 64, 64, 3)
-    begun = complete(TrainConfig.from_args(
+    begun = complete(parse_options(
         ["--lr", "1e-3", "--lr-d", "2e-3", "--outdir", "a", "--max-minutes", "9",
          "--minutes", "8"])[0], shape)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(dataclasses.asdict(begun) | {"changes": [{"step": 3}]}))
-    config, given = TrainConfig.from_args(["--config", str(path)])
+    config, given = parse_options(["--config", str(path)])
     assert given == set() and (config.outdir, config.max_minutes) == (".", 0)
     assert complete(config, shape) == dataclasses.replace(
         begun, outdir=".", max_minutes=0.0, minutes=0.0)
     # Options given beside it win.
-    assert TrainConfig.from_args(["--config", str(path), "--minutes", "5"])[0].epochs is None
-    config, _ = TrainConfig.from_args(["--config", str(path), "--lr", "5e-4", "--clusters", "7"])
+    assert parse_options(["--config", str(path), "--minutes", "5"])[0].epochs is None
+    config, _ = parse_options(["--config", str(path), "--lr", "5e-4", "--clusters", "7"])
     config = complete(config, shape)
     assert (config.lr, config.lr_g, config.lr_d, config.clusters) == (5e-4, 5e-4, 5e-4, 7)
-    config = complete(TrainConfig.from_args(
+    config = complete(parse_options(
         ["--config", str(path), "--condition", "none"])[0], shape)
     assert (config.clusters, config.components) == (0, 0)
 
@@ -206,4 +197,4 @@ def test_damaged_options_of_a_run_are_refused(tmp_path, text, message):
     if text:
         path.write_text(text)
     with pytest.raises(UserError, match=f"(?i){message}"):
-        TrainConfig.from_args(["--config", str(path)])
+        parse_options(["--config", str(path)])

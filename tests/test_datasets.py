@@ -51,12 +51,12 @@ def test_fashion_mnist_is_loaded_by_keras_or_the_way_out_named(monkeypatch, tens
 
 
 def test_a_data_set_is_one_entry_of_the_registry(monkeypatch):
-    from gan.config import TrainConfig
+    from gan.run.options import parse_options
 
     mine = Dataset("mine", np.zeros((64, 16, 16, 1), np.uint8))
     monkeypatch.setitem(datasets.DATASETS, "mine", lambda: mine)
     assert load_dataset("mine") is mine
-    assert TrainConfig.from_args(["--dataset", "mine"])[0].named
+    assert parse_options(["--dataset", "mine"])[0].named
     with pytest.raises(UserError, match="expected mnist, fashion_mnist, .* mine, an existing"):
         load_dataset("other")
 

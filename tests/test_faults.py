@@ -18,16 +18,9 @@ import pytest
 from gan.common import files
 from gan.common.errors import UserError
 from gan.common.files import read_archive, read_json, write_archive
-from gan.config import TrainConfig
-from gan.run.checkpoint import (
-    Checkpoint,
-    differences,
-    environment,
-    load_checkpoint,
-    load_newest,
-    resumed,
-)
+from gan.run.checkpoint import Checkpoint, differences, environment, load_checkpoint, load_newest
 from gan.run.folder import LOCK, RunFolder
+from gan.run.options import parse_options, resumed
 from tests.conftest import ROOT, TINY, build, complete
 from tests.test_array_files import Bomb
 
@@ -233,7 +226,7 @@ def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
     ("resume", 1), ("dataset", ["mnist"]), ("beta1", {}), ("image_size", 5),
 ])
 def test_saved_options_are_checked_like_given_ones(name, value):
-    config, given = TrainConfig.from_args([])
+    config, given = parse_options([])
     config = complete(config, (60_000, 28, 28, 1))
     saved = dataclasses.asdict(config)
     assert resumed(config, given, saved) == (config, {})

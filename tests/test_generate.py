@@ -12,7 +12,8 @@ from PIL import Image
 from gan.common.errors import UserError
 from gan.data.datasets import load_dataset
 from gan.drawing.samples import Wanted, picture_paths, slerp
-from gan.generator import METADATA, MODEL, SavedGenerator, find_export
+from gan.generator import SavedGenerator
+from gan.run.exported import METADATA, MODEL, find_export
 from generate import choose_classes
 from tests.conftest import frames_of, run_script
 

@@ -7,7 +7,8 @@ import pytest
 
 from gan.common.errors import UserError
 from gan.common.operations import STRUCTURE, computes, refuse_other_operations
-from gan.generator import METADATA, MODEL, SavedGenerator, checksums
+from gan.generator import SavedGenerator
+from gan.run.exported import METADATA, MODEL, checksums
 
 
 @pytest.fixture(scope="module")

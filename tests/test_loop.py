@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import train_gan
-from gan.loop import LEAST_SCALE, DivergedError, checked
+from gan.run.verdict import LEAST_SCALE, DivergedError, checked
 from gan.training import GRADIENTS, MEASURES
 from tests.conftest import QUICK, TINY
 

@@ -9,17 +9,17 @@ from importlib import import_module
 
 import pytest
 
-from gan.config import TrainConfig
 from gan.evaluate.registry import METRICS
+from gan.run.options import parse_options
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")),
          ROOT / "docs" / "lab.ipynb"]
 # Each has a function make_parser().
-COMMANDS = ("gan.config", "generate", "make_gif", "gan.evaluate", "gan.report", "gan.playground",
-            "gan.convert", "gan.shards")
+COMMANDS = ("gan.run.options", "generate", "make_gif", "gan.evaluate", "gan.report",
+            "gan.playground", "gan.convert", "gan.shards")
 OTHERS = {"--logdir", "--quiet", "--requirement"}  # options of other programs
-MODULES = {"train_gan.py": "gan.config", "generate.py": "generate", "make_gif.py": "make_gif"}
+MODULES = {"train_gan.py": "gan.run.options", "generate.py": "generate", "make_gif.py": "make_gif"}
 
 
 def names(pages):
@@ -68,10 +68,10 @@ def commands(path):
 
 @names(PAGES)
 def test_every_command_that_is_shown_is_understood(path):
-    assert path.name != "README.md" or ("gan.config", []) in commands(path)  # it finds some
+    assert path.name != "README.md" or ("gan.run.options", []) in commands(path)  # it finds some
     for module, arguments in commands(path):
-        if module == "gan.config" and "--init-from" not in arguments:  # which reads a run
-            TrainConfig.from_args(arguments)
+        if module == "gan.run.options" and "--init-from" not in arguments:  # which reads a run
+            parse_options(arguments)
         else:
             parser_of(module).parse_args(arguments)
 

@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from gan.common.errors import UserError
-from gan.config import TrainConfig
 from gan.drawing.images import enlarge, epoch_picture, pictures_in, write_png
 from gan.report import __main__ as report
 from gan.report import comparison
@@ -29,6 +28,7 @@ from gan.run.content import RunContent, read_history, read_run
 from gan.run.curves import thin
 from gan.run.folder import RunFolder
 from gan.run.history import History
+from gan.run.options import parse_options
 from tests.conftest import ROOT, complete
 from tests.test_scripts import history
 
@@ -41,7 +41,7 @@ def edit(path, **changes):
 
 
 def config(*options):
-    config = TrainConfig.from_args(list(options))[0]
+    config = parse_options(list(options))[0]
     return dataclasses.asdict(complete(config, (60_000, 28, 28, 1)))
 
 

@@ -14,8 +14,8 @@ from gan.common.files import read_archive
 from gan.data.datasets import load_dataset
 from gan.evaluate.metrics import mode_metrics
 from gan.generator import SavedGenerator
-from gan.loop import best_row
 from gan.run.checkpoint import list_checkpoints
+from gan.run.verdict import best_row
 from tests.conftest import ROOT, TINY, heed_signals, run_script
 from tests.test_scripts import history, pictures
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from gan.common.errors import UserError
-from gan.config import TrainConfig
 from gan.data.conditions import condition_dataset
 from gan.data.datasets import from_arrays
+from gan.run.options import make_config
 from tests.conftest import draw_shapes
 
 
@@ -24,7 +24,7 @@ def begin(tensorflow, tiny_run):
         images = images[..., None].repeat(colors, axis=-1)
         dataset = from_arrays("other", "data", {
             "images": images, "labels": np.array(names)[labels]})
-        config = TrainConfig.from_options(init_from=str(path), batch_size=16, **options)
+        config = make_config(init_from=str(path), batch_size=16, **options)
         config = config.for_data(dataset)
         conditioning = condition_dataset(dataset, config.condition, config.clusters, 0,
                                          config.components)

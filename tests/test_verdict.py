@@ -7,6 +7,7 @@ import re
 import pytest
 
 from gan.config import TrainConfig
+from gan.run.options import parse_options
 from gan.run.verdict import HINTS, verdict_of
 from tests.conftest import TINY, complete
 
@@ -28,7 +29,7 @@ def points(*measured):
 
 def judge(measured, real=REFERENCE, *options, shape=(28, 28, 1)):
     """The verdict on epochs of 1,000 steps each."""
-    config = complete(TrainConfig.from_args(list(options))[0], (60_000, *shape))
+    config = complete(parse_options(list(options))[0], (60_000, *shape))
     rows = [{"epoch": number, "step": 1000 * number} | row
             for number, row in enumerate(measured, 1)]
     return verdict_of(rows, real, config)

@@ -21,7 +21,8 @@ from gan.common.command_line import (
 from gan.common.errors import UserError, note, one_line, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
-from gan.generator import SavedGenerator, training_data
+from gan.generator import SavedGenerator
+from gan.run.exported import training_data
 
 FEATURES = ("auto", "classifier", "learned", "inception", "pixels")
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a run in one file, and the options of a run that is resumed."""
+"""Checkpoints: the whole state of a run in one file."""
 
 import dataclasses
 import functools
@@ -8,11 +8,9 @@ import platform
 from dataclasses import dataclass
 
 from gan import __version__
-from gan.common.command_line import flag, say
 from gan.common.device import cores, processor
-from gan.common.errors import UserError, reading, warn
+from gan.common.errors import UserError, warn
 from gan.common.files import read_archive, write_archive
-from gan.config import FIELDS, FOR_ONCE, check_options
 
 KEEP = 2  # checkpoints, so that there is one before the last if that is damaged
 CONDITIONS = "conditions/"  # how the names of the conditioning's arrays begin
@@ -20,9 +18,6 @@ DESCRIPTION = {"step": int, "config": dict, "dataset": str, "history": dict, "ve
                "environment": dict}  # what is saved as JSON
 KERNELS = ("TF_ENABLE_", "TF_XLA_", "XLA_", "ONEDNN_", "DNNL_", "OMP_NUM_", "TF_NUM_", "TF_DETERM",
            "NVIDIA_TF32_")  # how the names of environment variables that choose kernels begin
-# Options that may differ between the processes of a run: each one's own, or only the chief's.
-OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
-       "verbose"}
 
 
 @dataclass(frozen=True)
@@ -127,59 +122,3 @@ def differences(checkpoint, config):
     now = {"this project": __version__, "devices": config.devices, **environment()}
     return "; ".join(f"{name} {before.get(name, 'not set')} then, {now.get(name, 'not set')} now"
                      for name in before | now if before.get(name) != now.get(name))
-
-
-# Options of a run that is resumed, or that several processes train.
-
-
-def resume(config, given, folder):
-    """Load the newest checkpoint in a `RunFolder`, and say what changes.
-
-    `given` names the options on the command line. Returns `(config, checkpoint, changes)`,
-    see `resumed`.
-    """
-    checkpoint = load_newest(folder.checkpoints)
-    with reading(folder.checkpoints, "a checkpoint of this version"):
-        config, changes = resumed(config, given, checkpoint.config)
-    for name, (before, now) in changes.items():
-        say("changed", f"{name} from {before} to {now}, from step {checkpoint.step:,} on")
-    if "epochs" in changes and config.lr_decay > 0:
-        say("note", f"the learning rates now fall towards epoch {config.epochs}, not "
-            f"{changes['epochs'][0]}")
-    return config, checkpoint, changes
-
-
-def resumed(config, given, saved):
-    """Return `(config, changes)` of a run that is resumed, whose options `saved` is a dict of.
-
-    They are the saved options with those given now, where they may change; and dict of
-    name → (before, now) for those that change what is learned.
-    """
-    saved = check_options(saved)
-    now = {name: getattr(config, name) for name in given}
-    if "lr" in given:
-        now = {"lr_g": config.lr, "lr_d": config.lr, **now}
-    for name, field in FIELDS.items():
-        if field.metadata["fixed"] and now.pop(name, saved[name]) not in (saved[name], "auto"):
-            raise UserError(f"{flag(name)}: the run to resume has {saved[name]}, "
-                            f"got: {getattr(config, name)}")
-    if now.get("epochs", saved["epochs"]) < saved["epochs"]:
-        raise UserError(f"--epochs: expected at least {saved['epochs']}, what the run to "
-                        f"resume has, got: {now['epochs']}")
-    anew = {name: FIELDS[name].default for name in FOR_ONCE}
-    if saved["device"].startswith("gpu"):
-        anew["device"] = "auto"  # this machine may have none
-    result = dataclasses.replace(
-        config, **{**saved, **anew, **now, "resume": False, "outdir": config.outdir})
-    result.check(given)
-    changes = {name: (saved[name], now[name]) for name, field in FIELDS.items()
-               if field.metadata["group"] in ("objective", "training")
-               and name in now.keys() - {*FOR_ONCE, "resume", "device"}
-               and now[name] != saved[name]}
-    return result, changes
-
-
-def following(config, given, leading):
-    """Return the chief's configuration, a dict, with what is this process' own matter."""
-    own = {name: getattr(config, name) for name in OWN & given | {"device"}}
-    return dataclasses.replace(config, **{**leading, **own})

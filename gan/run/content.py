@@ -7,10 +7,10 @@ from pathlib import Path
 
 from gan.common.errors import UserError, reading
 from gan.common.files import finite, open_own, read_json
-from gan.config import check_options
 from gan.drawing.images import pictures_in
 from gan.evaluate.registry import METRICS
 from gan.run.folder import RunFolder
+from gan.run.options import check_options
 
 OWN = "own"  # the name of a loss or an architecture that `gan.train` was given
 WHOLE = {"epoch", "step", "modes", "classes"}  # columns of whole numbers

@@ -8,8 +8,9 @@ import tensorflow as tf
 from google.protobuf.struct_pb2 import Struct
 
 from gan.common.files import write_csv
-from gan.config import FIELDS, FOR_ONCE
+from gan.config import FIELDS
 from gan.drawing.images import png_bytes
+from gan.run.options import FOR_ONCE
 from gan.training import MEASURES
 
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)

@@ -2,9 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from gan.common.errors import counted
 from gan.evaluate.registry import distance_of
 from gan.losses import LOSSES, equilibrium
+from gan.training import GRADIENTS, MEASURES
 
 LEAST_STEPS = 900  # about an epoch of MNIST; earlier, healthy runs look like failed ones
 WON = 0.97  # discriminator accuracy, and
@@ -21,6 +24,7 @@ BETTER = 0.9  # times the earlier distance: still improving
 WORSE = 1.5  # times the best distance: worse again
 EARLIER = 0.75  # of the run, from where the trend is taken
 LEAST_MEASURED = 4  # measurements, before no improvement is called a standstill
+LEAST_SCALE = 2.0**-10  # of the loss in float16; a healthy run stays above 1
 
 HINTS = {
     "diverged": "a lower learning rate (--lr)",
@@ -57,9 +61,40 @@ def verdict_of(rows, real, config):
     return Verdict(kind, finding, hint)
 
 
+class DivergedError(Exception):
+    """A quantity is no longer a number; the message names it and the step."""
+
+
+def checked(measures, step, loss_scale=None):
+    """Return measures, float32 [steps, len(MEASURES)]; `DivergedError` for what is not finite.
+
+    Gradients of steps that an overflow of float16 skipped become 0.
+    """
+    wrong = ~np.isfinite(measures)
+    if loss_scale is not None:
+        # An overflow of float16 skips the step and halves the scale: no defect.
+        measures = measures.copy()
+        measures[:, GRADIENTS][wrong[:, GRADIENTS]] = 0
+        wrong[:, GRADIENTS] = False
+        if loss_scale < LEAST_SCALE:
+            raise DivergedError(f"the loss scale fell to {loss_scale:g} by step {step}, as every "
+                                "gradient overflows float16")
+    if wrong.any():
+        first, column = np.argwhere(wrong)[0]
+        raise DivergedError(f"{MEASURES[column]} became {measures[first, column]} at step "
+                            f"{step - len(measures) + int(first) + 1}")
+    return measures
+
+
 def diverged(error):
     """Return the `Verdict` of a run that stopped itself; `error` says why."""
     return Verdict("diverged", f"diverged: {error}", HINTS["diverged"])
+
+
+def best_row(rows):
+    """Return the first row of the history nearest to the data; None if none was measured."""
+    measured = [row for row in rows if distance_of(row) is not None]
+    return min(measured, key=distance_of, default=None)
 
 
 def _diagnoses(rows, real, config):
@@ -100,7 +135,7 @@ def _diagnoses(rows, real, config):
                            "data's variety")
 
     # The trend.
-    best = min(measured, key=distance_of)
+    best = best_row(rows)
     if distance_of(last) > WORSE * distance_of(best):
         yield "worse", f"worse again: epoch {best['epoch']} was better than the last"
     earlier = [row for row in measured if row["step"] <= EARLIER * last["step"]]
