@@ -92,7 +92,8 @@ class TrainConfig:
     dropout: float = option(
         0.0, "model", "dropout rate of the discriminator", real_number(0, 0.9), fixed=True)
 
-    loss: str = choice("nonsaturating", "objective", "adversarial loss", losses, fixed=True)
+    loss: str = choice("auto", "objective", "adversarial loss", lambda: ("auto", *losses()),
+                       fixed=True)
     label_smoothing: float = option(
         0.0, "objective", "one-sided label smoothing (nonsaturating, minimax)",
         real_number(0, 0.5), fixed=True)
@@ -382,6 +383,12 @@ def _arch(config, facts):
     return "resnet" if facts.pictures and not config.bounded else "conv"
 
 
+def _loss(config, facts):
+    # More variety for pictures; small drawings are better without it.
+    relativistic = config.arch == "resnet" and not config.label_smoothing
+    return "relativistic" if relativistic else "nonsaturating"
+
+
 def _upsampling(config, facts):
     return "filtered" if facts.pictures and config.arch in UPSAMPLED else "plain"
 
@@ -423,6 +430,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "clusters": _clusters,
     "components": _components,
     "arch": _arch,
+    "loss": _loss,
     "upsampling": _upsampling,
     "output": _output,
     "augment": _augment,

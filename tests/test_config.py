@@ -31,6 +31,10 @@ def size(base_channels, batch_size, epochs):
     ("--arch dcgan --output tanh", PHOTOS, {"upsampling": "filtered", "output": "tanh"}),
     ("--arch dcgan --upsampling plain", PHOTOS, {"upsampling": "plain"}),
     ("--arch dcgan", MNIST, {"output": "tanh"}), ("--arch mlp", MNIST, {"output": "tanh"}),
+    # Residual networks learn with another loss, unless that takes no smoothing.
+    ("", MNIST, {"loss": "nonsaturating"}), ("", PHOTOS, {"loss": "relativistic"}),
+    ("--arch conv", PHOTOS, {"loss": "nonsaturating"}), ("--loss hinge", PHOTOS, {"loss": "hinge"}),
+    ("--label-smoothing 0.1", PHOTOS, {"loss": "nonsaturating"}),
     # Networks are as wide, and trained as long, as there is time for.
     ("", MNIST, size(32, 64, 3)), ("", (1_000, 28, 28, 1), size(32, 64, 100)),
     ("", (50, 28, 28, 1), {"batch_size": 50}), ("--arch resnet", MNIST, size(48, 16, 3)),

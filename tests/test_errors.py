@@ -121,7 +121,7 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept
     (["--epochs"], "--epochs: expected one argument"),
     (["--batch_size", "many"], "a whole number from 2 to 65536, got: 'many'"),
     (["--beta1", "1"], "--beta1: expected a number from 0 to 0.9999, got: '1'"),
-    (["--loss", "wasser"], "--loss: expected one of nonsaturating, minimax, lsgan"),
+    (["--loss", "wasser"], "--loss: expected one of auto, nonsaturating, minimax, lsgan"),
     (["--arch", "resnet", "--dropout", "0.1"], "need --arch conv, dcgan or mlp, got: --arch resn"),
     (["--arch", "mlp", "--upsampling", "plain"], "--upsampling needs --arch conv or dcgan, got: "),
     (["--dataset", "ring", "--output", "tanh"], "--output: expected for points: auto"),

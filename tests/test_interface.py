@@ -91,7 +91,7 @@ def test_a_dry_run_leaves_nothing(tensorflow, tmp_path):
     ({"epoch": 3}, "epoch: expected an option of train_gan.py"),
     ({"epochs": -1}, "epochs: expected a whole number from 1 to 1000000, got: '-1'"),
     ({"mirror": 1}, "mirror: expected also learn the mirror image of every picture, got: 1"),
-    ({"loss": "no"}, "loss: expected one of nonsaturating"),
+    ({"loss": "no"}, "loss: expected one of auto, nonsaturating"),
     ({"labels": [0, 1, 0]}, "labels: expected one for each of 320 images"),
     ({"data": np.zeros((9, 5, 6, 2))}, "training images: expected images [N, H, W]"),
     ({"image_size": 32}, "image_size: expected the name of pictures with it, got an array"),
