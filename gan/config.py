@@ -286,6 +286,8 @@ VALUES_FOR_POINTS = {"output": ["auto"], "condition": ["none", "auto"],
                      "augment": ["none", "auto"], "mirror": [False],
                      "memory_share": [FIELDS["memory_share"].default]}
 UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
+
+
 # The defaults that depend on the data, the device or other options.
 
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
@@ -384,7 +386,7 @@ def _arch(config, facts):
 
 
 def _loss(config, facts):
-    # More variety for pictures; small drawings are better without it.
+    # It adds variety to pictures, and makes small drawings worse.
     relativistic = config.arch == "resnet" and not config.label_smoothing
     return "relativistic" if relativistic else "nonsaturating"
 

@@ -31,7 +31,7 @@ def size(base_channels, batch_size, epochs):
     ("--arch dcgan --output tanh", PHOTOS, {"upsampling": "filtered", "output": "tanh"}),
     ("--arch dcgan --upsampling plain", PHOTOS, {"upsampling": "plain"}),
     ("--arch dcgan", MNIST, {"output": "tanh"}), ("--arch mlp", MNIST, {"output": "tanh"}),
-    # Residual networks learn with another loss, unless that takes no smoothing.
+    # Residual networks get the relativistic loss, which takes no label smoothing.
     ("", MNIST, {"loss": "nonsaturating"}), ("", PHOTOS, {"loss": "relativistic"}),
     ("--arch conv", PHOTOS, {"loss": "nonsaturating"}), ("--loss hinge", PHOTOS, {"loss": "hinge"}),
     ("--label-smoothing 0.1", PHOTOS, {"loss": "nonsaturating"}),

@@ -1,4 +1,4 @@
-"""Exported model as files: its place, its gan.json and whether it is whole."""
+"""Exported model on disk: its folder, its gan.json and its checksums."""
 
 import contextlib
 import hashlib

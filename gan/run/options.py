@@ -29,18 +29,18 @@ UNSHOWN = {"dataset", "image_size", "channels", "device", "mixed_precision"}
 # What was asked of a process is not asked of the one that continues or repeats its run.
 FOR_ONCE = ("max_minutes", "overwrite", "dry_run", "verbose")
 # Options that may differ between the processes of a run: each one's own, or only the chief's.
-OWN = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume", "overwrite",
-       "verbose"}
+PER_PROCESS = {"dataset", "memory_share", "device", "max_minutes", "outdir", "resume",
+               "overwrite", "verbose"}
 
 
 def parse_options(argv=None):
-    """Parse a list of str (None: the process's own): a `TrainConfig`, and the names given."""
+    """Parse a list of str (None: `sys.argv`); returns a `TrainConfig` and the names given."""
     given = vars(make_parser().parse_args(argv))
     return make_config(**given), set(given) - {"config"}
 
 
 def make_config(config=None, **given):
-    """Return the `TrainConfig` with these options, and else those of a config.json."""
+    """Return a `TrainConfig` with these options; a config.json provides the others."""
     options = {**(repeated_options(config, given) if config else {}), **given}
     source = options.get("init_from", "none")
     if source != "none":
@@ -133,7 +133,7 @@ def check_options(options):
     return {name: options.get(name, field.default) for name, field in FIELDS.items()}
 
 
-# Of a run that is resumed, or that several processes train.
+# Options of a run that is resumed, or that several processes train.
 
 
 def resume(config, given, folder):
@@ -185,5 +185,5 @@ def resumed(config, given, saved):
 
 def following(config, given, leading):
     """Return the chief's configuration, a dict, with what is this process' own matter."""
-    own = {name: getattr(config, name) for name in OWN & given | {"device"}}
+    own = {name: getattr(config, name) for name in PER_PROCESS & given | {"device"}}
     return dataclasses.replace(config, **{**leading, **own})
