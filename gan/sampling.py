@@ -1,7 +1,4 @@
-"""Samples of the generator as functions of seeds: seed → latent and condition → sample.
-
-The generator algorithm is named because the default differs between devices.
-"""
+"""Samples of the generator as functions of seeds: seed → latent and condition → sample."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,36 +7,32 @@ from gan.data.datasets import class_rows
 from gan.data.sample_types import sample_type_of
 from gan.models import generator_inputs
 
-ALGORITHM = "philox"
-LATENT, CONDITION = 0, 1  # streams of a seed
+ALGORITHM = "philox"  # of random numbers, named as the default differs between devices
+SPREAD = 0xB7E151628AED2A6B - 2**64  # e modulo 1, in units of 2^-64; as int64
 
 
 def latents_from_seeds(seeds, latent_dim):
     """Return one standard normal vector per seed: int64 [N] → float32 [N, latent_dim]."""
     def draw(seed):
-        return tf.random.stateless_normal([latent_dim], _stream(seed, LATENT), alg=ALGORITHM)
+        pair = tf.stack([seed, tf.zeros_like(seed)])
+        return tf.random.stateless_normal([latent_dim], pair, alg=ALGORITHM)
 
     return tf.map_fn(draw, seeds, fn_output_signature=tf.float32)
 
 
 def conditions_from_seeds(seeds, probabilities):
-    """Draw one cluster label per seed: int64 [N] → int32 [N] in [0, K).
+    """Return one cluster label per seed: int64 [N] → int32 [N] in [0, K).
 
-    The probabilities, [K] or [N, K], are not negative; they need not sum to 1.
+    The probabilities, [K] or [N, K], are not negative; they need not sum to 1. Seeds that follow
+    each other have the labels as often as these say, and not only on average: their multiples of
+    an irrational number, modulo 1, are evenly spread (Weyl 1916).
     """
-    def draw(seed):
-        return tf.random.stateless_uniform(
-            [], _stream(seed, CONDITION), dtype=tf.float64, alg=ALGORITHM)
-
-    uniform = tf.map_fn(draw, seeds, fn_output_signature=tf.float64)
+    # 53 bits, which float64 holds, of an integer that wraps around.
+    places = tf.cast(tf.bitwise.right_shift(seeds * SPREAD, 11), tf.float64) / 2**53 + 0.5
     cumulative = tf.cumsum(tf.cast(probabilities, tf.float64), axis=-1)
-    # Strictly below the total, so that a condition of probability 0 is never drawn.
-    thresholds = uniform[:, None] * cumulative[..., -1:]
+    # Strictly below the total, so that a condition of probability 0 never occurs.
+    thresholds = places[:, None] * cumulative[..., -1:]
     return tf.reduce_sum(tf.cast(cumulative <= thresholds, tf.int32), axis=-1)
-
-
-def _stream(seed, stream):
-    return tf.stack([seed, tf.constant(stream, tf.int64)])
 
 
 class Sampler:

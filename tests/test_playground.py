@@ -152,10 +152,10 @@ def picture(page, action=""):
 
 @needs_chromium
 def test_conditions_are_drawn_as_in_the_export(saved, page):
-    seeds = list(range(200))
+    seeds = [*range(200), 2**40 + 3, 2**63 - 1]
     for label in (None, 0, 1):
-        _, expected = saved.latents(seeds, None if label is None else [label] * 200)
-        drawn = page.evaluate(f"{seeds}.map((seed) => chosenCondition(BigInt(seed), "
+        _, expected = saved.latents(seeds, None if label is None else [label] * len(seeds))
+        drawn = page.evaluate(f"{[*map(str, seeds)]}.map((seed) => chosenCondition(BigInt(seed), "
                               f"{-1 if label is None else label}))")
         assert drawn == expected.tolist() and len(set(drawn)) > 1
 

@@ -2,7 +2,7 @@
 // What a seed stands for: the numbers that TensorFlow's stateless functions draw of it,
 // with Philox 4x32-10 (Salmon et al. 2011) and Box and Muller's transform. See gan/sampling.py.
 
-const LATENT = 0, CONDITION = 1;  // the streams of a seed
+const SPREAD = 0xb7e151628aed2a6bn;  // e modulo 1, in units of 2^-64
 const SCRAMBLE = [0x3ec8f720, 0x02461e29];  // the key that TensorFlow turns seeds into keys with
 
 /** Return the four words of 32 bits that Philox makes of a counter of four and a key of two. */
@@ -25,16 +25,16 @@ function highWord(a, b) {
   return a1 * b1 + Math.floor(middle / 65536) + Math.floor(other / 65536);
 }
 
-/** Return the function that draws four words at a time from a stream of a seed (a BigInt). */
-function streamOf(seed, stream) {
+/** Return the function that draws four words at a time of a seed (a BigInt). */
+function streamOf(seed) {
   const low = Number(seed & 0xffffffffn), high = Number((seed >> 32n) & 0xffffffffn);
-  const [k, l, c, d] = philox([low, high, stream, 0], SCRAMBLE);
+  const [k, l, c, d] = philox([low, high, 0, 0], SCRAMBLE);
   return (block) => philox([block, 0, c, d], [k, l]);
 }
 
 /** Return the latent of a seed: Float32Array of standard normal numbers. */
 function latentOf(seed, length) {
-  const draw = streamOf(seed, LATENT), latent = new Float32Array(length);
+  const draw = streamOf(seed), latent = new Float32Array(length);
   const uniform = (word) => (word & 0x7fffff) / 0x800000;
   for (let i = 0; i < length; i += 4) {
     const words = draw(i / 4);
@@ -48,13 +48,12 @@ function latentOf(seed, length) {
   return latent;
 }
 
-/** Return the condition of a seed, by the probability of each: a number from 0. */
+/** Return the condition of a seed, a number from 0, each as often as its probability says. */
 function conditionOf(seed, probabilities) {
-  const [high, low] = streamOf(seed, CONDITION)(0);
-  const uniform = ((high & 0xfffff) * 2 ** 32 + low) / 2 ** 52;
+  const place = Number(BigInt.asIntN(64, seed * SPREAD) >> 11n) / 2 ** 53 + 0.5;
   let total = 0, condition = 0;
   for (const probability of probabilities) total += probability;
-  const threshold = uniform * total;
+  const threshold = place * total;
   total = 0;
   for (const probability of probabilities) {
     total += probability;
