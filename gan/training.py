@@ -5,7 +5,6 @@ import functools
 import math
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
@@ -87,7 +86,7 @@ class TrainState:
         """Let the learning rates fall towards the end of so many epochs."""
         steps = epochs * self.steps_per_epoch
         for schedule, count in zip(self.schedules, (steps // self.n_critic, steps), strict=True):
-            schedule.plan(count)
+            schedule.steps.assign(count)
 
     def loss_scale(self):
         """Return the smaller loss scale of the two optimizers, or None without float16."""
@@ -378,20 +377,13 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, learning_rate, decay, steps=1):
         self.learning_rate, self.decay = learning_rate, decay
-        # Variables, so that another number of steps needs no other graph.
-        self._steps, self._fall = (tf.Variable(0.0, trainable=False) for _ in range(2))
-        self.plan(steps)
-
-    def plan(self, steps):
-        """Set the number of steps."""
-        self._steps.assign(steps)
-        # The reciprocal of the steps of the fall, as TensorFlow makes it of a constant divisor.
-        self._fall.assign(np.float32(1) / np.float32(max(1.0, self.decay * steps)))
+        # A variable, so that another number of steps needs no other graph.
+        self.steps = tf.Variable(float(steps), trainable=False)
 
     def __call__(self, step):
         if self.decay == 0:
             return tf.convert_to_tensor(self.learning_rate, tf.float32)
-        left = (self._steps - tf.cast(step, tf.float32)) * self._fall
+        left = (self.steps - tf.cast(step, tf.float32)) / tf.maximum(self.decay * self.steps, 1.0)
         return self.learning_rate * tf.clip_by_value(left, FINAL_RATE, 1.0)
 
     def get_config(self):
