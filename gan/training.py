@@ -385,6 +385,3 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
             return tf.convert_to_tensor(self.learning_rate, tf.float32)
         left = (self.steps - tf.cast(step, tf.float32)) / tf.maximum(self.decay * self.steps, 1.0)
         return self.learning_rate * tf.clip_by_value(left, FINAL_RATE, 1.0)
-
-    def get_config(self):
-        return {"learning_rate": self.learning_rate, "decay": self.decay}

@@ -76,9 +76,10 @@ function paint(canvas, numbers) {
 
 const className = (label) => about.class_names[label] ?? `${label}`;
 
-/** The clusters of the chosen class, or all: numbers of conditions. */
+/** The clusters of the chosen class, or all, class by class: numbers of conditions. */
 const clusters = () => probabilities.map((_, condition) => condition)
-  .filter((condition) => state.label < 0 || classOf[condition] === state.label);
+  .filter((condition) => state.label < 0 || classOf[condition] === state.label)
+  .sort((one, other) => (classOf ? classOf[one] - classOf[other] : 0));
 
 function inWords(condition) {
   if (probabilities.length === 1) return "";
