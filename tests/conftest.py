@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import importlib
 import os
 import shutil
@@ -193,14 +194,20 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def trained(command):
-    """A function that runs train_gan.py with success and returns what it printed."""
-    def run(*arguments):
-        code, output, complaint = command("train_gan.py", *arguments)
+def succeed(command):
+    """A function that runs a script with success and returns what it printed."""
+    def run(script, *arguments):
+        code, output, complaint = command(script, *arguments)
         assert code == 0, complaint
         return output
 
     return run
+
+
+@pytest.fixture
+def trained(succeed):
+    """A function that runs train_gan.py with success and returns what it printed."""
+    return functools.partial(succeed, "train_gan.py")
 
 
 def wait_for(page, script):

@@ -1,5 +1,6 @@
 """Evaluator and registry of metrics: what is measured, what it is compared with, what is kept."""
 
+import functools
 import json
 import re
 import tracemalloc
@@ -207,16 +208,11 @@ def test_every_kind_of_damage_is_measured(tensorflow, mnist):
 
 
 @pytest.fixture
-def measured(command, monkeypatch, tiny_run, tmp_path):
+def measured(succeed, monkeypatch, tiny_run, tmp_path):
     """A function that runs `python -m gan.evaluate` on a run; returns what it prints."""
-    def run(*arguments):
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        code, said, complaint = command("gan.evaluate.__main__", "--model", tiny_run[0],
-                                        "--num-images", 200, *arguments)
-        assert code == 0, complaint
-        return said
-
-    return run
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return functools.partial(succeed, "gan.evaluate.__main__", "--model", tiny_run[0],
+                             "--num-images", 200)
 
 
 def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, measured, tmp_path):

@@ -121,11 +121,10 @@ def test_what_is_not_in_the_way_survives_a_run_and_its_replacement(trained, tiny
     assert {name: after[name] for name in before} == before
 
 
-def test_an_animation_is_of_the_run_whose_folder_it_is_in(command, copied, tmp_path):
+def test_an_animation_is_of_the_run_whose_folder_it_is_in(succeed, copied, tmp_path):
     run, elsewhere = copied
     for folder in (run, elsewhere):
-        code, *_ = command("make_gif.py", "--images", run, "--output", folder / "training.gif")
-        assert code == 0
+        succeed("make_gif.py", "--images", run, "--output", folder / "training.gif")
     assert run / "training.gif" in RunFolder(run).own_files()
     Image.new("L", (8, 8)).save(run / "training.gif")  # one's own, with the same name
     before = contents(elsewhere)
@@ -282,7 +281,6 @@ def test_a_folder_of_pictures_is_not_written_into(refused, tmp_path):
             "train_gan.py", "--dataset", tmp_path, *TINY, "--outdir", outdir)
 
 
-def test_a_run_may_be_named_like_its_data(command, tmp_path):
+def test_a_run_may_be_named_like_its_data(trained, tmp_path):
     (tmp_path / "ring").mkdir()
-    code, *_ = command("train_gan.py", "--dry-run", "--dataset", "ring", "--outdir", "ring")
-    assert code == 0
+    trained("--dry-run", "--dataset", "ring", "--outdir", "ring")

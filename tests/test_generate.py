@@ -28,14 +28,10 @@ def two_of_ten(make_export):
 
 
 @pytest.fixture
-def generate(command, two_of_ten):
+def generate(succeed, two_of_ten):
     """A function that runs generate.py with success and returns what it printed."""
-    def run(*arguments, model=two_of_ten):
-        code, output, errors = command("generate.py", "--model", model, *arguments)
-        assert code == 0, errors
-        return output
-
-    return run
+    return lambda *arguments, model=two_of_ten: succeed(
+        "generate.py", "--model", model, *arguments)
 
 
 def test_a_seed_names_one_image_in_every_form(generate, two_of_ten, tmp_path):

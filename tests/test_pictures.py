@@ -448,7 +448,7 @@ def test_the_cache_is_for_its_owner_alone_and_no_link_is_followed(folder, decode
     assert list(elsewhere.iterdir()) == [] and "it is a link" in capsys.readouterr().err
 
 
-def test_color_pictures_are_trained_on_and_drawn_from(folder, trained, command):
+def test_color_pictures_are_trained_on_and_drawn_from(folder, trained, succeed):
     random = np.random.default_rng(0)
     for number in range(48):
         write(folder / "abcdef"[number % 6] / f"{number}.png",
@@ -460,8 +460,7 @@ def test_color_pictures_are_trained_on_and_drawn_from(folder, trained, command):
     assert "read from the disk while training" in said
     about = json.loads((folder.parent / "summary.json").read_text())["data"]
     assert about["transparent"] == 48 and about["ground"] == "white"
-    code, _, complaint = command("generate.py", "--output", "a.png", "--grid", "2x2")
-    assert code == 0, complaint
+    succeed("generate.py", "--output", "a.png", "--grid", "2x2")
     grid = np.asarray(Image.open(folder.parent / "a.png"))
     assert grid.shape == (18 * (2 * 24 + 6), 18 * (2 * 20 + 6), 3)
     assert (grid[..., 0] != grid[..., 2]).any()

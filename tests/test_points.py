@@ -148,7 +148,7 @@ def test_points_are_drawn_where_they_are():
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
-def test_a_run_on_own_points(dimensions, tmp_path, command, monkeypatch):
+def test_a_run_on_own_points(dimensions, tmp_path, succeed, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = gan.train(BODIES[:, :dimensions], epochs=2, outdir="run", gradient_penalty="none")
     assert run.config["arch"] == "mlp" and run.config["batch_size"] == 256
@@ -160,11 +160,10 @@ def test_a_run_on_own_points(dimensions, tmp_path, command, monkeypatch):
     metadata = json.loads((tmp_path / "run/exported_model/assets.extra/gan.json").read_text())
     assert len(metadata["center"]) == len(metadata["extent"]) == dimensions
     np.save("a.npy", BODIES[:, :dimensions])
-    code, said, _ = command("gan.evaluate.__main__", "--model", "run", "--dataset", "a.npy",
-                            "--num-images", 200)
-    assert code == 0 and "200 points, seeds from 0, compared in coordinates" in said
+    assert "200 points, seeds from 0, compared in coordinates" in succeed(
+        "gan.evaluate.__main__", "--model", "run", "--dataset", "a.npy", "--num-images", 200)
     for name in ("b.csv", "b.npz", "b.png"):
-        assert command("generate.py", "--model", "run", "--output", name, "--num-images", 9)[0] == 0
+        succeed("generate.py", "--model", "run", "--output", name, "--num-images", 9)
     assert (tmp_path / "b.csv").read_text().split("\n")[0] == ["seed,x", "seed,x,y"][dimensions - 1]
     for again in (load_dataset("b.csv").images, np.load("b.npz")["points"]):
         np.testing.assert_allclose(again, run.generator.sample(range(9)), rtol=1e-6)

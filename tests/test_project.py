@@ -38,13 +38,10 @@ def test_own_images_are_found_again(
     nearest = [project.rmse(candidates / 255, image / 255).min() for image in images]
     assert (arrays["errors"] < np.array(nearest) / 2).all(), (arrays["errors"], nearest)
     assert printed.count("RMSE") == 3 and printed.count(", class ") == 3
-    code, *_ = command("generate.py", "--model", tiny_run[0], "--latents", tmp_path / "found.npz",
-                       "--output", "again.npz")
-    assert code == 0
+    from_latents = ["generate.py", "--model", tiny_run[0], "--latents", tmp_path / "found.npz"]
+    assert command(*from_latents, "--output", "again.npz")[0] == 0
     assert np.array_equal(np.load("again.npz")["images"], drawn)
-    code, _, complaint = command("generate.py", "--model", tiny_run[0], "--latents",
-                                 tmp_path / "found.npz", "--interpolate", "0,3", "--output",
-                                 "path.gif")
+    code, _, complaint = command(*from_latents, "--interpolate", "0,3", "--output", "path.gif")
     assert code == 2 and "expected seeds below 3" in complaint
     pairs = np.stack([images, drawn], axis=1).reshape(-1, *images.shape[1:])
     assert np.array_equal(read_png(tmp_path / "found.png"), image_grid(pairs, 4)[..., 0])

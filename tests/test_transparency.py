@@ -118,21 +118,21 @@ def test_animations_clear_what_was_drawn_before(tmp_path):
                 np.testing.assert_array_equal(shown[..., 3], frame[..., 3])
 
 
-def test_a_run_with_transparency_to_its_files_and_pages(folder, trained, command, tmp_path):
+def test_a_run_with_transparency_to_its_files_and_pages(folder, trained, succeed, tmp_path):
     trained("--dataset", folder, "--channels", 4, *TINY, *QUICK)
     shown = read_png(tmp_path / "generated_images/epoch_0001.png")
     assert shown.shape[-1] == 4 and (shown[0, 0] == [BACKGROUND] * 3 + [255]).all()
     metrics = json.loads((tmp_path / "summary.json").read_text())["metrics"]["generated"]
     assert {"frechet", "swd", "recall"} <= set(metrics)
 
-    assert command("generate.py", "--num-images", 4, "--outdir", "drawn")[0] == 0
+    succeed("generate.py", "--num-images", 4, "--outdir", "drawn")
     (path, *_) = sorted((tmp_path / "drawn").glob("*.png"))
     assert Image.open(path).mode == "RGBA"
-    assert command("generate.py", "--num-images", 4, "--output", "x.npz")[0] == 0
+    succeed("generate.py", "--num-images", 4, "--output", "x.npz")
     images = np.load(tmp_path / "x.npz")["images"]
     np.testing.assert_array_equal(images[0], read_png(path))
     assert 0 < images[..., 3].mean() < 255
-    assert command("make_gif.py")[0] == 0
+    succeed("make_gif.py")
     assert Image.open(tmp_path / "training.gif").convert("RGBA").getpixel((0, 0))[3] == 255
 
     assert playground.main(["--output", "page.html"]) == 0
