@@ -57,7 +57,7 @@ def size(base_channels, batch_size, epochs):
     # A sample grid of large images has fewer.
     ("", (100, 256, 200, 3), {"num_samples": 100}), ("", (100, 20, 512, 3), {"num_samples": 25}),
     # Half of the latents are coordinates at most.
-    ("", MNIST, {"components": 8}), ("", PHOTOS, {"components": 16}),
+    ("", MNIST, {"components": 12}), ("", PHOTOS, {"components": 16}),
     ("--latent-dim 30", PHOTOS, {"components": 15}),
     ("--latent-dim 1", MNIST, {"components": 0}), ("--condition none", MNIST, {"components": 0}),
     # Many epochs have a checkpoint every few.
