@@ -18,8 +18,8 @@ SATURATION = math.log(2)  # standard deviation of the logarithm
 CUTOUT = 1 / 2  # of the side
 
 MAX_P = 0.8  # beyond it the generator might begin to draw changed images
-TARGET = 0.6  # how sure the discriminator may be of real images, see `adapted`
-PASSES = 50  # over the data, in which p rises by how much too sure the discriminator is
+TARGET = 0.8  # accuracy of the discriminator
+PASSES = 25  # over the data, in which p rises by how much the accuracy is too high
 
 
 def augment(images, draws, p):
@@ -63,16 +63,14 @@ def _recolor(images, made, normal, turn):
     return tf.concat([colors, alpha], axis=-1) if alpha.shape[-1] else colors
 
 
-def adapted(p, real_logits, fake_logits, steps_per_epoch, all_reduce_mean):
-    """Return p for the next step, in [0, MAX_P]: more if the discriminator is too sure.
+def adapted(p, accuracy, steps_per_epoch):
+    """Return p for the next step, in [0, MAX_P]: more if the discriminator is too accurate.
 
-    How sure it is: the fraction of real images on the real side of the midpoint between real
-    and generated logits, less the fraction on the other side. The paper takes 0 for the
-    midpoint, which has no meaning for a Wasserstein or a relativistic loss.
+    That is how often it ranks a real image above the generated one of the same condition. The
+    paper counts real images of positive logits instead, which means nothing for a Wasserstein or
+    a relativistic loss: those leave open what is added to all logits of a condition.
     """
-    midpoint, = all_reduce_mean([(tf.reduce_mean(real_logits) + tf.reduce_mean(fake_logits)) / 2])
-    sure, = all_reduce_mean([tf.reduce_mean(tf.sign(real_logits - midpoint))])
-    return tf.clip_by_value(p + (sure - TARGET) / (PASSES * steps_per_epoch), 0.0, MAX_P)
+    return tf.clip_by_value(p + (accuracy - TARGET) / (PASSES * steps_per_epoch), 0.0, MAX_P)
 
 
 def mirrored(images, draws):

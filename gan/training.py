@@ -200,20 +200,21 @@ def train_step(config, state, replica, real, vectors, coordinates):
         due = (state.step + 1) % config.n_critic == 0
         generator_norm = tf.cond(due, update_generator, lambda: tf.constant(0.0))
 
-    # Adapt the augmentation.
-    if state.augmentation is not None:
-        state.augmentation.assign(adapted(state.augmentation, real_logits, fake_logits,
-                                          state.steps_per_epoch, replica.all_reduce_mean))
-    state.step.assign_add(1)
-
     # Measure.
     score = tf.sigmoid if state.log_odds else tf.identity
-    return replica.all_reduce_mean([tf.stack([
+    measures, = replica.all_reduce_mean([tf.stack([
         discriminator_loss, generator_loss,
         tf.reduce_mean(score(real_logits)), tf.reduce_mean(score(fake_logits)),
         discriminator_accuracy(real_logits, fake_logits),
         gradient_norm(gradients, state.discriminator_optimizer), generator_norm,
-    ])])[0]
+    ])])
+
+    # Adapt the augmentation.
+    if state.augmentation is not None:
+        accuracy = measures[MEASURES.index("discriminator_accuracy")]
+        state.augmentation.assign(adapted(state.augmentation, accuracy, state.steps_per_epoch))
+    state.step.assign_add(1)
+    return measures
 
 
 def add_penalty(config, state, draw, gradients, real, fake, condition):

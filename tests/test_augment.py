@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gan.augment import DRAWS, MAX_P, PASSES, TARGET, adapted, augment, mirrored
+from tests.conftest import build
 
 MIDDLE = 0.5  # of a draw: nothing added, nothing turned but mirrored colors
 
@@ -105,19 +106,35 @@ def test_the_gradient_is_that_of_the_changes(images, tensorflow):
     np.testing.assert_allclose(moved - total, expected, rtol=1e-3, atol=1e-2)
 
 
-def test_p_follows_how_sure_the_discriminator_is(tensorflow):
-    def next_p(p, real, fake):
-        return float(adapted(tensorflow.constant(p), tensorflow.constant(real),
-                             tensorflow.constant(fake), 100, lambda tensors: tensors))
+@pytest.mark.parametrize(("p", "accuracy", "expected"), [
+    (0.1, 1.0, 0.1 + (1 - TARGET) / (PASSES * 100)),
+    (0.1, 0.5, 0.1 - (TARGET - 0.5) / (PASSES * 100)), (0.3, TARGET, 0.3),
+    (0.0, 0.5, 0.0), (MAX_P, 1.0, MAX_P)])
+def test_p_follows_the_accuracy_of_the_discriminator(tensorflow, p, accuracy, expected):
+    found = adapted(tensorflow.constant(p), tensorflow.constant(accuracy), 100)
+    assert float(found) == pytest.approx(expected)
 
-    sure = next_p(0.1, [5.0, 6, 7, 8], [-5.0, -5, -5, -5])
-    assert sure == pytest.approx(0.1 + (1 - TARGET) / (PASSES * 100))
-    guessing = next_p(0.1, [1.0, -1, 1, -1], [-1.0, 1, -1, 1])
-    assert guessing == pytest.approx(0.1 - TARGET / (PASSES * 100))
-    shifted = next_p(0.1, [15.0, 16, 17, 18], [5.0, 5, 5, 5])  # only differences count
-    assert shifted == sure
-    assert next_p(0.0, [1.0, -1], [-1.0, 1]) == 0
-    assert next_p(MAX_P, [1.0, 1], [-1.0, -1]) == pytest.approx(MAX_P)
+
+@pytest.mark.parametrize("loss", ["nonsaturating", "relativistic", "wgan"])
+def test_p_rises_while_real_images_rank_above_generated_ones_of_their_condition(
+        tensorflow, tiny_npz, monkeypatch, loss):
+    """Whatever is added to the logits of a condition, of which only some losses know the zero."""
+    from gan import training
+
+    step = training.select_logits
+
+    def ranked(outputs, condition):
+        logits = step(outputs, condition)
+        offsets = tensorflow.where(condition[:, 0] > 0, 50.0, -50.0)
+        calls.append(0)
+        return 0 * logits + offsets + (1.0 if len(calls) % 2 else -1.0)  # real ones come first
+
+    calls = []
+    monkeypatch.setattr(training, "select_logits", ranked)
+    trainer = build(tiny_npz, "--loss", loss, "--gradient-penalty", "none", "--spectral-norm",
+                    "--arch", "dcgan", augment="adaptive")
+    trainer.train(trainer.feed.epoch_batches(1)[:2])
+    assert float(trainer.state.augmentation) == pytest.approx(2 * (1 - TARGET) / (PASSES * 20))
 
 
 def test_mirror_shows_about_half_of_the_images_mirrored(tensorflow):
