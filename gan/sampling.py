@@ -23,9 +23,9 @@ def latents_from_seeds(seeds, latent_dim):
 def conditions_from_seeds(seeds, probabilities):
     """Return one cluster label per seed: int64 [N] → int32 [N] in [0, K).
 
-    The probabilities, [K] or [N, K], are not negative; they need not sum to 1. Seeds that follow
-    each other have the labels as often as these say, and not only on average: their multiples of
-    an irrational number, modulo 1, are evenly spread (Weyl 1916).
+    The probabilities, [K] or [N, K], are not negative; they need not sum to 1. Consecutive seeds
+    have each label almost exactly as often as these say, because the multiples of an irrational
+    number are evenly spread modulo 1 (Weyl 1916).
     """
     # 53 bits, which float64 holds, of an integer that wraps around.
     places = tf.cast(tf.bitwise.right_shift(seeds * SPREAD, 11), tf.float64) / 2**53 + 0.5

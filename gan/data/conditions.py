@@ -187,7 +187,7 @@ def _clusters(features, labels, wanted, random):
         present, own = np.unique(own, return_inverse=True)
         found[members] = len(class_of) + own
         class_of += [label] * len(present)
-    # Numbered in no order: of seeds in a row, the classes then make no pattern that is seen.
+    # In random order, so that the classes of consecutive seeds show no pattern.
     order = random.permutation(len(class_of))
     return np.argsort(order).astype(np.int32)[found], np.array(class_of, np.int32)[order]
 
