@@ -100,13 +100,16 @@ def test_rows_of_a_sample_grid(classes, count, expected):
 
 @pytest.mark.parametrize("first", [0, 10**6, 2**62, 2**63 - 1000])
 def test_consecutive_seeds_have_each_condition_as_often_as_in_the_data(tensorflow, first):
-    from gan.sampling import conditions_from_seeds
+    from gan.sampling import SPREAD, conditions_from_seeds
 
     seeds = tensorflow.range(1000, dtype=tensorflow.int64) + first
     probabilities = np.array([0.01, 0.0, 0.3, 0.49, 0.2, 0.0], np.float32)
     found = conditions_from_seeds(seeds, probabilities).numpy()
     assert np.abs(np.bincount(found, minlength=6) - 1000 * probabilities).max() <= 3
     assert not {1, 5} & {*found} and np.abs(np.diff(found)).mean() > 0.5  # in no order
+    # The seed with the last place of all.
+    last = np.uint64(pow(SPREAD, -1, 2**64) * (2**63 - 1) % 2**64).astype(np.int64)
+    assert conditions_from_seeds(tensorflow.constant([last]), probabilities / 3) == [4]
     of_one = conditions_from_seeds(seeds, 3 * np.eye(6, dtype=np.float32)[np.arange(1000) % 6])
     assert of_one.numpy().tolist() == [place % 6 for place in range(1000)]
 
