@@ -437,7 +437,8 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "output": _output,
     "augment": _augment,
     "gp_weight": _gp_weight,
-    "gp_interval": lambda config, facts: 8 if facts.images else 4,
+    "gp_interval": lambda config, facts: (
+        8 if facts.images else 1 if config.gradient_penalty == "wgan-gp" else 4),
     "base_channels": lambda config, facts: _size(config, facts).base_channels,
     "batch_size": _batch_size,
     "epochs": lambda config, facts: max(

@@ -65,7 +65,8 @@ def size(base_channels, batch_size, epochs):
     ("--epochs 41", MNIST, {"checkpoint_interval": 2, "sample_interval": 2}),
     ("--epochs 162", MNIST, {"checkpoint_interval": 5}),
     # Points have defaults of their own, which give way.
-    ("", (2_000, 2), size(16, 256, 1_536)), ("", (100, 1), {"batch_size": 100}),
+    ("", (2_000, 2), size(16, 256, 1_536)), ("", (100, 1), {"batch_size": 100, "gp_interval": 4}),
+    ("--gradient-penalty wgan-gp", (2_000, 2), {"gp_interval": 1, "gp_weight": 10.0}),
     ("--dataset ring", (102_400, 2), {
         "arch": "mlp", "gp_weight": 0.1, "augment": "none", "output": "auto", "components": 0,
         **size(16, 256, 30)}),
