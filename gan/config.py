@@ -418,6 +418,13 @@ def _gp_weight(config, facts):
     return PENALTY_WEIGHT * larger * (RESNET_PENALTY if config.arch == "resnet" else 1)
 
 
+def _gp_interval(config, facts):
+    if facts.images:
+        return 8
+    # WGAN-GP loses modes of points between two penalties.
+    return 1 if config.gradient_penalty == "wgan-gp" else 4
+
+
 RULES = {  # option → its default; a later one may depend on an earlier one
     "lr_g": lambda config, facts: config.lr,
     "lr_d": lambda config, facts: config.lr,
@@ -437,8 +444,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "output": _output,
     "augment": _augment,
     "gp_weight": _gp_weight,
-    "gp_interval": lambda config, facts: (
-        8 if facts.images else 1 if config.gradient_penalty == "wgan-gp" else 4),
+    "gp_interval": _gp_interval,
     "base_channels": lambda config, facts: _size(config, facts).base_channels,
     "batch_size": _batch_size,
     "epochs": lambda config, facts: max(

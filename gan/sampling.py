@@ -27,7 +27,7 @@ def conditions_from_seeds(seeds, probabilities):
     have each label almost exactly as often as these say, because the multiples of an irrational
     number are evenly spread modulo 1 (Weyl 1916).
     """
-    # 52 bits of an integer that wraps around, so that no product in float64 rounds to the total.
+    # The product wraps around. Its upper 52 bits leave every threshold below the total.
     places = tf.cast(tf.bitwise.right_shift(seeds * SPREAD, 12), tf.float64) / 2**52 + 0.5
     cumulative = tf.cumsum(tf.cast(probabilities, tf.float64), axis=-1)
     # Strictly below the total, so that a condition of probability 0 never occurs.

@@ -118,13 +118,13 @@ def test_p_follows_the_accuracy_of_the_discriminator(tensorflow, p, accuracy, ex
 @pytest.mark.parametrize("loss", ["nonsaturating", "relativistic", "wgan"])
 def test_p_rises_while_real_images_rank_above_generated_ones_of_their_condition(
         tensorflow, tiny_npz, monkeypatch, loss):
-    """Whatever is added to the logits of a condition, of which only some losses know the zero."""
+    """What a condition adds to all of its logits makes no difference."""
     from gan import training
 
-    step = training.select_logits
+    select = training.select_logits
 
     def ranked(outputs, condition):
-        logits = step(outputs, condition)
+        logits = select(outputs, condition)
         offsets = tensorflow.where(condition[:, 0] > 0, 50.0, -50.0)
         calls.append(0)
         return 0 * logits + offsets + (1.0 if len(calls) % 2 else -1.0)  # real ones come first

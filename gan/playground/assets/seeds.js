@@ -1,6 +1,6 @@
 "use strict";
-// What a seed stands for: the numbers that TensorFlow's stateless functions draw of it,
-// with Philox 4x32-10 (Salmon et al. 2011) and Box and Muller's transform. See gan/sampling.py.
+// What a seed stands for: the latent that TensorFlow's stateless functions draw, with Philox
+// 4x32-10 (Salmon et al. 2011) and Box and Muller's transform, and a condition. See gan/sampling.py.
 
 const SPREAD = 0xb7e151628aed2a6bn;  // e modulo 1, in units of 2^-64
 const SCRAMBLE = [0x3ec8f720, 0x02461e29];  // the key that TensorFlow turns seeds into keys with
@@ -25,7 +25,7 @@ function highWord(a, b) {
   return a1 * b1 + Math.floor(middle / 65536) + Math.floor(other / 65536);
 }
 
-/** Return the function that draws four words at a time of a seed (a BigInt). */
+/** Return the function that draws four words at a time from a seed (a BigInt). */
 function streamOf(seed) {
   const low = Number(seed & 0xffffffffn), high = Number((seed >> 32n) & 0xffffffffn);
   const [k, l, c, d] = philox([low, high, 0, 0], SCRAMBLE);
