@@ -6,7 +6,6 @@
 """
 
 import dataclasses
-import os
 from pathlib import Path
 
 from gan.common.command_line import (
@@ -19,8 +18,8 @@ from gan.common.command_line import (
 )
 from gan.common.errors import UserError, counted, one_line, printable, run_script
 from gan.config import TrainConfig
-from gan.data.datasets import DATASETS, READ_OPTIONS, load_dataset
-from gan.data.shards import check_shards, is_sharded, refuse_unmanaged, write_shards
+from gan.data.datasets import READ_OPTIONS, load_dataset
+from gan.data.shards import check_shards, refuse_unmanaged, write_shards
 from gan.run.options import make_config
 
 MEGABYTE = 10**6
@@ -55,8 +54,6 @@ def main():
         raise UserError(f"--check: expected one folder and nothing else, got: {options.source}")
     if options.check:
         path = Path(options.check)
-        if not is_sharded(path):
-            raise UserError(f"--check: expected a folder of shards, got: {path}")
         show(path, check_shards(path))
         print("all checksums fit")
         return 0
@@ -69,22 +66,15 @@ def main():
 
 def write(options):
     """Write shards as the command line says; returns their index."""
-    source, target = options.source, Path(options.target)
-    if source not in DATASETS:
-        source = os.path.expanduser(source)
-        inside, real = Path(source).resolve(), target.resolve()
-        if inside in (real, *real.parents) and inside.is_dir():
-            raise UserError(f"{target}: expected a folder outside of {source}, as it would become "
-                            "part of the data")
-    refuse_unmanaged(target, options.force)
+    refuse_unmanaged(options.target, options.force)
     given = {field.name: getattr(options, field.name) for field in OPTIONS if field.name in options}
-    data = make_config(dataset=source, **given)
-    dataset = load_dataset(source, **{name: getattr(data, name) for name in READ_OPTIONS})
+    config = make_config(dataset=options.source, **given)
+    dataset = load_dataset(config.dataset, **{name: getattr(config, name) for name in READ_OPTIONS})
     if dataset.box:
-        raise UserError(f"expected images, got the points of {source}")
-    data = data.for_data(dataset)
-    return write_shards(dataset, target, options.shard_size * MEGABYTE, options.seed,
-                        data.condition, data.clusters, data.components, options.force)
+        raise UserError(f"expected images, got the points of {options.source}")
+    config = config.for_data(dataset)
+    return write_shards(dataset, options.target, options.shard_size * MEGABYTE, options.seed,
+                        config.condition, config.clusters, config.components, options.force)
 
 
 def show(path, index):

@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import struct
-import tracemalloc
 import zipfile
 
 import h5py
@@ -145,9 +144,10 @@ def test_arrays_that_fit_one_by_one_but_not_together_are_refused_unread(
         for part in ("train", "t10k"):
             write_idx(path / f"{part}-images-idx3-ubyte{kind[3:]}", images)
     monkeypatch.setattr("gan.data.arrays.MEMORY_FRACTION", 1)
-    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 2 * images.nbytes)
+    together = 2 * (images.nbytes + (128 if kind == "npz" else 0))  # a header each
+    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: together)
     assert len(load_dataset(str(path)).test_images) == 6
-    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 2 * images.nbytes - 1)
+    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: together - 1)
     monkeypatch.setattr("gan.data.arrays.np.load", None)
     assert_refused(path, "of arrays together")
 
@@ -162,18 +162,6 @@ def test_compressions_that_python_unpacks_without_a_limit_are_refused(
     assert_refused(tmp_path / "a.npz", "a.npz: x_train: .*got another compression")
 
 
-def test_a_header_of_gigabytes_is_not_read(tmp_path):
-    with (zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive,
-          archive.open("x_train.npy", "w") as file):
-        file.write(b"\x93NUMPY\x02\x00" + (2**28).to_bytes(4, "little"))
-        for _ in range(2**4):
-            file.write(b" " * 2**24)
-    tracemalloc.start()
-    assert_refused(tmp_path / "a.npz", "a.npz: x_train: expected a NumPy array")
-    assert tracemalloc.get_traced_memory()[1] < 2**22
-    tracemalloc.stop()
-
-
 class Bomb:
     """What unpickling must not build."""
 
@@ -182,11 +170,8 @@ class Bomb:
 
 
 @pytest.mark.parametrize("place", ["npy", "npz", "pickle"])
-@pytest.mark.parametrize("checked", [True, False])
-def test_nothing_is_unpickled(tmp_path, monkeypatch, place, checked):
+def test_nothing_is_unpickled(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
-    if not checked:  # NumPy is not allowed to either
-        monkeypatch.setattr("gan.data.arrays._array_bytes", lambda *_: 0)
     bomb = np.array([Bomb()] * 4, object)
     path = tmp_path / ("a.npz" if place == "npz" else "a.npy")
     if place == "npy":
@@ -195,9 +180,7 @@ def test_nothing_is_unpickled(tmp_path, monkeypatch, place, checked):
         np.savez(path, x_train=BYTES[:4], y_train=bomb)
     else:  # what np.load takes for one, whatever the file's name
         path.write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(UserError if checked else Exception, match=(
-            "expected (numbers|a NumPy array)" if checked else ".")):
-        load_dataset(str(path))
+    assert_refused(path, "expected an .np[yz] file of numbers")
     assert not (tmp_path / "unpickled").exists()
 
 
@@ -205,23 +188,20 @@ NPY = io.BytesIO()
 np.save(NPY, BYTES)
 
 
-@pytest.mark.parametrize(("content", "expected"), [
-    (b"", "expected a NumPy array"),
-    (NPY.getvalue()[:-57], "expected 4551 bytes of data as in the file, got a header that"),
+@pytest.mark.parametrize("content", [
+    b"", NPY.getvalue()[:-57],
     # A bracket that is not closed: NumPy's parser ends in an error of Python's tokenizer.
-    (NPY.getvalue().replace(b"16, 3), }", b"16, 3L  }"), "expected a NumPy array"),
+    NPY.getvalue().replace(b"16, 3), }", b"16, 3L  }"),
+    NPY.getvalue().replace(b"(6, ", b"(9999999999, "),  # more than any memory
 ])
-def test_damaged_npy_is_named(tmp_path, content, expected):
+def test_damaged_npy_is_named(tmp_path, content):
     (tmp_path / "a.npy").write_bytes(content)
-    assert_refused(tmp_path / "a.npy", f"a.npy: .*{expected}")
+    assert_refused(tmp_path / "a.npy", "a.npy: expected an .npy file of numbers, got a damaged")
 
 
 @pytest.mark.parametrize(("name", "content", "expected"), [
-    ("", b"", "an empty file"),
-    ("", b"hello world", "it starts with 00 00 08"),
-    ("", idx(GOOD)[:10], "got a damaged file"),
-    ("", idx(GOOD)[:-1], "expected 1024 bytes of data, got: 1023"),
-    ("", idx(GOOD) + b"x", "expected 1024 bytes of data, got: more"),
+    *[("", content, "expected an IDX file, got a damaged file") for content in (
+        b"", b"hello world", idx(GOOD)[:10], idx(GOOD)[:-1], idx(GOOD) + b"x")],
     ("", struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31), "MiB of arrays together"),
     (".gz", gzip.compress(idx(BYTES[..., 0]), mtime=0)[:-20], "got a damaged file"),
     (".gz", gzip.compress(idx(GOOD), mtime=0)[:30] + b"x" * 40, "CRC check failed"),

@@ -116,10 +116,10 @@ def test_float16_is_not_used_where_it_would_show(tiny_run, tensorflow, tmp_path,
 
 
 def test_directions_are_eigenvectors_of_the_first_layer(tensorflow):
-    # The third number of the latent counts most, then the first; the vector comes before both.
-    matrix = tensorflow.constant(np.diag([9.0, 2.0, 1.0, 5.0]), tensorflow.float32)
+    # The third number of the latent counts most, then the first; the vector comes after all.
+    matrix = tensorflow.constant(np.diag([2.0, 1.0, 5.0, 9.0]), tensorflow.float32)
     tensors = read_signature(
-        lambda latents, vectors: {"y": tensorflow.concat([vectors, latents], 1) @ matrix},
+        lambda latents, vectors: {"y": tensorflow.concat([latents, vectors], 1) @ matrix},
         {"latents": np.ones([1, 3], np.float32), "vectors": np.ones([1, 1], np.float32)})
     assert directions(Network(tensors), 3) == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import io
 import math
 import os
 import re
@@ -14,7 +13,6 @@ from gan.common.device import memory_bytes
 from gan.common.errors import UserError, listed, note, reading
 
 MEMORY_FRACTION = 0.4  # of the machine's memory, for all arrays of a data set together
-HEADER_BYTES = 2**17  # a header may promise 4 GiB of itself; NumPy's have a few hundred bytes
 USUAL_NAMES = {  # of arrays; of several, the first is taken
     "images": ("x_train", "train_images", "train_x", "images", "points", "x", "data", "arr_0"),
     "labels": ("y_train", "train_labels", "train_y", "labels", "label", "y", "arr_1"),
@@ -49,21 +47,19 @@ def read_npz(path, names=()):
     With `names`, those of its arrays that are called so: dict of name → array.
     """
     require_file(path)
-    with reading(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+    with reading(path, "an .npz file of numbers or strings"), zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         roles = ({name: name for name in names if name in members} if names
                  else roles_of([*members], path))
-        size = 0  # compared with the memory before anything is unpacked
         for name in roles.values():
             # Python unpacks others without a limit: 800 bytes of bzip2 can become a GiB at once.
             if members[name].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise UserError(f"{path}: {name}: expected an array as np.savez or "
                                 "np.savez_compressed writes it, got another compression")
-            with archive.open(members[name]) as file:
-                size += _array_bytes(file, members[name].file_size, f"{path}: {name}")
-        check_memory(size, path)
+        check_memory(sum(members[name].file_size for name in roles.values()), path)
         with np.load(path, allow_pickle=False) as arrays:
-            return {role: arrays[name] for role, name in roles.items()}
+            return {role: _numbers(arrays[name], f"{path}: {name}")
+                    for role, name in roles.items()}
 
 
 def roles_of(names, path):
@@ -91,9 +87,9 @@ def read_npy(path):
 def map_npy(path, mode="r", most=0):
     """Map an .npy file in a mode of `np.memmap`; one of at most so many bytes is read."""
     require_file(path)
-    with reading(path, "an .npy file"), open(path, "rb") as file:
-        size = _array_bytes(file, os.fstat(file.fileno()).st_size, path)
-        return np.load(path, mmap_mode=mode if size > most else None, allow_pickle=False)
+    with reading(path, "an .npy file of numbers"):
+        array = _numbers(np.load(path, mmap_mode=mode, allow_pickle=False), path)
+    return array if array.nbytes > most else np.array(array)
 
 
 def read_hdf5(path):
@@ -110,10 +106,8 @@ def read_hdf5(path):
         file.visititems(collect)
         roles = roles_of([*found], path)
         for name in roles.values():
-            if found[name].dtype.kind not in "buif" and h5py.check_string_dtype(
-                    found[name].dtype) is None:
-                raise UserError(f"{path}: {name}: expected numbers, or strings for labels, got: "
-                                f"{found[name].dtype}")
+            if not h5py.check_string_dtype(found[name].dtype):
+                _numbers(found[name], f"{path}: {name}")
         check_memory(sum(found[name].nbytes for name in roles.values()), path)
         arrays = {role: found[name][()] for role, name in roles.items()}
     return {role: array.astype("S") if array.dtype.kind == "O" else array
@@ -153,25 +147,12 @@ READERS = {".npz": read_npz, ".npy": read_npy, ".csv": read_csv, ".h5": read_hdf
            ".hdf5": read_hdf5}
 
 
-def _array_bytes(file, file_size, where):
-    """Return the bytes of an array of numbers or strings that fills a file, by its header."""
-    start = io.BytesIO(file.read(HEADER_BYTES))
-    try:
-        version = np.lib.format.read_magic(start)
-        read = (np.lib.format.read_array_header_1_0 if version == (1, 0)
-                else np.lib.format.read_array_header_2_0)
-        shape, _, dtype = read(start)
-    except Exception as error:  # NumPy parses the header as Python
-        raise UserError(f"{where}: expected a NumPy array, got: {error}") from error
-    if dtype.kind not in "buifUS":
-        got = "Python objects" if dtype.hasobject else str(dtype)
-        raise UserError(f"{where}: expected numbers, or strings for labels, got: {got}; "
+def _numbers(array, where):
+    """Return an array if it is one of numbers or strings."""
+    if array.dtype.kind not in "buifUS":
+        raise UserError(f"{where}: expected numbers, or strings for labels, got: {array.dtype}; "
                         "convert with x.astype('uint8') or y.astype(str) before saving")
-    size = dtype.itemsize * math.prod(shape)
-    if size != file_size - start.tell():
-        raise UserError(f"{where}: expected {file_size - start.tell()} bytes of data as in the "
-                        f"file, got a header that promises {size}")
-    return size
+    return array
 
 
 def find_idx_files(folder):
@@ -198,20 +179,12 @@ def read_idx_folder(folder):
         opened = gzip.open if path.suffix == ".gz" else open
         with reading(path, "an IDX file"), opened(path, "rb") as file:
             # Magic 0 0 type n, then n sizes, then the data, all of them big-endian.
-            magic = file.read(4)
-            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in IDX_TYPES or not (
-                    1 <= magic[3] <= 4):
-                raise UserError(f"{path}: expected an IDX file (it starts with 00 00 08, or "
-                                f"another type), got: {magic.hex(' ') or 'an empty file'}")
-            shape = np.frombuffer(file.read(4 * magic[3]), ">u4").tolist()
-            dtype = np.dtype(IDX_TYPES[magic[2]])
+            _, _, kind, dimensions = file.read(4)
+            shape = np.frombuffer(file.read(4 * dimensions), ">u4").tolist()
+            dtype = np.dtype(IDX_TYPES[kind])
             size = math.prod(shape) * dtype.itemsize
             total += size
             check_memory(total, path)
-            data = file.read(size + 1)
-        if len(data) != size:
-            raise UserError(f"{path}: expected {size} bytes of data, got: "
-                            f"{'more' if len(data) > size else len(data)}")
-        array = np.frombuffer(data, dtype).reshape(shape)
+            array = np.frombuffer(file.read(size + 1), dtype).reshape(shape)  # no byte too many
         arrays[key] = array.astype(dtype.newbyteorder("="), copy=False)
     return arrays

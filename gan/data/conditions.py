@@ -12,13 +12,12 @@ from statistics import NormalDist
 import numpy as np
 from tqdm import tqdm
 
-from gan.common.errors import UserError, counted, note
+from gan.common.errors import counted, note, reading
 from gan.data.arrays import read_npz
 from gan.data.pixels import Subset, on_grounds, slices_of
 
 GROUPS_OF_CLUSTERS = 10  # where there are no labels
 CLUSTERING = 1  # stream of NumPy's generator
-MOST_INDICES, MOST_COORDINATES = 10**5, 50  # columns of a vector, and beside it
 FIELDS = ("cluster_labels", "probabilities", "vector_indices", "kind", "class_of", "coordinates")
 MOST_IMAGES = 65_536  # that clusters and coordinates are fitted to
 SAMPLE_BLOCK = 64  # neighbors in the sample, so that a disk is read in fewer places
@@ -93,36 +92,14 @@ class Conditioning:
                 if getattr(self, name) is not None}
 
     @classmethod
-    def from_arrays(cls, arrays, samples, where="--resume: expected a checkpoint with"):
+    def from_arrays(cls, arrays, samples, where="--resume"):
         """Return the conditioning of so many samples that `to_arrays` was called on."""
-        saved = {name: arrays.get(name) for name in FIELDS}
-        if "coordinates" not in arrays:  # as version 2.2 wrote it where there are none
-            saved["coordinates"] = np.zeros((samples, 0), np.uint8)
-        if not _fits(samples, **saved):
-            raise UserError(f"{where} the conditions of {samples} samples, got others")
-        return cls(**saved | {"kind": str(saved["kind"])})
-
-
-def _fits(samples, cluster_labels, probabilities, vector_indices, kind, class_of, coordinates):
-    """Whether arrays out of a file are those of the conditioning of so many samples."""
-    try:
-        count = len(probabilities)
-        return bool(
-            len(cluster_labels) == samples and _are_below(count, cluster_labels)
-            and probabilities.min() >= 0 and np.isclose(probabilities.sum(), 1)
-            and vector_indices.shape == (count, vector_indices.shape[1])
-            and _are_below(MOST_INDICES, vector_indices)
-            and (class_of is None
-                 or len(class_of) == count and _are_below(MOST_INDICES, class_of))
-            and coordinates.dtype == np.uint8 and len(coordinates) == samples
-            and coordinates.shape[1] <= MOST_COORDINATES
-            and str(kind) in ("labels", "clusters", "none"))
-    except (TypeError, AttributeError, ValueError, IndexError):
-        return False
-
-
-def _are_below(end, numbers):
-    return numbers.dtype == np.int32 and numbers.min() >= 0 and numbers.max() < end
+        with reading(where, f"the conditions of {samples} samples"):
+            saved = {name: arrays[name] for name in FIELDS if name in arrays}
+            found = cls(**saved | {"kind": str(saved["kind"])})
+            if not len(found.cluster_labels) == len(found.coordinates) == samples:
+                raise ValueError(f"it holds those of {len(found.cluster_labels)}")
+            return found
 
 
 def condition_dataset(dataset, kind, clusters, seed, components=0):
@@ -201,7 +178,7 @@ def _groups(features, found, random):
 
 
 def read_conditions(path, count):
-    return Conditioning.from_arrays(read_npz(path, FIELDS), count, f"{path}: expected")
+    return Conditioning.from_arrays(read_npz(path, FIELDS), count, path)
 
 
 # Features, clusters and coordinates.

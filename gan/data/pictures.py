@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gan.common.command_line import SIDES, sides_of, size_of
+from gan.common.command_line import sides_of
 from gan.common.errors import UserError, counted, listed, note, one_line, warn
 from gan.common.files import atomic_file, cache_folder, open_cached
 from gan.data.arrays import check_memory
@@ -127,12 +127,12 @@ def _read_part(folder, files, form, skip_broken, name):
     if left_out:
         reasons = listed([f"{files[place].name} ({why})" for place, why in left_out], "; ")
         text = one_line(f"{len(left_out)} of {counted(count, 'picture')} cannot be used: {reasons}")
-        smaller = _smaller_size([files[place] for place, _ in left_out], found.form)
         if len(left_out) == count:
-            raise UserError(f"{folder}: {text}; expected {smaller or 'some that can be used'}")
+            raise UserError(f"{folder}: {text}; expected some that can be used, or for small ones "
+                            "a smaller --image-size")
         if not skip_broken:
-            raise UserError(f"{folder}: {text}; expected {smaller or 'whole pictures'}, or "
-                            "--skip-broken")
+            raise UserError(f"{folder}: {text}; expected whole pictures, --skip-broken, or for "
+                            "small ones a smaller --image-size")
         warn(text)
     if files[0].label is None:
         return found, None
@@ -141,20 +141,6 @@ def _read_part(folder, files, form, skip_broken, name):
     if lost := sorted({*known} - {*labels.tolist()}):
         warn(f"{folder}: no picture of {listed(lost)} can be used, so the class is left out")
     return found, labels
-
-
-def _smaller_size(files, form):
-    """Return the `--image-size` that takes the small ones among files, in words; "" for none."""
-    choose, size, found = max if form.fit == "pad" else min, form.size, []
-    for header in filter(None, map(read_header, files)):
-        # As large as it may become.
-        width, height = (2 * choose(header.width * side // size[0], header.height * side // size[1])
-                         // 4 * 4 for side in size)
-        if min(width, height) in SIDES and width < size[0]:
-            found.append((width, height))
-    if not found:
-        return ""
-    return f"--image-size {size_of(min(found)[::-1])}, which takes small ones"
 
 
 # The cache. A file for each folder and format: pixels, what they are as JSON, its length.

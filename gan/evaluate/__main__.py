@@ -57,7 +57,6 @@ def main():
         "generated": found, "test_images": reference, "training_split": split,
         "left_out": evaluator.left_out, "images": evaluator.count, "real_images": counts,
         "seed": options.seed, "features": evaluator.features(),
-        "trained_on_this_data": is_trained_on(dataset, metadata),
     }
     if options.neighbors:
         near = draw_neighbors(options.neighbors, samples, dataset.sample.images,
@@ -111,15 +110,9 @@ def load_data(name, recorded, metadata):
     if list(dataset.sample_shape) != shape:
         raise UserError(f"--dataset: expected samples of {shape}, "
                         f"got: {list(dataset.sample_shape)}")
-    if is_trained_on(dataset, metadata) is False:
+    if metadata.get("fingerprint") not in (None, dataset.fingerprint):
         note(f"{name} does not hold the data that the generator was trained on")
     return dataset
-
-
-def is_trained_on(dataset, metadata):
-    """Whether the generator was trained on these data; None where the export does not say."""
-    trained_on = metadata.get("fingerprint")
-    return None if trained_on is None else trained_on == dataset.fingerprint
 
 
 def check(options, dataset):

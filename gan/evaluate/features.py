@@ -200,7 +200,9 @@ def build_classifier(image_shape, classes):
     network = keras.Sequential([keras.Input(image_shape)])
     size, channels = max(image_shape[:2]), 32
     if size > LARGE:  # or a batch would need many GiB
-        size = _averaged(network, size, AVERAGED)
+        factor = -(-size // AVERAGED)
+        network.add(layers.AveragePooling2D(factor))
+        size //= factor
     while size > 8:
         for strides in (1, 2):
             network.add(layers.Conv2D(channels, 3, strides=strides, padding="same",
@@ -219,8 +221,9 @@ def build_encoder(image_shape):
     import keras
     from keras import layers
 
-    encoder = keras.Sequential([keras.Input(image_shape)])
-    size, filters = _averaged(encoder, max(image_shape[:2]), 64), 32
+    factor = -(-max(image_shape[:2]) // 64)
+    encoder = keras.Sequential([keras.Input(image_shape), layers.AveragePooling2D(factor)])
+    size, filters = max(image_shape[:2]) // factor, 32
     while size > 8:
         encoder.add(layers.Conv2D(filters, 4, strides=2, padding="same", use_bias=False))
         encoder.add(layers.BatchNormalization(momentum=0.9))  # settled in some dozen steps
@@ -229,16 +232,6 @@ def build_encoder(image_shape):
     encoder.add(layers.Flatten())
     encoder.add(layers.Dense(FEATURES))
     return encoder
-
-
-def _averaged(network, size, most):
-    """Let a network average squares of pixels until a side is at most so long; return the side."""
-    import keras
-
-    factor = -(-size // most)
-    if factor > 1:
-        network.add(keras.layers.AveragePooling2D(factor))
-    return size // factor
 
 
 # --- Inception

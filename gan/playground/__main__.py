@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gan.common.command_line import OptionParser, file, folder
 from gan.common.device import hidden_messages
-from gan.common.errors import UserError, note, run_script
+from gan.common.errors import note, run_script
 from gan.common.files import refuse_existing, write_text
 from gan.data.sample_types import Images, sample_type_of
 from gan.generator import SavedGenerator
@@ -16,7 +16,6 @@ from gan.run.folder import claimed
 
 COMPARED = range(64)  # seeds
 MOST_DIFFERENCE = 0.5  # gray levels that rounded weights may move a pixel, so 1 when rounded
-MOST_BYTES = 256 * 2**20  # of the page; browsers' strings end at 512 MiB
 
 
 def main(argv=None):
@@ -33,9 +32,6 @@ def main(argv=None):
         note(f"float16 weights would change a pixel by {moved:.1f} gray levels; the page has "
              "float32")
     page = generator.page(options.model, half)
-    if len(page) > MOST_BYTES:
-        raise UserError(f"--model: expected a generator whose page has at most "
-                        f"{MOST_BYTES >> 20} MiB, got one of {len(page) >> 20} MiB")
     with claimed(output):
         write_text(output, page)
     print(f"{output}: {len(page) / 1e6:.2f} MB, {'float16' if half else 'float32'} weights; "

@@ -95,22 +95,14 @@ def directions(network, latent_dim):
     (Shen & Zhou 2021, "Closed-Form Factorization of Latent Semantics in GANs"): unit vectors,
     the most effective first. There are none where the first layer is no matrix.
     """
-    reached, start = {network.inputs["latents"]}, 0
-    for operation in network.operations:
-        numbers = operation["in"]
-        if reached.isdisjoint(numbers):
-            continue
-        if operation["op"] == "matmul":
-            weights = network.constants[numbers[1]][start : start + latent_dim].astype(np.float64)
-            _, vectors = np.linalg.eigh(weights @ weights.T)
-            best = vectors.T[::-1][:MOST_DIRECTIONS]
-            # The sign is free; fixed, so that the same export gives the same page.
-            best = best * np.sign(best[np.arange(len(best)), np.abs(best).argmax(axis=1)])[:, None]
-            return best.round(5).tolist()
-        if operation["op"] == "concat":
-            before = numbers[: next(i for i, one in enumerate(numbers) if one in reached)]
-            start += sum(network.shapes[one][-1] for one in before)
-        elif operation["op"] != "reshape":
-            return []
-        reached.add(operation["out"])
-    return []
+    first = next((operation for operation in network.operations
+                  if operation["op"] not in ("concat", "reshape")), None)
+    if first is None or first["op"] != "matmul":
+        return []
+    # Latents come before condition vectors, see `generator_inputs`.
+    weights = network.constants[first["in"][1]][:latent_dim].astype(np.float64)
+    _, vectors = np.linalg.eigh(weights @ weights.T)
+    best = vectors.T[::-1][:MOST_DIRECTIONS]
+    # The sign is free; fixed, so that the same export gives the same page.
+    best = best * np.sign(best[np.arange(len(best)), np.abs(best).argmax(axis=1)])[:, None]
+    return best.round(5).tolist()

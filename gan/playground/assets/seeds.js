@@ -51,13 +51,7 @@ function latentOf(seed, length) {
 /** Return the condition of a seed, a number from 0, each as often as its probability says. */
 function conditionOf(seed, probabilities) {
   const place = Number(BigInt.asIntN(64, seed * SPREAD) >> 12n) / 2 ** 52 + 0.5;
-  let total = 0, condition = 0;
-  for (const probability of probabilities) total += probability;
-  const threshold = place * total;
-  total = 0;
-  for (const probability of probabilities) {
-    total += probability;
-    if (total <= threshold) condition++;
-  }
-  return condition;
+  let total = 0;
+  const ends = probabilities.map((probability) => (total += probability));
+  return ends.filter((end) => end <= place * total).length;
 }
