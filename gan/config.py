@@ -199,16 +199,6 @@ class TrainConfig:
             raise UserError(message)
         return config
 
-    def on_devices(self, count, given):
-        if count == 1 and "reduce_precision" in given and self.reduce_precision != "float32":
-            raise UserError("--reduce-precision needs several devices, got: 1")
-        return dataclasses.replace(self, devices=count)
-
-    @property
-    def samples(self):
-        """What the samples of a complete configuration are called."""
-        return "images" if self.image_size else "points"
-
     @property
     def named(self):
         return self.dataset in DATASETS
@@ -391,10 +381,6 @@ def _loss(config, facts):
     return "relativistic" if relativistic else "nonsaturating"
 
 
-def _upsampling(config, facts):
-    return "filtered" if facts.pictures and config.arch in UPSAMPLED else "plain"
-
-
 def _output(config, facts):
     background = facts.background
     if not facts.images:
@@ -404,10 +390,6 @@ def _output(config, facts):
     if background and config.arch == "conv" and background.dark:
         return "bright"
     return OUTPUTS.get(config.arch, "tanh")
-
-
-def _augment(config, facts):
-    return "adaptive" if facts.images and facts.shape[0] < LITTLE_DATA else "none"
 
 
 def _gp_weight(config, facts):
@@ -440,9 +422,11 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "components": _components,
     "arch": _arch,
     "loss": _loss,
-    "upsampling": _upsampling,
+    "upsampling": lambda config, facts: (
+        "filtered" if facts.pictures and config.arch in UPSAMPLED else "plain"),
     "output": _output,
-    "augment": _augment,
+    "augment": lambda config, facts: (
+        "adaptive" if facts.images and facts.shape[0] < LITTLE_DATA else "none"),
     "gp_weight": _gp_weight,
     "gp_interval": _gp_interval,
     "base_channels": lambda config, facts: _size(config, facts).base_channels,

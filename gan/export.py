@@ -67,7 +67,7 @@ def _endpoints(sampler, latent_dim):
         return {kind.name: kind.to_served(sampler.generate(latents, conditions))}
 
     def condition_vectors(conditions):
-        return {"vectors": sampler.vectors_of(conditions)}
+        return {"vectors": tf.gather(sampler.vectors, conditions)}
 
     def images_from_vectors(latents, vectors):
         return {kind.name: kind.to_served(sampler.generate_from_vectors(latents, vectors))}

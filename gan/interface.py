@@ -15,7 +15,7 @@ from gan.data.points import box_of
 from gan.drawing.images import tile
 from gan.generator import SavedGenerator
 from gan.run.clock import Timers
-from gan.run.content import OWN, RunContent, read_run
+from gan.run.content import OWN, read_run
 from gan.run.exported import METADATA
 from gan.run.folder import RunFolder
 from gan.run.options import check_options, make_config
@@ -60,12 +60,13 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
         if loss is not None and not isinstance(loss, str):
             from gan.losses import LOSSES
 
-            stack.enter_context(_registered(LOSSES, loss))
+            LOSSES[OWN] = loss
+            stack.callback(LOSSES.pop, OWN)
         if generator is not None:
             from gan.models import ARCHITECTURES, Architecture
 
-            own = Architecture(generator, discriminator, ("images", "points"))
-            stack.enter_context(_registered(ARCHITECTURES, own))
+            ARCHITECTURES[OWN] = Architecture(generator, discriminator, ("images", "points"))
+            stack.callback(ARCHITECTURES.pop, OWN)
         check_options({name: value for name, value in options.items() if name != "config"
                        and not (name in FIELDS and value is FIELDS[name].default)})
         config, dataset = make_config(**options), None
@@ -78,16 +79,6 @@ def train(data=None, *, labels=None, loss=None, generator=None, discriminator=No
     if code >= 128:  # Ctrl-C; what was trained is saved
         raise KeyboardInterrupt
     return None if config.dry_run else Run(config.outdir)
-
-
-@contextlib.contextmanager
-def _registered(registry, entry):
-    """Hold a loss or an architecture of one's own in its registry, in a `with` block."""
-    registry[OWN] = entry
-    try:
-        yield
-    finally:
-        del registry[OWN]
 
 
 def load(path):
@@ -103,45 +94,24 @@ class Run:
     """
 
     def __init__(self, path):
-        self.folder = Path(path)
-        self._files = RunFolder(self.folder)
-        if not self._files.config.exists() and not (self._export / METADATA).exists():
+        self.folder, files = Path(path), RunFolder(path)
+        self._export = files.export if files.export.exists() else self.folder
+        self.history, self.verdict = {}, ""
+        if files.config.exists():
+            content = read_run(self.folder)
+            self.config, self.metrics, rows = content.config, content.generated, content.rows
+            columns = dict.fromkeys(name for row in rows for name in row)
+            self.history = {name: [row.get(name) for row in rows] for name in columns}
+            if verdict := content.summary.get("verdict"):
+                self.verdict = verdict["text"]
+        elif (self._export / METADATA).exists():
+            about = self.generator.metadata
+            self.config, self.metrics = about["config"], about["metrics"]
+        else:
             raise UserError(f"{path}: expected the folder of a run or of an exported model")
 
     def __repr__(self):
         return f"Run({str(self.folder)!r}): {self.verdict or 'not finished'}"
-
-    @property
-    def _export(self):
-        export = self._files.export
-        return export if export.exists() else self.folder
-
-    @functools.cached_property
-    def _content(self):
-        if self._files.config.exists():
-            return read_run(self.folder)
-        about = self.generator.metadata
-        return RunContent(self.folder.name, str(self.folder), about["config"],
-                          summary={"metrics": {"generated": about["metrics"]}})
-
-    @property
-    def config(self):
-        return self._content.config
-
-    @property
-    def history(self):
-        rows = self._content.rows
-        columns = dict.fromkeys(name for row in rows for name in row)
-        return {name: [row.get(name) for row in rows] for name in columns}
-
-    @property
-    def metrics(self):
-        return self._content.generated
-
-    @property
-    def verdict(self):
-        verdict = self._content.summary.get("verdict")
-        return verdict["text"] if verdict else ""
 
     @functools.cached_property
     def generator(self):

@@ -13,12 +13,9 @@ class FusedBatchNorm(keras.layers.Layer):
     """
 
     EPSILON = 1e-3
-
-    def __init__(self, momentum=0.9, **settings):
-        super().__init__(**settings)
-        # The decay of the moving statistics: less than Keras' 0.99, as they follow a generator
-        # that moves.
-        self.momentum = momentum
+    # The decay of the moving statistics: less than Keras' 0.99, as they follow a generator that
+    # moves.
+    MOMENTUM = 0.9
 
     def build(self, input_shape):
         def vector(name, initializer, trainable):
@@ -43,7 +40,7 @@ class FusedBatchNorm(keras.layers.Layer):
     def move(self, mean, variance):
         """Move the moving statistics towards a batch's, float32 [C]."""
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign_add((batch - moving.value) * (1 - self.momentum))
+            moving.assign_add((batch - moving.value) * (1 - self.MOMENTUM))
 
 
 class Blur(keras.layers.Layer):
@@ -59,9 +56,6 @@ class Blur(keras.layers.Layer):
         square = tf.tensordot(self.TAPS, self.TAPS, axes=0)[:, :, None, None]
         kernel = tf.tile(tf.cast(square, inputs.dtype), [1, 1, inputs.shape[-1], 1])
         return tf.nn.depthwise_conv2d(inputs, kernel, [1, 1, 1, 1], "SAME")
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
 
 
 class Pointwise(keras.layers.Conv2D):
@@ -85,22 +79,13 @@ class Residual(keras.layers.Layer):
 
     def __init__(self, branch, **settings):
         super().__init__(**settings)
-        self.branch = list(branch)
+        self.branch = keras.Sequential(branch)
 
     def build(self, input_shape):
-        shape = input_shape
-        for layer in self.branch:
-            layer.build(shape)
-            shape = layer.compute_output_shape(shape)
+        self.branch.build(input_shape)
 
     def call(self, inputs):
-        values = inputs
-        for layer in self.branch:
-            values = layer(values)
-        return inputs + values
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
+        return inputs + self.branch(inputs)
 
 
 # Spectral normalization.
@@ -205,7 +190,7 @@ class SmoothClip(Clip):
 
     def call(self, inputs, training=False):
         clipped = super().call(inputs, training)
-        return _bend(clipped, self.LEAST_SLOPE) if training else _smoothstep(clipped)
+        return _bend(clipped) if training else _smoothstep(clipped)
 
 
 class BrightTanh(keras.layers.Layer):
@@ -244,29 +229,23 @@ class CleanBackground(keras.layers.Layer):
         return color + tf.clip_by_value(kept, 0.0, 1.0) * difference
 
 
+@tf.custom_gradient
 def _clip(values, margin):
-    @tf.custom_gradient
-    def clip(values):
-        def gradient(upstream):
-            # A step of descent moves values against the gradient.
-            inward = tf.where(values > 1 + margin, upstream > 0,
-                              tf.where(values < -1 - margin, upstream < 0, True))
-            return tf.where(inward, upstream, tf.zeros_like(upstream))
+    def gradient(upstream):
+        # A step of descent moves values against the gradient.
+        inward = tf.where(values > 1 + margin, upstream > 0,
+                          tf.where(values < -1 - margin, upstream < 0, True))
+        return tf.where(inward, upstream, tf.zeros_like(upstream)), None  # none of the margin
 
-        return tf.clip_by_value(values, -1.0, 1.0), gradient
-
-    return clip(values)
+    return tf.clip_by_value(values, -1.0, 1.0), gradient
 
 
-def _bend(values, least_slope):
-    @tf.custom_gradient
-    def bend(values):
-        def gradient(upstream):
-            return upstream * tf.maximum(1.5 * (1 - tf.square(values)), least_slope)
+@tf.custom_gradient
+def _bend(values):
+    def gradient(upstream):
+        return upstream * tf.maximum(1.5 * (1 - tf.square(values)), SmoothClip.LEAST_SLOPE)
 
-        return _smoothstep(values), gradient
-
-    return bend(values)
+    return _smoothstep(values), gradient
 
 
 def _smoothstep(values):

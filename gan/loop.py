@@ -20,7 +20,7 @@ from gan.run.checkpoint import Checkpoint, assign_variables, environment, load_c
 from gan.run.history import AUGMENTATION, History, TensorBoard, metrics_in
 from gan.run.progress import Progress, in_calls
 from gan.run.summary import circumstances, continuation, print_summary, summary_of
-from gan.run.verdict import best_row, checked, diverged, verdict_of
+from gan.run.verdict import HINTS, Verdict, best_row, checked, verdict_of
 
 EXIT_DIVERGED = 1
 FIRST_PICTURE = 4  # steps, before which nothing but noise is to be seen
@@ -40,7 +40,8 @@ class Loop:
             self.history = History(config.log_interval, trainer.feed.steps_per_epoch,
                                    self.state.learning_rates, checkpoint and checkpoint.history)
         self.history.note_changes(int(self.state.step), changes or {})
-        folder.write_config(config, self.history.changes)
+        changed = {"changes": self.history.changes} if self.history.changes else {}
+        write_json(folder.claim(folder.config), dataclasses.asdict(config) | changed)
         self.pictures = pictures_of(dataset, sampler, self.state.discriminator,
                                     config.num_samples, self.state.log_odds)
         images.write_png(folder.claim(folder.real_samples), self.pictures.real())
@@ -70,8 +71,7 @@ class Loop:
         for epoch in range(step // per_epoch + 1, config.epochs + 1):
             # Train. Calls of half a second let the bar move and a wish to stop be heeded.
             begun, end = int(state.step), epoch * per_epoch
-            early = early_steps(per_epoch) if epoch == 1 and config.samples == "images" else []
-            early = [step for step in early if step > begun]
+            early = early_steps(begun, end) if epoch == 1 and not self.dataset.box else []
             batches = feed.epoch_batches(epoch)[begun - end :]
             for part in np.split(batches, [step - begun for step in early]):
                 for call in in_calls(part):
@@ -115,8 +115,7 @@ class Loop:
         metrics = self._last_metrics() if finished else self._measure()
         verdict = None
         if rows:
-            now = rows[-1] | metrics | {"step": int(self.state.step),
-                                        "steps_per_epoch": self.trainer.feed.steps_per_epoch}
+            now = rows[-1] | metrics | {"step": int(self.state.step)}
             verdict = verdict_of([*rows[:-1], now], self.evaluator.real(), config)
 
         # With --keep-best an earlier generator may be the one to export.
@@ -147,7 +146,7 @@ class Loop:
 
     def report_divergence(self, error):
         """Say what became of a run that was stopped by itself; returns the exit code."""
-        verdict = diverged(error)
+        verdict = Verdict("diverged", f"diverged: {error}", HINTS["diverged"])
         print(f"train_gan.py: stopped, the last checkpoint is kept; {verdict}", file=sys.stderr)
         self.report.write("diverged", str(verdict))
         return EXIT_DIVERGED
@@ -184,8 +183,8 @@ class Loop:
 
     def _last_metrics(self):
         """Measure the last epoch, unless a process did that this one continues."""
-        last = self.history.rows[-1]
         self.history.compare_in(self.evaluator.features()["kind"])
+        last = self.history.rows[-1]
         if not metrics_in(last):
             last |= self._measure()
             self.tensorboard.scalars(metrics_in(last), last["step"])
@@ -234,10 +233,7 @@ class Loop:
         return None
 
 
-def early_steps(end):
-    """Return the steps before `end` with a sample grid, each √2 times as far as the last."""
-    steps, step = [], float(FIRST_PICTURE)
-    while round(step) < end:
-        steps.append(round(step))
-        step *= 2**0.5
-    return steps
+def early_steps(begun, end):
+    """Return the steps between two with a sample grid, each √2 times as far as the last."""
+    steps = np.rint(FIRST_PICTURE * 2 ** np.arange(0, 30, 0.5)).astype(int)
+    return steps[(begun < steps) & (steps < end)].tolist()

@@ -19,7 +19,7 @@ from keras.initializers import RandomNormal
 from gan.common.errors import UserError
 from gan.data.points import UNIT
 from gan.data.sample_types import sample_type_of
-from gan.distributed.replica import current_replica
+from gan.distributed.replica import SyncBatchNorm, SyncDropout
 from gan.layers import (
     Blur,
     BrightTanh,
@@ -163,14 +163,14 @@ def downsample(config, filters):
 
 
 def norm_relu():
-    yield current_replica().batch_norm()
+    yield SyncBatchNorm()
     yield layers.ReLU()
 
 
 def leaky(config):
     yield layers.LeakyReLU(0.2)
     if config.dropout:
-        yield current_replica().dropout(config.dropout)
+        yield SyncDropout(config.dropout)
 
 
 def normal():

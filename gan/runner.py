@@ -34,7 +34,10 @@ def run(config, given, timers, dataset=None):
     with joined(config) as cluster:
         if cluster and cluster.rank:
             return work(config, given, timers, cluster)
-        config = config.on_devices(count_devices(config, cluster), given)
+        config = dataclasses.replace(config, devices=count_devices(config, cluster))
+        alone = config.devices == 1 and config.reduce_precision != "float32"
+        if alone and "reduce_precision" in given:
+            raise UserError("--reduce-precision needs several devices, got: 1")
         folder = RunFolder(config.outdir)
         if config.resume and not folder.path.is_dir():
             raise UserError(f"--resume: expected the folder of a run, got: {config.outdir} "

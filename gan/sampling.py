@@ -1,6 +1,5 @@
 """Samples of the generator as functions of seeds: seed → latent and condition → sample."""
 
-import numpy as np
 import tensorflow as tf
 
 from gan.data.datasets import class_rows
@@ -40,20 +39,11 @@ class Sampler:
 
     def __init__(self, generator, conditioning, latent_dim):
         self.conditioning, self.kind = conditioning, sample_type_of(generator.output_shape[1:])
-        self._vectors = tf.constant(conditioning.vectors)
-        # Traced once for all that draw through them, the export's signatures among them.
+        self.vectors, self._latent_dim = tf.constant(conditioning.vectors), latent_dim
+        # Traced once for all that draw through it, the export's signatures among them.
         self._network = tf.function(
             lambda inputs: generator(inputs, training=False), autograph=False,
             input_signature=[tf.TensorSpec([None, generator.input_shape[1]], tf.float32)])
-        self._latents = tf.function(
-            lambda seeds: latents_from_seeds(seeds, latent_dim), autograph=False,
-            input_signature=[tf.TensorSpec([None], tf.int64)])
-        self._conditions = tf.function(conditions_from_seeds, autograph=False,
-                                       reduce_retracing=True)
-        # int64 seeds and int32 conditions [N] → float32 [N, H, W, C] in [-1, 1] or [N, 2].
-        self.sample = tf.function(
-            lambda seeds, conditions: self.generate(self._latents(seeds), conditions),
-            autograph=False, reduce_retracing=True)
         # int64 seeds → what the export's `sample` draws: uint8 [N, H, W, C] or points.
         self.draw = tf.function(
             lambda seeds: self.kind.to_stored(self.generate(*self.latents(seeds))),
@@ -61,28 +51,24 @@ class Sampler:
 
     def generate(self, latents, conditions):
         """Generate samples of cluster labels, int32 [N]; see `generate_from_vectors`."""
-        return self.generate_from_vectors(latents, self.vectors_of(conditions))
+        return self.generate_from_vectors(latents, tf.gather(self.vectors, conditions))
 
     def generate_from_vectors(self, latents, vectors):
         """Generate samples of latents and vectors: float32 [N, H, W, C] in [-1, 1] or [N, 2]."""
         return self._network(generator_inputs(latents, vectors))
 
-    def vectors_of(self, conditions):
-        return tf.gather(self._vectors, conditions)
-
+    @tf.function(autograph=False, reduce_retracing=True)
     def latents(self, seeds, labels=None):
         """Return latents and conditions of int64 seeds, of given labels, int32 [N], if any."""
         probabilities = tf.constant(self.conditioning.probabilities)
         if labels is not None:
             of_class = tf.equal(labels[:, None], self.conditioning.class_of[None])
             probabilities = probabilities * tf.cast(of_class, tf.float32)
-        return self._latents(seeds), self._conditions(seeds, probabilities)
+        return (latents_from_seeds(seeds, self._latent_dim),
+                conditions_from_seeds(seeds, probabilities))
 
-    def picture_samples(self, count):
-        """Return int64 seeds and int32 conditions of a sample grid; with labels class by class."""
-        seeds = np.arange(count, dtype=np.int64)
-        classes, probabilities = self.conditioning.class_of, self.conditioning.probabilities
-        if classes is not None:
-            rows = class_rows(classes, count)
-            probabilities = probabilities * (rows[:, None] == classes)
-        return seeds, self._conditions(tf.constant(seeds), tf.constant(probabilities)).numpy()
+    def picture_latents(self, count):
+        """Return latents and conditions of a sample grid; with labels class by class."""
+        classes = self.conditioning.class_of
+        labels = None if classes is None else class_rows(classes, count)
+        return self.latents(tf.range(count, dtype=tf.int64), labels)

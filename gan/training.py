@@ -1,6 +1,5 @@
 """State, step and trainer: how discriminator and generator learn from each other."""
 
-import contextlib
 import functools
 import math
 
@@ -8,7 +7,6 @@ import keras
 import tensorflow as tf
 
 from gan.augment import DRAWS, adapted, augment, mirrored
-from gan.common.device import hidden_messages
 from gan.distributed.replica import SINGLE, ReplicaGroup
 from gan.feed import Feed
 from gan.layers import iterate_spectral
@@ -282,23 +280,12 @@ class Trainer:
 
     def __init__(self, config, state, feed, replica=SINGLE):
         self.config, self.state, self.feed, self.replica = config, state, feed, replica
-        self.trainers, self._first = [self], True
+        self.trainers = [self]
         # One signature for every number of steps: traced once.
         self._run = tf.function(self._steps, input_signature=feed.signature, autograph=False)
 
     def train(self, batches):
         """Take a step for each batch: int32 [steps, batch] → float32 [steps, len(MEASURES)]."""
-        with self.quiet():
-            return self.take_steps(batches)
-
-    def quiet(self):
-        """Return a context that hides TensorFlow's messages of the first steps, but --verbose."""
-        # Versions before 2.21 write that their remapper failed.
-        hidden, self._first = self._first and not self.config.verbose, False
-        return hidden_messages() if hidden else contextlib.nullcontext()
-
-    def take_steps(self, batches):
-        """Train as `train` does, but hide no messages, which is not for several threads."""
         try:
             arguments = self.feed.arguments(batches)
             with self.replica.scope():

@@ -121,7 +121,6 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
     config = config.completed(Facts(shape, policy="mixed_bfloat16"))
     open_ = {name for name, value in vars(config).items() if value in (None, "auto")}
     assert open_ <= ({"image_size", "channels", "output"} if points else set())
-    assert config.samples == ("points" if points else "images")
     assert config.policy == "mixed_bfloat16"  # the device's
     assert config.image_size == (None if points else "64x48")
     assert config.completed(Facts(shape)) == config  # once and for all

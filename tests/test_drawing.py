@@ -113,8 +113,9 @@ def test_a_decision_surface_is_white_where_the_discriminator_is_undecided():
 
 
 def test_the_first_epoch_is_drawn_at_growing_distances():
-    assert early_steps(937) == [4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724]
-    assert early_steps(6) == [4]  # the sixth is the epoch's own
+    assert early_steps(0, 937) == [
+        4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724]
+    assert early_steps(4, 12) == [6, 8, 11]  # the sixth is the epoch's own
 
 
 # --- Animations

@@ -12,7 +12,7 @@ def test_fused_batch_norm_is_batch_norm(layers, tensorflow):
     import keras
 
     inputs = np.random.default_rng(0).normal(2, 3, (8, 5, 5, 4)).astype(np.float32)
-    layer = layers.FusedBatchNorm(momentum=0.9)
+    layer = layers.FusedBatchNorm()
     reference = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3)
     for training in (True, False):
         np.testing.assert_allclose(layer(inputs, training=training),

@@ -8,7 +8,6 @@ import collections
 import contextlib
 import json
 import os
-import queue
 import re
 import signal
 import socket
@@ -199,11 +198,13 @@ def train_as_worker(trainer, stop, cluster):
 def accept_workers(place, key):
     """Return a dict of rank → `Connection` of all workers, who prove to hold the key."""
     deadline, workers = time.monotonic() + JOIN_SECONDS, {}
-    arrived, pending = queue.SimpleQueue(), collections.deque()
+    pending = collections.deque()
 
     def admit(peer):
         with contextlib.suppress(Exception):  # whatever a stranger does
-            arrived.put(_authenticate(peer, key))
+            connection, rank = _authenticate(peer, key)
+            if rank in range(1, place.world_size):
+                workers[rank] = connection
 
     host, port = split_address(place.chief)
     try:
@@ -224,10 +225,6 @@ def accept_workers(place, key):
                 threading.Thread(target=admit, args=[pending[-1]], daemon=True).start()
             if len(pending) > MOST_HANDSHAKES:
                 _cut_off(pending.popleft())
-            while not arrived.empty():
-                connection, rank = arrived.get()
-                if rank in range(1, place.world_size):
-                    workers[rank] = connection
     return dict(sorted(workers.items()))
 
 

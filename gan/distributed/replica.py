@@ -42,14 +42,6 @@ class SingleReplica:
         """Return the replicas' mean of each float32 tensor; they travel in this precision."""
         return tensors
 
-    def batch_norm(self, **settings):
-        """Return a layer of batch normalization over the whole batch."""
-        return FusedBatchNorm(**settings)
-
-    def dropout(self, rate, **settings):
-        """Return a dropout layer whose masks do not depend on the number of replicas."""
-        return keras.layers.Dropout(rate, **settings)
-
 
 SINGLE = SingleReplica()
 
@@ -110,12 +102,6 @@ class LocalReplica(SingleReplica):
 
         return gather(vector)
 
-    def batch_norm(self, **settings):
-        return SyncBatchNorm(self, **settings)
-
-    def dropout(self, rate, **settings):
-        return SyncDropout(self, rate, **settings)
-
     def _all_reduce(self, values):
         # No `timeout_seconds`: TensorFlow lets a thread sleep for each operation that has one,
         # thousands after some seconds. `ReplicaGroup` has the watchdog.
@@ -157,21 +143,18 @@ class ClusterReplica(LocalReplica):
 class SyncBatchNorm(FusedBatchNorm):
     """`FusedBatchNorm` with the statistics of the whole batch."""
 
-    def __init__(self, replica, **settings):
-        super().__init__(**settings)
-        self._replica = replica
-
     def call(self, inputs, training=False):
-        if not training:
-            return super().call(inputs)
+        replica = current_replica()
+        if not training or replica.world_size == 1:
+            return super().call(inputs, training)
         values = tf.cast(inputs, tf.float32)
         # The shards' statistics, merged as by Chan, Golub & LeVeque 1979.
         axes = list(range(len(values.shape) - 1))
-        shards = self._replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
+        shards = replica.all_gather(tf.concat(tf.nn.moments(values, axes), axis=0))
         means, variances = tf.split(shards, 2, axis=1)
         mean = tf.reduce_mean(means, axis=0)
         variance = tf.reduce_mean(variances + tf.math.squared_difference(means, mean), axis=0)
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1] * self._replica.world_size, tf.float32)
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1] * replica.world_size, tf.float32)
         self.move(mean, variance * count / (count - 1))  # unbiased, as the fused kernel's
         outputs = tf.nn.batch_normalization(
             values, mean, variance, self.beta.value, self.gamma.value, self.EPSILON)
@@ -181,18 +164,15 @@ class SyncBatchNorm(FusedBatchNorm):
 class SyncDropout(keras.layers.Dropout):
     """Dropout whose masks are drawn for the whole batch, of which a replica takes its rows."""
 
-    def __init__(self, replica, rate, **settings):
-        super().__init__(rate, **settings)
-        self._replica = replica
-
     def call(self, inputs, training=False):
-        if not training:
-            return inputs
+        replica = current_replica()
+        if not training or replica.world_size == 1:
+            return super().call(inputs, training)
         # Where several batches lie behind each other, every R-th row is still this one's.
         rows, *shape = inputs.shape
-        ones = tf.ones([rows * self._replica.world_size, *shape], inputs.dtype)
+        ones = tf.ones([rows * replica.world_size, *shape], inputs.dtype)
         masks = keras.random.dropout(ones, self.rate, seed=self.seed_generator)
-        return inputs * self._replica.shard(masks)
+        return inputs * replica.shard(masks)
 
 
 class ReplicaGroup:
@@ -221,10 +201,8 @@ class ReplicaGroup:
             self._longest = 0.0
         began, limit = time.monotonic(), max(WATCHDOG_SECONDS, CALLS * self._longest)
         try:
-            with self.trainers[0].quiet():
-                calls = [self._threads.submit(trainer.take_steps, batches)
-                         for trainer in self.trainers]
-                wait(calls, limit, FIRST_EXCEPTION)
+            calls = [self._threads.submit(trainer.train, batches) for trainer in self.trainers]
+            wait(calls, limit, FIRST_EXCEPTION)
             self._check(calls, limit)
         except BaseException:
             leave_abruptly()  # some threads may never end

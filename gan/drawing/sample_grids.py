@@ -22,17 +22,17 @@ class SampleGrid:
 
     def __init__(self, dataset, sampler, count):
         self._sampler = sampler
-        self._chosen = sampler.picture_samples(count)
+        self._chosen = sampler.picture_latents(count)
         self._real = dataset.examples(count)
 
     def real(self):
         return images.image_grid(self._real)
 
     def draw(self):
-        seeds, conditions = self._chosen
+        latents, conditions = self._chosen
         return images.image_grid(np.concatenate([
-            self._sampler.kind.to_stored(self._sampler.sample(seeds[part], conditions[part]))
-            for part in slices_of(seeds, values=VALUES, shape=self._real.shape[1:])]))
+            self._sampler.kind.to_stored(self._sampler.generate(latents[part], conditions[part]))
+            for part in slices_of(latents, values=VALUES, shape=self._real.shape[1:])]))
 
 
 class PointPlot:
@@ -42,7 +42,7 @@ class PointPlot:
         import tensorflow as tf
 
         self._sampler, self._box, self._log_odds = sampler, dataset.box, log_odds
-        self._chosen = sampler.picture_samples(count)
+        self._chosen = sampler.picture_latents(count)
         self._real = dataset.examples(REAL_POINTS)
         sides = plots.sides_of(dataset.box, SURFACE).astype(np.float32)
         self._places = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, len(sides))
@@ -53,7 +53,7 @@ class PointPlot:
         return plots.point_plot(self._box, real=self._real)
 
     def draw(self):
-        generated = self._sampler.sample(*self._chosen).numpy()
+        generated = self._sampler.generate(*self._chosen).numpy()
         surface, real, fake = (self._output(points).numpy()
                                for points in (self._places, self._real, generated))
         shade, caption = surface_shade(surface, real, fake, self._log_odds)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from gan import __version__
 from gan.common.device import cores, processor
-from gan.common.errors import UserError, warn
+from gan.common.errors import UserError, reading, warn
 from gan.common.files import read_archive, write_archive
 
 KEEP = 2  # checkpoints, so that there is one before the last if that is damaged
 CONDITIONS = "conditions/"  # how the names of the conditioning's arrays begin
-DESCRIPTION = {"step": int, "config": dict, "dataset": str, "history": dict, "version": str,
-               "environment": dict}  # what is saved as JSON
+DESCRIPTION = "step", "config", "dataset", "history", "version", "environment"  # saved as JSON
 KERNELS = ("TF_ENABLE_", "TF_XLA_", "XLA_", "ONEDNN_", "DNNL_", "OMP_NUM_", "TF_NUM_", "TF_DETERM",
            "NVIDIA_TF32_")  # how the names of environment variables that choose kernels begin
 
@@ -75,13 +74,11 @@ def load_newest(folder, warn=warn, option="--resume"):
 def load_checkpoint(path):
     """Read a checkpoint file, or one that is open; a damaged one is refused."""
     arrays, description = read_archive(path, "a checkpoint")
-    for name, kind in DESCRIPTION.items():
-        if type(description.get(name)) is not kind or (name == "step" and description[name] < 0):
-            raise UserError(f"{path}: expected a checkpoint, got a damaged file (its {name})")
     conditions = {name.removeprefix(CONDITIONS): arrays.pop(name) for name in [*arrays]
                   if name.startswith(CONDITIONS)}
-    return Checkpoint(**{name: description[name] for name in DESCRIPTION}, variables=arrays,
-                      conditions=conditions)
+    with reading(path, "a checkpoint"):
+        return Checkpoint(**{name: description[name] for name in DESCRIPTION}, variables=arrays,
+                          conditions=conditions)
 
 
 def assign_variables(variables, arrays):

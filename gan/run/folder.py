@@ -1,7 +1,6 @@
 """Folder of a run: its paths, its lock, and the manifest of the files that it wrote."""
 
 import contextlib
-import dataclasses
 import fcntl
 import functools
 import hashlib
@@ -10,7 +9,7 @@ import re
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error, warn
-from gan.common.files import atomic_file, make_folder, open_own, write_json
+from gan.common.files import atomic_file, make_folder, open_own
 
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
 HEADER = "# train_gan.py wrote these files, and replaces or deletes no others.\n"
@@ -141,11 +140,6 @@ class RunFolder:
         for folder in (*sorted(self.export.rglob("*"), reverse=True), self.export):
             with contextlib.suppress(OSError):  # a link, or not empty
                 folder.rmdir()
-
-    def write_config(self, config, changes):
-        """Write config.json: a `TrainConfig`, and the options that were changed on resuming."""
-        changed = {"changes": changes} if changes else {}
-        write_json(self.claim(self.config), dataclasses.asdict(config) | changed)
 
     # The manifest: a name is listed before its file is written.
 

@@ -1,6 +1,5 @@
 """History of a run: a row per epoch and per log interval, as CSV and TensorBoard events."""
 
-import math
 import time
 
 import numpy as np
@@ -16,7 +15,6 @@ from gan.training import MEASURES
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
 LOG_COLUMNS = ("step", "epoch", "seconds", *MEASURES, "generator_learning_rate",
                "discriminator_learning_rate")
-TIMED = ("seconds", "images_per_second")  # what no two runs share
 AUGMENTATION = "augmentation"  # column of its strength, there only if it is adapted
 CHANGED = "changed"  # column of the options that a resumed run changed, there only if one did
 NO_METRICS = (*COLUMNS, AUGMENTATION, CHANGED)
@@ -38,11 +36,6 @@ class History:
         nothing = [0.0] * len(MEASURES)
         saved = saved or {"rows": [], "sums": nothing, "seconds": 0.0, "epoch_seconds": 0.0,
                           "changes": [], "features": None, "log": {"rows": [], "sums": nothing}}
-        # Whatever is no number is refused here, not where it is used.
-        math.fsum([saved["seconds"], saved["epoch_seconds"], *saved["sums"], *saved["log"]["sums"],
-                   *(change["step"] for change in saved["changes"]),
-                   *(row[name] for row in saved["rows"] for name in {*COLUMNS, *row} - {CHANGED}),
-                   *(value for row in saved["log"]["rows"] for value in row)])
         self._interval, self._steps_per_epoch = interval, steps_per_epoch
         self._learning_rates = learning_rates
         self.rows = list(saved["rows"])

@@ -117,10 +117,9 @@ def network_options(path, options):
 
 def read_options(path):
     """Return the checked options in a config.json."""
-    with reading(path, "the options of a run"):
-        options = read_json(path, "the options of a run")
-        options.pop("changes", None)
-        return check_options(options)
+    options = read_json(path, "the options of a run")
+    options.pop("changes", None)
+    return check_options(options)
 
 
 def check_options(options):

@@ -2,6 +2,7 @@
 
 import bisect
 import collections
+import contextlib
 import functools
 import math
 import resource
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.common.command_line import say
-from gan.common.device import memory_bytes
+from gan.common.device import hidden_messages, memory_bytes
 from gan.common.errors import UserError, counted
 from gan.evaluate.evaluator import Drawn
 from gan.run.checkpoint import assign_variables
@@ -122,7 +123,9 @@ def time_step(trainer, least):
     """Return the mean seconds of a step, from steps that are taken back."""
     saved = {name: variable.numpy() for name, variable in trainer.state.variables().items()}
     batches, interval = trainer.feed.epoch_batches(1), trainer.config.gp_interval
-    trainer.train(batches[:1])
+    # Versions of TensorFlow before 2.21 write in the first step that their remapper failed.
+    with contextlib.nullcontext() if trainer.config.verbose else hidden_messages():
+        trainer.train(batches[:1])
     plain = _timed_steps(trainer, batches, 1)
     steps = math.ceil(least / plain)
     if steps < interval:  # slow ones: the penalty, which none of them has, takes as long again
@@ -196,15 +199,10 @@ def most_alive(graph, functions):
                       for name in called & functions.keys()), default=0)
         for tensor in operation.outputs:
             if owner[tensor.name] == tensor.name and operation.type != "Placeholder":
-                size = _bytes(tensor)
+                # Nothing where the shape or the type has no size yet.
+                size = (tensor.shape.num_elements() or 0) * (tensor.dtype.size or 0)
                 alive += size
                 freed[end.get(tensor.name, place)] += size
         most = max(most, alive + inside)
         alive -= freed[place]
     return most
-
-
-def _bytes(tensor):
-    if not tensor.shape.is_fully_defined() or tensor.dtype.size is None:
-        return 0
-    return tensor.shape.num_elements() * tensor.dtype.size

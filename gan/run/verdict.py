@@ -86,11 +86,6 @@ def checked(measures, step, loss_scale=None):
     return measures
 
 
-def diverged(error):
-    """Return the `Verdict` of a run that stopped itself; `error` says why."""
-    return Verdict("diverged", f"diverged: {error}", HINTS["diverged"])
-
-
 def best_row(rows):
     """Return the first row of the history nearest to the data; None if none was measured."""
     measured = [row for row in rows if distance_of(row) is not None]
