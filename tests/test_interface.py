@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import gan
 from gan.drawing.images import tile
 from gan.report import __main__ as report
-from tests.conftest import ROOT, draw_shapes
+from tests.conftest import QUICK, ROOT, TINY, draw_shapes
 
 OPTIONS = {"base_channels": 4, "batch_size": 16, "num_samples": 9, "mixed_precision": "off",
            "augment": "none", "clusters": 1, "epochs": 1, "metrics_interval": 0}
@@ -135,3 +136,17 @@ def test_the_snippets_of_the_page_run(run, tiny_npz, tmp_path, monkeypatch):
     assert gan.load("hinge").config["loss"] == gan.load("mine").config["arch"] == "own"
     assert gan.load("mine").config["latent_dim"] == 24
     assert report.main(["hinge"]) == 0
+
+
+def test_a_finished_run_is_judged_in_the_features_that_it_is_resumed_with(
+        trained, tiny_npz, tmp_path, monkeypatch):
+    trained("--dataset", tiny_npz, *TINY, *QUICK, "--outdir", "run")
+    before = gan.load(tmp_path / "run")
+    others = SimpleNamespace(
+        kind="others", description="other features", accuracy=None, statistics=None,
+        extract=lambda images: (images[:].reshape(len(images), -1)[:, ::16] / 9, None))
+    monkeypatch.setattr("gan.evaluate.evaluator.extractor_for", lambda *_: others)
+    trained("--resume", "--metrics-interval", 1, "--outdir", "run")
+    after = gan.load(tmp_path / "run")
+    assert after.metrics["frechet"] > 2 * before.metrics["frechet"]
+    assert after.history["frechet"][-1] == pytest.approx(after.metrics["frechet"], rel=1e-4)
