@@ -27,7 +27,6 @@ from gan.run.folder import claimed
 SIGNATURE = "serving_default"
 GRAY_LEVEL = 1 / 255  # by which a conversion may move a pixel, or a point in shares of the plane
 OPSET = 17  # of ONNX; what runtimes since 2022 read
-MAX_SEEDS = 10**6  # in the file beside the model
 COMPARED = range(64)  # seeds
 AT_ONCE = 8  # of them, for the sake of memory
 
@@ -37,7 +36,6 @@ class Format(NamedTuple):
 
     suffix: str
     precisions: tuple  # that the weights can have
-    packages: tuple  # beside the run-time packages
     convert: Callable  # (SavedGenerator, precision) → bytes
     load: Callable  # those bytes → function of a dict of arrays that returns the images
 
@@ -94,12 +92,6 @@ def _check(options, form):
     if options.precision not in form.precisions:
         raise UserError(f"--precision: expected {' or '.join(form.precisions)} with --to "
                         f"{options.to}, got: {options.precision}")
-    if len(options.seeds) > MAX_SEEDS:
-        raise UserError(f"--seeds: expected at most {MAX_SEEDS:,}, got: {len(options.seeds):,}")
-    missing = [name for name in form.packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"--to {options.to} needs {', '.join(missing)}; expected: "
-                        "pip install -r requirements-export.txt")
 
 
 def _convert(form, options, generator):
@@ -107,6 +99,9 @@ def _convert(form, options, generator):
         try:
             converted = form.convert(generator, options.precision)
             difference = compare(form.load(converted), generator)
+        except ImportError as error:
+            raise UserError(f"--to {options.to} needs pip install -r requirements-export.txt "
+                            f"({error})") from error
         except Exception as error:  # the converters and runtimes have dozens of their own
             raise UserError(f"--to {options.to}: expected a generator that can be converted and "
                             f"loaded, got {type(error).__name__}: {error!s:.300}") from error
@@ -182,9 +177,8 @@ def _load_onnx(converted):
 
 
 FORMATS = {
-    "litert": Format(".tflite", ("float32", "float16"), (), _to_litert, _load_litert),
-    "onnx": Format(".onnx", ("float32",), ("tf2onnx", "onnx", "onnxruntime"), _to_onnx,
-                   _load_onnx),
+    "litert": Format(".tflite", ("float32", "float16"), _to_litert, _load_litert),
+    "onnx": Format(".onnx", ("float32",), _to_onnx, _load_onnx),
 }
 
 

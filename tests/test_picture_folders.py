@@ -229,7 +229,7 @@ def test_several_or_continuous_labels_are_refused_with_advice(folder, name, text
 
 
 @pytest.mark.parametrize(("name", "text", "said"), [
-    ("dataset.json", '{"labels": null}', "says that there are no classes"),
+    ("dataset.json", '{"labels": null}', "names 0 of 10 pictures; it is not used"),
     ("dataset.json", "[[[[", "cannot be read"),
     ("labels.csv", "", "names 0 of 10 pictures; it is not used"),
     ("labels.csv", "\0\1\n\2", "it is not used"),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gan.common.errors import UserError
+from gan.common.errors import UserError, duration
 from gan.common.files import read_archive
 from gan.config import TrainConfig
 from gan.run import plan
@@ -38,9 +38,9 @@ def test_as_many_epochs_as_fit(monkeypatch):
 
 
 @pytest.mark.parametrize(("seconds", "text"), [
-    (4.4, "4 s"), (99, "99 s"), (100, "2 min"), (5000, "83 min"), (12_600, "3.5 h")])
+    (4.44, "4.4 s"), (60, "1 min 0 s"), (125.4, "2 min 5 s"), (11_530, "3 h 12 min")])
 def test_durations(seconds, text):
-    assert plan.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 def test_steps_that_are_timed_are_taken_back(tensorflow, tiny_npz):
@@ -64,7 +64,7 @@ def test_a_planned_run_is_that_of_as_many_epochs_and_is_resumed_as_it_is(
     tiny = ["--dataset", tiny_npz, *TINY, "--clusters", 2, "--arch", "mlp",
             "--gradient-penalty", "none"]
     output = trained(*tiny, "--minutes", 1.1, "--outdir", "planned")
-    assert "plan        3 epochs, 60 steps of 16 images; about 65 s" in output
+    assert "plan        3 epochs, 60 steps of 16 images; about 1 min 5 s" in output
     config = json.loads((tmp_path / "planned/config.json").read_text())
     assert (config["epochs"], config["log_interval"], config["minutes"]) == (3, 1, 1.1)
     trained(*tiny, "--epochs", 3, "--outdir", "given")

@@ -190,3 +190,13 @@ def listed(names, separator=", ", most=5):
 def counted(number, noun):
     """Return a number with its noun, such as "1 cluster" and "2 clusters"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def duration(seconds):
+    """Return a time such as "8.2 s", "2 min 5 s" or "3 h 12 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

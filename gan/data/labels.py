@@ -43,9 +43,6 @@ def _labels_in(where, table, pictures, exact):
     except Exception as error:  # whatever damage can cause
         warn(f"{where} cannot be read ({type(error).__name__}: {error}); it is not used")
         return None
-    if rows is None:
-        note(f"{where} says that there are no classes")
-        return [None] * len(pictures)
     keys = _keys(pictures, table, exact)
     count, name_column, places = max(_matches(rows, columns, keys), default=(0, None, None),
                                      key=lambda match: match[0])
@@ -67,12 +64,10 @@ def _labels_in(where, table, pictures, exact):
 
 
 def _read(table):
-    """Return the names of the columns, and the rows: dict of column → text; or None for both."""
+    """Return the names of the columns, and the rows: dict of column → text."""
     text = table.read(MOST_BYTES).decode("utf-8-sig", "replace")
     if table.name.lower().endswith(".json"):
-        labels = json.loads(text)["labels"]
-        if labels is None:
-            return None, None
+        labels = json.loads(text)["labels"] or ()  # null, if there are none
         pairs = labels.items() if isinstance(labels, dict) else labels
         return ("file", "label"), [{"file": str(name), "label": label} for name, label in pairs]
     if table.name.lower().endswith(".jsonl"):

@@ -249,10 +249,10 @@ def _write_images(folder, images, order, shard_bytes):
                 np.lib.format.write_array_header_1_0(file, {
                     "descr": "|u1", "fortran_order": False, "shape": (len(places), *shape)})
                 for part in slices_of(places, values=PART_BYTES, shape=shape):
-                    forwards = np.argsort(places[part])  # for images that are read from a disk
-                    own = images[places[part][forwards]]
-                    file.write(own[np.argsort(forwards)])
-                    bar.update(len(own))
+                    # Forwards, for images that are read from a disk.
+                    forwards, back = np.unique(places[part], return_inverse=True)
+                    file.write(images[forwards][back])
+                    bar.update(len(back))
             entries.append(entry_of(path) | {"count": len(places)})
     return entries
 

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gan.common.errors import UserError
+from gan.common.errors import UserError, reading
 from gan.common.files import atomic_file
+from gan.data.arrays import require_file
 
 GRID_PIXELS = 1000  # the width that grids of small images are enlarged towards
 SOFTWARE = "train_gan.py"  # what written pictures say they were made by
@@ -87,21 +88,15 @@ def png_bytes(image):
 
 def read_png(path):
     """Read a picture as uint8 [H, W] or [H, W, 3 or 4]; `UserError` if it is none."""
-    if os.path.exists(path) and not os.path.isfile(path):  # reading a FIFO never ends
-        raise UserError(f"{path}: expected a PNG picture, got no file")
-    try:
-        with Image.open(path) as picture:
-            pixels, mode = picture.width * picture.height, picture.mode
-            if pixels <= MOST_PIXELS and mode[0] not in "IF":  # more than 8 bits
-                clear = picture.has_transparency_data
-                kind = "RGBA" if clear else "L" if mode in ("1", "L") else "RGB"
-                return np.asarray(picture.convert(kind))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except Exception as error:  # every decoder has errors of its own
-        raise UserError(f"{path}: expected a PNG picture, got a broken file ({error})") from error
-    raise UserError(f"{path}: expected an 8-bit picture of at most {MOST_PIXELS:,} pixels, "
-                    f"got {pixels:,} pixels of mode {mode}")
+    require_file(path)
+    with reading(path, "a PNG picture"), Image.open(path) as picture:
+        pixels, mode = picture.width * picture.height, picture.mode
+        if pixels > MOST_PIXELS or mode[0] in "IF":  # more than 8 bits
+            raise UserError(f"{path}: expected an 8-bit picture of at most {MOST_PIXELS:,} "
+                            f"pixels, got {pixels:,} pixels of mode {mode}")
+        clear = picture.has_transparency_data
+        kind = "RGBA" if clear else "L" if mode in ("1", "L") else "RGB"
+        return np.asarray(picture.convert(kind))
 
 
 def epoch_picture(folder, epoch, step=None):

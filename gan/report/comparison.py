@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 
 from gan.common.command_line import flag
-from gan.common.errors import printable
+from gan.common.errors import duration, printable
 from gan.evaluate.registry import METRICS, distance_metric
-from gan.report.page import duration, html_of, number, option_text, state_text, verdict_text
+from gan.report.page import html_of, number, option_text, state_text, verdict_text
 from gan.run.curves import (
     ACCURACY,
     NETWORKS,

@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from gan.common.command_line import flag, shape_in_words
-from gan.common.errors import UserError, printable, warn
+from gan.common.errors import UserError, duration, listed, printable, warn
 from gan.common.files import write_text
 from gan.common.html import html_page
 from gan.evaluate.registry import METRICS
@@ -159,8 +159,7 @@ def _facts(run):
     if len(data.get("shape", ())) == 3:
         parts.append(shape_in_words(data["shape"]))
     if names := [str(name) for name in data.get("classes", ())]:
-        more = ", …" if len(names) > MOST_CLASSES else ""
-        parts.append(f"{len(names):,} classes: {', '.join(names[:MOST_CLASSES])}{more}")
+        parts.append(f"{len(names):,} classes: {listed(names, most=MOST_CLASSES)}")
     versions = [f"{name} {value}" for name, value in summary.get("versions", {}).items()]
     times = [f"{name} {duration(value)}" for name, value in summary.get("seconds", {}).items()]
     facts = {"data": "; ".join(parts),
@@ -205,16 +204,6 @@ def option_text(value):
     if isinstance(value, bool) or value is None:
         return {True: "on", False: "off", None: "–"}[value]
     return f"{value:g}" if isinstance(value, float) else printable(value)
-
-
-def duration(seconds):
-    """Return a time such as "8.2 s", "2 min 5 s" or "3 h 12 min"."""
-    if seconds < 60:
-        return f"{seconds:.1f}\u00a0s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}\u00a0min {rest}\u00a0s"
-    return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min"
 
 
 def _axes(rows):

@@ -14,7 +14,7 @@ import numpy as np
 
 from gan.common.command_line import say
 from gan.common.device import hidden_messages, memory_bytes
-from gan.common.errors import UserError, counted
+from gan.common.errors import UserError, counted, duration
 from gan.evaluate.evaluator import Drawn
 from gan.run.checkpoint import assign_variables
 
@@ -80,13 +80,6 @@ def epochs_within(costs, config, steps_per_epoch, complete):
                         f"start and metrics, got: {config.minutes:g}; expected more, or a smaller "
                         "--image-size or --base-channels")
     return epochs
-
-
-def duration(seconds):
-    """Return seconds in words: "45 s", "12 min" or "3.5 h"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 # Time.
