@@ -7,7 +7,6 @@ It takes latents and conditions; those of seeds are written beside it, so that a
 names an image.
 """
 
-import importlib.util
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -142,13 +141,10 @@ def _to_litert(generator, precision):
 
 
 def _load_litert(converted):
-    if importlib.util.find_spec("ai_edge_litert"):
-        from ai_edge_litert.interpreter import Interpreter
-    else:  # TensorFlow's own copy, which it means to give up
-        import tensorflow as tf
+    import tensorflow as tf
 
-        Interpreter = tf.lite.Interpreter  # noqa: N806 - a class
-    run = Interpreter(model_content=converted).get_signature_runner(SIGNATURE)
+    interpreter = tf.lite.Interpreter(model_content=converted)
+    run = interpreter.get_signature_runner(SIGNATURE)
     return lambda given: next(iter(run(**given).values()))
 
 

@@ -79,7 +79,7 @@ def test_pickled_and_compressed_arrays_are_refused(tmp_path, monkeypatch, compre
 
 
 @pytest.mark.parametrize("text", [
-    "[]", "NaN", '{"a": Infinity}', '{"a": 1e999}', '{"a": ' + "9" * 400 + "}", "{",
+    "[]", "NaN", '{"a": Infinity}', '{"a": 1e999}', "{",
     "[" * 100_000, '{"a": "\x00"}', "\xff"])
 def test_what_json_can_hold_and_no_run_writes_is_one_line(tmp_path, text):
     path = tmp_path / "a.json"

@@ -378,14 +378,10 @@ def test_wrong_input_is_one_line(refused, tmp_path, arguments, expected):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_images_and_too_little_space(tmp_path, monkeypatch):
-    images, _ = draw_shapes(70, 0)
-    few = Dataset("few", images[:63, ..., None])
+def test_too_few_images_are_refused(tmp_path):
+    few = Dataset("few", draw_shapes(63, 0)[0][..., None])
     with pytest.raises(UserError, match="expected at least 64 images, .* got: 63"):
         write_shards(few, tmp_path / "few")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
-    with pytest.raises(UserError, match="GiB of free space, got: 0 GiB"):
-        write_shards(Dataset("many", images[..., None]), tmp_path / "many")
     assert list(tmp_path.iterdir()) == []
 
 

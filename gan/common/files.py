@@ -224,8 +224,8 @@ def read_json(path, what):
 
 
 def parse_json(text):
-    """Return the dict of a JSON object; ValueError for NaN or integers beyond 64 bits."""
-    content = json.loads(text, parse_constant=finite, parse_float=finite, parse_int=_whole)
+    """Return the dict of a JSON object; ValueError for NaN and infinities."""
+    content = json.loads(text, parse_constant=finite, parse_float=finite)
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content
@@ -236,12 +236,6 @@ def finite(text):
     if not math.isfinite(float(text)):
         raise ValueError(f"expected finite numbers, got: {text:.20}")
     return float(text)
-
-
-def _whole(text):
-    if len(text) > 20 or not -2**63 <= int(text) < 2**63:
-        raise ValueError(f"expected integers of 64 bits, got: {text:.20}")
-    return int(text)
 
 
 # Archives: arrays and a description in one .npz file, with a CRC-32 of each. Nothing is

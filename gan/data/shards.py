@@ -8,7 +8,6 @@ import math
 import operator
 import os
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -215,10 +214,6 @@ def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="no
              "source": {"fingerprint": dataset.original or dataset.fingerprint, "seed": seed,
                         "version": __version__}}
     with atomic_folder(target) as folder:
-        need, free = images.nbytes, shutil.disk_usage(folder).free
-        if free < need:
-            raise UserError(f"{target}: expected {need / 2**30:.3g} GiB of free space, "
-                            f"got: {free / 2**30:.3g} GiB")
         index["shards"] = _write_images(folder, images, order, shard_bytes)
         beside = {"labels": None if dataset.labels is None else dataset.labels[order],
                   "test_images": dataset.test_images, "test_labels": dataset.test_labels}
