@@ -37,18 +37,13 @@ TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--nu
         "--mixed-precision", "off", "--augment", "none"]
 QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0",
          "--gradient-penalty", "none"]
-
-
 LONGEST = ("test_lab", "test_interface", "test_replicas", "test_resume", "test_training",
            "test_playground", "test_evaluator")
 
 
 def pytest_collection_modifyitems(items):
     """Begin with the files that take longest, so that none is left over at the end."""
-    def place(item):
-        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
-
-    items.sort(key=place)
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 def draw_shapes(count, seed, size=16):
@@ -146,10 +141,12 @@ def tiny_npz(tmp_path_factory):
     return path
 
 
-def run_script(name, *arguments, cwd, **settings):
-    """Run one of the scripts as a user would; returns the completed process."""
-    command = [sys.executable, str(ROOT / name), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, **settings)
+def run_script(name, *arguments, cwd):
+    """Run one of the scripts with success, as a user would; returns the completed process."""
+    done = subprocess.run([sys.executable, str(ROOT / name), *map(str, arguments)], cwd=cwd,
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.fixture
@@ -179,10 +176,15 @@ def refused(command):
     return run
 
 
+def assert_error(message, function, *arguments, **settings):
+    """Assert that a call ends in a `UserError` that a regular expression fits."""
+    with pytest.raises(errors.UserError, match=message):
+        function(*arguments, **settings)
+
+
 def assert_refused(path, message, **settings):
     """Assert that a data set is refused in words that a regular expression fits."""
-    with pytest.raises(errors.UserError, match=message):
-        load_dataset(str(path), **settings)
+    assert_error(message, load_dataset, str(path), **settings)
 
 
 @pytest.fixture
@@ -251,32 +253,34 @@ def build(dataset, *options, streamed=False, replicas=None, **settings):
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_npz, shared):
-    """The folder and the output of a finished run of two epochs, which nobody may change."""
+    """The folder of a finished run of two epochs, which nobody may change.
+
+    What the run printed is beside it, in `run.txt`.
+    """
     folder = shared / "run"
     with open(shared / "run.lock", "w") as lock:  # the first process makes it
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             folder.mkdir()
             done = run_script("train_gan.py", "--dataset", tiny_npz, *TINY, "--epochs", 2,
-                              "--clusters", 2, "--augment", "adaptive", "--tensorboard",
-                              cwd=folder)
+                              "--clusters", 2, "--augment", "adaptive", "--tensorboard", cwd=folder)
             # No bar in a file, no noise from TensorFlow.
-            assert done.returncode == 0 and done.stderr == "", done.stderr
-            (shared / "run.txt").write_text(done.stdout)
-    return folder, (shared / "run.txt").read_text()
+            assert done.stderr == ""
+            folder.with_suffix(".txt").write_text(done.stdout)
+    return folder
 
 
 @pytest.fixture
 def run(tiny_run, tmp_path, monkeypatch):
     """A copy of the tiny run, "run" in the current folder, which a test may change."""
     monkeypatch.chdir(tmp_path)
-    return shutil.copytree(tiny_run[0], tmp_path / "run")
+    return shutil.copytree(tiny_run, tmp_path / "run")
 
 
 @pytest.fixture(scope="session")
 def saved(tiny_run, tensorflow):
     """The generator of the tiny run."""
-    return SavedGenerator(tiny_run[0] / "exported_model")
+    return SavedGenerator(tiny_run / "exported_model")
 
 
 @pytest.fixture(scope="session")

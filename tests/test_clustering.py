@@ -3,23 +3,15 @@
 import numpy as np
 import pytest
 
-from gan.data.conditions import (
-    LEVELS,
-    ClusterFeatures,
-    Coordinates,
-    PrincipalComponents,
-    k_means,
-    normal_quantiles,
-    orientation_histograms,
-    thumbnails,
-)
+from gan.data import conditions
+from gan.data.conditions import Coordinates, k_means, normal_quantiles, orientation_histograms
 
 
 def test_principal_components_are_those_of_the_singular_value_decomposition():
     images = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 1)).astype(np.uint8)
     flat = images.reshape(50, -1).astype(np.float64)
     _, singular, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
-    found = PrincipalComponents(images, 3).project(images)
+    found = conditions.PrincipalComponents(images, 3).project(images)
     expected = (flat - flat.mean(axis=0)) @ axes[:3].T
     np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=0.02)
     np.testing.assert_allclose(np.square(found).sum(axis=0), singular[:3] ** 2, rtol=1e-4)
@@ -57,7 +49,7 @@ def test_k_means_finds_separate_clouds():
 @pytest.mark.parametrize("size", [16, 50])
 def test_thumbnails_are_mean_colors(size):
     images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8)
-    found = thumbnails(images).reshape(3, 4, 4, 3)
+    found = conditions.thumbnails(images).reshape(3, 4, 4, 3)
     edges = np.arange(5) * size // 4
     for row in range(4):
         for column in range(4):
@@ -74,7 +66,7 @@ def test_images_in_color_are_told_apart_by_color_and_by_edges():
     images[~upright, 6:10] = 120
     images[red, ..., 0] += 60
     images[~red, ..., 2] += 60
-    features = ClusterFeatures(images, np.arange(count)).fitted
+    features = conditions.ClusterFeatures(images, np.arange(count)).fitted
     clusters = k_means(features, 4, np.random.default_rng(0))
     kinds = 2 * red + upright
     assert len({(kind, cluster) for kind, cluster in zip(kinds, clusters, strict=True)}) == 4
@@ -124,7 +116,7 @@ def test_images_of_small_clusters_are_spread_over_the_normal_distribution_togeth
     found = Coordinates(features, clusters, group_of, 4).fitted
     for group in (0, 1):
         # 800 images over 256 levels: three or four on each.
-        counts = np.bincount(found[group_of[clusters] == group, 0], minlength=LEVELS)
+        counts = np.bincount(found[group_of[clusters] == group, 0], minlength=conditions.LEVELS)
         assert counts.min() >= 3 and counts.max() <= 4
 
 

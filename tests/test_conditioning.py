@@ -1,14 +1,17 @@
 """What each image is conditioned on, and the classes in a sample grid."""
 
-import dataclasses
+from unittest import mock
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from gan.common.errors import UserError
+from gan import training
 from gan.data.conditions import Conditioning, condition_dataset, normal_quantiles
 from gan.data.datasets import Dataset, class_rows, load_dataset
-from tests.conftest import build
+from gan.distributed.replica import SINGLE
+from gan.sampling import SPREAD, conditions_from_seeds
+from tests.conftest import assert_error, build
 
 
 def test_conditions_by_label_keep_to_their_label(mnist):
@@ -46,20 +49,17 @@ def test_conditions_survive_a_checkpoint(mnist, kind, components, words):
     small = Dataset("small", mnist.images[:1000], mnist.labels[:1000], mnist.class_names)
     before = condition_dataset(small, kind, 2, 0, components)
     after = Conditioning.from_arrays(before.to_arrays(), 1000)
-    for field in dataclasses.fields(Conditioning):
-        np.testing.assert_array_equal(getattr(before, field.name), getattr(after, field.name))
-    np.testing.assert_array_equal(before.vectors, after.vectors)
+    np.testing.assert_equal(vars(after), vars(before))
     assert before.describe() == after.describe() == words
 
 
 @pytest.mark.parametrize("name", ["cluster_labels", "coordinates"])
 def test_conditions_of_other_samples_are_refused(name):
-    arrays = condition_dataset(Dataset("a", np.zeros((4, 16, 16, 1), np.uint8)), "none", None,
-                               0).to_arrays()
+    data = Dataset("a", np.zeros((4, 16, 16, 1), np.uint8))
+    arrays = condition_dataset(data, "none", None, 0).to_arrays()
     whole = arrays.pop(name)
     for damaged in (arrays, arrays | {name: whole[:3]}):
-        with pytest.raises(UserError, match="expected the conditions of 4 samples"):
-            Conditioning.from_arrays(damaged, 4)
+        assert_error("expected the conditions of 4 samples", Conditioning.from_arrays, damaged, 4)
 
 
 @pytest.mark.parametrize("kind", ["labels", "clusters", "none"])
@@ -85,33 +85,26 @@ def test_identical_images_share_one_condition_a_class(count, shade, kind):
     (range(3), 20, [0] * 10 + [1] * 5 + [2] * 5), (range(3), 22, [0] * 10 + [1] * 10 + [2] * 2),
     # More classes than rows, or than images.
     (range(10), 64, sorted([*range(10)] * 6 + [0, 1, 2, 3])), (range(100), 4, [0, 25, 50, 75]),
-    ([3, 7, 7], 4, [3, 3, 7, 7]),
-])
+    ([3, 7, 7], 4, [3, 3, 7, 7])])
 def test_rows_of_a_sample_grid(classes, count, expected):
     np.testing.assert_array_equal(class_rows(list(classes), count), expected)
 
 
 @pytest.mark.parametrize("first", [0, 10**6, 2**62, 2**63 - 1000])
-def test_consecutive_seeds_have_each_condition_as_often_as_in_the_data(tensorflow, first):
-    from gan.sampling import SPREAD, conditions_from_seeds
-
-    seeds = tensorflow.range(1000, dtype=tensorflow.int64) + first
+def test_consecutive_seeds_have_each_condition_as_often_as_in_the_data(first):
+    seeds = tf.range(1000, dtype=tf.int64) + first
     probabilities = np.array([0.01, 0.0, 0.3, 0.49, 0.2, 0.0], np.float32)
     found = conditions_from_seeds(seeds, probabilities).numpy()
     assert np.abs(np.bincount(found, minlength=6) - 1000 * probabilities).max() <= 3
     assert not {1, 5} & {*found} and np.abs(np.diff(found)).mean() > 0.5  # in no order
     # The seed with the last place of all.
     last = np.uint64(pow(SPREAD, -1, 2**64) * (2**63 - 1) % 2**64).astype(np.int64)
-    assert conditions_from_seeds(tensorflow.constant([last]), probabilities / 3) == [4]
+    assert conditions_from_seeds(tf.constant([last]), probabilities / 3) == [4]
     of_one = conditions_from_seeds(seeds, 3 * np.eye(6, dtype=np.float32)[np.arange(1000) % 6])
     assert of_one.numpy().tolist() == [place % 6 for place in range(1000)]
 
 
-def test_the_generator_is_given_the_coordinates_and_the_discriminator_sees_them(
-        tensorflow, tiny_npz, monkeypatch):
-    from gan import training
-    from gan.distributed.replica import SINGLE
-
+def test_generator_and_discriminator_see_the_coordinates(tiny_npz, monkeypatch):
     trainer = build(tiny_npz, "--clusters", 2)
     config = trainer.config
     conditioning = condition_dataset(load_dataset(str(tiny_npz)), "labels", 2, 0, config.components)
@@ -120,16 +113,11 @@ def test_the_generator_is_given_the_coordinates_and_the_discriminator_sees_them(
     assert trainer.state.discriminator.output_shape == (None, width + 1)
     assert trainer.state.generator.input_shape == (None, config.latent_dim + width)
 
-    given = []
-    inputs = training.generator_inputs
-
-    def record(latents, vectors):
-        given.append(latents.numpy())
-        return inputs(latents, vectors)
-
-    monkeypatch.setattr(training, "generator_inputs", record)
-    batch = trainer.feed.batch(tensorflow.range(config.batch_size))
+    inputs = mock.Mock(side_effect=training.generator_inputs)
+    monkeypatch.setattr(training, "generator_inputs", inputs)
+    batch = trainer.feed.batch(tf.range(config.batch_size))
     training.train_step(config, trainer.state, SINGLE, *batch)
     expected = normal_quantiles()[conditioning.coordinates[: config.batch_size]]
-    np.testing.assert_array_equal(given[0][:, :1], expected)
-    assert np.unique(given[0][:, 1:]).size == given[0][:, 1:].size
+    latents = inputs.call_args_list[0].args[0].numpy()
+    np.testing.assert_array_equal(latents[:, :1], expected)
+    assert np.unique(latents[:, 1:]).size == latents[:, 1:].size

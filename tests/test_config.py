@@ -5,11 +5,12 @@ import sys
 import pytest
 
 from gan.common.command_line import flag
-from gan.common.errors import UserError
-from gan.config import RULES, Facts, TrainConfig, architectures, losses
+from gan.config import FIELDS, RULES, Facts, TrainConfig, architectures, losses
 from gan.data.pixels import Background
+from gan.losses import LOSSES
+from gan.models import ARCHITECTURES
 from gan.run.options import EXAMPLES, check_options, make_parser, parse_options, resumed
-from tests.conftest import complete
+from tests.conftest import assert_error, complete
 
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
 FEW_PHOTOS = (618, 64, 64, 3)
@@ -73,8 +74,7 @@ def size(base_channels, batch_size, epochs):
     # What is given stays.
     ("--epochs 9 --checkpoint-interval 7 --gp-weight 0.5 --augment none --components 20", PHOTOS, {
         "epochs": 9, "checkpoint_interval": 7, "gp_weight": 0.5, "augment": "none",
-        "components": 20}),
-])
+        "components": 20})])
 def test_defaults_follow_the_data(arguments, shape, expected):
     config = complete(parse_options(arguments.split())[0], shape)
     assert {name: getattr(config, name) for name in expected} == pytest.approx(expected)
@@ -135,40 +135,29 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
     (["--batch-size", "1001"], "--batch-size: expected at most 1000, the number of training"),
     (["--batch-size", "9", "--devices", "2"], "expected a multiple of 2, the number of")])
 def test_options_that_the_data_are_too_few_for_are_refused(arguments, message):
-    with pytest.raises(UserError, match=message):
-        complete(parse_options(arguments)[0], (1_000, 28, 28, 1))
+    assert_error(message, complete, parse_options(arguments)[0], (1_000, 28, 28, 1))
 
 
-def test_the_names_of_a_registry_are_read_from_its_source(tensorflow, monkeypatch):
-    from gan.losses import LOSSES
-    from gan.models import ARCHITECTURES
-
+def test_the_names_of_a_registry_are_read_from_its_source(monkeypatch):
     for module in ("gan.losses", "gan.models"):
         monkeypatch.delitem(sys.modules, module)
     assert (losses(), architectures()) == (tuple(LOSSES), tuple(ARCHITECTURES))
 
 
 @pytest.mark.parametrize("name", sorted({"seed"} | {
-    field.name for field in dataclasses.fields(TrainConfig) if field.metadata["fixed"]}))
+    name for name, field in FIELDS.items() if field.metadata["fixed"]}))
 def test_what_a_run_keeps_for_life_is_refused_when_it_is_resumed(name):
     saved = dataclasses.asdict(complete(TrainConfig(), MNIST))
     other = {str: "other", bool: True, int: 7, float: 0.125}[type(saved[name])]
     config = TrainConfig(**{name: other, "resume": True})
-    with pytest.raises(UserError, match=f"{flag(name)}: the run to resume has {saved[name]}, got"):
-        resumed(config, {name, "resume"}, saved)
+    assert_error(f"{flag(name)}: the run to resume has {saved[name]}, got",
+                 resumed, config, {name, "resume"}, saved)
 
 
-@pytest.mark.parametrize("text", ["9" * 400, "-" + "9" * 400, "1e999", "nan", "0x10", "", "٣٣"])
+@pytest.mark.parametrize("text", ["9" * 400, "-" + "9" * 400, "1e999", "nan", "0x10", ""])
 def test_numbers_of_any_length_end_in_one_short_line(text):
-    for field in dataclasses.fields(TrainConfig):
-        if field.type not in (int, float):
-            continue
-        try:
-            parse_options([f"{flag(field.name)}={text}"])
-        except UserError as error:
-            assert str(error).startswith(f"{flag(field.name)}: expected") and len(str(error)) < 150
-        else:
-            assert text == "٣٣"  # digits all the same
+    for name in (field.name for field in FIELDS.values() if field.type in (int, float)):
+        assert_error(f"^{flag(name)}: expected.{{,120}}$", parse_options, [f"{flag(name)}={text}"])
 
 
 def test_the_options_of_a_run_make_the_same_run_again(tmp_path):
@@ -187,8 +176,7 @@ def test_the_options_of_a_run_make_the_same_run_again(tmp_path):
     config, _ = parse_options(["--config", str(path), "--lr", "5e-4", "--clusters", "7"])
     config = complete(config, shape)
     assert (config.lr, config.lr_g, config.lr_d, config.clusters) == (5e-4, 5e-4, 5e-4, 7)
-    config = complete(parse_options(
-        ["--config", str(path), "--condition", "none"])[0], shape)
+    config = complete(parse_options(["--config", str(path), "--condition", "none"])[0], shape)
     assert (config.clusters, config.components) == (0, 0)
 
 
@@ -200,5 +188,4 @@ def test_damaged_options_of_a_run_are_refused(tmp_path, text, message):
     path = tmp_path / "config.json"
     if text:
         path.write_text(text)
-    with pytest.raises(UserError, match=f"(?i){message}"):
-        parse_options(["--config", str(path)])
+    assert_error(f"(?i){message}", parse_options, ["--config", str(path)])

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from gan import convert
-from gan.common.errors import UserError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, assert_error
 
 needs_onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("tf2onnx", "onnx", "onnxruntime")),
@@ -24,7 +23,7 @@ PAGE = ROOT / "docs" / "export.md"
 def converted(tiny_run, tensorflow):
     """A function that converts the tiny run's export as a command line says."""
     return lambda output, *options: convert.main([
-        "--model", str(tiny_run[0]), "--output", str(output), "--seeds", "0,5-9", *options])
+        "--model", str(tiny_run), "--output", str(output), "--seeds", "0,5-9", *options])
 
 
 def assert_drawn(draw, beside, saved):
@@ -69,12 +68,10 @@ def drawing(monkeypatch):
     (lambda given: np.zeros((64, 16, 16, 1)), "within a gray level"),
     (lambda given: np.full((64, 16, 16, 1), np.nan), "within a gray level"),
     (lambda given: np.zeros((1, 16, 16, 1)), "within a gray level"),
-    (lambda given: 1 / 0, "ZeroDivisionError"),
-])
+    (lambda given: 1 / 0, "ZeroDivisionError")])
 def test_what_draws_something_else_is_not_written(converted, drawing, tmp_path, draw, expected):
     drawing(draw)
-    with pytest.raises(UserError, match=expected):
-        converted(tmp_path / "small.x", "--to", "litert")
+    assert_error(expected, converted, tmp_path / "small.x", "--to", "litert")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,26 +79,24 @@ def test_the_seeds_of_another_format_are_not_in_the_way(converted, saved, drawin
     drawing(lambda given: saved.call("serving_default", **given)["images"])
     converted(tmp_path / "a.tflite", "--to", "litert")
     converted(tmp_path / "a.x", "--to", "litert")
-    with pytest.raises(UserError, match="a_seeds.npz exists; expected --force"):
-        converted(tmp_path / "a.y", "--to", "litert", "--seeds", "7")
+    assert_error("a_seeds.npz exists; expected --force",
+                 converted, tmp_path / "a.y", "--to", "litert", "--seeds", "7")
     assert not (tmp_path / "a.y").exists()
 
 
 @pytest.mark.parametrize(("options", "expected"), [
     (["--to", "onnx", "--precision", "float16"], "--precision: expected float32 with --to onnx"),
     (["--to", "coreml"], "--to: expected one of litert, onnx"),
-    (["--to", "onnx"], "pip install -r requirements-export.txt"),
-])
+    (["--to", "onnx"], "pip install -r requirements-export.txt")])
 def test_wrong_options_are_refused(converted, tmp_path, monkeypatch, options, expected):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)  # not installed
-    with pytest.raises(UserError, match=expected):
-        converted(tmp_path / "a.x", *options)
+    assert_error(expected, converted, tmp_path / "a.x", *options)
 
 
 def test_numpy_draws_the_latents_and_conditions_of_seeds(tiny_run, saved, monkeypatch):
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
                if "def philox" in block]
-    monkeypatch.chdir(tiny_run[0])
+    monkeypatch.chdir(tiny_run)
     names = {}
     exec(compile(code, str(PAGE), "exec"), names)
     seeds = [*range(200), 2**33 + 1, 2**62]
@@ -118,7 +113,7 @@ def test_saved_model_cli_runs_the_signature(tiny_run, saved, tmp_path):
     (block,) = [block for block in re.findall(r"```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)
                 if "saved_model_cli" in block]
     block = block.replace("saved_model_cli", str(Path(sys.executable).with_name("saved_model_cli")))
-    block = block.replace("exported_model", str(tiny_run[0] / "exported_model"))
+    block = block.replace("exported_model", str(tiny_run / "exported_model"))
     done = subprocess.run(["bash", "-e"], input=block, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (np.load(tmp_path / "drawn" / "images.npy") == saved.sample(range(4))).all()

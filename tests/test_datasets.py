@@ -1,12 +1,15 @@
 import hashlib
 from pathlib import Path
+from unittest import mock
 
+import keras
 import numpy as np
 import pytest
 
-from gan.common.errors import UserError
 from gan.data import datasets
 from gan.data.datasets import Dataset, load_dataset
+from gan.run.options import parse_options
+from tests.conftest import assert_refused
 from tests.test_array_files import GOOD, idx
 
 
@@ -16,10 +19,8 @@ def test_bundled_mnist_is_mnist_byte_for_byte(mnist):
              "test_images": "2646ac647ad5339dbf082846283269ea",
              "test_labels": "27ae3e4e09519cfbb04c329615203637"}
     for name, md5 in known.items():
-        array = getattr(mnist, name)
-        if "images" in name:
-            array = array[..., 0]
-        assert hashlib.md5(idx(array.astype(np.uint8))).hexdigest() == md5, name
+        array = getattr(mnist, name).squeeze().astype(np.uint8)
+        assert hashlib.md5(idx(array)).hexdigest() == md5, name
 
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
@@ -33,32 +34,23 @@ def test_fashion_mnist_brings_its_class_names():
     assert dataset.class_names[7] == "Sneaker" and len(dataset.class_names) == 10
 
 
-def test_fashion_mnist_is_loaded_by_keras_or_the_way_out_named(monkeypatch, tensorflow):
-    import keras
-
+def test_fashion_mnist_is_loaded_by_keras_or_the_way_out_named(monkeypatch):
     arrays = (GOOD, np.array([0, 1, 1, 0], np.uint8)), (GOOD[:2], np.array([1, 0], np.uint8))
     monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", lambda: arrays)
     dataset = load_dataset("fashion_mnist")
     assert dataset.name == "fashion_mnist" and dataset.labels.tolist() == [0, 1, 1, 0]
     assert dataset.test_images.shape == (2, 16, 16, 1) and dataset.test_labels.tolist() == [1, 0]
-
-    def fail():
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", fail)
-    with pytest.raises(UserError, match="no route to host.*dataset-fashion-mnist"):
-        load_dataset("fashion_mnist")
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data",
+                        mock.Mock(side_effect=OSError("no route to host")))
+    assert_refused("fashion_mnist", "no route to host.*dataset-fashion-mnist")
 
 
 def test_a_data_set_is_one_entry_of_the_registry(monkeypatch):
-    from gan.run.options import parse_options
-
     mine = Dataset("mine", np.zeros((64, 16, 16, 1), np.uint8))
     monkeypatch.setitem(datasets.DATASETS, "mine", lambda: mine)
     assert load_dataset("mine") is mine
     assert parse_options(["--dataset", "mine"])[0].named
-    with pytest.raises(UserError, match="expected mnist, fashion_mnist, .* mine, an existing"):
-        load_dataset("other")
+    assert_refused("other", "expected mnist, fashion_mnist, .* mine, an existing")
 
 
 def test_the_fingerprint_is_the_content_and_not_the_place(tmp_path):

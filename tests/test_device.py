@@ -3,7 +3,7 @@
 import pytest
 
 from gan.common import device
-from gan.common.errors import UserError
+from tests.conftest import assert_error
 
 
 @pytest.fixture
@@ -31,8 +31,7 @@ def machine(tensorflow, monkeypatch):
     ("auto", None, ("avx2",), "float32"),
     ("off", None, ("avx512_bf16",), "float32"),
     ("float16", None, (), "mixed_float16"),
-    ("bfloat16", None, (), "mixed_bfloat16"),
-])
+    ("bfloat16", None, (), "mixed_bfloat16")])
 def test_precision(machine, option, capability, flags, policy):
     machine(capability, flags)
     assert device.find_device(option).policy == policy
@@ -55,10 +54,9 @@ def test_gpus_are_described_and_those_that_are_not_there_refused(machine):
     found = device.find_device("auto")
     assert (found.name, found.gpu) == ("GPU, Tesla T4, compute capability 7.5", True)
     assert not device.find_device("auto", "cpu").gpu
-    with pytest.raises(UserError, match="one of the 1 GPUs .* got: gpu:1"):
-        device.find_device("auto", "gpu:1")
-    with pytest.raises(UserError, match="--devices: expected at most the 1 GPUs .* got: 2"):
-        device.find_device("auto", count=2)
+    assert_error("one of the 1 GPUs .* got: gpu:1", device.find_device, "auto", "gpu:1")
+    assert_error("--devices: expected at most the 1 GPUs .* got: 2",
+                 device.find_device, "auto", count=2)
 
 
 def test_memory_of_a_container_is_its_share(tmp_path, monkeypatch):

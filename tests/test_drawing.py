@@ -1,6 +1,7 @@
 """Images, curves and animations as they are drawn and written."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from gan.drawing.animations import write_animation
 from gan.drawing.sample_grids import surface_shade
 from gan.loop import early_steps
 from gan.run import curves
-from tests.conftest import noise
+from tests.conftest import assert_error, noise
 from tests.test_report import config, content, row
 
 # --- Images
@@ -51,16 +52,14 @@ def test_a_grid_is_enlarged_without_blur(tmp_path):
 # --- Curves
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
+def drawn(tmp_path):
     """A function that draws three epochs with metrics and returns the panels of the figure."""
-    figures = []
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig",
-                        lambda figure, *_, **__: figures.append(figure))
-
     def draw(metrics, *options):
         rows = [row(epoch, **values) for epoch, values in enumerate(metrics, 1)]
-        curves.draw_curves(tmp_path / "curves.png", content(rows=rows, config=config(*options)))
-        return figures[-1].axes
+        run = content(rows=rows, config=config(*options))
+        with mock.patch("matplotlib.figure.Figure.savefig", autospec=True) as save:
+            curves.draw_curves(tmp_path / "curves.png", run)
+        return save.call_args.args[0].axes
 
     return draw
 
@@ -71,8 +70,7 @@ def dashed(panel):
 
 @pytest.mark.parametrize(("loss", "ideal", "log_odds"), [
     ("nonsaturating", [2 * math.log(2), math.log(2)], True),
-    ("relativistic", 2 * [math.log(2)], False),
-    ("wgan", [0], False)])
+    ("relativistic", 2 * [math.log(2)], False), ("wgan", [0], False)])
 def test_losses_have_their_ideal_and_log_odds_their_probability(drawn, loss, ideal, log_odds):
     panels = drawn([{}] * 3, "--loss", loss)
     assert dashed(panels[0]) == pytest.approx(ideal)
@@ -107,9 +105,6 @@ def test_a_decision_surface_is_white_where_the_discriminator_is_undecided():
     shade, caption = surface_shade(logits, logits, logits + 1, log_odds=True)
     np.testing.assert_allclose((shade + 1) / 2, 1 / (1 + np.exp(-logits)), rtol=1e-6)
     assert "probability" in caption
-
-
-# --- Pictures within the first epoch
 
 
 def test_the_first_epoch_is_drawn_at_growing_distances():
@@ -154,8 +149,7 @@ def test_an_animation_that_breaks_off_leaves_the_earlier_one(tmp_path, suffix):
         yield noise(1)[0, ..., 0]
         raise UserError("broken")
 
-    with pytest.raises(UserError, match="broken"):
-        write_animation(path, frames(), [1, 1])
+    assert_error("broken", write_animation, path, frames(), [1, 1])
     assert path.read_bytes() == b"earlier" and list(tmp_path.iterdir()) == [path]
 
 

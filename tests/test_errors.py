@@ -1,7 +1,9 @@
 """How commands begin and end; wrong input is one line on standard error and exit code 2."""
 
+import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -71,8 +73,6 @@ def test_ctrl_c_during_the_imports(script, module, tmp_path):
 
 
 def test_an_interrupt_that_became_another_error_stays_one(capsys):
-    import signal
-
     def main():
         try:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -128,7 +128,6 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept
     (["--epoch", "3"], "unknown option: --epoch (did you mean --epochs?)"),
     (["5"], "unknown option: 5"),
     (["--dataset", "no/such/folder"], "--dataset: expected mnist, fashion_mnist, ring"),
-    (["--condition", "none", "--clusters", "4"], "--clusters needs --condition labels"),
     (["--loss", "hinge", "--label-smoothing", "0.1"], "--label-smoothing needs --loss"),
     (["--loss", "wgan", "--gradient-penalty", "none"], "--loss wgan needs a --gradient"),
     (["--dataset", "ring", "--arch", "dcgan"], "--arch: expected for points: mlp"),
@@ -137,8 +136,7 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept
     (["--dataset", "grid", "--mirror"], "--mirror: expected for points: leave it out"),
     (["--gradient-penalty", "none", "--gp-weight", "1"], "--gp-weight needs a --gradient"),
     (["--image-size", "32"], "--image-size: expected a --dataset folder of pictures with it"),
-    (["--dataset", "photso", "--image-size", "32x48"],
-     "photso (no such file or folder)"),
+    (["--dataset", "photso", "--image-size", "32x48"], "photso (no such file or folder)"),
     (["--image-size", "64x15"], "--image-size: expected a side or WIDTHxHEIGHT from 16 to 512"),
     (["--condition", "none", "--components", "4"], "--components needs --condition labels"),
     (["--lr", "1e-3", "--lr-g", "1e-3", "--lr-d", "1e-3"], "--lr has no effect beside --lr-g"),
@@ -151,9 +149,10 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept
     (["--outdir", "file"], "--outdir: expected a folder"),
     (["--outdir", os.fsdecode(b"caf\xe9")], "expected the name of a folder in UTF-8"),
     (["--dataset", "empty"], "expected pictures (PNG, JPEG, WebP, GIF, BMP, TIFF) or IDX"),
+    (["--dataset", "empty", "--outdir", "empty"], "outside of the data"),
+    (["--dataset", "empty", "--outdir", "empty/below"], "outside of the data"),
     (["--dataset", "nowhere.npz", "--outdir", "new/run"], "nowhere.npz"),
-    (["--outdir", "/proc/nowhere"], "--outdir: expected a folder that can be written"),
-])
+    (["--outdir", "/proc/nowhere"], "--outdir: expected a folder that can be written")])
 def test_train_gan_refuses(refused, tmp_path, arguments, expected):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("mine")
@@ -168,8 +167,7 @@ def test_train_gan_refuses(refused, tmp_path, arguments, expected):
     (["--resume", "--dataset", "nowhere.npz"], "give their new place with --dataset"),
     (["--resume", "--base_channels", "8"], "--base-channels: the run to resume has 4, got: 8"),
     (["--resume", "--mixed-precision", "bfloat16"], "--mixed-precision: the run to resume has off"),
-    (["--resume", "--epochs", "1"], "--epochs: expected at least 2"),
-])
+    (["--resume", "--epochs", "1"], "--epochs: expected at least 2")])
 def test_a_finished_run_is_not_changed_by_another(refused, run, arguments, expected):
     before = contents(run)
     assert expected in refused("train_gan.py", "--outdir", "run", *arguments)
@@ -186,8 +184,6 @@ def test_resume_refuses_damaged_checkpoints_only_when_none_is_whole(command, run
 
 
 def test_missing_tensorflow_is_said(refused, monkeypatch, tiny_npz):
-    import importlib.util
-
     found = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec",
                         lambda name, *rest: None if name == "tensorflow" else found(name, *rest))

@@ -16,14 +16,10 @@ from gan.evaluate import evaluator as evaluation
 from gan.evaluate import features, metrics, registry
 from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.registry import METRICS, Metric, epoch_text
-from tests.conftest import draw_shapes, noise
+from tests.conftest import assert_error, draw_shapes, noise
 
 COUNT = evaluation.COUNT  # before other tests make it smaller
 IN_FEATURES = {"frechet", "kid", "precision", "recall"}
-
-
-def shapes(count, seed=0):
-    return draw_shapes(count, seed)[0][..., None]
 
 
 # --- What is measured
@@ -47,7 +43,7 @@ def test_what_cannot_be_measured_is_left_out_with_its_reason(training, test, gen
     assert ("left out" in lines) == bool(generated or reference)
 
 
-def test_every_metric_of_the_registry_is_measured(tensorflow, monkeypatch):
+def test_every_metric_of_the_registry_is_measured(monkeypatch):
     def padded(seed):
         return np.pad(noise(50, seed), ((0, 0), (7, 7), (7, 7), (0, 0)))
 
@@ -71,8 +67,7 @@ def test_fewer_large_images_are_generated(shape, count, monkeypatch):
 
 @pytest.mark.parametrize("settings", [
     {"function": lambda comparison: comparison.features.mean()},
-    {"per_image": lambda images, background: images.mean(axis=(1, 2, 3))},
-])
+    {"per_image": lambda images, background: images.mean(axis=(1, 2, 3))}])
 def test_a_new_metric_is_one_entry(monkeypatch, settings):
     new = Metric("warmth", "warmth", "reference", "how warm", epoch="warmth {:.3g}",
                  in_summary=True, **settings)
@@ -108,7 +103,7 @@ def test_distances_are_compared_with_those_of_as_many_real_images():
 
 
 def test_training_images_compared_with_each_other_are_a_second_baseline():
-    images = shapes(2_640)
+    images = draw_shapes(2_640, 0)[0][..., None]
     evaluator = Evaluator(Dataset("some", images[:240]))
     split = evaluator.split()
     assert split.keys() >= {*IN_FEATURES, "swd", "background", "stray_pixels"}
@@ -174,10 +169,7 @@ def test_memory_does_not_grow_with_the_number_of_images(monkeypatch):
     assert peaks[1] < 1.1 * peaks[0]
 
 
-# --- The shipped classifier
-
-
-def test_every_kind_of_damage_is_measured(tensorflow, mnist):
+def test_every_kind_of_damage_is_measured(mnist):
     evaluator = Evaluator(mnist, count=1000)
     images, labels = mnist.test_images[:1000], mnist.test_labels[:1000]
     assert evaluator.features()["accuracy"] >= 0.993
@@ -188,11 +180,8 @@ def test_every_kind_of_damage_is_measured(tensorflow, mnist):
     blurred = (images + np.roll(images, 1, 1).astype(int) + np.roll(images, 1, 2)
                + np.roll(images, (1, 1), (1, 2))) // 4
     damaged = {
-        "noise": np.clip(grainy, 0, 255).astype(np.uint8),
-        "blur": blurred.astype(np.uint8),
-        "dropped class": images[labels != 7],
-        "few images": np.repeat(images[:20], 50, axis=0),
-    }
+        "noise": np.clip(grainy, 0, 255).astype(np.uint8), "blur": blurred.astype(np.uint8),
+        "dropped class": images[labels != 7], "few images": np.repeat(images[:20], 50, axis=0)}
     real = evaluator.measure(images)
     assert real["precision"] > 0.8 and real["recall"] > 0.8
     found = {name: evaluator.measure(worse) for name, worse in damaged.items()}
@@ -211,16 +200,15 @@ def test_every_kind_of_damage_is_measured(tensorflow, mnist):
 def measured(succeed, monkeypatch, tiny_run, tmp_path):
     """A function that runs `python -m gan.evaluate` on a run; returns what it prints."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return functools.partial(succeed, "gan.evaluate.__main__", "--model", tiny_run[0],
+    return functools.partial(succeed, "gan.evaluate.__main__", "--model", tiny_run,
                              "--num-images", 200)
 
 
 def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, measured, tmp_path):
-    folder, output = tiny_run
     said = measured("--json", "metrics.json")
-    for printed in (output, said):
+    for printed in (tiny_run.with_suffix(".txt").read_text(), said):
         assert "compared in principal components of the pixels" in " ".join(printed.split())
-    metadata = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
+    metadata = json.loads((tiny_run / "exported_model/assets.extra/gan.json").read_text())
     assert metadata["features"]["kind"] == "pixels" and metadata["features"]["accuracy"] is None
     assert max(map(len, said.splitlines())) <= 80
     found = json.loads((tmp_path / "metrics.json").read_text())
@@ -230,8 +218,7 @@ def test_evaluation_compares_in_what_the_run_compared_in(tiny_run, measured, tmp
     assert found["generated"].keys() >= {"frechet", "frechet_split_ratio", "nearest"}
 
 
-def test_a_generator_of_training_images_is_shown_to_copy(measured, monkeypatch, tiny_npz,
-                                                         tmp_path):
+def test_a_generator_of_training_images_is_shown_to_copy(measured, monkeypatch, tiny_npz, tmp_path):
     training = np.load(tiny_npz)["x_train"][..., None]
     monkeypatch.setattr(evaluate.SavedGenerator, "sample",
                         lambda saved, seeds: training[np.asarray(seeds) % len(training)])
@@ -245,15 +232,12 @@ def test_a_generator_of_training_images_is_shown_to_copy(measured, monkeypatch, 
 @pytest.mark.parametrize(("dataset", "option", "reason"), [
     (load_dataset("ring"), ["--neighbors"], "--neighbors needs a generator of images"),
     (load_dataset("ring"), ["--features", "pixels"], "--features needs a generator of images"),
-    (Dataset("some", noise(9)), ["--features", "classifier"], "expected --features learned"),
-])
+    (Dataset("some", noise(9)), ["--features", "classifier"], "expected --features learned")])
 def test_options_that_do_not_fit_the_data_are_refused(dataset, option, reason):
-    with pytest.raises(UserError, match=reason):
-        evaluate.check(evaluate.make_parser().parse_args(option), dataset)
+    assert_error(reason, evaluate.check, evaluate.make_parser().parse_args(option), dataset)
 
 
-def test_the_fingerprint_and_not_the_path_says_whether_data_are_the_same(tiny_npz, tmp_path,
-                                                                          capsys):
+def test_the_fingerprint_and_no_path_says_whether_data_are_the_same(tiny_npz, tmp_path, capsys):
     moved, other = tmp_path / "moved.npz", tmp_path / "other.npz"
     moved.write_bytes(tiny_npz.read_bytes())
     np.savez(other, x_train=draw_shapes(320, 9)[0])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from gan.common.files import read_archive, read_json, write_archive
 from gan.run.checkpoint import Checkpoint, differences, environment, load_checkpoint, load_newest
 from gan.run.folder import LOCK, RunFolder
 from gan.run.options import parse_options, resumed
-from tests.conftest import ROOT, TINY, build, complete
+from tests.conftest import ROOT, TINY, assert_error, build, complete
 from tests.test_array_files import Bomb
 
 
@@ -59,23 +60,19 @@ def test_every_flipped_bit_of_an_archive_is_noticed(tmp_path):
             assert description == {"step": 3} and (found.get("w", numbers) == numbers).all()
     write_archive(path, {"w": np.arange(8000.0)}, {})
     path.write_bytes(path.read_bytes().replace(b"(8000,)", b"(8,)   "))  # the rest stays unread
-    with pytest.raises(UserError, match="a.npz"):
-        read_archive(path, "numbers")
+    assert_error("a.npz", read_archive, path, "numbers")
 
 
 @pytest.mark.parametrize(("compression", "expected"), [
     (zipfile.ZIP_STORED, "Object arrays cannot be loaded"), (zipfile.ZIP_DEFLATED, "compressed")])
-def test_pickled_and_compressed_arrays_are_refused(tmp_path, monkeypatch, compression, expected):
-    monkeypatch.chdir(tmp_path)
+def test_pickled_and_compressed_arrays_are_refused(tmp_path, compression, expected):
     path = tmp_path / "step_000000001.npz"
     member = io.BytesIO()
     np.save(member, np.array([Bomb()], object), allow_pickle=True)
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("about.json", json.dumps({"format": 1}))
         archive.writestr("w.npy", member.getvalue())
-    with pytest.raises(UserError, match=f"expected a checkpoint, got a damaged.*{expected}"):
-        load_checkpoint(path)
-    assert not (tmp_path / "unpickled").exists()
+    assert_error(f"expected a checkpoint, got a damaged.*{expected}", load_checkpoint, path)
 
 
 @pytest.mark.parametrize("text", [
@@ -84,16 +81,7 @@ def test_pickled_and_compressed_arrays_are_refused(tmp_path, monkeypatch, compre
 def test_what_json_can_hold_and_no_run_writes_is_one_line(tmp_path, text):
     path = tmp_path / "a.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(UserError, match="a.json: expected a summary, got a damaged file"):
-        read_json(path, "a summary")
-
-
-def test_what_is_no_file_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "FIFO")
-    (tmp_path / "device").symlink_to("/dev/zero")
-    for name in ("FIFO", "device", ".", "nothing"):
-        with pytest.raises(UserError, match=f"cannot read .*{name}"):
-            read_json(tmp_path / name, "a summary")
+    assert_error("a.json: expected a summary, got a damaged file", read_json, path, "a summary")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -122,38 +110,26 @@ def test_files_and_folders_are_flushed_before_and_after_they_are_renamed(tmp_pat
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace", "open"])
-def test_failing_write_leaves_the_old_file_and_no_leftover(tmp_path, monkeypatch, call):
+def test_failing_write_leaves_the_old_file_and_no_leftover(tmp_path, call):
     path = tmp_path / "a.txt"
     files.write_text(path, "old")
-
-    def fail(*arguments, **settings):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, call, fail)
-        with pytest.raises(UserError, match="cannot write .*a.txt: No space left on device"):
-            files.write_text(path, "new")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with mock.patch.object(os, call, side_effect=full):
+        assert_error("cannot write .*a.txt: No space left on device", files.write_text, path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "export"
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    path, error = tmp_path / "export", OSError(errno.EIO, os.strerror(errno.EIO))
     for text in ("old", "new"):
         with files.atomic_folder(path) as temporary:
             (temporary / "a").write_text(text)
             assert not path.exists() or (path / "a").read_text() == "old"
     with pytest.raises(UserError, match="cannot write .*export"), files.atomic_folder(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    rename, calls = os.rename, []
-
-    def fail_at_second(old, new):
-        calls.append(new)
-        if len(calls) == 2:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        rename(old, new)
-
-    monkeypatch.setattr(os, "rename", fail_at_second)
-    with pytest.raises(UserError, match="cannot write .*export"), files.atomic_folder(path):
+        raise error
+    effects = [mock.DEFAULT, error, mock.DEFAULT]  # aside, in its place, back
+    with mock.patch.object(os, "rename", wraps=os.rename, side_effect=effects), \
+            pytest.raises(UserError, match="cannot write .*export"), files.atomic_folder(path):
         pass
     assert (path / "a").read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
@@ -167,15 +143,12 @@ def test_a_lock_is_told_with_its_process_and_taken_over_from_the_dead(tmp_path):
         other.stdout.readline()
         folder = RunFolder(tmp_path)
         assert folder.in_training()
-        with pytest.raises(UserError, match=f"process {other.pid} is training there"), \
-                folder.locked():
-            pass
+        assert_error(f"process {other.pid} is training there", folder.locked().__enter__)
         other.kill()
     assert (tmp_path / LOCK).exists() and not folder.in_training()
     with folder.locked():
         assert (tmp_path / LOCK).read_text() == str(os.getpid()) and not folder.in_training()
-        with pytest.raises(UserError, match=f"process {os.getpid()} is"), folder.locked():
-            pass
+        assert_error(f"process {os.getpid()} is", folder.locked().__enter__)
     assert not (tmp_path / LOCK).exists()
 
 
@@ -190,14 +163,13 @@ def test_what_lies_in_the_place_of_the_lock_stays(tmp_path, kind):
      "folder": lock.mkdir, "second name": lambda: os.link(elsewhere, lock)}.get(
         kind, lambda: lock.symlink_to(elsewhere))()
     before = lock.lstat()
-    with pytest.raises(UserError, match="did not write this"), RunFolder(run).locked():
-        pass
+    assert_error("did not write this", RunFolder(run).locked().__enter__)
     assert not RunFolder(run).in_training() and list(run.iterdir()) == [lock]
     assert (lock.lstat().st_ino, lock.lstat().st_mtime) == (before.st_ino, before.st_mtime)
     assert not elsewhere.exists() if kind == "broken link" else elsewhere.read_text() == "20260101"
 
 
-def test_a_checkpoint_tells_what_is_different_where_it_is_read(tensorflow, tmp_path, monkeypatch):
+def test_a_checkpoint_tells_what_is_different_where_it_is_read(tensorflow, tmp_path):
     saved = dataclasses.replace(checkpoint(3), environment=environment())
     saved.save(RunFolder(tmp_path))
     saved = load_newest(tmp_path / "checkpoints", pytest.fail)
@@ -211,39 +183,32 @@ def test_a_checkpoint_tells_what_is_different_where_it_is_read(tensorflow, tmp_p
     assert "TensorFlow not set then" in text
 
 
-def test_file_system_without_locks_is_told(tmp_path, monkeypatch, capsys):
-    def without(lock, operation):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", without)
-    with RunFolder(tmp_path).locked():
+def test_file_system_without_locks_is_told(tmp_path, capsys):
+    no_locks = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    with mock.patch.object(fcntl, "flock", side_effect=no_locks), RunFolder(tmp_path).locked():
         assert "a file system without locks" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "value"), [
     ("epochs", "6"), ("epochs", 0), ("epochs", None), ("clusters", None),
     ("batch_size", None), ("loss", "none"), ("lr", None), ("lr", True), ("seed", 1.5),
-    ("resume", 1), ("dataset", ["mnist"]), ("beta1", {}), ("image_size", 5),
-])
+    ("resume", 1), ("dataset", ["mnist"]), ("beta1", {}), ("image_size", 5)])
 def test_saved_options_are_checked_like_given_ones(name, value):
     config, given = parse_options([])
     config = complete(config, (60_000, 28, 28, 1))
     saved = dataclasses.asdict(config)
     assert resumed(config, given, saved) == (config, {})
-    with pytest.raises(UserError, match=f"{name}: expected "):
-        resumed(config, given, saved | {name: value})
-    with pytest.raises(UserError, match="other: expected an option"):
-        resumed(config, given, saved | {"other": 1})
+    assert_error(f"{name}: expected ", resumed, config, given, saved | {name: value})
+    assert_error("other: expected an option", resumed, config, given, saved | {"other": 1})
 
 
-def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(command, tiny_npz,
-                                                                       tmp_path):
+def test_float16_that_cannot_go_on_is_reported_and_the_last_state_kept(command, tiny_npz, tmp_path):
     code, _, errors = command(
         "train_gan.py", "--dataset", tiny_npz, *TINY, "--mixed-precision", "float16", "--epochs",
         40, "--lr", 1, "--loss", "lsgan", "--gp-weight", 1000, "--arch", "mlp")
     (line,) = errors.splitlines()
     assert code == 1 and "stopped, the last checkpoint is kept; diverged: " in line
-    load_newest(tmp_path / "checkpoints", lambda text: pytest.fail(text))
+    load_newest(tmp_path / "checkpoints", pytest.fail)
 
 
 @pytest.mark.slow

@@ -1,14 +1,14 @@
 """Features that images are compared in: the choice, the networks and how they are trained."""
 
-import contextlib
-
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from gan.common.errors import UserError
 from gan.data.datasets import Dataset
 from gan.evaluate import features, metrics
-from tests.conftest import draw_shapes
+from tests.conftest import draw_shapes, noise
 
 
 def colored_shapes(count, seed):
@@ -18,15 +18,8 @@ def colored_shapes(count, seed):
     return (30 + images[..., None] / 255 * colors).astype(np.uint8), kinds.astype(np.int32)
 
 
-def grays(count, values):
-    return np.random.default_rng(0).integers(99, 99 + values, (count, 16, 16, 1), np.uint8)
-
-
-# --- The choice
-
-
 LABELS = {"labels": np.arange(600) % 2, "class_names": ("0", "1")}
-FEW_TESTS = {"test_images": grays(10, 9), "test_labels": np.zeros(10, int)}
+FEW_TESTS = {"test_images": noise(10, low=99, high=108), "test_labels": np.zeros(10, int)}
 
 
 @pytest.mark.parametrize(("count", "settings", "wanted", "accuracy", "kind", "description"), [
@@ -35,39 +28,31 @@ FEW_TESTS = {"test_images": grays(10, 9), "test_labels": np.zeros(10, int)}
     (600, LABELS, "auto", 0.99, "pixels", "no classifier of these data comes with"),
     (600, LABELS, "pixels", 0.99, "pixels", "principal components of the pixels"),
     # Labels are learned from where there are any.
-    (600, LABELS, "trained", 0.99, "classifier", "accuracy 99.0% on held-out images"),
+    (600, LABELS, "trained", 0.91, "classifier", "accuracy 91.0% on held-out images"),
     (600, {}, "trained", 0.99, "learned", ""), (600, LABELS, "learned", 0.99, "learned", ""),
     # Pixels stand in for what cannot be had.
     (600, {}, "classifier", 0.99, "pixels", "the data have no labels"),
     (600, {"labels": np.zeros(600, int)}, "classifier", 0.99, "pixels", "a single class"),
     (600, LABELS | FEW_TESTS, "classifier", None, "pixels", "50 labeled images"),
-    (600, LABELS, "classifier", 0.71, "pixels",
-     "71.0% of held-out images are classified correctly, expected at least 90.0%"),
+    (600, LABELS, "classifier", float("nan"), "pixels", "nan% of held-out images"),
+    (600, LABELS, "classifier", 0.89, "pixels",
+     "89.0% of held-out images are classified correctly, expected at least 90.0%"),
     (199, {}, "learned", 0.99, "pixels", "learned from 200 images or more, got 199"),
-    (300, {}, "learned", 0.02, "pixels", "found again in another view, expected at least 11."),
-])
+    (300, {}, "learned", 0.02, "pixels", "found again in another view, expected at least 11.")])
 def test_features_of_images(monkeypatch, count, settings, wanted, accuracy, kind, description):
     if accuracy is not None:
         monkeypatch.setattr(features, "trained_network", lambda kind, dataset:
                             features.FeatureNetwork(kind, None, accuracy))
-    found = features.extractor_for(Dataset("grays", grays(count, 9), **settings), wanted)
+    images = noise(count, low=99, high=108)
+    found = features.extractor_for(Dataset("grays", images, **settings), wanted)
     assert found.kind == kind and description in found.description
     assert found.accuracy == (None if kind == "pixels" else accuracy)
-
-
-@pytest.mark.parametrize(("accuracy", "guessing", "share", "enough"), [
-    (0.81, 0.1, 0.8, False), (0.83, 0.1, 0.8, True),  # 0.1 + 0.8 * 0.9 = 0.82
-    (0.1, 0.01, 0.1, False), (0.11, 0.01, 0.1, True), (float("nan"), 0.1, 0.8, False)])
-def test_features_of_a_network_little_better_than_guessing_are_not_used(accuracy, guessing, share,
-                                                                        enough):
-    with contextlib.nullcontext() if enough else pytest.raises(metrics.NotMeasurableError):
-        features.need_skill(accuracy, guessing, share, "found")
 
 
 # --- The cache
 
 
-def test_a_network_is_trained_once_and_kept_in_the_cache(tensorflow, monkeypatch, tmp_path, capsys):
+def test_a_network_is_trained_once_and_kept_in_the_cache(monkeypatch, tmp_path, capsys):
     def extract():
         network = features.extractor_for(data, "learned")
         said = capsys.readouterr()
@@ -86,13 +71,13 @@ def test_a_network_is_trained_once_and_kept_in_the_cache(tensorflow, monkeypatch
     path.write_bytes(path.read_bytes()[:5000])
     third, trained, warning = extract()
     assert trained and f"warning: {path} is damaged" in warning
-    for mine, same in zip(first.network.get_weights(), third.network.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, same)  # a training is a function of its seed
+    # A training is a function of its seed.
+    np.testing.assert_equal(third.network.get_weights(), first.network.get_weights())
     monkeypatch.setitem(features.RECIPES, "learned", 0)
     assert extract()[1]
 
 
-def test_a_classifier_is_read_for_the_data_that_it_was_trained_on(tmp_path, tensorflow):
+def test_a_classifier_is_read_for_the_data_that_it_was_trained_on(tmp_path):
     images, kinds = colored_shapes(60, 0)
     data = Dataset("shapes", images, kinds, ("0", "1"))
     network = features.build_classifier((16, 16, 3), 2)
@@ -105,7 +90,7 @@ def test_a_classifier_is_read_for_the_data_that_it_was_trained_on(tmp_path, tens
 
 
 @pytest.mark.slow
-def test_a_classifier_is_tested_on_images_held_out(tensorflow, monkeypatch):
+def test_a_classifier_is_tested_on_images_held_out(monkeypatch):
     monkeypatch.setattr(features, "LEAST_STEPS", 60)
     found = features.train_classifier(Dataset("shapes", *colored_shapes(600, 0), ("0", "1")),
                                       epochs=1)
@@ -116,7 +101,7 @@ def test_a_classifier_is_tested_on_images_held_out(tensorflow, monkeypatch):
 # --- Learning without labels
 
 
-def test_the_loss_is_that_of_the_paper(tensorflow):
+def test_the_loss_is_that_of_the_paper():
     first, second = np.random.default_rng(0).normal(size=(2, 3, 5)).astype(np.float32)
     vectors = np.concatenate([first, second]).astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -128,11 +113,11 @@ def test_the_loss_is_that_of_the_paper(tensorflow):
     assert float(features.nt_xent(first, second, 0.3)) == pytest.approx(np.mean(losses), 1e-5)
 
 
-def test_views_change_the_image_but_not_its_hue(tensorflow):
+def test_views_change_the_image_but_not_its_hue():
     random = np.random.default_rng(0)
     plain = np.broadcast_to(random.uniform(-0.8, 0.8, (40, 1, 1, 3)), (40, 16, 16, 3))
     draws = random.random((40, features.VIEW_DRAWS), np.float32)
-    shown = features.views(tensorflow.constant(plain, tensorflow.float32), draws).numpy()
+    shown = features.views(tf.constant(plain, tf.float32), draws).numpy()
     covered = (shown == 0).all(axis=3)
     assert 10 < covered.any(axis=(1, 2)).sum() < 30 and covered.mean() < 0.1
     # A color less its gray has the direction of its hue and the length of its saturation.
@@ -144,7 +129,7 @@ def test_views_change_the_image_but_not_its_hue(tensorflow):
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3), (28, 28, 1), (40, 100, 3), (512, 300, 3)])
-def test_the_networks_take_every_size(tensorflow, shape):
+def test_the_networks_take_every_size(shape):
     encoder, classifier = features.build_encoder(shape), features.build_classifier(shape, 2)
     assert encoder.output_shape == (None, 128) and classifier.output_shape == (None, 2)
     for network, last in ((encoder, -3), (classifier, -5)):
@@ -152,7 +137,7 @@ def test_the_networks_take_every_size(tensorflow, shape):
         assert max(network.layers[0].output.shape[1:3]) <= 128  # what a batch's memory goes into
 
 
-def test_learned_features_tell_what_is_wrong(tensorflow, monkeypatch):
+def test_learned_features_tell_what_is_wrong(monkeypatch):
     monkeypatch.setattr(features, "STEPS", 200)  # half
     training = colored_shapes(1200, 0)[0]
     network = features.train_encoder(Dataset("shapes", training))
@@ -180,7 +165,7 @@ def test_learned_features_tell_what_is_wrong(tensorflow, monkeypatch):
 # --- Inception
 
 
-def test_images_are_resized_linearly_and_smoothed_where_they_shrink(tensorflow):
+def test_images_are_resized_linearly_and_smoothed_where_they_shrink():
     ramp = np.broadcast_to(np.arange(16, dtype=np.uint8)[None, :, None, None] * 16, (1, 16, 16, 3))
     found = (features.enlarged(ramp).numpy()[0, :, 0, 0] + 1) * 127.5
     places = (np.arange(299) + 0.5) * 16 / 299 - 0.5
@@ -192,9 +177,7 @@ def test_images_are_resized_linearly_and_smoothed_where_they_shrink(tensorflow):
     assert np.abs(shrunk[:, 5:-5]).max() < 0.01  # medium gray, not every other stripe
 
 
-def test_inception_describes_an_image_once_and_stands_for_the_data(tensorflow, monkeypatch):
-    import keras
-
+def test_inception_describes_an_image_once_and_stands_for_the_data(monkeypatch):
     images = colored_shapes(70, 0)[0]
     monkeypatch.setattr(features, "_load_inception", lambda: keras.Sequential(
         [keras.Input((299, 299, 3)), keras.layers.GlobalAveragePooling2D()]))
@@ -208,9 +191,7 @@ def test_inception_describes_an_image_once_and_stands_for_the_data(tensorflow, m
     np.testing.assert_allclose(described.statistics[1], metrics.statistics(first)[1], atol=1e-9)
 
 
-def test_without_a_network_inception_is_refused(monkeypatch, tensorflow):
-    import keras
-
+def test_without_a_network_inception_is_refused(monkeypatch):
     def fail(**settings):
         assert settings == {"include_top": False, "weights": "imagenet", "pooling": "avg",
                             "input_shape": (299, 299, 3)}

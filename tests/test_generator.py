@@ -4,10 +4,13 @@ import json
 import shutil
 
 import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from gan.common.errors import UserError
 from gan.common.operations import STRUCTURE, computes, refuse_other_operations
 from gan.generator import SavedGenerator
+from gan.models import ARCHITECTURES
 from gan.run.exported import METADATA, MODEL, checksums
 
 
@@ -56,12 +59,8 @@ def drawing(name):
     (lambda model: model.meta_graphs[0].graph_def.node.add(op="WriteFile", name="added"),
      "the operation WriteFile in its outermost graph"),
     (lambda model: model.meta_graphs[0].ClearField("object_graph_def"), "of TensorFlow 2"),
-    (lambda model: model.meta_graphs.add(), "of TensorFlow 2"),
-])
-def test_a_model_that_does_more_than_compute_is_not_loaded(
-        two_class_export, tmp_path, monkeypatch, tensorflow, change, expected):
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
+    (lambda model: model.meta_graphs.add(), "of TensorFlow 2")])
+def test_more_than_computing_is_refused(two_class_export, tmp_path, monkeypatch, change, expected):
     shutil.copytree(two_class_export, tmp_path, dirs_exist_ok=True)
     file, about = tmp_path / "saved_model.pb", tmp_path / METADATA
     model = SavedModel.FromString(file.read_bytes())
@@ -69,7 +68,7 @@ def test_a_model_that_does_more_than_compute_is_not_loaded(
     file.write_bytes(model.SerializeToString())
     metadata = json.loads(about.read_text())
     about.write_text(json.dumps({**metadata, "sha256": checksums(tmp_path)}))
-    monkeypatch.setattr(tensorflow.saved_model, "load", None)
+    monkeypatch.setattr(tf.saved_model, "load", None)
     with pytest.raises(UserError, match=expected):
         SavedGenerator(tmp_path).signatures  # noqa: B018 - loads it
 
@@ -87,13 +86,11 @@ ALLOWED = [
 
 @pytest.mark.parametrize(("arch", "shape", "class_of", "options"), ALLOWED)
 def test_every_export_is_allowed(make_export, arch, shape, class_of, options):
-    from gan.models import ARCHITECTURES
-
     refuse_other_operations(make_export(class_of, arch, shape, options) / MODEL)
     assert {arch for arch, *_ in ALLOWED} == ARCHITECTURES.keys()  # none is forgotten
 
 
-def test_operations_of_layers_that_a_reader_adds_are_allowed(tensorflow):
+def test_operations_of_layers_that_a_reader_adds_are_allowed():
     allowed = ("Erf", "Softplus", "Einsum", "ResizeNearestNeighbor", "Elu", "Pad", "Mean")
     assert all(name in STRUCTURE or computes(name) for name in allowed)
     others = ("ReadFile", "WriteFile", "MatchingFiles", "PyFuncStateless", "Print", "RemoteCall",

@@ -6,11 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from keras import Input, Sequential, layers
 
 import gan
 from gan.drawing.images import tile
+from gan.losses import LOSSES
+from gan.models import ARCHITECTURES
 from gan.report import __main__ as report
-from tests.conftest import QUICK, ROOT, TINY, draw_shapes
+from tests.conftest import QUICK, ROOT, TINY, assert_error, draw_shapes
 
 OPTIONS = {"base_channels": 4, "batch_size": 16, "num_samples": 9, "mixed_precision": "off",
            "augment": "none", "clusters": 1, "epochs": 1, "metrics_interval": 0}
@@ -18,7 +21,7 @@ IMAGES, LABELS = draw_shapes(320, 0)
 
 
 @pytest.fixture(scope="module")
-def run(tensorflow, tiny_npz, tmp_path_factory):
+def run(tiny_npz, tmp_path_factory):
     return gan.train(tiny_npz, outdir=tmp_path_factory.mktemp("run"), latent_dim=8,
                      **OPTIONS | {"augment": "adaptive", "clusters": 2, "epochs": 2})
 
@@ -37,8 +40,7 @@ def test_a_run_is_what_its_folder_holds(run):
                                   again.generator.sample([4, 5], [1, 1]))
     with pytest.raises(gan.UserError, match="label: expected a class of the generator .0, 1., g"):
         again.generator.sample([0], label="7")
-    with pytest.raises(gan.UserError, match="expected the folder of a run"):
-        gan.load(run.folder / "generated_images")
+    assert_error("expected the folder of a run", gan.load, run.folder / "generated_images")
     images = again.generator.sample(range(10), [0] * 5 + [1] * 5)  # a class a row
     np.testing.assert_array_equal(run.show(rows=2, columns=5).axes[0].images[0].get_array(),
                                   tile(images, 5)[..., 0])
@@ -46,13 +48,11 @@ def test_a_run_is_what_its_folder_holds(run):
 
 def test_it_has_the_bits_of_the_command(run, tiny_run, saved):
     name = "generated_images/epoch_0002.png"
-    assert (tiny_run[0] / name).read_bytes() == (run.folder / name).read_bytes()
+    assert (tiny_run / name).read_bytes() == (run.folder / name).read_bytes()
     np.testing.assert_array_equal(saved.sample(range(8)), run.generator.sample(range(8)))
 
 
 def own_models(latents=8, logits=1):
-    from keras import Input, Sequential, layers
-
     generator = Sequential([Input((latents,)), layers.Dense(256, activation="tanh"),
                             layers.Reshape((16, 16, 1))])
     discriminator = Sequential([Input((16, 16, 1)), layers.Flatten(),
@@ -60,14 +60,13 @@ def own_models(latents=8, logits=1):
     return {"generator": generator, "discriminator": discriminator}
 
 
-def test_models_of_ones_own_train_resume_and_export(tensorflow, tmp_path):
+def test_models_of_ones_own_train_resume_and_export(tmp_path):
     models = own_models(13, 6)  # a shared entry, two labels, two clusters and a coordinate
     before = models["generator"].get_weights()
     settings = {"outdir": tmp_path, "labels": LABELS, **models}
     first = gan.train(IMAGES, **settings, **OPTIONS, latent_dim=8)
     assert first.config["arch"] == "own"
-    for value, weight in zip(before, models["generator"].get_weights(), strict=True):
-        np.testing.assert_array_equal(value, weight)  # a copy was trained
+    np.testing.assert_equal(models["generator"].get_weights(), before)  # a copy was trained
     before = first.generator.sample(range(4))
     assert before.shape == (4, 16, 16, 1)
     second = gan.train(IMAGES, **settings, resume=True, epochs=2)
@@ -83,36 +82,27 @@ def test_a_range_of_values_is_that_of_the_array(monkeypatch, tmp_path):
     np.testing.assert_array_equal(seen[0].images[..., 0], IMAGES.transpose(0, 2, 1))
 
 
-def test_a_dry_run_leaves_nothing(tensorflow, tmp_path):
+def test_a_dry_run_leaves_nothing(tmp_path):
     assert gan.train(IMAGES, outdir=tmp_path / "run", dry_run=True, **OPTIONS) is None
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"epoch": 3}, "epoch: expected an option of train_gan.py"),
-    ({"epochs": -1}, "epochs: expected a whole number from 1 to 1000000, got: '-1'"),
     ({"mirror": 1}, "mirror: expected also learn the mirror image of every picture, got: 1"),
-    ({"loss": "no"}, "loss: expected one of auto, nonsaturating"),
     ({"labels": [0, 1, 0]}, "labels: expected one for each of 320 images"),
-    ({"data": np.zeros((9, 5, 6, 2))}, "training images: expected images [N, H, W]"),
     ({"image_size": 32}, "image_size: expected the name of pictures with it, got an array"),
     ({"data": IMAGES.astype(np.int16) - 9}, "say with --range LOW,HIGH"),
     ({"data": "mnist", "labels": [0]}, "labels: expected an array of images"),
     ({"generator": None}, "expected both models or none"),
     ({"latent_dim": 5}, "generator: expected inputs of 5"),
     ({"data": IMAGES[:, :, :, None].repeat(3, 3)}, "generator: expected outputs of the samples' "),
-    ({"logits": 7}, "discriminator: expected one logit a sample, or one for each of the"),
-])
-def test_wrong_arguments_are_one_sentence(tensorflow, tmp_path, settings, message):
-    settings = dict(settings)
+    ({"logits": 7}, "discriminator: expected one logit a sample, or one for each of the")])
+def test_wrong_arguments_are_one_sentence(tmp_path, settings, message):
+    given = {"data": IMAGES, "outdir": tmp_path, "clusters": 1, "base_channels": 4, **settings}
     if {"generator", "latent_dim", "logits"} & settings.keys() or "of the samples'" in message:
-        settings = {**own_models(logits=settings.pop("logits", 1)), **settings}
-    from gan.losses import LOSSES
-    from gan.models import ARCHITECTURES
-
-    with pytest.raises(gan.UserError, match=re.escape(message)):
-        gan.train(**{"data": IMAGES, "outdir": tmp_path, "clusters": 1, "base_channels": 4,
-                     **settings})
+        given = own_models(logits=given.pop("logits", 1)) | given
+    assert_error(re.escape(message), gan.train, **given)
     assert not list(tmp_path.glob("*.json"))
     assert "own" not in LOSSES.keys() | ARCHITECTURES.keys()
 
@@ -138,8 +128,7 @@ def test_the_snippets_of_the_page_run(run, tiny_npz, tmp_path, monkeypatch):
     assert report.main(["hinge"]) == 0
 
 
-def test_a_finished_run_is_judged_in_the_features_that_it_is_resumed_with(
-        trained, tiny_npz, tmp_path, monkeypatch):
+def test_a_resumed_run_is_judged_in_its_present_features(trained, tiny_npz, tmp_path, monkeypatch):
     trained("--dataset", tiny_npz, *TINY, *QUICK, "--outdir", "run")
     before = gan.load(tmp_path / "run")
     others = SimpleNamespace(

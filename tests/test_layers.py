@@ -1,16 +1,12 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from gan import layers
 
 
-@pytest.fixture(scope="module")
-def layers(tensorflow):
-    from gan import layers
-    return layers
-
-
-def test_fused_batch_norm_is_batch_norm(layers, tensorflow):
-    import keras
-
+def test_fused_batch_norm_is_batch_norm():
     inputs = np.random.default_rng(0).normal(2, 3, (8, 5, 5, 4)).astype(np.float32)
     layer = layers.FusedBatchNorm()
     reference = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3)
@@ -21,12 +17,11 @@ def test_fused_batch_norm_is_batch_norm(layers, tensorflow):
         for found, expected in zip(others, reference.get_weights()[:-1], strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4)
         # The moving variance estimates the population's: n / (n - 1).
-        np.testing.assert_allclose(
-            variance, 0.9 + 0.1 * inputs.var((0, 1, 2), ddof=1), rtol=1e-4)
+        np.testing.assert_allclose(variance, 0.9 + 0.1 * inputs.var((0, 1, 2), ddof=1), rtol=1e-4)
         reference.set_weights(layer.get_weights())
 
 
-def spectral_dense(layers, matrix, policy="float32"):
+def spectral_dense(matrix, policy="float32"):
     layer = layers.SpectralDense(matrix.shape[1], dtype=policy)
     layer.build((None, matrix.shape[0]))
     layer.kernel.assign(matrix)
@@ -37,24 +32,24 @@ def spectral_dense(layers, matrix, policy="float32"):
 
 @pytest.mark.parametrize(("policy", "tolerance"), [
     ("float32", 1e-5), ("mixed_bfloat16", 1e-2), ("mixed_float16", 2e-3)])
-def test_spectral_norm_of_known_matrices(layers, tensorflow, policy, tolerance):
+def test_spectral_norm_of_known_matrices(policy, tolerance):
     for matrix, norm in ((np.ones((3, 12)), 6.0), (np.diag([5.0, -7.0, 1.0]), 7.0)):
-        layer = spectral_dense(layers, matrix.astype(np.float32), policy)
+        layer = spectral_dense(matrix.astype(np.float32), policy)
         found = layer(np.eye(len(matrix), dtype=np.float32))
         assert found.dtype == layer.compute_dtype
-        np.testing.assert_allclose(tensorflow.cast(found, "float32"), matrix / norm,
+        np.testing.assert_allclose(tf.cast(found, "float32"), matrix / norm,
                                    rtol=tolerance, atol=tolerance)
         np.testing.assert_array_equal(layer.kernel.numpy(), matrix)  # untouched
         assert {variable.dtype for variable in layer.variables} == {"float32"}
 
 
-def test_gradient_flows_through_the_singular_value(layers, tensorflow):
+def test_gradient_flows_through_the_singular_value():
     random = np.random.default_rng(0)
     matrix = random.normal(size=(4, 3)).astype(np.float32)
     weights = random.normal(size=(4, 3)).astype(np.float32)
-    layer = spectral_dense(layers, matrix)
-    with tensorflow.GradientTape() as tape:
-        loss = tensorflow.reduce_sum(weights * layer.normalized_kernel())
+    layer = spectral_dense(matrix)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(weights * layer.normalized_kernel())
     found = tape.gradient(loss, layer.kernel.value).numpy()
     # d(W / s) with ds = u' dW v, from NumPy's decomposition.
     left, values, right = np.linalg.svd(matrix)
@@ -65,7 +60,7 @@ def test_gradient_flows_through_the_singular_value(layers, tensorflow):
     assert (found * matrix).sum() == pytest.approx(0, abs=1e-4)
 
 
-def test_spectral_convolution_is_a_convolution_divided(layers, tensorflow):
+def test_spectral_convolution_is_a_convolution_divided():
     layer = layers.SpectralConv2D(5)
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     layer.build(images.shape)
@@ -73,14 +68,12 @@ def test_spectral_convolution_is_a_convolution_divided(layers, tensorflow):
         layer.iterate()
     found, kernel = layer(images), layer.kernel.numpy()
     norm = np.linalg.norm(kernel.reshape(-1, 5), ord=2)
-    expected = tensorflow.nn.conv2d(images, kernel / norm, 2, "SAME")
+    expected = tf.nn.conv2d(images, kernel / norm, 2, "SAME")
     assert found.shape == (2, 4, 4, 5)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_spectral_layers_within_layers_are_found(layers, tensorflow):
-    import keras
-
+def test_spectral_layers_within_layers_are_found():
     inner = layers.SpectralDense(3)
     block = keras.Sequential([keras.layers.Dense(4), inner])
     network = keras.Sequential([keras.Input((5,)), keras.Sequential([block])])
@@ -106,31 +99,28 @@ TANH_SLOPE = 1 - TANH**2
     ("BrightTanh", [-9, -1, 0, 0.5, 2, 2], [1, 1, -1, 1, -1, 1],
      [*TANH[:3], 1.2 * TANH[3], 1, 1],
      [*TANH_SLOPE[:2], -1, 1.2 * TANH_SLOPE[3], 0, 1.2 * TANH_SLOPE[5]])])
-def test_output_layers_reach_their_ends_and_pass_a_gradient_that_leads_back_inside(
-        layers, tensorflow, name, values, upstream, outputs, slopes):
-    layer, inputs = getattr(layers, name)(), tensorflow.constant(values, "float32")
-    with tensorflow.GradientTape() as tape:
+def test_output_layers_reach_their_ends_and_lead_back(name, values, upstream, outputs, slopes):
+    layer, inputs = getattr(layers, name)(), tf.constant(values, "float32")
+    with tf.GradientTape() as tape:
         tape.watch(inputs)
         trained = layer(inputs, training=True)
     np.testing.assert_allclose(trained, outputs, atol=1e-6)
     np.testing.assert_allclose(layer(inputs), outputs, atol=1e-6)
-    gradient = tape.gradient(trained, inputs, tensorflow.constant(upstream, "float32"))
+    gradient = tape.gradient(trained, inputs, tf.constant(upstream, "float32"))
     np.testing.assert_allclose(gradient, slopes, atol=1e-6)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_blur_leaves_what_is_even_and_nothing_of_a_checkerboard(layers, tensorflow, policy):
+def test_blur_leaves_what_is_even_and_nothing_of_a_checkerboard(policy):
     rows, columns = np.indices((8, 8))
     patterns = np.stack([np.ones((8, 8)), rows % 2, (rows + columns) % 2], axis=-1)
     found = layers.Blur(dtype=policy)(patterns[None].astype(np.float32))
     assert found.dtype == policy.removeprefix("mixed_")
-    inside = tensorflow.cast(found, "float32").numpy()[0, 1:-1, 1:-1]
+    inside = tf.cast(found, "float32").numpy()[0, 1:-1, 1:-1]
     np.testing.assert_array_equal(inside, np.broadcast_to([1, 0.5, 0.5], (6, 6, 3)))
 
 
-def test_residual_adds_its_branch_to_what_comes_in(layers, tensorflow):
-    import keras
-
+def test_residual_adds_its_branch_to_what_comes_in():
     layer = layers.Residual([
         keras.layers.Conv2D(3, 1, kernel_initializer="ones"), keras.layers.ReLU()])
     inputs = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
@@ -139,11 +129,8 @@ def test_residual_adds_its_branch_to_what_comes_in(layers, tensorflow):
 
 
 @pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
-def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(
-        layers, tensorflow, policy, tolerance):
-    import keras
-
-    tf, random, found = tensorflow, np.random.default_rng(0), []
+def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(policy, tolerance):
+    random, found = np.random.default_rng(0), []
     inputs = tf.constant(random.normal(size=(2, 4, 4, 3)), tf.float32)
     weights = [random.normal(size=(1, 1, 3, 5)), random.normal(size=5)]
     for one in (layers.Pointwise(5, dtype=policy), keras.layers.Conv2D(5, 1, dtype=policy)):

@@ -1,18 +1,15 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-
-@pytest.fixture(scope="module")
-def losses(tensorflow):
-    from gan import losses
-    return losses
+from gan import losses
 
 
 def sigmoid(values):
     return 1 / (1 + np.exp(-np.asarray(values, np.float64)))
 
 
-def test_the_losses_are_those_of_the_papers(losses):
+def test_the_losses_are_those_of_the_papers():
     random = np.random.default_rng(0)
     real, fake = (random.normal(0, 3, 50).astype(np.float32) for _ in range(2))
     d_real, d_fake = sigmoid(real), sigmoid(fake)
@@ -33,21 +30,19 @@ def test_the_losses_are_those_of_the_papers(losses):
         np.testing.assert_allclose(found, expected[name], rtol=1e-5, err_msg=name)
 
 
-def test_smoothing_moves_the_target_of_real_images_only(losses, tensorflow):
-    expected = (-0.9 * np.log(sigmoid(2)) - 0.1 * np.log(1 - sigmoid(2))
-                - np.log(1 - sigmoid(-1)))
-    found = losses.cross_entropy_discriminator(
-        tensorflow.constant([2.0]), tensorflow.constant([-1.0]), 0.1)
+def test_smoothing_moves_the_target_of_real_images_only():
+    expected = (-0.9 * np.log(sigmoid(2)) - 0.1 * np.log(1 - sigmoid(2)) - np.log(1 - sigmoid(-1)))
+    found = losses.cross_entropy_discriminator(tf.constant([2.0]), tf.constant([-1.0]), 0.1)
     assert float(found) == pytest.approx(expected)
-    huge = tensorflow.constant([1e4, -1e4])  # which stay finite
+    huge = tf.constant([1e4, -1e4])  # which stay finite
     assert float(losses.cross_entropy_discriminator(huge, huge)) == pytest.approx(1e4)
 
 
 @pytest.mark.parametrize(("weights", "zero_centered", "one_centered"), [
     ([3.0, 4.0], 25 / 2, (5 - 1) ** 2), ([0.6, 0.8], 1 / 2, 0), ([0.0, 0.0], 0, 1)])
-def test_penalties_of_a_linear_critic(losses, tensorflow, weights, zero_centered, one_centered):
-    gradient = tensorflow.tile(tensorflow.constant([weights]), [7, 1])  # the same at each point
-    with tensorflow.GradientTape() as tape:
+def test_penalties_of_a_linear_critic(weights, zero_centered, one_centered):
+    gradient = tf.tile(tf.constant([weights]), [7, 1])  # the same at each point
+    with tf.GradientTape() as tape:
         tape.watch(gradient)
         penalty = losses.one_centered_penalty(gradient)
     assert float(losses.zero_centered_penalty(gradient)) == pytest.approx(zero_centered)
@@ -66,21 +61,20 @@ def entropy_at(real):
     ("minimax", 0, entropy_at(0.5), -np.log(2)), ("minimax", 0.2, entropy_at(0.4), np.log(0.6)),
     ("lsgan", 0, 1 / 4, 1 / 8), ("hinge", 0, 2, None), ("wgan", 0, 0, None),
     ("relativistic", 0, np.log(2), np.log(2))])
-def test_equilibria_follow_from_the_formulas(losses, name, smoothing, discriminator_loss,
-                                             generator_loss):
+def test_equilibria_follow_from_the_formulas(name, smoothing, discriminator_loss, generator_loss):
     found = losses.equilibrium(losses.LOSSES[name], smoothing)
     assert found["discriminator_loss"] == pytest.approx(discriminator_loss, abs=1e-7)
     assert found.get("generator_loss") == (generator_loss
                                            and pytest.approx(generator_loss, abs=1e-4))
 
 
-def test_losses_without_a_minimum_or_log_odds(losses, tensorflow):
-    falling = losses.Loss(lambda real, fake: tensorflow.reduce_mean(fake), None)
+def test_losses_without_a_minimum_or_log_odds():
+    falling = losses.Loss(lambda real, fake: tf.reduce_mean(fake), None)
     assert losses.equilibrium(falling) == {}
     assert [name for name, loss in losses.LOSSES.items() if losses.is_log_odds(loss)] == [
         "nonsaturating", "minimax"]
 
 
-def test_accuracy_counts_pairs_in_the_right_order(losses, tensorflow):
-    real, fake = tensorflow.constant([1.0, 2.0, 3.0, 0.0]), tensorflow.constant([0.0, 5.0, 3.0, -1])
+def test_accuracy_counts_pairs_in_the_right_order():
+    real, fake = tf.constant([1.0, 2.0, 3.0, 0.0]), tf.constant([0.0, 5.0, 3.0, -1])
     assert float(losses.discriminator_accuracy(real, fake)) == 5 / 8  # two right, one draw

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import frames_of
+from tests.test_pictures import write
 
 
 @pytest.fixture
@@ -24,14 +25,13 @@ def make_gif(command, monkeypatch, tmp_path):
 
 
 def write_pictures(folder, count=2, size=20):
-    folder.mkdir(parents=True, exist_ok=True)
     for epoch in range(count):
         shade = np.full((size, size), 40 * epoch % 256, np.uint8)
-        Image.fromarray(shade).save(folder / f"epoch_{epoch:04d}.png")
+        write(folder / f"epoch_{epoch:04d}.png", shade)
 
 
 def test_a_gif_shows_the_epochs_in_order(tiny_run, tmp_path, make_gif):
-    folder = tiny_run[0] / "generated_images"
+    folder = tiny_run / "generated_images"
     assert "8 frames" in make_gif("--images", folder, "--fps", 5, "--hold", 1, "--scale", 1,
                                   "--no-caption", "--output", "training.gif")
     names = ["0000", *(f"0000_step_{step:09d}" for step in (4, 6, 8, 11, 16)), "0001", "0002"]
@@ -42,8 +42,7 @@ def test_a_gif_shows_the_epochs_in_order(tiny_run, tmp_path, make_gif):
 
 def test_pictures_are_sorted_by_number_scaled_and_captioned(tmp_path, make_gif):
     for epoch in (2, 10, 9, 10000):
-        shade = np.full((20, 120), epoch % 251, np.uint8)
-        Image.fromarray(shade).save(tmp_path / f"epoch_{epoch}.png")
+        write(tmp_path / f"epoch_{epoch}.png", np.full((20, 120), epoch % 251, np.uint8))
     make_gif("--images", "epoch_*.png", "--every", 2, "--scale", 2, "--title", "Élan → ψ",
              "--output", "a.gif")
     shades = []
@@ -76,9 +75,7 @@ def test_captions_have_one_unit(tmp_path, make_gif, monkeypatch, history, unit):
 def test_runs_side_by_side_keep_step(tmp_path, make_gif):
     write_pictures(tmp_path / "a", 4)
     for epoch in (1, 3):
-        color = np.full((30, 20, 3), 200 + epoch, np.uint8)
-        (tmp_path / "b").mkdir(exist_ok=True)
-        Image.fromarray(color).save(tmp_path / f"b/epoch_{epoch:04d}.png")
+        write(tmp_path / f"b/epoch_{epoch:04d}.png", np.full((30, 20, 3), 200 + epoch, np.uint8))
     make_gif("--images", "a", "b", "--scale", 1, "--no-caption", "--output", "a.png")
     frames = [frame for frame, _ in frames_of(tmp_path / "a.png")]
     assert {frame.shape for frame in frames} == {(28 + 30, 20 + 8 + 20)}
@@ -94,8 +91,7 @@ def test_runs_side_by_side_keep_step(tmp_path, make_gif):
     (["--images", "others/epoch_*.png"], "training.gif"),
     (["--images=-dash"], "-dash/training.gif"),
     (["--images=~/run"], "run/training.gif"), (["--images", "run", "others"], "comparison.gif"),
-    (["--output=-a.gif"], "-a.gif"),
-])
+    (["--output=-a.gif"], "-a.gif")])
 def test_the_gif_lies_beside_the_runs_pictures(tmp_path, make_gif, images, output):
     for folder in ("", "run", "-dash"):
         write_pictures(tmp_path / folder / "generated_images")
@@ -133,8 +129,7 @@ def test_mp4(tmp_path, make_gif):
     (["--output", "a.avi"], "expected a name that ends in .gif, .webp, .png, .mp4, got: a.avi"),
     (["--output="], "--output: expected the name of a file, got: ''"),
     (["--output", "a.mp4", "--loop", 2], "--loop: expected 0, as .mp4 files do not say"),
-    (["--output", "a.mp4"], "expected: pip install -r requirements-film.txt"),
-])
+    (["--output", "a.mp4"], "expected: pip install -r requirements-film.txt")])
 def test_wrong_input_is_one_line(refused, tmp_path, monkeypatch, arguments, expected):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     first = "epoch_0000.png"

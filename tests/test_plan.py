@@ -2,15 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from gan.common.errors import UserError, duration
 from gan.common.files import read_archive
 from gan.config import TrainConfig
 from gan.run import plan
 from gan.run.checkpoint import list_checkpoints
-from tests.conftest import TINY, complete
-from tests.test_training import assert_same, build, values
+from tests.conftest import TINY, build, complete
+from tests.test_training import values
 
 
 def config_of(epochs, **options):
@@ -43,17 +45,16 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-def test_steps_that_are_timed_are_taken_back(tensorflow, tiny_npz):
+def test_steps_that_are_timed_are_taken_back(tiny_npz):
     trainer = build(tiny_npz, "--arch", "mlp", "--dropout", 0.1, "--augment", "adaptive")
     trainer.train(trainer.feed.epoch_batches(1)[:3])
     before = values(trainer)
     for seconds in (1e-6, 0.1):  # fewer steps than 8, or more
         assert 0 < plan.time_step(trainer, seconds) < 10
-        assert_same(values(trainer), before)
+        np.testing.assert_equal(values(trainer), before)
 
 
-def test_a_planned_run_is_that_of_as_many_epochs_and_is_resumed_as_it_is(
-        trained, tiny_npz, tmp_path, monkeypatch):
+def test_a_planned_run_is_that_of_as_many_epochs(trained, tiny_npz, tmp_path, monkeypatch):
     measured = plan.time_parts
 
     def three_epochs(*arguments):
@@ -68,16 +69,15 @@ def test_a_planned_run_is_that_of_as_many_epochs_and_is_resumed_as_it_is(
     config = json.loads((tmp_path / "planned/config.json").read_text())
     assert (config["epochs"], config["log_interval"], config["minutes"]) == (3, 1, 1.1)
     trained(*tiny, "--epochs", 3, "--outdir", "given")
-    assert_same(*(read_archive(list_checkpoints(tmp_path / name / "checkpoints")[0], "it")[0]
-                  for name in ("planned", "given")))
+    newest = [list_checkpoints(tmp_path / name / "checkpoints")[0] for name in ("planned", "given")]
+    np.testing.assert_equal(*(read_archive(path, "a checkpoint")[0] for path in newest))
 
     monkeypatch.setattr(plan, "epochs_within", None)
     assert "3 epochs, 60 steps of 16 images, 60 of them done" in trained(
         "--outdir", "planned", "--resume", "--minutes", 1.1)
 
 
-def test_what_does_not_fit_into_memory_is_refused_before_it_starts(
-        tensorflow, refused, tiny_npz, tmp_path, monkeypatch):
+def test_what_does_not_fit_into_memory_is_refused(refused, tiny_npz, tmp_path, monkeypatch):
     arguments = ["--dataset", tiny_npz, *TINY, "--outdir", "run"]
     monkeypatch.setattr(plan, "memory_bytes", lambda: 2**20)
     assert "GiB of memory, of which there are 0.0; expected a smaller --batch-size" in refused(
@@ -88,9 +88,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_starts(
     assert not list((tmp_path / "run").rglob("*.*"))
 
 
-def test_memory_is_that_of_the_tensors_that_are_alive_at_once(tensorflow):
-    tf = tensorflow
-
+def test_memory_is_that_of_the_tensors_that_are_alive_at_once():
     def alive(function):
         graph = tf.function(function, autograph=False, input_signature=[
             tf.TensorSpec([1000], tf.float32)]).get_concrete_function().graph

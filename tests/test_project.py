@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from gan import project
-from gan.common.errors import UserError
 from gan.drawing.images import image_grid, read_png
+from tests.conftest import assert_error
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,11 @@ def pictures(saved, tmp_path_factory):
 @pytest.fixture
 def projected(tiny_run, tmp_path):
     """A function that projects pictures onto the tiny run as a command line says."""
-    return lambda *arguments, model=tiny_run[0]: project.main(
+    return lambda *arguments, model=tiny_run: project.main(
         ["--model", str(model), "--output", str(tmp_path / "found.png"), *arguments])
 
 
-def test_own_images_are_found_again(
-        tiny_run, saved, pictures, projected, command, tmp_path, capsys):
+def test_own_images_are_found(tiny_run, saved, pictures, projected, command, tmp_path, capsys):
     paths, images = pictures
     assert projected(*paths) == 0
     printed = capsys.readouterr().out
@@ -38,7 +37,7 @@ def test_own_images_are_found_again(
     nearest = [project.rmse(candidates / 255, image / 255).min() for image in images]
     assert (arrays["errors"] < np.array(nearest) / 2).all(), (arrays["errors"], nearest)
     assert printed.count("RMSE") == 3 and printed.count(", class ") == 3
-    from_latents = ["generate.py", "--model", tiny_run[0], "--latents", tmp_path / "found.npz"]
+    from_latents = ["generate.py", "--model", tiny_run, "--latents", tmp_path / "found.npz"]
     assert command(*from_latents, "--output", "again.npz")[0] == 0
     assert np.array_equal(np.load("again.npz")["images"], drawn)
     code, _, complaint = command(*from_latents, "--interpolate", "0,3", "--output", "path.gif")
@@ -51,6 +50,5 @@ def test_what_cannot_be_done_is_said_before_anything_is_drawn(pictures, projecte
     broken = tmp_path / "broken.png"
     broken.write_text("mine")
     for arguments, words in (([str(broken)], "broken"), (["--output", "found.jpg"], "a file that")):
-        with pytest.raises(UserError, match=words):
-            projected(pictures[0][0], *arguments)
+        assert_error(words, projected, pictures[0][0], *arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["broken.png"]

@@ -20,10 +20,7 @@ COMMANDS = ("gan.run.options", "generate", "make_gif", "gan.evaluate", "gan.repo
             "gan.playground", "gan.convert", "gan.shards")
 OTHERS = {"--logdir", "--quiet", "--requirement"}  # options of other programs
 MODULES = {"train_gan.py": "gan.run.options", "generate.py": "generate", "make_gif.py": "make_gif"}
-
-
-def names(pages):
-    return pytest.mark.parametrize("path", pages, ids=lambda path: path.name)
+each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
 def parser_of(name):
@@ -40,17 +37,11 @@ def test_the_help_of_a_command_fits_eighty_columns(name, monkeypatch):
         assert len(re.sub(r" \(.*?\)", "", action.help % vars(action)).split()) <= 12, action.dest
 
 
-def known_options():
-    parsers = [parser_of(name) for name in COMMANDS]
-    known = {option for parser in parsers for option in parser._option_string_actions}
-    for path in ROOT.glob("benchmarks/*.py"):
-        known |= set(re.findall(r'"(--[a-z][a-z-]*)"', path.read_text()))
-    return known
-
-
-@names(PAGES)
+@each_page
 def test_every_option_that_is_named_exists(path):
-    known = known_options() | OTHERS
+    known = OTHERS.union(*(parser_of(name)._option_string_actions for name in COMMANDS))
+    for script in ROOT.glob("benchmarks/*.py"):
+        known |= set(re.findall(r'"(--[a-z][a-z-]*)"', script.read_text()))
     own = re.sub(r"saved_model_cli (.*\\\n)*.*", "", path.read_text())  # TensorFlow's command
     for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", own)):
         assert name.replace("_", "-") in known, name
@@ -66,7 +57,7 @@ def commands(path):
                 yield module, shlex.split(found[2], comments=True)
 
 
-@names(PAGES)
+@each_page
 def test_every_command_that_is_shown_is_understood(path):
     assert path.name != "README.md" or ("gan.run.options", []) in commands(path)  # it finds some
     for module, arguments in commands(path):
@@ -83,7 +74,7 @@ def headings(path):
             for line in lines if line.startswith("#")}
 
 
-@names(PAGES)
+@each_page
 def test_every_linked_file_and_heading_exists(path):
     for target, _, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(#([^)\s]+))?\)", path.read_text()):
         file = (path.parent / target) if target else path

@@ -14,15 +14,8 @@ pytestmark = needs_chromium
 READY = "document.documentElement.dataset.ready === 'yes'"
 SOURCE = "document.querySelector('#samples img').src"
 FRAME = "document.getElementById('frame').textContent"
-SET = """((id, value, event) => {
-    const field = document.getElementById(id);
-    field.value = value;
-    field.dispatchEvent(new Event(event));
-})"""
 BROKEN_NUMBERS = """[...document.querySelectorAll('.number > *')].filter(
     each => each.getClientRects().length !== 1).length"""
-CHART = ("(box => [box.x, box.y, box.width, box.height])"
-         "(document.querySelector('.area svg').getBoundingClientRect())")
 
 
 def quiet(page, path):
@@ -51,13 +44,12 @@ def page_file(tmp_path):
 
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
 def test_the_slider_moves_and_the_picture_changes(open_page, tiny_run, width, dark):
-    path = tiny_run[0] / "report.html"
+    path = tiny_run / "report.html"
     frames = data_of(path.read_text())["runs"][0]["frames"]
     page = open_page(path, width, dark=dark)
     assert page.evaluate(READY) and page.evaluate(SOURCE) == frames[-1]["src"]
-    page.evaluate("document.getElementById('slider').focus()")
     for frame in frames[-2::-1]:
-        page.keyboard.press("ArrowLeft")
+        page.locator("#slider").press("ArrowLeft")
         assert page.evaluate(SOURCE) == frame["src"]
         assert page.evaluate(FRAME) == frame["label"]
     wait_for(page, "[...document.images].every(image => image.naturalWidth > 0)")
@@ -101,25 +93,24 @@ def test_values_appear_under_pointer_finger_and_keys(open_page, page_file):
     hidden = "document.querySelector('.tip').hidden"
     page = open_page(path)
     page.evaluate("document.getElementById('curves').scrollIntoView()")
-    x, y, width, height = page.evaluate(CHART)
+    x, y, width, height = page.locator(".area svg").first.bounding_box().values()
     assert page.evaluate(hidden)
     page.mouse.move(x + width / 2, y + height / 2)
     assert page.evaluate(tip) == "epoch 2discriminator 1.3generator 0.8"
     page.mouse.move(1, 1)
     assert page.evaluate(hidden)
-    page.evaluate("document.querySelector('.area svg').focus()")
-    page.keyboard.press("ArrowRight")
+    page.locator(".area svg").first.press("ArrowRight")
     assert page.evaluate(tip).startswith("epoch 1")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert page.evaluate(tip).startswith("epoch 3")
-    page.evaluate(f"{SET}('axis', 'step', 'change')")
+    page.select_option("#axis", "step")
     page.mouse.move(x + width - 5, y + height / 2)
     assert page.evaluate(tip).startswith("step 300")
     quiet(page, path)
     page = open_page(path, 390)
     page.evaluate("document.getElementById('curves').scrollIntoView()")
-    x, y, width, height = page.evaluate(CHART)
+    x, y, width, height = page.locator(".area svg").first.bounding_box().values()
     # A finger that stays: `touchscreen.tap` would lift it, and move the mouse there.
     page.context.new_cdp_session(page).send("Input.dispatchTouchEvent", {
         "type": "touchStart", "touchPoints": [{"x": x + width - 20, "y": y + height / 2}]})
@@ -135,7 +126,7 @@ def test_a_page_follows_its_run_and_keeps_its_place(open_page, page_file):
     page_file(2, state="running", config=config("--epochs", "3"))
     wait_for(page, f"data.running && {FRAME} === 'epoch 2'")  # the newest, as before
     assert page.evaluate("Math.abs(scrollY - 150)") <= 1
-    page.evaluate(f"{SET}('slider', 1, 'input')")
+    page.locator("#slider").press("ArrowLeft")
     page_file(3, state="finished", config=config("--epochs", "3"))
     wait_for(page, "!data.running")
     assert page.evaluate(FRAME) == "epoch 1"  # the one that was looked at
@@ -180,8 +171,7 @@ def test_a_comparison_can_be_read(open_page, page_file, tmp_path, count):
     page = open_page(path)
     captions = "[...document.querySelectorAll('figcaption span')].map(each => each.textContent)"
     assert page.evaluate(captions)[:2] == ["epoch 1", "epoch 2"]
-    page.evaluate("document.getElementById('slider').focus()")
-    page.keyboard.press("Home")
+    page.locator("#slider").press("Home")
     assert {*page.evaluate(captions)} == {"epoch 0"}
     quiet(page, path)
     for width in (390, 1200):
@@ -197,7 +187,7 @@ def test_a_comparison_can_be_read(open_page, page_file, tmp_path, count):
         page.evaluate("document.querySelector('#comparison tbody th').scrollIntoView()")
         quiet(page, path)
     page.evaluate("scrollTo(0, 0); document.getElementById('curves').scrollIntoView()")
-    x, y, chart_width, height = page.evaluate(CHART)
+    x, y, chart_width, height = page.locator(".area svg").first.bounding_box().values()
     page.mouse.move(x + chart_width - 20, y + height / 2)
     shown = page.evaluate("document.querySelectorAll('.tip:not([hidden]) span').length")
     assert shown == min(count, 8)

@@ -28,31 +28,29 @@ def pictures(folder):
 
 
 def test_a_run_leaves_what_the_readme_says(tiny_run):
-    folder, _ = tiny_run
-    left = {path.name for path in folder.iterdir()}
+    left = {path.name for path in tiny_run.iterdir()}
     assert left == {"generated_images", "history.csv", "loss_curves.png", "config.json",
                     "checkpoints", "exported_model", "tensorboard", "summary.json", "report.html",
                     "manifest.txt", "steps.csv", "log.txt"}
     within = {f"epoch_0000_step_{step:09d}.png" for step in (4, 6, 8, 11, 16)}
-    assert set(pictures(folder)) == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png",
+    assert set(pictures(tiny_run)) == {"epoch_0000.png", "epoch_0001.png", "epoch_0002.png",
                                      "real_samples.png", *within}
-    for path in (folder / "generated_images").glob("*.png"):
+    for path in (tiny_run / "generated_images").glob("*.png"):
         sheet = np.asarray(Image.open(path))
         assert sheet.shape[0] == sheet.shape[1] >= 500
-    assert len({*pictures(folder).values()}) == 4 + len(within)
-    rows = history(folder)
+    assert len({*pictures(tiny_run).values()}) == 4 + len(within)
+    rows = history(tiny_run)
     assert [row["epoch"] for row in rows] == ["1", "2"] and rows[1]["step"] == "40"
-    assert [path.name for path in list_checkpoints(folder / "checkpoints")] == [
+    assert [path.name for path in list_checkpoints(tiny_run / "checkpoints")] == [
         "step_000000040.npz", "step_000000020.npz"]
 
 
 def test_what_a_run_prints(tiny_run):
-    lines = tiny_run[1].splitlines()
+    lines = tiny_run.with_suffix(".txt").read_text().splitlines()
     for start in ("device ", "precision   float32",
                   "data        shapes: 320 images of 16 x 16 x 1, 2 classes", "condition ",
                   "networks ", "plan ", "output ", "epoch 1/2", "epoch 2/2",
-                  "trained 2 of 2 epochs, 40 steps",
-                  "losses ", "next:"):
+                  "trained 2 of 2 epochs, 40 steps", "losses ", "next:"):
         assert any(line.startswith(start) for line in lines), start
     # The commands work where this one was typed.
     assert lines[-2:] == [f"  python {ROOT / 'generate.py'} --output samples.png",
@@ -61,11 +59,10 @@ def test_what_a_run_prints(tiny_run):
 
 
 def test_export_draws_with_tensorflow_alone(tiny_run, tmp_path):
-    folder, _ = tiny_run
     code = f"""
 import sys
 import tensorflow as tf
-model = tf.saved_model.load({str(folder / "exported_model")!r})
+model = tf.saved_model.load({str(tiny_run / "exported_model")!r})
 assert set(model.signatures) == {{"serving_default", "sample", "sample_labels", "latents",
                                   "latents_labels", "condition_vectors", "images_from_vectors"}}
 sample = model.signatures["sample"]
@@ -90,7 +87,7 @@ assert not [name for name in sys.modules if name == "gan" or name.startswith("ga
 
 
 def test_export_describes_itself_and_names_no_path(tiny_run):
-    about = json.loads((tiny_run[0] / "exported_model/assets.extra/gan.json").read_text())
+    about = json.loads((tiny_run / "exported_model/assets.extra/gan.json").read_text())
     assert about["sample_shape"] == [16, 16, 1] and about["class_names"] == ["0", "1"]
     assert about["latent_dim"] == 8 and about["epochs"] == 2 and about["steps"] == 40
     assert about["config"]["dataset"] == "shapes.npz" and about["version"]
@@ -104,10 +101,9 @@ def test_dry_run_shows_the_plan_and_writes_nothing(trained, tiny_npz, tmp_path):
 
 
 def test_tensorboard_reads_scalars_and_pictures(tiny_run):
-    folder, _ = tiny_run
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
                                  reason="needs tensorboard")
-    events = reader.EventAccumulator(str(folder / "tensorboard"),
+    events = reader.EventAccumulator(str(tiny_run / "tensorboard"),
                                      size_guidance={reader.TENSORS: 0}).Reload()
     from tensorboard.util import tensor_util
 
@@ -115,13 +111,13 @@ def test_tensorboard_reads_scalars_and_pictures(tiny_run):
         assert events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
         values = [tensor_util.make_ndarray(event.tensor_proto).item()
                   for event in events.Tensors(tag)]
-        assert values == pytest.approx([float(row[tag]) for row in history(folder, "steps.csv")])
+        assert values == pytest.approx([float(row[tag]) for row in history(tiny_run, "steps.csv")])
     assert events.SummaryMetadata("generated").plugin_data.plugin_name == "images"
     found = events.Tensors("generated")
     assert [event.step for event in found] == [0, 4, 6, 8, 11, 16, 20, 40]
     for event, name in ((found[1], "epoch_0000_step_000000004"), (found[-1], "epoch_0002")):
         shown = Image.open(io.BytesIO(event.tensor_proto.string_val[2]))
-        picture = Image.open(folder / f"generated_images/{name}.png")
+        picture = Image.open(tiny_run / f"generated_images/{name}.png")
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(picture))
     from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 

@@ -1,6 +1,5 @@
 """Data sets in shards: written, checked, read in an order that knows no number of processes."""
 
-import functools
 import hashlib
 import itertools
 import json
@@ -11,15 +10,15 @@ import shutil
 import numpy as np
 import pytest
 
-from gan.common.errors import UserError
 from gan.data.conditions import condition_dataset, condition_images, normal_quantiles, sample_of
 from gan.data.datasets import Dataset, load_dataset
 from gan.data.order import BlockOrder, BlockReader
 from gan.data.shards import check_shards, save_array, write_index, write_shards
-from tests.conftest import assert_refused, build, draw_shapes, noise
+from gan.evaluate.features import extractor_for
+from tests.conftest import assert_error, assert_refused, build, draw_shapes, noise
 from tests.test_array_files import Bomb
 from tests.test_pictures import write
-from tests.test_training import assert_same, values
+from tests.test_training import values
 
 SHARD = 20_000  # bytes: 78 images of 16 pixels
 
@@ -43,12 +42,6 @@ def copy(sharded, tmp_path):
     return shutil.copytree(sharded, tmp_path / "copy")
 
 
-@pytest.fixture
-def gan_shards(succeed):
-    """A function that runs `python -m gan.shards` with success; returns what it prints."""
-    return functools.partial(succeed, "gan.shards")
-
-
 def rows(images):
     return sorted(image.tobytes() for image in images)
 
@@ -69,7 +62,7 @@ def write_plain(folder, images, labels=None, shard_bytes=SHARD):
     return load_dataset(str(folder))
 
 
-# What is written.
+# What is written, and in which order.
 
 
 def test_shards_hold_what_was_written_in_another_order(shapes, sharded):
@@ -112,21 +105,17 @@ def test_images_are_read_by_slice_and_by_index_across_shards(tmp_path):
     np.testing.assert_array_equal(found[chosen], images[chosen])
 
 
-def test_a_folder_of_pictures_and_shards_themselves_become_shards(
-        gan_shards, refused, sharded, tmp_path):
+def test_pictures_and_shards_themselves_become_shards(succeed, refused, sharded, tmp_path):
     photos, two = tmp_path / "photos", tmp_path / "two"
     for number in range(70):
         write(photos / f"{number:03d}.png", np.full((20, 20), number, np.uint8))
-    assert "70 images of 20 x 16 x 1 in 1 shard of 0.0 MB" in gan_shards(
-        photos, tmp_path / "one", "--image-size", "20x16")
+    assert "70 images of 20 x 16 x 1 in 1 shard of 0.0 MB" in succeed(
+        "gan.shards", photos, tmp_path / "one", "--image-size", "20x16")
     assert sorted(load_dataset(str(tmp_path / "one")).images[:][:, 0, 0, 0]) == list(range(70))
     assert "--range: expected a --dataset of arrays" in refused(
         "gan.shards", sharded, two, "--range", "0,99")
-    assert "conditions: not stored" in gan_shards(sharded, two, "--condition", "none")
+    assert "conditions: not stored" in succeed("gan.shards", sharded, two, "--condition", "none")
     assert rows(load_dataset(str(two)).images[:]) == rows(load_dataset(str(sharded)).images[:])
-
-
-# The order.
 
 
 @pytest.mark.parametrize(("count", "block"), [(640, 3), (703, 4), (5000, 7), (130, 100)])
@@ -141,8 +130,7 @@ def test_nearly_every_sample_comes_once(count, block):
     assert (order.batches(1) != BlockOrder(count, 16, 6, block).batches(1)).any()
     assert set(order.batches(1).ravel()) != set(flat) or len(flat) == count  # another rest
     assert np.mean(np.abs(np.diff(flat)) == 1) < 0.02  # neighbors in the data are none here
-    with pytest.raises(UserError, match="--batch-size: expected at most .* got: 10000"):
-        BlockOrder(count, 10_000, 5, block)
+    assert_error("--batch-size: expected at most .*got: 10000", BlockOrder, count, 10_000, 5, block)
 
 
 @pytest.mark.parametrize("processes", [1, 8])
@@ -173,7 +161,7 @@ def test_each_process_reads_its_own_part_of_one_order(tmp_path, processes, monke
     assert seen.max() <= 3  # two epochs, and the beginning of the third that is read ahead
 
 
-# Conditions and measures.
+# Conditions, measures and training.
 
 
 def test_conditions_are_stored_and_keep_to_the_labels(sharded, capsys):
@@ -191,8 +179,7 @@ def test_conditions_are_stored_and_keep_to_the_labels(sharded, capsys):
 
 @pytest.mark.parametrize(("kind", "clusters", "components", "count"), [
     ("clusters", 3, 0, 3), ("labels", 2, 9, 4)])  # more coordinates than the shards hold
-def test_other_conditions_than_were_stored_are_found_when_asked_for(
-        sharded, capsys, kind, clusters, components, count):
+def test_conditions_not_stored_are_found(sharded, capsys, kind, clusters, components, count):
     other = condition_dataset(load_dataset(str(sharded)), kind, clusters, 0, components)
     assert (other.kind, other.count) == (kind, count)
     assert "no such conditions were stored" in capsys.readouterr().out
@@ -213,14 +200,12 @@ def test_a_sample_is_of_neighbors_from_everywhere(small_sample):
 
 
 @pytest.mark.parametrize("kind", ["labels", "clusters"])
-def test_conditions_in_memory_and_in_shards_are_the_same(tmp_path, small_sample, shapes, kind,
-                                                         monkeypatch):
+def test_conditions_of_memory_and_shards_agree(tmp_path, small_sample, shapes, kind, monkeypatch):
     monkeypatch.setattr("gan.data.conditions.IMAGES_PER_COORDINATE", 20)
     found = write_plain(tmp_path / "plain", shapes.images, shapes.labels)
     in_memory = condition_dataset(shapes, kind, 4, 0, 3)
     in_shards = condition_dataset(found, kind, 4, 0, 3)
-    for name, array in in_memory.to_arrays().items():
-        np.testing.assert_array_equal(in_shards.to_arrays()[name], array)
+    np.testing.assert_equal(in_shards.to_arrays(), in_memory.to_arrays())
     # Fitted to a hundred images, and yet about normal for all.
     values = normal_quantiles()[in_shards.coordinates]
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=0.3)
@@ -263,9 +248,7 @@ def test_what_is_measured_with_is_a_sample_of_fixed_size(tmp_path, monkeypatch):
     np.testing.assert_array_equal(sample.labels, kinds[:100])
 
 
-def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, tensorflow, mnist):
-    from gan.evaluate.features import extractor_for
-
+def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, mnist):
     write_shards(mnist, tmp_path / "mnist")
     found = load_dataset(str(tmp_path / "mnist"))
     assert found.name == "mnist" and found.fingerprint != mnist.fingerprint
@@ -274,11 +257,23 @@ def test_shards_of_mnist_are_measured_with_the_classifier_of_mnist(tmp_path, ten
     assert extractor_for(few).kind == "pixels"
 
 
+def test_held_streamed_and_resumed_in_an_epoch_are_one_run(sharded):
+    held, first, second = (build(sharded, "--clusters", 2, "--arch", "mlp", streamed=streamed)
+                           for streamed in (False, True, True))
+    expected = [held.train(held.feed.epoch_batches(epoch)) for epoch in (1, 2)]
+    found = [first.train(first.feed.epoch_batches(1)), first.train(first.feed.epoch_batches(2)[:7])]
+    for name, variable in second.state.variables().items():
+        variable.assign(values(first)[name])
+    found.append(second.train(second.feed.epoch_batches(2)[7:]))
+    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
+    np.testing.assert_equal(values(second), values(held))
+
+
 # What goes wrong.
 
 
-def test_a_file_that_is_damaged_cut_off_or_missing_is_one_line(gan_shards, refused, copy):
-    gan_shards("--check", copy)
+def test_a_file_that_is_damaged_cut_off_or_missing_is_one_line(succeed, refused, copy):
+    succeed("gan.shards", "--check", copy)
     path = copy / "images-00003.npy"
     content = bytearray(path.read_bytes())
     content[5000] ^= 1
@@ -314,8 +309,7 @@ def change(**values):
         ("shards", [{}]), ("dtype", "float32"), ("class_names", []), ("name", 5), ("source", 5),
         ("fingerprint", "0" * 16)]],
     *[(lambda index, name=name: json.dumps(index).replace("images-00001", name),
-       "expected the index of gan shards") for name in ("../images", "images-00000")],
-])
+       "expected the index of gan shards") for name in ("../images", "images-00000")]])
 def test_a_wrong_index_is_one_line(copy, damage, expected):
     path = copy / "shards.json"
     path.write_text(damage(json.loads(path.read_text())))
@@ -324,7 +318,6 @@ def test_a_wrong_index_is_one_line(copy, damage, expected):
 
 @pytest.mark.parametrize("name", ["labels.npy", "images-00000.npy", "conditions.npz"])
 def test_nothing_in_shards_is_unpickled(copy, monkeypatch, name):
-    monkeypatch.chdir(copy.parent)
     index = json.loads((copy / "shards.json").read_text())
     content = pickle.dumps(Bomb())
     (copy / name).write_bytes(content)
@@ -333,12 +326,10 @@ def test_nothing_in_shards_is_unpickled(copy, monkeypatch, name):
             entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     monkeypatch.setattr("gan.data.shards._is_whole", lambda index: True)
     (copy / "shards.json").write_text(json.dumps(index))
-    with pytest.raises(UserError, match=f"{name}: expected"):
-        check_shards(copy)
-    assert not (copy.parent / "unpickled").exists()
+    assert_error(f"{name}: expected", check_shards, copy)
 
 
-def test_files_of_others_are_never_replaced(gan_shards, refused, tiny_npz, copy, tmp_path):
+def test_files_of_others_are_never_replaced(succeed, refused, tiny_npz, copy, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     assert "expected --force" in refused("gan.shards", tiny_npz, copy)
@@ -348,7 +339,7 @@ def test_files_of_others_are_never_replaced(gan_shards, refused, tiny_npz, copy,
         assert expected in refused("gan.shards", tiny_npz, folder, "--force")
         assert (folder / "notes.txt").read_text() == "x"
     (copy / "notes.txt").unlink()
-    gan_shards(tiny_npz, copy, "--force", "--seed", 3, "--condition", "none")
+    succeed("gan.shards", tiny_npz, copy, "--force", "--seed", 3, "--condition", "none")
     assert check_shards(copy)["source"]["seed"] == 3
 
 
@@ -359,8 +350,8 @@ def test_what_comes_into_the_way_while_shards_are_written_stays(shapes, tmp_path
         write_index(folder, index)
 
     monkeypatch.setattr("gan.data.shards.write_index", come_between)
-    with pytest.raises(UserError, match="expected nothing, an empty folder or shards there"):
-        write_shards(shapes, tmp_path / "shards")
+    assert_error("expected nothing, an empty folder or shards there",
+                 write_shards, shapes, tmp_path / "shards")
     assert [path.name for path in tmp_path.rglob("*.*")] == ["thesis.txt"]
 
 
@@ -371,8 +362,7 @@ def test_what_comes_into_the_way_while_shards_are_written_stays(shapes, tmp_path
     (["--check", "nothing"], "nothing/shards.json: No such file"),
     (["--check", "a", "b"], "expected one folder and nothing else"),
     (["mnist", "a", "--image-size", "20"], "--image-size: expected a --dataset folder of pictures"),
-    (["mnist", "a", "--shard-size", "0"], "--shard-size: expected a number from 0.001"),
-])
+    (["mnist", "a", "--shard-size", "0"], "--shard-size: expected a number from 0.001")])
 def test_wrong_input_is_one_line(refused, tmp_path, arguments, expected):
     assert expected in refused("gan.shards", *arguments)
     assert list(tmp_path.iterdir()) == []
@@ -380,30 +370,12 @@ def test_wrong_input_is_one_line(refused, tmp_path, arguments, expected):
 
 def test_too_few_images_are_refused(tmp_path):
     few = Dataset("few", draw_shapes(63, 0)[0][..., None])
-    with pytest.raises(UserError, match="expected at least 64 images, .* got: 63"):
-        write_shards(few, tmp_path / "few")
+    assert_error("expected at least 64 images, .* got: 63", write_shards, few, tmp_path / "few")
     assert list(tmp_path.iterdir()) == []
 
 
-# Training.
-
-
-def test_held_streamed_and_resumed_in_an_epoch_are_one_run(sharded, tensorflow):
-    held, first, second = (build(sharded, "--clusters", 2, "--arch", "mlp", streamed=streamed)
-                           for streamed in (False, True, True))
-    expected = [held.train(held.feed.epoch_batches(epoch)) for epoch in (1, 2)]
-    found = [first.train(first.feed.epoch_batches(1)),
-             first.train(first.feed.epoch_batches(2)[:7])]
-    for name, variable in second.state.variables().items():
-        variable.assign(values(first)[name])
-    found.append(second.train(second.feed.epoch_batches(2)[7:]))
-    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(expected))
-    assert_same(values(second), values(held))
-
-
-def test_a_shard_that_goes_while_training_is_a_line(sharded, tensorflow, tmp_path):
-    copy = shutil.copytree(sharded, tmp_path / "copy")
+def test_a_shard_that_goes_while_training_is_a_line(copy):
     trainer = build(copy, "--arch", "mlp", streamed=True)
     os.truncate(copy / "images-00002.npy", 100)  # it is open: unlinked, it would be there still
-    with pytest.raises(UserError, match="images-00002.npy: expected more images, .* was cut off"):
-        trainer.train(trainer.feed.epoch_batches(1))
+    assert_error("images-00002.npy: expected more images, .* was cut off",
+                 trainer.train, trainer.feed.epoch_batches(1))

@@ -1,10 +1,17 @@
 import dataclasses
 import functools
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from gan import training
 from gan.config import TrainConfig
+from gan.distributed.replica import SINGLE
+from gan.losses import LOSSES
+from gan.models import build_discriminator, samples_are_independent
+from gan.training import FusedAdam, LinearDecay, add_penalty, parts_of, train_step
 from tests.conftest import build
 
 
@@ -17,14 +24,8 @@ def restore(trainer, saved):
         variable.assign(saved[name])
 
 
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-
-
 @pytest.fixture(scope="module")
-def trained(tensorflow, tiny_npz):
+def trained(tiny_npz):
     trainer = build(tiny_npz, "--arch", "mlp")
     measures = trainer.train(trainer.feed.epoch_batches(1)).numpy()
     return trainer, measures
@@ -44,7 +45,7 @@ def test_batches_show_every_image_once_in_an_order_of_their_own(trained):
     "--loss hinge --spectral-norm --gradient-penalty none",
     pytest.param("--condition none --loss lsgan --mirror", marks=pytest.mark.slow),
     pytest.param("--arch resnet --augment adaptive --epochs 5", marks=pytest.mark.slow)])
-def test_grouping_of_steps_and_a_restored_state_leave_no_trace(tensorflow, tiny_npz, options):
+def test_grouping_of_steps_and_a_restored_state_leave_no_trace(tiny_npz, options):
     whole, first = (build(tiny_npz, *options.split()) for _ in range(2))
     batches = whole.feed.epoch_batches(1)
     measures = whole.train(batches).numpy()
@@ -53,21 +54,17 @@ def test_grouping_of_steps_and_a_restored_state_leave_no_trace(tensorflow, tiny_
     restore(whole, values(first))
     parts.append(whole.train(batches[8:]))
     np.testing.assert_array_equal(np.concatenate(parts), measures)
-    assert_same(values(whole), end)
+    np.testing.assert_equal(values(whole), end)
 
 
-def test_another_seed_is_another_run(tensorflow, tiny_npz):
-    first, again, other = (build(tiny_npz, "--arch", "mlp", "--seed", seed) for seed in (0, 0, 1))
-    assert_same(values(first), values(again))
+def test_another_seed_is_another_run(tiny_npz):
+    first, other = (build(tiny_npz, "--arch", "mlp", "--seed", seed) for seed in (0, 1))
     for name in ("generator/00", "discriminator/00"):
         assert (values(first)[name] != values(other)[name]).any()
     assert (first.feed.epoch_batches(1) != other.feed.epoch_batches(1)).any()
 
 
-def test_first_step_measures_an_undecided_discriminator(tensorflow, tiny_npz):
-    from gan.distributed.replica import SINGLE
-    from gan.training import train_step
-
+def test_first_step_measures_an_undecided_discriminator(tiny_npz):
     trainer = build(tiny_npz)
     measures = train_step(trainer.config, trainer.state, SINGLE,
                           *trainer.feed.batch(trainer.feed.epoch_batches(1)[0])).numpy()
@@ -77,7 +74,7 @@ def test_first_step_measures_an_undecided_discriminator(tensorflow, tiny_npz):
 
 
 @pytest.mark.parametrize("fraction", [0, 0.5])
-def test_ema_spans_a_fraction_of_the_steps_so_far(tiny_npz, tensorflow, fraction):
+def test_ema_spans_a_fraction_of_the_steps_so_far(tiny_npz, fraction):
     trainer = build(tiny_npz, "--ema", fraction, "--arch", "mlp")
     batches = trainer.feed.epoch_batches(1)
     mean = [variable.numpy() for variable in trainer.state.ema.variables]
@@ -90,20 +87,14 @@ def test_ema_spans_a_fraction_of_the_steps_so_far(tiny_npz, tensorflow, fraction
         np.testing.assert_allclose(variable.numpy(), expected, atol=1e-5, err_msg=variable.path)
 
 
-SIX = ["nonsaturating", "minimax", "lsgan", "hinge", "wgan", "relativistic"]
-
-
 @pytest.fixture(scope="module")
-def untrained(tensorflow, tiny_npz):
+def untrained(tiny_npz):
     return functools.cache(lambda loss: build(
         tiny_npz, "--loss", loss, "--gradient-penalty", "r1", "--arch", "mlp"))
 
 
 def first_gradient(trainer):
     """The generator's gradient in a first step, which leaves no trace."""
-    from gan.distributed.replica import SINGLE
-    from gan.training import train_step
-
     before = values(trainer)
     train_step(trainer.config, trainer.state, SINGLE,
                *trainer.feed.batch(trainer.feed.epoch_batches(1)[0]))
@@ -113,7 +104,7 @@ def first_gradient(trainer):
     return found
 
 
-@pytest.mark.parametrize("loss", SIX)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_an_edited_loss_trains_as_edited(untrained, monkeypatch, loss):
     trainer = untrained(loss)
     written = trainer.state.loss
@@ -126,10 +117,9 @@ def test_an_edited_loss_trains_as_edited(untrained, monkeypatch, loss):
             np.testing.assert_allclose(second, factor * first, rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize("loss", SIX)
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("bias", [0.0, -20.0, -88.0, -200.0])  # how sure D is of all samples
-def test_one_backward_pass_gives_the_gradients_of_two(untrained, tensorflow, monkeypatch, loss,
-                                                      bias):
+def test_one_backward_pass_gives_the_gradients_of_two(untrained, monkeypatch, loss, bias):
     trainer, gradients = untrained(loss), []
     state, last = trainer.state, trainer.state.discriminator.trainable_variables[-1]
     assert state.one_backward_pass
@@ -139,22 +129,17 @@ def test_one_backward_pass_gives_the_gradients_of_two(untrained, tensorflow, mon
     for one_pass in (True, False):
         monkeypatch.setattr(state, "one_backward_pass", one_pass)
         gradients.append(first_gradient(trainer))
-    last.assign(tensorflow.zeros(last.shape))
+    last.assign(tf.zeros(last.shape))
     for first, second in zip(*gradients, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-6 * np.abs(second).max())
 
 
-def test_samples_that_see_each_other_are_noticed(tensorflow):
-    import keras
-
-    from gan.models import build_discriminator, samples_are_independent
-
+def test_samples_that_see_each_other_are_noticed():
     config = TrainConfig(arch="conv", base_channels=4, dropout=0.3)
     network = build_discriminator(config, (16, 16, 1), 3)
     before = [variable.numpy() for variable in network.variables]
     assert samples_are_independent(network)
-    for value, variable in zip(before, network.variables, strict=True):
-        np.testing.assert_array_equal(value, variable.numpy())
+    np.testing.assert_equal([variable.numpy() for variable in network.variables], before)
     normed = keras.Sequential([
         keras.Input((4, 4, 1)), keras.layers.BatchNormalization(), keras.layers.Flatten(),
         keras.layers.Dense(1, kernel_initializer="zeros")])
@@ -163,10 +148,8 @@ def test_samples_that_see_each_other_are_noticed(tensorflow):
 
 @pytest.mark.parametrize(("kind", "uses_real", "uses_fake"), [
     ("r1", True, False), ("r2", False, True), ("r1r2", True, True), ("wgan-gp", True, True)])
-def test_penalties_look_where_their_names_say(untrained, tensorflow, kind, uses_real, uses_fake):
-    from gan.training import add_penalty
-
-    tf, trainer = tensorflow, untrained("hinge")
+def test_penalties_look_where_their_names_say(untrained, kind, uses_real, uses_fake):
+    trainer = untrained("hinge")
     state, config = trainer.state, dataclasses.replace(trainer.config, gradient_penalty=kind)
     images = [tf.random.stateless_uniform([16, 16, 16, 1], [0, seed], -1, 1) for seed in range(3)]
     zeros = [tf.zeros_like(variable) for variable in state.discriminator.trainable_variables]
@@ -182,7 +165,7 @@ def test_penalties_look_where_their_names_say(untrained, tensorflow, kind, uses_
     assert (added(images[0], images[2]) != both).any() == uses_fake
 
 
-def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
+def test_lazy_penalty_acts_in_its_steps_only(tiny_npz):
     plain = build(tiny_npz, "--arch", "mlp", "--gradient-penalty", "none")
     lazy = build(tiny_npz, "--arch", "mlp", "--gp-weight", 10, "--gp-interval", 3)
     batches = plain.feed.epoch_batches(1)
@@ -190,9 +173,8 @@ def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
     def discriminators_equal(steps):
         for trainer in (plain, lazy):
             trainer.train(batches[:steps])
-        pairs = zip(plain.state.discriminator.variables, lazy.state.discriminator.variables,
-                    strict=True)
-        return all((a.numpy() == b.numpy()).all() for a, b in pairs)
+        weights = [trainer.state.discriminator.get_weights() for trainer in (plain, lazy)]
+        return all((a == b).all() for a, b in zip(*weights, strict=True))
 
     assert not discriminators_equal(1)  # step 0 is penalized
     restore(lazy, values(plain))
@@ -200,7 +182,7 @@ def test_lazy_penalty_acts_in_its_steps_only(tiny_npz, tensorflow):
     assert not discriminators_equal(1)  # step 3 is
 
 
-def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
+def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz):
     trainer = build(tiny_npz, "--arch", "mlp", mixed_precision="float16")
     state, batches = trainer.state, trainer.feed.epoch_batches(1)
     assert not state.one_backward_pass  # small slopes are lost, and so their ratio
@@ -217,18 +199,17 @@ def test_float16_loss_scale_skips_an_overflow_and_halves(tiny_npz, tensorflow):
     state.generator_optimizer.dynamic_scale.assign(2.0**100)
     trainer.train(batches[1:2])
     assert float(state.generator_optimizer.dynamic_scale) == 2.0**99
-    for value, variable in zip(before, state.generator.trainable_variables, strict=True):
-        np.testing.assert_array_equal(value, variable.numpy())
+    after = [variable.numpy() for variable in state.generator.trainable_variables]
+    np.testing.assert_equal(after, before)
 
 
 def test_streamed_samples_give_the_same_bits(trained, tiny_npz):
     streamed = build(tiny_npz, "--arch", "mlp", streamed=True)
     measures = streamed.train(streamed.feed.epoch_batches(1))
-    np.testing.assert_array_equal(measures, trained[1])
-    assert_same(values(streamed), values(trained[0]))
+    np.testing.assert_equal((measures.numpy(), values(streamed)), (trained[1], values(trained[0])))
 
 
-def test_the_generator_waits_for_its_critic(tiny_npz, tensorflow):
+def test_the_generator_waits_for_its_critic(tiny_npz):
     trainer = build(tiny_npz, "--arch", "mlp", "--n-critic", 3)
     batches, moved = trainer.feed.epoch_batches(1), []
     for step in range(6):
@@ -240,7 +221,7 @@ def test_the_generator_waits_for_its_critic(tiny_npz, tensorflow):
     assert int(trainer.state.generator_optimizer.iterations) == 2
 
 
-def test_spectral_vectors_move_once_a_step(tiny_npz, tensorflow):
+def test_spectral_vectors_move_once_a_step(tiny_npz):
     trainer = build(tiny_npz, "--spectral-norm", "--arch", "mlp", "--gradient-penalty", "none")
     layer = next(layer for layer in trainer.state.discriminator.layers if hasattr(layer, "u"))
     matrix, v = layer.kernel.numpy().reshape(-1, layer.units), layer.v.numpy()
@@ -249,9 +230,8 @@ def test_spectral_vectors_move_once_a_step(tiny_npz, tensorflow):
                                rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("precision", [
-    "bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
-def test_residual_networks_learn_in_half_precision(tensorflow, tiny_npz, precision):
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
+def test_residual_networks_learn_in_half_precision(tiny_npz, precision):
     trainer = build(tiny_npz, "--arch", "resnet", mixed_precision=precision)
     before = values(trainer)
     measures = trainer.train(trainer.feed.epoch_batches(1)).numpy()
@@ -264,33 +244,27 @@ def test_residual_networks_learn_in_half_precision(tensorflow, tiny_npz, precisi
             if "optimizer" not in name and name != "step"} == {"float32"}
 
 
-def test_fused_adam_takes_the_steps_of_keras_adam(tensorflow):
-    import keras
-
-    from gan.training import FusedAdam
-
+def test_fused_adam_takes_the_steps_of_keras_adam():
     start, ends = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32), []
     for kind in (keras.optimizers.Adam, FusedAdam):
         variable, random = keras.Variable(start), np.random.default_rng(1)
         optimizer = kind(0.01, beta_1=0.5, beta_2=0.99)
         optimizer.build([variable])
         for _ in range(20):
-            gradient = tensorflow.constant(random.normal(size=(4, 3)), "float32")
+            gradient = tf.constant(random.normal(size=(4, 3)), "float32")
             optimizer.apply([gradient], [variable])
         ends.append(variable.numpy())
     np.testing.assert_allclose(*ends, rtol=2e-5)
 
 
-def test_rate_is_constant_then_falls_to_a_tenth(tensorflow):
-    from gan.training import LinearDecay
-
+def test_rate_is_constant_then_falls_to_a_tenth():
     rate = LinearDecay(1.0, steps=100, decay=0.5)
     found = [float(rate(step)) for step in (0, 50, 75, 90, 99, 100, 500)]
     assert found == pytest.approx([1, 1, 0.5, 0.2, 0.1, 0.1, 0.1])
     assert float(LinearDecay(0.3, decay=0, steps=100)(99)) == pytest.approx(0.3)
 
 
-def test_the_learning_rates_follow_another_number_of_epochs(tensorflow, tiny_npz):
+def test_the_learning_rates_follow_another_number_of_epochs(tiny_npz):
     trainer = build(tiny_npz, "--epochs", 2, "--n-critic", 2)
     assert trainer.state.learning_rates(39) == [0.00015, 0.00015]
     trainer.plan(dataclasses.replace(trainer.config, epochs=4))
@@ -300,15 +274,13 @@ def test_the_learning_rates_follow_another_number_of_epochs(tensorflow, tiny_npz
 
 
 @pytest.mark.parametrize("penalty", ["r1r2", "wgan-gp"])
-def test_a_penalty_in_parts_is_the_whole_one(tensorflow, tiny_npz, monkeypatch, penalty):
-    from gan import training
-
+def test_a_penalty_in_parts_is_the_whole_one(tiny_npz, monkeypatch, penalty):
     ends = []
     for pixels, parts in ((2**20, 1), (16 * 16 * 8, 4 if penalty == "r1r2" else 2)):
         monkeypatch.setattr(training, "PENALIZED", pixels)
         trainer = build(tiny_npz, "--gradient-penalty", penalty, "--arch", "mlp")
         ends.append(trainer.train(trainer.feed.epoch_batches(1)[:9]).numpy())
-        assert training.parts_of((32 if penalty == "r1r2" else 16, 16, 16, 1)) == parts
+        assert parts_of((32 if penalty == "r1r2" else 16, 16, 16, 1)) == parts
     assert (ends[0] != ends[1]).any()
     np.testing.assert_allclose(*ends, rtol=1e-3)
 
@@ -316,7 +288,5 @@ def test_a_penalty_in_parts_is_the_whole_one(tensorflow, tiny_npz, monkeypatch, 
 @pytest.mark.parametrize(("shape", "parts"), [
     ((64, 28, 28, 1), 1), ((32, 128, 128, 3), 1), ((64, 256, 256, 3), 8), ((16, 512, 512, 3), 8),
     ((14, 512, 512, 3), 7), ((2, 2048, 2048, 1), 2), ((512, 2), 1)])
-def test_large_images_are_penalized_in_equal_parts(tensorflow, shape, parts):
-    from gan.training import parts_of
-
+def test_large_images_are_penalized_in_equal_parts(shape, parts):
     assert parts_of(shape) == parts

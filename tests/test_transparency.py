@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from gan import convert, project
@@ -14,6 +15,7 @@ from gan.drawing.animations import write_animation
 from gan.drawing.images import BACKGROUND, read_png
 from gan.playground import __main__ as playground
 from tests.conftest import QUICK, TINY
+from tests.test_augment import IMAGES, changed
 from tests.test_pictures import write
 
 # Half transparent red, opaque blue, and yellow that nobody sees.
@@ -38,11 +40,11 @@ def folder(tmp_path):
     return tmp_path / "shapes"
 
 
-def test_networks_see_premultiplied_color_in_both_directions(tensorflow):
-    seen = (Images.to_floats(tensorflow.constant(PIXELS)).numpy() + 1) * 127.5
+def test_networks_see_premultiplied_color_in_both_directions():
+    seen = (Images.to_floats(tf.constant(PIXELS)).numpy() + 1) * 127.5
     np.testing.assert_allclose(
         seen, [[[[128, 0, 0, 128], [0, 0, 200, 255], [0, 0, 0, 0]]]], atol=1e-4)
-    back = Images.to_stored(Images.to_floats(tensorflow.constant(PIXELS))).numpy()
+    back = Images.to_stored(Images.to_floats(tf.constant(PIXELS))).numpy()
     np.testing.assert_array_equal(back[..., :2, :], PIXELS[..., :2, :])
     assert back[0, 0, 2].tolist() == [0, 0, 0, 0]
 
@@ -63,23 +65,16 @@ def test_the_background_is_what_nobody_sees():
     assert find_background(images) == ((0, 0, 0, 0), 128)
 
 
-def test_augmentation_recolors_what_is_visible(tensorflow):
-    from gan.augment import CHANGES, DRAWS, augment
-
-    draws = np.full((1, DRAWS), 0.5, np.float32)
-    draws[0, 1:CHANGES] = 1  # not made, but for
-    draws[0, 4:6] = 0  # brightness and contrast
-    draws[0, CHANGES + 4 : CHANGES + 6] = 0.8, 0.3
-    opaque = np.random.default_rng(0).uniform(-1, 1, (1, 4, 4, 3)).astype(np.float32)
-    changed = augment(tensorflow.constant(opaque), draws, 0.5).numpy()
-    assert abs(changed - opaque).max() > 0.05
+def test_augmentation_recolors_what_is_visible():
+    opaque, made = IMAGES[:1], {"brightness": 0.8, "contrast": 0.3}
+    recolored = changed(opaque, **made)
+    assert abs(recolored - opaque).max() > 0.05
     for alpha in (1.0, 0.25, 0.0):
         def laid(colors, alpha=alpha):
-            solid = np.full((1, 4, 4, 1), 2 * alpha - 1, np.float32)
+            solid = np.full_like(colors[..., :1], 2 * alpha - 1)
             return np.concatenate([alpha * (colors + 1) - 1, solid], axis=-1)
 
-        found = augment(tensorflow.constant(laid(opaque)), draws, 0.5).numpy()
-        np.testing.assert_allclose(found, laid(changed), atol=1e-5)
+        np.testing.assert_allclose(changed(laid(opaque), **made), laid(recolored), atol=1e-5)
 
 
 def test_pictures_keep_or_lose_transparency_with_a_word(folder, capsys):
