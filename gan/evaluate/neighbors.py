@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.data.pixels import on_grounds, slices_of
+from gan.data.pixels import on_grounds
 from gan.drawing.images import neighbor_grid, write_png
-from gan.evaluate.metrics import VALUES, need, parts_of, shrink
+from gan.evaluate.metrics import need, parts_of, shrink, squared_distances
 
 NEIGHBORS = 5  # training images beside each generated one
 ROWS = 10  # generated images in each half of a grid
@@ -37,17 +37,23 @@ def nearest_images(images, references, count=NEIGHBORS, own=None):
 
     `own`, int [N], is the place of each image itself among the references, which does not count.
     """
-    rows, others = flat_values(images), flat_values(references)
-    lengths, places = np.square(others).sum(axis=1), []
-    for part in slices_of(rows, values=VALUES, shape=others.shape[:1]):
-        squares = lengths - 2 * rows[part] @ others.T  # less |x|^2, the same for all of a row
+    rows, first = flat_values(images), 0
+    places = np.zeros((len(rows), 0), np.int64)
+    squares = np.zeros((len(rows), 0), np.float32)
+    for part in parts_of(references):
+        found = squared_distances(rows, flat_values(part))
+        here = np.arange(first, first + len(part))
+        first += len(part)
         if own is not None:
-            squares[np.arange(len(squares)), own[part]] = np.inf
-        places.append(np.argpartition(squares, count - 1, axis=1)[:, :count])
-    places = np.concatenate(places)
+            found[own[:, None] == here] = np.inf
+        places = np.concatenate([places, np.broadcast_to(here, found.shape)], axis=1)
+        squares = np.concatenate([squares, found], axis=1)
+        last = min(count, squares.shape[1]) - 1
+        kept = np.argpartition(squares, last, axis=1)[:, :count]
+        places, squares = (np.take_along_axis(array, kept, axis=1) for array in (places, squares))
     # Squares of differences, as those out of products are not exactly 0 for copies.
     distances = np.stack([
-        np.sqrt(np.square(rows - others[column]).mean(axis=1))
+        np.sqrt(np.square(rows - flat_values(references[column])).mean(axis=1))
         for column in places.T], axis=1)
     order = np.argsort(distances, axis=1, kind="stable")
     return Nearest(*(np.take_along_axis(array, order, axis=1) for array in (places, distances)))
