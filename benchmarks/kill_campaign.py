@@ -23,7 +23,7 @@ EPOCHS = 30
 
 def phase(folder, log):
     """Say what a process was doing when it was killed, from what it left."""
-    partial = leftovers(folder)
+    partial = [path for path in leftovers(folder) if not path.endswith(".lock")]
     if partial:
         return f"writing below {Path(partial[0]).parent.name}"
     return "training or between two files" if "output" in log.read_text() else "starting"
