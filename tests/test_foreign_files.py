@@ -52,14 +52,16 @@ def copied(run):
 
 
 @pytest.mark.parametrize(("name", "kind"), [
-    *[(name, kind) for name in FOREIGN + SUBFOLDERS for kind in ("file", "link", "nowhere")],
+    *[(name, kind) for name in FOREIGN + SUBFOLDERS
+      for kind in ("file", "link", "nowhere", "loop")],
     *[(name, "folder") for name in FOREIGN if "exported_model" not in name]])
 def test_a_foreign_file_in_the_way_is_named(tmp_path, name, kind):
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     {"file": lambda: write(tmp_path, name), "folder": path.mkdir,
      "link": lambda: path.symlink_to("/dev/null"),
-     "nowhere": lambda: path.symlink_to(tmp_path / "gone")}[kind]()
+     "nowhere": lambda: path.symlink_to(tmp_path / "gone"),
+     "loop": lambda: path.symlink_to(path)}[kind]()
     assert_error(REFUSED.format(name), RunFolder(tmp_path).check)
 
 

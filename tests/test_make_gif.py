@@ -123,6 +123,7 @@ def test_mp4(tmp_path, make_gif):
     (["--images", "FIFO"], "epoch_0000.png: expected a file, got nothing or"),
     (["--images", "large"], "8-bit picture of at most 67,108,864 pixels, got 67,117,056"),
     (["--images", "largest", "--scale", 8], "--scale: expected frames of at most"),
+    (["--images", 300 * "9"], "9/generated_images: File name too long"),
     (["--images="], "--images: expected the name of a folder, got: ''"),
     (["--fps", "0"], "--fps: expected a number from 0.1 to 50, got: '0'"),
     (["--images", "odd", "odd", "--title", "a"], "--title: expected one for each of 2 runs, got"),

@@ -99,6 +99,8 @@ def _translated(error):
     if number in (errno.ENOSPC, errno.EIO) and error.filename is None:
         _discard_output()
         return UserError(f"cannot write to standard output: {describe_os_error(error)}")
+    if number == errno.ENAMETOOLONG:
+        return UserError(f"{error.filename}: {describe_os_error(error)}")
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or (
             number == errno.ENOMEM or "can't start new thread" in text
             or "failed to map segment" in text):

@@ -83,7 +83,7 @@ class RunFolder:
         """Subfolders that are links, unless all that lies behind them is of this run alone."""
         found = []
         for folder in filter(Path.is_symlink, self._subfolders):
-            target = folder.resolve()
+            target = Path(os.path.realpath(folder))  # which may be a loop of links
             files = (path for path in folder.rglob("[!.]*") if not path.is_dir())
             if any((place / MANIFEST).exists() for place in (target, target.parent)) or not all(
                     map(self._holds, files)):
