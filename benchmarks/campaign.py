@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from common import ROOT
 
-TIMED = ("seconds", "images_per_second")  # of a history, what no two runs share
 TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
         "--mixed-precision", "off", "--clusters", "2"]
 
@@ -95,6 +94,7 @@ def traces(folder):
     from tensorflow.python.training.py_checkpoint_reader import NewCheckpointReader
 
     from gan.run.checkpoint import load_newest
+    from gan.run.history import TIMED
 
     state = load_newest(folder / "checkpoints", print)
     reader = NewCheckpointReader(str(folder / "exported_model/variables/variables"))

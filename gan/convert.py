@@ -26,6 +26,7 @@ from gan.run.folder import claimed
 SIGNATURE = "serving_default"
 GRAY_LEVEL = 1 / 255  # by which a conversion may move a pixel, or a point in shares of the plane
 OPSET = 17  # of ONNX; what runtimes since 2022 read
+MAX_SEEDS = 10**6  # in the file beside the model
 COMPARED = range(64)  # seeds
 AT_ONCE = 8  # of them, for the sake of memory
 
@@ -91,6 +92,8 @@ def _check(options, form):
     if options.precision not in form.precisions:
         raise UserError(f"--precision: expected {' or '.join(form.precisions)} with --to "
                         f"{options.to}, got: {options.precision}")
+    if len(options.seeds) > MAX_SEEDS:
+        raise UserError(f"--seeds: expected at most {MAX_SEEDS:,}, got: {len(options.seeds):,}")
 
 
 def _convert(form, options, generator):

@@ -25,11 +25,15 @@ class Loss(NamedTuple):
         """Return the loss with one-sided label smoothing in [0, 0.5]."""
         if not smoothing:
             return self
-        if "smoothing" not in inspect.signature(self.discriminator).parameters:
-            raise UserError("--label-smoothing needs --loss nonsaturating or minimax, or one of "
-                            "your own that takes it")
+        if not self.takes_smoothing:
+            names = [name for name, loss in LOSSES.items() if loss.takes_smoothing]
+            raise UserError(f"--label-smoothing needs --loss {' or '.join(names)}")
         return self._replace(
             discriminator=functools.partial(self.discriminator, smoothing=smoothing))
+
+    @property
+    def takes_smoothing(self):
+        return "smoothing" in inspect.signature(self.discriminator).parameters
 
 
 def cross_entropy_discriminator(real, fake, smoothing=0.0):

@@ -87,6 +87,7 @@ def test_the_seeds_of_another_format_are_not_in_the_way(converted, saved, drawin
 @pytest.mark.parametrize(("options", "expected"), [
     (["--to", "onnx", "--precision", "float16"], "--precision: expected float32 with --to onnx"),
     (["--to", "coreml"], "--to: expected one of litert, onnx"),
+    (["--to", "litert", "--seeds", "0-1000000"], "--seeds: expected at most 1,000,000"),
     (["--to", "onnx"], "pip install -r requirements-export.txt")])
 def test_wrong_options_are_refused(converted, tmp_path, monkeypatch, options, expected):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)  # not installed

@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from gan.run.checkpoint import list_checkpoints
+from gan.run.history import TIMED
 from tests.conftest import ROOT, TINY
-
-TIMED = ("seconds", "images_per_second")  # what no two runs share
 
 
 def history(folder, name="history.csv"):

@@ -55,7 +55,7 @@ def hidden_messages():
     # They write to file descriptor 2 before any log level is read.
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as diverted:
+    with _temporary_file() as diverted:
         os.dup2(diverted.fileno(), 2)
         try:
             yield
@@ -68,6 +68,13 @@ def hidden_messages():
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _temporary_file():
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # no space anywhere: what is diverted is lost
+        return open(os.devnull, "w+b")
 
 
 def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):

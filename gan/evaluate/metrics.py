@@ -9,7 +9,7 @@ from gan.data.pixels import Subset, difference_from, largest_around, slices_of
 
 NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
-BLOCK = 250  # rows of a kernel matrix held at a time, so that a cache holds them
+BLOCK = 2000  # rows of a distance matrix held at a time
 VALUES = 2**22  # numbers of the images held at a time
 MOST_VALUES = 1200  # of an image, before distances or principal components are taken
 CONFIDENT = 0.9  # probability from which a classification counts as confident
@@ -83,9 +83,7 @@ def kernel_distance(real, fake):
 def _kernel_mean(first, second, without_diagonal):
     total, width = 0.0, first.shape[1]
     for start in range(0, len(first), BLOCK):
-        linear = first[start : start + BLOCK] @ second.T
-        linear /= width
-        linear += 1
+        linear = first[start : start + BLOCK] @ second.T / width + 1
         total += np.vdot(np.square(linear), linear)  # the sum of cubes; powers are slow
     if not without_diagonal:
         return total / (len(first) * len(second))
