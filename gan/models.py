@@ -25,11 +25,13 @@ from gan.layers import (
     BrightTanh,
     CleanBackground,
     Clip,
+    Downsample,
     Pointwise,
     Residual,
     SmoothClip,
     SpectralConv2D,
     SpectralDense,
+    ToImage,
 )
 
 PLACES = (5, 6, 7, 8, 9, 11)  # along a side of the coarsest feature map
@@ -115,7 +117,7 @@ def conv_generator(config, shape):
     yield from norm_relu()
     # A transposed convolution draws each pixel without regard to its neighbors, and leaves
     # stray ones; this one sees what is around.
-    yield layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal())
+    yield ToImage(shape[-1], kernel_initializer=normal())
     yield from crop(shape)
 
 
@@ -158,7 +160,7 @@ def downsample(config, filters):
     if config.spectral_norm:
         yield SpectralConv2D(filters)
     else:
-        yield layers.Conv2D(filters, 4, strides=2, padding="same", kernel_initializer=normal())
+        yield Downsample(filters, kernel_initializer=normal())
     yield from leaky(config)
 
 
@@ -196,7 +198,7 @@ def resnet_generator(config, shape):
         yield resize_channels(narrow)
         yield layers.UpSampling2D(2, interpolation="bilinear")
     yield residual_block(sizes[-1], 1, len(sizes))
-    yield layers.Conv2D(shape[-1], 3, padding="same", kernel_initializer=normal())
+    yield ToImage(shape[-1], kernel_initializer=normal())
     yield from crop(shape)
 
 
@@ -205,7 +207,7 @@ def resnet_discriminator(config, shape):
     height, width, _ = coarsest(shape)
     first, *others = channels(config, shape)
     yield from pad(shape)
-    yield layers.Conv2D(first, 4, strides=2, padding="same", kernel_initializer="he_normal")
+    yield Downsample(first, kernel_initializer="he_normal")
     yield residual_block(first, 2, 1 + len(others))
     for filters in others:
         yield layers.AveragePooling2D(2)

@@ -1,5 +1,7 @@
 """The choice of precision, on machines that this one is not."""
 
+import os
+
 import pytest
 
 from gan.common import device
@@ -9,7 +11,7 @@ from tests.conftest import assert_error
 @pytest.fixture
 def machine(tensorflow, monkeypatch):
     """A function that pretends a GPU (its compute capability or None) and a processor."""
-    def pretend(capability, flags=()):
+    def pretend(capability, vendor="", flags=""):
         gpus = [] if capability is None else [
             tensorflow.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
         for name in ("list_physical_devices", "get_visible_devices"):
@@ -17,31 +19,50 @@ def machine(tensorflow, monkeypatch):
         monkeypatch.setattr(
             tensorflow.config.experimental, "get_device_details",
             lambda _: {"device_name": "Tesla T4", "compute_capability": capability})
-        monkeypatch.setattr(device, "processor", lambda field: " ".join(flags))
+        monkeypatch.setattr(device, "processor", {"vendor_id": vendor, "flags": flags}.get)
 
     return pretend
 
 
-@pytest.mark.parametrize(("option", "capability", "flags", "policy"), [
+AMD = "AuthenticAMD", "avx2 avx512_bf16"
+
+
+@pytest.mark.parametrize(("option", "capability", "processor", "policy"), [
     ("auto", (7, 5), (), "mixed_float16"),
-    ("auto", (7, 0), ("avx512_bf16",), "mixed_float16"),
-    ("auto", (6, 1), ("avx512_bf16",), "float32"),
-    ("auto", None, ("avx512_bf16",), "mixed_bfloat16"),
-    ("auto", None, ("amx_bf16",), "mixed_bfloat16"),
-    ("auto", None, ("avx2",), "float32"),
-    ("off", None, ("avx512_bf16",), "float32"),
+    ("auto", (7, 0), AMD, "mixed_float16"),
+    ("auto", (6, 1), AMD, "float32"),
+    ("auto", None, AMD, "mixed_bfloat16"),
+    ("auto", None, ("AuthenticAMD", "avx2"), "float32"),
+    ("auto", None, ("GenuineIntel", "avx512_bf16"), "float32"),
+    ("auto", None, ("GenuineIntel", "avx512_bf16 amx_bf16"), "mixed_bfloat16"),
+    ("auto", None, (), "float32"),
+    ("off", None, AMD, "float32"),
     ("float16", None, (), "mixed_float16"),
     ("bfloat16", None, (), "mixed_bfloat16")])
-def test_precision(machine, option, capability, flags, policy):
-    machine(capability, flags)
+def test_precision(machine, option, capability, processor, policy):
+    machine(capability, *processor)
     assert device.find_device(option).policy == policy
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, ("2", "1")), (2, ("2", "1")), (9, ("2", "4"))])
+def test_two_operations_run_at_once_each_on_half_of_the_cores(machine, monkeypatch, cores, threads):
+    names = "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(device, "cores", lambda: cores)
+    machine(None)
+    device.find_device("auto")
+    assert tuple(os.environ[name] for name in names) == threads
+    monkeypatch.setenv(names[1], "7")
+    device.find_device("auto")
+    assert os.environ[names[1]] == "7"  # what a user has set stays
 
 
 @pytest.mark.parametrize(("wanted", "policy"), [
     ("auto", "mixed_float16"), ("gpu", "mixed_float16"), ("gpu:0", "mixed_float16"),
     ("cpu", "mixed_bfloat16")])
 def test_device_as_asked_for(machine, tensorflow, monkeypatch, wanted, policy):
-    machine((7, 5), ("avx512_bf16",))
+    machine((7, 5), *AMD)
     visible = []
     monkeypatch.setattr(tensorflow.config, "set_visible_devices",
                         lambda gpus, kind: visible.append((len(gpus), kind)))

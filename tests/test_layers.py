@@ -129,13 +129,18 @@ def test_residual_adds_its_branch_to_what_comes_in():
 
 
 @pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
-def test_pointwise_is_a_convolution_of_1_x_1_with_its_derivatives(policy, tolerance):
+@pytest.mark.parametrize("layer, size, stride, filters", [
+    (layers.Pointwise, 1, 1, 5), (layers.Downsample, 4, 2, 5), (layers.ToImage, 3, 1, 1),
+    (layers.ToImage, 3, 1, 3)])
+def test_convolutions_in_other_terms_have_the_same_derivatives(
+        layer, size, stride, filters, policy, tolerance):
     random, found = np.random.default_rng(0), []
-    inputs = tf.constant(random.normal(size=(2, 4, 4, 3)), tf.float32)
-    weights = [random.normal(size=(1, 1, 3, 5)), random.normal(size=5)]
-    for one in (layers.Pointwise(5, dtype=policy), keras.layers.Conv2D(5, 1, dtype=policy)):
+    inputs = tf.constant(random.normal(size=(2, 4, 6, 3)), tf.float32)
+    weights = [random.normal(size=(size, size, 3, filters)), random.normal(size=filters)]
+    for one in (layer(filters, dtype=policy),
+                keras.layers.Conv2D(filters, size, stride, padding="same", dtype=policy)):
         one.build(inputs.shape)
-        assert one.compute_output_shape((None, 8, 8, 3)) == (None, 8, 8, 5)
+        assert one.compute_output_shape((None, 8, 8, 3)) == (None, *2 * [8 // stride], filters)
         one.set_weights(weights)
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:

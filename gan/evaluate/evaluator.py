@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -93,7 +94,7 @@ class Comparison:
         self.real, self._images, self._unseen, self._most = real, images, unseen, most
         self._patches = Patches(len(images), images.shape[1:]) if len(images.shape) == 4 else None
         features, probabilities, self.numbers = [], [], {}  # of metrics without a function
-        for part in map(on_grounds, parts_of(images)):
+        for part in _ahead(map(on_grounds, parts_of(images))):
             found, classes = real.extractor.extract(part)
             features.append(found)
             probabilities.append(classes)
@@ -283,6 +284,15 @@ class Evaluator:
             elif value is not None:
                 left_out[name] = f"came out as {value}"
         return found, left_out
+
+
+def _ahead(items):
+    """Yield the items of an iterator; a second thread makes the next one meanwhile."""
+    with ThreadPoolExecutor(1) as aside:
+        coming = aside.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = aside.submit(next, items, None)
+            yield item
 
 
 def _cached(key, compute):
