@@ -84,8 +84,8 @@ def test_an_export_has_no_discriminator(begin, tiny_run):
 
 def test_what_does_not_fit_is_said_or_refused(begin):
     assert "the discriminator begins anew" in begin(spectral_norm=True)[-1]
-    assert re.search("not taken over: generator/conv2d\\S*/kernel, generator/conv2d\\S*/bias, "
-                     "discriminator/conv2d\\S*/kernel$", begin(colors=3)[-1])
+    assert re.search("not taken over: generator/to_image\\S*/kernel, generator/to_image\\S*/bias, "
+                     "discriminator/downsample\\S*/kernel$", begin(colors=3)[-1])
     with pytest.raises(UserError, match=r"--init-from: expected networks like those of step 40 of "
                        r".* \(conv of 4 channels, latents of 8, 16 x 16 x 1\), got: conv of 8 ch"):
         begin(base_channels=8)
