@@ -32,7 +32,6 @@ from gan.run.options import parse_options
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
                 None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--num-samples", "9",
         "--mixed-precision", "off", "--augment", "none"]
 QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0",
@@ -95,6 +94,8 @@ def mnist():
 
 @pytest.fixture(scope="module")
 def browser():
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
     with sync_playwright() as playwright, playwright.chromium.launch(
             executable_path=CHROMIUM) as started:
         yield started
@@ -104,31 +105,35 @@ def browser():
 def open_page(browser):
     """A function that loads a file in a window; below 600 pixels it is a phone with touch.
 
-    The page's `errors` are those of its console, its `requests` the addresses asked for.
+    The page's `errors` are those of its console, its `requests` the other addresses asked for:
+    of either there may be none in the end.
     """
     def load(path, width=1100, height=800, dark=False):
         phone = width < 600
         page = contexts.enter_context(browser.new_context(
             viewport={"width": width, "height": height}, is_mobile=phone, has_touch=phone,
             color_scheme="dark" if dark else "light")).new_page()
-        page.errors, page.requests = [], []
+        page.errors, page.requests, address = [], [], Path(path).resolve().as_uri()
+        pages.append(page)
 
         def note_message(message):
             if message.type == "error":
                 page.errors.append(message.text)
 
         def note_request(request):
-            if not request.url.startswith("data:"):
+            if request.url != address and not request.url.startswith(("data:", "blob:")):
                 page.requests.append(request.url)
 
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.on("console", note_message)
         page.on("request", note_request)
-        page.goto(Path(path).resolve().as_uri())
+        page.goto(address)
         return page
 
+    pages = []
     with contextlib.ExitStack() as contexts:
         yield load
+        assert [page.errors + page.requests for page in pages] == [[]] * len(pages)
 
 
 @pytest.fixture(scope="session")
@@ -141,12 +146,17 @@ def tiny_npz(tmp_path_factory):
     return path
 
 
-def run_script(name, *arguments, cwd):
-    """Run one of the scripts with success, as a user would; returns the completed process."""
-    done = subprocess.run([sys.executable, str(ROOT / name), *map(str, arguments)], cwd=cwd,
-                          capture_output=True, text=True, timeout=300)
+def run_python(*arguments, cwd, **settings):
+    """Run Python with success in a process of its own; returns the completed process."""
+    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True,
+                          text=True, timeout=300, **settings)
     assert done.returncode == 0, done.stderr
     return done
+
+
+def run_script(name, *arguments, cwd):
+    """Run one of the scripts with success, as a user would; returns the completed process."""
+    return run_python(ROOT / name, *arguments, cwd=cwd)
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import pytest
 
 from gan.data import conditions
 from gan.data.conditions import Coordinates, k_means, normal_quantiles, orientation_histograms
+from tests.conftest import noise
 
 
 def test_principal_components_are_those_of_the_singular_value_decomposition():
-    images = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 1)).astype(np.uint8)
+    images = noise(50, size=4)
     flat = images.reshape(50, -1).astype(np.float64)
     _, singular, axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     found = conditions.PrincipalComponents(images, 3).project(images)
@@ -17,7 +18,7 @@ def test_principal_components_are_those_of_the_singular_value_decomposition():
     np.testing.assert_allclose(np.square(found).sum(axis=0), singular[:3] ** 2, rtol=1e-4)
 
 
-def test_edges_of_a_bar_point_across_it():
+def test_edges_point_across_a_bar_and_slanted_ones_in_two_directions():
     images = np.zeros((2, 32, 32, 1), np.uint8)
     images[0, :, 13:15] = 255  # upright: edges point right (0) and left (4)
     images[1, 13:15, :] = 255  # lying: edges point down (2) and up (6)
@@ -25,9 +26,6 @@ def test_edges_of_a_bar_point_across_it():
     middle = np.square(found[:, 2:6, 2:6]).sum(axis=(1, 2))  # away from the picture's rim
     np.testing.assert_allclose(middle[0, [0, 4]], middle[0].sum() / 2, rtol=1e-5)
     np.testing.assert_allclose(middle[1, [2, 6]], middle[1].sum() / 2, rtol=1e-5)
-
-
-def test_a_slanted_edge_is_shared_between_two_directions():
     # A ramp whose gradient points 22.5 degrees down from the right, between 0 and 1.
     rows, columns = np.mgrid[:32, :32]
     angle = np.pi / 8
@@ -48,14 +46,12 @@ def test_k_means_finds_separate_clouds():
 
 @pytest.mark.parametrize("size", [16, 50])
 def test_thumbnails_are_mean_colors(size):
-    images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype(np.uint8)
+    images = noise(3, size=size, channels=3)
     found = conditions.thumbnails(images).reshape(3, 4, 4, 3)
     edges = np.arange(5) * size // 4
-    for row in range(4):
-        for column in range(4):
-            cell = images[:, edges[row] : edges[row + 1], edges[column] : edges[column + 1]]
-            np.testing.assert_allclose(found[:, row, column], cell.mean(axis=(1, 2)) / 255,
-                                       rtol=1e-5)
+    for row, column in np.ndindex(4, 4):
+        cell = images[:, edges[row] : edges[row + 1], edges[column] : edges[column + 1]]
+        np.testing.assert_allclose(found[:, row, column], cell.mean((1, 2)) / 255, rtol=1e-5)
 
 
 def test_images_in_color_are_told_apart_by_color_and_by_edges():

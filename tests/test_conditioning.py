@@ -14,7 +14,7 @@ from gan.sampling import SPREAD, conditions_from_seeds
 from tests.conftest import assert_error, build
 
 
-def test_conditions_by_label_keep_to_their_label(mnist):
+def test_conditions_by_label_keep_to_their_label_and_do_without(mnist):
     small = Dataset("small", mnist.images[:2000], mnist.labels[:2000], mnist.class_names)
     found = condition_dataset(small, "labels", 4, seed=0)
     assert found.count == 40
@@ -25,9 +25,6 @@ def test_conditions_by_label_keep_to_their_label(mnist):
     np.testing.assert_array_equal(found.cluster_labels, again.cluster_labels)
     other = condition_dataset(small, "labels", 4, seed=1)
     assert (other.cluster_labels != found.cluster_labels).any()
-
-
-def test_conditions_without_labels(mnist):
     bare = Dataset("bare", mnist.images[:1000])
     found = condition_dataset(bare, "clusters", 256, seed=0)
     assert found.class_of is None and found.count <= 100  # ten images a cluster at least

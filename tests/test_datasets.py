@@ -9,7 +9,7 @@ import pytest
 from gan.data import datasets
 from gan.data.datasets import Dataset, load_dataset
 from gan.run.options import parse_options
-from tests.conftest import assert_refused
+from tests.conftest import assert_refused, noise
 from tests.test_array_files import GOOD, idx
 
 
@@ -54,7 +54,7 @@ def test_a_data_set_is_one_entry_of_the_registry(monkeypatch):
 
 
 def test_the_fingerprint_is_the_content_and_not_the_place(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16)).astype(np.uint8)
+    images = noise(4)[..., 0]
     np.savez(tmp_path / "a.npz", x_train=images)
     (tmp_path / "b").mkdir()
     np.savez_compressed(tmp_path / "b" / "c.npz", x_train=images, x_test=images)

@@ -155,8 +155,8 @@ def test_an_animation_that_breaks_off_leaves_the_earlier_one(tmp_path, suffix):
 
 def test_more_frames_than_memory_are_refused_at_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr("gan.drawing.animations.memory_bytes", lambda: 6 * 4 * 16 * 16 - 2)
-    with pytest.raises(UserError, match="4 frames that need .* smaller ones, or write .mp4"):
-        write_animation(tmp_path / "a.gif", iter(noise(4)[..., 0]), [1] * 4)
+    assert_error("4 frames that need .* smaller ones, or write .mp4", write_animation,
+                 tmp_path / "a.gif", iter(noise(4)[..., 0]), [1] * 4)
     assert not list(tmp_path.iterdir())
 
 
@@ -165,6 +165,6 @@ def test_more_frames_than_memory_are_refused_at_the_first(tmp_path, monkeypatch)
     (".gif", np.zeros((2, 1, 70_000), np.uint8), 1),
     (".webp", np.zeros((2, 1, 17_000), np.uint8), 1)])
 def test_frames_that_a_format_cannot_hold_are_refused(tmp_path, suffix, frames, seconds):
-    with pytest.raises(UserError, match="expected frames of a size and duration that a"):
-        write_animation(tmp_path / f"a{suffix}", frames, [seconds] * 2)
+    assert_error("expected frames of a size and duration that a",
+                 write_animation, tmp_path / f"a{suffix}", frames, [seconds] * 2)
     assert not list(tmp_path.iterdir())

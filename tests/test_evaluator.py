@@ -8,7 +8,6 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from gan.common.errors import UserError
 from gan.data.datasets import Dataset, load_dataset
 from gan.drawing.images import write_png
 from gan.evaluate import __main__ as evaluate
@@ -246,8 +245,8 @@ def test_the_fingerprint_and_no_path_says_whether_data_are_the_same(tiny_npz, tm
     for path, same in ((moved, True), (other, False)):
         evaluate.load_data(str(path), "gone.npz", metadata)
         assert ("does not hold the data" in capsys.readouterr().out) != same
-    with pytest.raises(UserError, match=r"^--dataset needed: the data .* are not in /gone.npz$"):
-        evaluate.load_data(None, "/gone.npz", metadata)
+    assert_error("^--dataset needed: the data .* are not in /gone.npz$",
+                 evaluate.load_data, None, "/gone.npz", metadata)
 
 
 def test_pictures_are_read_as_the_run_read_them(tmp_path):

@@ -1,14 +1,15 @@
 """Features that images are compared in: the choice, the networks and how they are trained."""
 
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan.common.errors import UserError
 from gan.data.datasets import Dataset
 from gan.evaluate import features, metrics
-from tests.conftest import draw_shapes, noise
+from tests.conftest import assert_error, draw_shapes, noise
 
 
 def colored_shapes(count, seed):
@@ -192,13 +193,11 @@ def test_inception_describes_an_image_once_and_stands_for_the_data(monkeypatch):
 
 
 def test_without_a_network_inception_is_refused(monkeypatch):
-    def fail(**settings):
-        assert settings == {"include_top": False, "weights": "imagenet", "pooling": "avg",
-                            "input_shape": (299, 299, 3)}
-        raise Exception("URL fetch failure on https://…: None -- no such host")
-
-    monkeypatch.setattr(keras.applications, "InceptionV3", fail)
+    load = mock.Mock(side_effect=Exception("URL fetch failure on https://…: None -- no such host"))
+    monkeypatch.setattr(keras.applications, "InceptionV3", load)
     monkeypatch.setenv("KERAS_HOME", "/somewhere")
-    with pytest.raises(UserError, match="^--features inception: the weights cannot be downloaded .*"
-                       "or the file /somewhere/models/inception_v3_weights_tf_dim_ordering_tf_"):
-        features.extractor_for(Dataset("shapes", colored_shapes(9, 0)[0]), "inception")
+    assert_error("^--features inception: the weights cannot be downloaded .*or the file "
+                 "/somewhere/models/inception_v3_weights_tf_dim_ordering_tf_",
+                 features.extractor_for, Dataset("shapes", colored_shapes(9, 0)[0]), "inception")
+    load.assert_called_with(include_top=False, weights="imagenet", pooling="avg",
+                            input_shape=(299, 299, 3))

@@ -130,8 +130,7 @@ def test_an_animation_is_of_the_run_whose_folder_it_is_in(succeed, copied, tmp_p
     assert contents(run).keys() == {"training.gif"} and contents(elsewhere) == before
 
 
-def test_a_moved_run_keeps_its_files(copied):
-    run, _ = copied
+def test_a_moved_run_keeps_its_files(run):
     moved = run.with_name("moved")
     run.rename(moved)
     folder = RunFolder(moved)
@@ -145,8 +144,7 @@ def test_a_moved_run_keeps_its_files(copied):
 
 @pytest.mark.parametrize("name", ["config.json", "history.csv", "report.html",
                                   "exported_model/saved_model.pb"])
-def test_a_file_of_a_run_that_was_replaced_stays(copied, name):
-    run, _ = copied
+def test_a_file_of_a_run_that_was_replaced_stays(run, name):
     write(run, name)
     assert_error(REFUSED.format(name), RunFolder(run).check)
     RunFolder(run).clear()
@@ -171,8 +169,8 @@ def test_a_name_that_leads_elsewhere_is_not_obeyed(copied, name):
 
 
 @pytest.mark.parametrize("name", SUBFOLDERS)
-def test_links_to_ones_own_folders_work(copied, name):
-    run, disk = copied[0], copied[0].with_name("disk")
+def test_links_to_ones_own_folders_work(run, name):
+    disk = run.with_name("disk")
     (run / name).rename(disk)
     (run / name).symlink_to(disk)
     folder = RunFolder(run)
@@ -256,10 +254,10 @@ def test_a_checkpoint_that_no_run_listed_is_not_rotated_away(tmp_path):
         "step_000000001.npz", "step_000000007.npz", "step_000000008.npz"}
 
 
-def test_what_cannot_be_removed_is_an_error(copied):
+def test_what_cannot_be_removed_is_an_error(run):
     denied = PermissionError(13, "Permission denied", "log.txt")
     with mock.patch("pathlib.Path.unlink", side_effect=denied):
-        assert_error("cannot remove log.txt: Permission denied", RunFolder(copied[0]).clear)
+        assert_error("cannot remove log.txt: Permission denied", RunFolder(run).clear)
 
 
 def test_a_run_may_be_named_like_its_data(trained, tmp_path):

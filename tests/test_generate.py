@@ -102,16 +102,13 @@ def labels(count, text="each", metadata=TEN):
     return Wanted(range(count), choose_classes(text, metadata, count)).labels()
 
 
-def test_each_class_has_its_even_part_of_the_places():
+def test_each_class_that_occurs_has_its_even_part_of_the_places():
     assert labels(12) == [0, 0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9]
     assert labels(100) == [number for number in range(10) for _ in range(10)]  # a class a row
     for count in range(10, 200):
         numbers = np.bincount(labels(count), minlength=10)
         assert numbers.min() >= 1 and numbers.max() - numbers.min() <= 1
         assert labels(count) == sorted(labels(count))
-
-
-def test_classes_are_those_that_occur():
     metadata = TEN | {"classes": [3, 7]}
     assert labels(4, metadata=metadata) == [3, 3, 7, 7]
     assert labels(2, "7", metadata) == [7, 7]

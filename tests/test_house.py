@@ -4,13 +4,11 @@ import ast
 import graphlib
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 FILES = sorted((ROOT / "gan").rglob("*.py"))
 LIGHT = ("gan.config", "gan.generator", "gan.run.folder", "gan.run.checkpoint", "gan.run.options",
@@ -38,11 +36,6 @@ COMMANDS = {name_of(path) for path in FILES  # what is started with `python -m`
             if 'if __name__ == "__main__":' in path.read_text()}
 
 
-def test_imports_run_one_way():
-    order = graphlib.TopologicalSorter({room: imports - {room} for room, imports in ROOMS.items()})
-    order.prepare()  # raises an error that names a circle
-
-
 # Lowest first: a module imports from its own level and from those above it in this list.
 LEVELS = (
     ("gan", "gan.common", "gan.layers", "gan.losses", "gan.augment"),
@@ -62,27 +55,27 @@ def level_of(room):
     return next(number for number, wings in enumerate(LEVELS) if wing in wings)
 
 
-def test_imports_lead_to_lower_levels_and_to_no_command():
+def test_imports_run_one_way_to_lower_levels_and_to_no_command():
+    order = graphlib.TopologicalSorter({room: imports - {room} for room, imports in ROOMS.items()})
+    order.prepare()  # raises an error that names a circle
     for room, imports in ROOMS.items():
         assert all(level_of(other) <= level_of(room) for other in imports), room
         assert not imports & COMMANDS, room
 
 
-def test_light_modules_do_not_load_tensorflow():
+def test_importing_the_package_starts_nothing_and_light_modules_no_tensorflow():
     modules = sorted(module for module in ROOMS if module.startswith(LIGHT))
-    code = f"""
-import importlib, sys
+    run_python("-c", f"""
+import gan, importlib, sys
+assert {{"tensorflow", "keras", "numpy"}}.isdisjoint(sys.modules)
 for module in {modules}:
     importlib.import_module(module)
-    if "tensorflow" in sys.modules or "keras" in sys.modules: sys.exit(module)"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert {{"tensorflow", "keras"}}.isdisjoint(sys.modules), module""", cwd=ROOT)
 
 
 @pytest.mark.parametrize("script", ["train_gan.py", "generate.py", "make_gif.py"])
 def test_help_needs_nothing_heavy(script):
-    done = subprocess.run([sys.executable, "-X", "importtime", script, "--help"], cwd=ROOT,
-                          capture_output=True, text=True, check=True)
+    done = run_python("-X", "importtime", script, "--help", cwd=ROOT)
     assert "usage:" in done.stdout
     assert not re.search(r"\| +(tensorflow|keras|matplotlib|imageio)$", done.stderr, re.MULTILINE)
 
@@ -100,16 +93,10 @@ def test_the_package_can_be_built_with_all_its_files(tmp_path):
     for path in [*ROOT.glob("*.py"), *ROOT.glob("*.txt"), ROOT / "pyproject.toml",
                  ROOT / "README.md", ROOT / "LICENSE"]:
         shutil.copy(path, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation",
-               "--wheel-dir", tmp_path, source]
-    subprocess.run(command, capture_output=True, check=True)
+    run_python("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path,
+               source, cwd=tmp_path)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         packed = set(wheel.namelist())
     for path in (source / "gan").rglob("*"):
         assert path.is_dir() or str(path.relative_to(source)) in packed, path
     assert {"train_gan.py", "generate.py", "make_gif.py"} <= packed
-
-
-def test_importing_the_package_starts_nothing():
-    code = "import gan, sys; sys.exit(not {'tensorflow', 'keras', 'numpy'}.isdisjoint(sys.modules))"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

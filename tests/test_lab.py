@@ -27,19 +27,19 @@ def read():
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-def code_cells():
-    return [cell for cell in read().cells if cell.cell_type == "code"]
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def test_the_notebook_is_kept_without_outputs():
     nbformat.validate(read())
-    for cell in code_cells():
+    for cell in code_cells(read()):
         assert cell.outputs == [] and cell.execution_count is None, (
             f"clear the outputs before you commit, see CONTRIBUTING.md: {cell.source[:60]}")
 
 
 def test_the_first_cell_finds_the_project_or_clones_it(tmp_path):
-    first = code_cells()[0].source
+    first = code_cells(read())[0].source
 
     def run(source, folder):
         return subprocess.run([sys.executable, "-c", source], cwd=folder, capture_output=True,
@@ -61,9 +61,7 @@ def test_the_first_cell_finds_the_project_or_clones_it(tmp_path):
     assert done.stdout == f"The project is in {tmp_path / 'gan_lab'}\n", done.stderr
 
 
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    """The outputs of the executed notebook, and its figures as a dict."""
+def test_every_cell_runs_and_its_figures_come_out_as_the_text_says(tmp_path, monkeypatch):
     notebook = read()
     for cell in notebook.cells:
         for name, value in QUICK.items():
@@ -71,28 +69,16 @@ def executed(tmp_path_factory):
     names = f"{{name: globals()[name] for name in {FIGURES}}}"
     notebook.cells.append(nbformat.v4.new_code_cell(
         f"import json\nprint(json.dumps({names}, default=float))"))
-    with pytest.MonkeyPatch.context() as patch:  # nothing is left in the home folder
-        for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
-            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
-        NotebookClient(notebook, timeout=600, kernel_name="python3",
-                       resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
-    *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [output for cell in cells for output in cell.outputs], json.loads(last.outputs[0].text)
-
-
-@pytest.fixture
-def figures(executed):
-    return executed[1]
-
-
-def test_pictures_come_out_and_no_complaints(executed):
-    outputs, _ = executed
+    for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path))  # nothing is left in the home folder
+    NotebookClient(notebook, timeout=600, kernel_name="python3",
+                   resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
+    *cells, last = code_cells(notebook)
+    outputs = [output for cell in cells for output in cell.outputs]
     kinds = [kind for output in outputs for kind in output.get("data", {})]
     assert kinds.count("image/png") == 11 and kinds.count("image/gif") == 1
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
-
-
-def test_the_paper_is_right(figures):
+    figures = json.loads(last.outputs[0].text)
     # Proposition 1.
     assert figures["distance_to_best"] < 0.02
     # Theorem 1, and the value of guessing.
@@ -101,17 +87,12 @@ def test_the_paper_is_right(figures):
     assert figures["value_of_guessing"] == pytest.approx(-math.log(4), abs=1e-6)
     assert figures["value_at_equilibrium"] == pytest.approx(-math.log(4), abs=0.005)
     assert figures["ring_value"] == pytest.approx(-math.log(4), abs=0.07)
-
-
-def test_the_ring_is_learned_and_the_collapse_made_and_cured(figures):
     # After two of thirty epochs: of .36 when this was written.
     assert figures["ring_quality"]["modes"] >= 7 and figures["ring_quality"]["good"] > 0.2
     assert max(figures["collapsed_modes"]) < 5 < 6 <= min(figures["cured_modes"])
     # The value tells the two apart as well, by far more than it varies between seeds.
     assert max(figures["cured_values"]) < -1.3 < -1.15 < min(figures["collapsed_values"])
-
-
-def test_digits_come_nearer_and_labels_and_clusters_help(figures):
+    # Digits come nearer, and labels and clusters help.
     assert figures["real_distance"] < 20 < figures["last_distance"]
     assert figures["last_distance"] < figures["first_distance"] / 5
     assert figures["last_distance"] < figures["plain_distance"] / 2

@@ -47,15 +47,12 @@ def test_each_doubling_is_filtered_if_asked_for(arch, upsampling, blurs):
     assert after.count("Blur") == names.count("Blur") == blurs and len(after) == 3
 
 
-def test_residual_blocks_begin_as_the_identity():
+def test_residual_networks_begin_as_the_identity_and_draw_no_checkerboard():
     generator = models.build_generator(options(arch="resnet"), (32, 32, 3), 1)
     latents = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     images, opposite = generator(latents).numpy(), generator(-latents).numpy()
     assert np.abs(images).max() > 0
     np.testing.assert_allclose(images, -opposite, atol=1e-6)  # linear, with biases of 0
-
-
-def test_residual_networks_draw_no_checkerboard():
     generator = models.build_generator(options(arch="resnet", base_channels=8, output="clip"),
                                        (64, 64, 3), 1)
     image = generator(np.ones((1, 5), np.float32)).numpy()[0, 8:-8, 8:-8]
@@ -70,9 +67,7 @@ def test_condition_vectors_stand_beside_the_latents_unless_there_is_one():
     assert models.generator_inputs(latents, tf.ones([1, 1])) is latents
     textbook = models.build_generator(options(arch="dcgan"), (16, 16, 1), 1)
     assert textbook.input_shape == (None, 5)
-
-
-def test_each_sample_has_the_logit_of_its_own_condition():
+    # Each sample has the logit of its own condition.
     outputs = tf.constant([[1.0, 2.0, 30.0], [4.0, 5.0, 60.0]])
     vectors = tf.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
     assert models.select_logits(outputs, vectors).numpy().tolist() == [31, 65]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan.common.errors import UserError, duration
+from gan.common.errors import duration
 from gan.common.files import read_archive
 from gan.config import TrainConfig
 from gan.run import plan
 from gan.run.checkpoint import list_checkpoints
-from tests.conftest import TINY, build, complete
+from tests.conftest import TINY, assert_error, build, complete
 from tests.test_training import values
 
 
@@ -35,8 +35,8 @@ def test_as_many_epochs_as_fit(monkeypatch):
     costs = plan.Costs(begun=10, step=0.1, draw=0, measurement=20)
     for minutes, epochs in ((1.1, 3), (1.166, 3), (1.168, 4), (10, 57)):
         assert plan.epochs_within(costs, TrainConfig(minutes=minutes), 100, config_of) == epochs
-    with pytest.raises(UserError, match="--minutes: a single epoch takes about 0.667 minutes with"):
-        plan.epochs_within(costs, TrainConfig(minutes=0.5), 100, config_of)
+    assert_error("--minutes: a single epoch takes about 0.667 minutes with",
+                 plan.epochs_within, costs, TrainConfig(minutes=0.5), 100, config_of)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [

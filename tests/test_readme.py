@@ -20,7 +20,6 @@ COMMANDS = ("gan.run.options", "generate", "make_gif", "gan.evaluate", "gan.repo
             "gan.playground", "gan.convert", "gan.shards")
 OTHERS = {"--logdir", "--quiet", "--requirement"}  # options of other programs
 MODULES = {"train_gan.py": "gan.run.options", "generate.py": "generate", "make_gif.py": "make_gif"}
-each_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 
 def parser_of(name):
@@ -37,16 +36,6 @@ def test_the_help_of_a_command_fits_eighty_columns(name, monkeypatch):
         assert len(re.sub(r" \(.*?\)", "", action.help % vars(action)).split()) <= 12, action.dest
 
 
-@each_page
-def test_every_option_that_is_named_exists(path):
-    known = OTHERS.union(*(parser_of(name)._option_string_actions for name in COMMANDS))
-    for script in ROOT.glob("benchmarks/*.py"):
-        known |= set(re.findall(r'"(--[a-z][a-z-]*)"', script.read_text()))
-    own = re.sub(r"saved_model_cli (.*\\\n)*.*", "", path.read_text())  # TensorFlow's command
-    for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", own)):
-        assert name.replace("_", "-") in known, name
-
-
 def commands(path):
     """The command lines of this project's scripts in a page's `bash` blocks."""
     for block in re.findall(r"```bash\n(.*?)```", path.read_text(), re.DOTALL):
@@ -57,16 +46,6 @@ def commands(path):
                 yield module, shlex.split(found[2], comments=True)
 
 
-@each_page
-def test_every_command_that_is_shown_is_understood(path):
-    assert path.name != "README.md" or ("gan.run.options", []) in commands(path)  # it finds some
-    for module, arguments in commands(path):
-        if module == "gan.run.options" and "--init-from" not in arguments:  # which reads a run
-            parse_options(arguments)
-        else:
-            parser_of(module).parse_args(arguments)
-
-
 def headings(path):
     """The anchors of a page's headings, as GitHub makes them."""
     lines = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL).splitlines()
@@ -74,8 +53,20 @@ def headings(path):
             for line in lines if line.startswith("#")}
 
 
-@each_page
-def test_every_linked_file_and_heading_exists(path):
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_option_command_file_and_heading_that_is_named_exists(path):
+    known = OTHERS.union(*(parser_of(name)._option_string_actions for name in COMMANDS))
+    for script in ROOT.glob("benchmarks/*.py"):
+        known |= set(re.findall(r'"(--[a-z][a-z-]*)"', script.read_text()))
+    own = re.sub(r"saved_model_cli (.*\\\n)*.*", "", path.read_text())  # TensorFlow's command
+    for name in set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", own)):
+        assert name.replace("_", "-") in known, name
+    assert path.name != "README.md" or ("gan.run.options", []) in commands(path)  # it finds some
+    for module, arguments in commands(path):
+        if module == "gan.run.options" and "--init-from" not in arguments:  # which reads a run
+            parse_options(arguments)
+        else:
+            parser_of(module).parse_args(arguments)
     for target, _, anchor in re.findall(r"\]\((?!http)([^)#\s]*)(#([^)\s]+))?\)", path.read_text()):
         file = (path.parent / target) if target else path
         assert file.exists(), target

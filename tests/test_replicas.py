@@ -8,9 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 
 import numpy as np
@@ -293,43 +293,34 @@ def connect(ranks, world_size, keys=None, attack=None):
 
     Before the workers come, `attack` is given a function that connects to the chief.
     """
-    address, found, opened = free_address(), {}, []
+    address, opened = free_address(), contextlib.ExitStack()
 
     def come(rank):
         place = Place(rank, world_size, address)
         find = cluster.connect_to_chief if rank else cluster.accept_workers
-        try:
-            found[rank] = Cluster(place, find(place, (keys or {}).get(rank, b"key")))
-        except Exception as error:
-            found[rank] = error
+        return Cluster(place, find(place, (keys or {}).get(rank, b"key")))
 
     def stranger():
         for _ in range(50):
             with contextlib.suppress(OSError):
-                opened.append(socket.create_connection(cluster.split_address(address), timeout=5))
-                return opened[-1]
+                return opened.enter_context(
+                    socket.create_connection(cluster.split_address(address), timeout=5))
             time.sleep(0.1)
         raise AssertionError("the chief does not listen")
 
-    threads = [threading.Thread(target=come, args=[rank]) for rank in ranks]
-    threads[0].start()
-    if attack:
-        attack(stranger)
-    for thread in threads[1:]:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    for connection in opened:
-        connection.close()
-    return [found.get(rank) for rank in ranks]
+    with ThreadPoolExecutor(len(ranks)) as pool, opened:
+        coming = [pool.submit(come, ranks[0])]
+        if attack:
+            attack(stranger)
+        coming += [pool.submit(come, rank) for rank in ranks[1:]]
+        return [future.exception(30) or future.result() for future in coming]
 
 
 def assert_connected(clusters):
-    threads = [threading.Thread(target=other.all_reduce, args=[b"bc"[at : at + 1], None],
-                                daemon=True) for at, other in enumerate(clusters[1:])]
-    for thread in threads:
-        thread.start()
-    assert clusters[0].all_reduce(b"a", b"".join) == b"abc"[: len(clusters)]
+    with ThreadPoolExecutor(len(clusters)) as pool:
+        for other, part in zip(clusters[1:], (b"b", b"c"), strict=False):
+            pool.submit(other.all_reduce, part, None)
+        assert clusters[0].all_reduce(b"a", b"".join) == b"abc"[: len(clusters)]
 
 
 @pytest.mark.parametrize("parts", [

@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,7 +26,7 @@ from gan.run.curves import thin
 from gan.run.folder import RunFolder
 from gan.run.history import History
 from gan.run.options import parse_options
-from tests.conftest import ROOT, assert_error, complete
+from tests.conftest import ROOT, assert_error, complete, run_python
 from tests.test_scripts import history
 
 EVIL = "<script>alert('1')</script>&\"'\u2028</title>"
@@ -68,7 +66,7 @@ def text_of(page):
     return json.dumps(data_of(page), ensure_ascii=False).replace("\\\\", "\\")
 
 
-def test_the_report_of_a_run_says_what_came_out(tiny_run):
+def test_the_report_of_a_run_says_and_shows_what_came_out(tiny_run):
     page = (tiny_run / "report.html").read_text()
     text, data = text_of(page), data_of(page)
     summary = json.loads((tiny_run / "summary.json").read_text())
@@ -89,10 +87,7 @@ def test_the_report_of_a_run_says_what_came_out(tiny_run):
     labels = [frame["label"] for frame in data["runs"][0]["frames"]]
     assert labels == ["epoch 0", *(f"step {step}" for step in (4, 6, 8, 11, 16)), "epoch 1",
                       "epoch 2"]
-
-
-def test_the_pictures_of_a_report_are_the_runs(tiny_run):
-    page = data_of((tiny_run / "report.html").read_text())["runs"][0]
+    page = data["runs"][0]
     for source, name in ((page["frames"][-1]["src"], "epoch_0002"), (page["real"], "real_samples")):
         kind, encoded = source.split(",")
         assert kind == "data:image/webp;base64"
@@ -103,12 +98,17 @@ def test_the_pictures_of_a_report_are_the_runs(tiny_run):
         assert error.mean() < 6  # of 255 gray levels; noise is the hardest to keep
 
 
-def test_making_the_report_again_changes_little(run, capsys):
+def test_a_report_is_made_again_but_a_users_is_never_overwritten(run, capsys):
     before = data_of((run / "report.html").read_text())
     assert report.main(["run"]) == 0 and capsys.readouterr().out.startswith("run/report.html: ")
     after = data_of((run / "report.html").read_text())
     assert before["runs"][0]["frames"] == after["runs"][0]["frames"]
     assert before["panels"] == after["panels"]
+    (run / "report.html").write_text("<!doctype html>\n<p>mine")
+    for options in (["run"], ["run", "--output", "run/report.html"]):
+        assert_error("report.html exists; expected --force", report.main, options)
+    assert report.main(["run", "--output", "page.html"]) == 0
+    assert (run / "report.html").read_text() == "<!doctype html>\n<p>mine"
 
 
 def test_no_text_of_the_data_becomes_html():
@@ -132,9 +132,11 @@ def test_no_text_of_the_data_becomes_html():
         assert page == expected
 
 
-def test_a_broken_number_leaves_a_gap():
-    page = page_of([content(rows=[row(1), row(2, generator_loss=float("nan"))])])
+def test_a_broken_number_leaves_a_gap_and_a_name_that_is_no_text_is_escaped():
+    page = page_of([content(folder="run\udcff", dataset={"name": "caf\udce9"},
+                            rows=[row(1), row(2, generator_loss=float("nan"))])])
     assert data_of(page)["panels"][0]["lines"][1]["y"] == [0.8, None]
+    assert "caf\\udce9" in text_of(page) and page.encode()
 
 
 def test_curves_are_thinned_and_keep_their_extremes():
@@ -207,14 +209,6 @@ def test_a_report_that_cannot_be_written_ends_nothing(run, capsys, monkeypatch, 
     assert ("Traceback" in told) == defect
 
 
-def test_a_users_report_is_never_overwritten(run):
-    (run / "report.html").write_text("<!doctype html>\n<p>mine")
-    for options in (["run"], ["run", "--output", "run/report.html"]):
-        assert_error("report.html exists; expected --force", report.main, options)
-    assert report.main(["run", "--output", "page.html"]) == 0
-    assert (run / "report.html").read_text() == "<!doctype html>\n<p>mine"
-
-
 def test_several_runs_are_compared(run, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(run, other)
@@ -244,11 +238,6 @@ def test_a_run_that_was_killed_or_is_made_longer_is_unfinished(run):
     found = read_run(run)
     assert found.state == "unfinished" and found.summary == {} and found.epochs == 2
     assert "not finished, so not judged yet" in text_of(page_of([found])).lower()
-
-
-def test_a_name_that_is_no_text_is_shown_escaped():
-    page = page_of([content(folder="run\udcff", dataset={"name": "caf\udce9"})])
-    assert "caf\\udce9" in text_of(page) and page.encode()
 
 
 @pytest.mark.parametrize(("name", "changed"), [
@@ -295,14 +284,13 @@ def test_runs_that_differ_in_their_seed_are_one_row(tmp_path):
 
 
 def test_the_report_of_a_finished_run_needs_no_tensorflow(run):
-    code = """
+    run_python("-c", """
 import sys
 from gan.report.__main__ import main
 main(["run"])
 main(["run", "run", "--output", "table.md"])
 main(["run", "run", "--output", "table.csv"])
-sys.exit("tensorflow" in sys.modules)"""
-    subprocess.run([sys.executable, "-c", code], cwd=run.parent, check=True,
-                   env=os.environ | {"PYTHONPATH": str(ROOT)})
+assert "tensorflow" not in sys.modules""", cwd=run.parent,
+               env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert "Fréchet distance" in (run.parent / "table.md").read_text()
     assert "frechet" in (run.parent / "table.csv").read_text()

@@ -5,8 +5,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from PIL import Image
 
 from gan.run.checkpoint import list_checkpoints
 from gan.run.history import TIMED
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, run_python
 
 
 def history(folder, name="history.csv"):
@@ -26,7 +24,7 @@ def pictures(folder):
     return {path.name: path.read_bytes() for path in (folder / "generated_images").glob("*.png")}
 
 
-def test_a_run_leaves_what_the_readme_says(tiny_run):
+def test_a_run_leaves_and_prints_what_the_readme_says(tiny_run):
     left = {path.name for path in tiny_run.iterdir()}
     assert left == {"generated_images", "history.csv", "loss_curves.png", "config.json",
                     "checkpoints", "exported_model", "tensorboard", "summary.json", "report.html",
@@ -42,9 +40,6 @@ def test_a_run_leaves_what_the_readme_says(tiny_run):
     assert [row["epoch"] for row in rows] == ["1", "2"] and rows[1]["step"] == "40"
     assert [path.name for path in list_checkpoints(tiny_run / "checkpoints")] == [
         "step_000000040.npz", "step_000000020.npz"]
-
-
-def test_what_a_run_prints(tiny_run):
     lines = tiny_run.with_suffix(".txt").read_text().splitlines()
     for start in ("device ", "precision   float32",
                   "data        shapes: 320 images of 16 x 16 x 1, 2 classes", "condition ",
@@ -57,8 +52,9 @@ def test_what_a_run_prints(tiny_run):
     assert len(lines) < 40
 
 
-def test_export_draws_with_tensorflow_alone(tiny_run, tmp_path):
-    code = f"""
+def test_export_draws_with_tensorflow_alone_and_describes_itself(tiny_run, tmp_path):
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run_python("-c", f"""
 import sys
 import tensorflow as tf
 model = tf.saved_model.load({str(tiny_run / "exported_model")!r})
@@ -78,18 +74,12 @@ labelled = model.signatures["sample_labels"](
     seeds=tf.range(4, dtype=tf.int64), labels=tf.constant([0, 1, 0, 1]))["images"]
 assert labelled.shape == (4, 16, 16, 1)
 assert not [name for name in sys.modules if name == "gan" or name.startswith("gan.")]
-"""
-    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=clean,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def test_export_describes_itself_and_names_no_path(tiny_run):
+""", cwd=tmp_path, env=clean)
     about = json.loads((tiny_run / "exported_model/assets.extra/gan.json").read_text())
     assert about["sample_shape"] == [16, 16, 1] and about["class_names"] == ["0", "1"]
     assert about["latent_dim"] == 8 and about["epochs"] == 2 and about["steps"] == 40
     assert about["config"]["dataset"] == "shapes.npz" and about["version"]
+    # It names no path.
     assert "outdir" not in about["config"] and not re.search(r'": "/', json.dumps(about))
 
 

@@ -40,16 +40,13 @@ def folder(tmp_path):
     return tmp_path / "shapes"
 
 
-def test_networks_see_premultiplied_color_in_both_directions():
+def test_networks_and_metrics_see_premultiplied_color():
     seen = (Images.to_floats(tf.constant(PIXELS)).numpy() + 1) * 127.5
     np.testing.assert_allclose(
         seen, [[[[128, 0, 0, 128], [0, 0, 200, 255], [0, 0, 0, 0]]]], atol=1e-4)
     back = Images.to_stored(Images.to_floats(tf.constant(PIXELS))).numpy()
     np.testing.assert_array_equal(back[..., :2, :], PIXELS[..., :2, :])
     assert back[0, 0, 2].tolist() == [0, 0, 0, 0]
-
-
-def test_metrics_see_both_grounds():
     assert premultiplied(PIXELS)[0, 0].tolist() == [
         [128, 0, 0, 128], [0, 0, 200, 255], [0, 0, 0, 0]]
     np.testing.assert_allclose(premultiplied(PIXELS / 255) * 255, premultiplied(PIXELS), atol=0.5)
