@@ -1,20 +1,26 @@
-"""Arrays and labels of every usual type, and what stands in their place."""
+"""Data sets of every name, of arrays and labels of every type, and what stands in their place."""
 
 import gzip
+import hashlib
 import io
 import os
 import pickle
 import re
 import struct
 import zipfile
+from pathlib import Path
+from unittest import mock
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
+from gan.data import datasets
 from gan.data.arrays import map_npy
-from gan.data.datasets import load_dataset
-from tests.conftest import assert_error, assert_refused
+from gan.data.datasets import Dataset, load_dataset
+from gan.run.options import parse_options
+from tests.conftest import assert_error, assert_refused, noise
 
 BYTES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3)).astype(np.uint8)
 BYTES[0, 0, 0], BYTES[0, 0, 1] = 0, 255
@@ -41,9 +47,6 @@ def load(tmp_path):
         return load_dataset(str(tmp_path / "a.npz"))
 
     return save_and_load
-
-
-# Files.
 
 
 @pytest.mark.parametrize(("kind", "name", "dtype"), [
@@ -81,9 +84,8 @@ def test_emnist_has_longer_names_and_lies_on_its_side(tmp_path):
     ("deep/x_train", "y_train"), ("anything", None)])
 @pytest.mark.parametrize("suffix", ["npz", "h5"])
 def test_arrays_of_other_names(tmp_path, names, suffix, capsys):
-    arrays = {names[0]: BYTES, names[1]: LABELS.astype(str).astype("S"), "seeds": np.arange(6)}
-    if names[1] is None:
-        arrays = {names[0]: BYTES}
+    labels = {names[1]: LABELS.astype(str).astype("S"), "seeds": np.arange(6)}
+    arrays = {names[0]: BYTES} | (labels if names[1] else {})
     path = tmp_path / f"a.{suffix}"
     if suffix == "npz":
         np.savez(path, **{name.removeprefix("deep/"): array for name, array in arrays.items()})
@@ -210,9 +212,6 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, make, name):
     assert_error("expected a file", map_npy, tmp_path / name)
 
 
-# Images.
-
-
 HIGH = np.concatenate([BYTES, BYTES], axis=1)  # images need not be square
 
 
@@ -322,3 +321,74 @@ def test_labels_are_numbered_without_gaps_and_named(load, labels, names, numbers
      "test labels: expected labels that occur among the training labels, got: 5, 9")])
 def test_wrong_arrays_are_named(load, arrays, expected):
     assert_error(f"a.npz.*{re.escape(expected)}", load, **arrays)
+
+
+def test_bundled_mnist_is_mnist_byte_for_byte(mnist):
+    known = {"images": "6bbc9ace898e44ae57da46a324031adb",
+             "labels": "a25bea736e30d166cdddb491f175f624",
+             "test_images": "2646ac647ad5339dbf082846283269ea",
+             "test_labels": "27ae3e4e09519cfbb04c329615203637"}
+    for name, md5 in known.items():
+        array = getattr(mnist, name).squeeze().astype(np.uint8)
+        assert hashlib.md5(idx(array)).hexdigest() == md5, name
+
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
+
+
+@pytest.mark.skipif(not FASHION.exists(), reason="dataset-fashion-mnist is not installed")
+def test_fashion_mnist_brings_its_class_names():
+    dataset = load_dataset(str(FASHION))
+    assert dataset.images.shape == (60000, 28, 28, 1) and len(dataset.test_images) == 10000
+    assert (np.bincount(dataset.labels) == 6000).all()
+    assert dataset.class_names[7] == "Sneaker" and len(dataset.class_names) == 10
+
+
+def test_fashion_mnist_is_loaded_by_keras_or_the_way_out_named(monkeypatch):
+    arrays = (GOOD, np.array([0, 1, 1, 0], np.uint8)), (GOOD[:2], np.array([1, 0], np.uint8))
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data", lambda: arrays)
+    dataset = load_dataset("fashion_mnist")
+    assert dataset.name == "fashion_mnist" and dataset.labels.tolist() == [0, 1, 1, 0]
+    assert dataset.test_images.shape == (2, 16, 16, 1) and dataset.test_labels.tolist() == [1, 0]
+    monkeypatch.setattr(keras.datasets.fashion_mnist, "load_data",
+                        mock.Mock(side_effect=OSError("no route to host")))
+    assert_refused("fashion_mnist", "no route to host.*dataset-fashion-mnist")
+
+
+def test_a_data_set_is_one_entry_of_the_registry(monkeypatch):
+    mine = Dataset("mine", np.zeros((64, 16, 16, 1), np.uint8))
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda: mine)
+    assert load_dataset("mine") is mine
+    assert parse_options(["--dataset", "mine"])[0].named
+    assert_refused("other", "expected mnist, fashion_mnist, .* mine, an existing")
+
+
+def test_the_fingerprint_is_the_content_and_not_the_place(tmp_path):
+    images = noise(4)[..., 0]
+    np.savez(tmp_path / "a.npz", x_train=images)
+    (tmp_path / "b").mkdir()
+    np.savez_compressed(tmp_path / "b" / "c.npz", x_train=images, x_test=images)
+    np.save(tmp_path / "d.npy", np.asfortranarray(images))
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(idx(images))
+    found = {load_dataset(str(tmp_path / name)).fingerprint
+             for name in ("a.npz", "b/c.npz", "d.npy", "idx")}
+    assert found == {Dataset("a", images[..., None]).fingerprint}
+    changed = images.copy()
+    changed[3, 15, 15] ^= 1  # a single bit
+    assert Dataset("a", changed[..., None]).fingerprint not in found
+    assert Dataset("a", images[..., None], np.zeros(4, np.int32)).fingerprint not in found
+
+
+def test_examples_are_a_random_choice_by_class_and_each_time_the_same():
+    images = np.broadcast_to(np.arange(201, dtype=np.uint8).reshape(-1, 1, 1, 1), (201, 16, 16, 1))
+    labels = np.append(np.repeat(np.arange(2, dtype=np.int32), 100), 2)
+    for data in (Dataset("a", images), Dataset("a", images, labels, ("a", "b", "c"))):
+        shown = data.examples(100)[:, 0, 0, 0].tolist()
+        assert shown == data.examples(100)[:, 0, 0, 0].tolist()
+        # Of the first half and of the second, as of a hundred tosses of a coin.
+        assert 0.3 < sum(shade % 100 < 50 for shade in shown[:70]) / 70 < 0.7
+    # Four rows of ten, three of ten, and the only image of its class three times ten.
+    assert [labels[shade] for shade in shown] == [0] * 40 + [1] * 30 + [2] * 30
+    assert len(set(shown[:70])) == 70 and shown[70:] == [200] * 30
+    assert sorted(Dataset("a", images[:9]).examples(100)[:, 0, 0, 0].tolist()) == list(range(9))

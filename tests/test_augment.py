@@ -8,7 +8,6 @@ from gan import training
 from gan.augment import DRAWS, MAX_P, PASSES, TARGET, adapted, augment, mirrored
 from tests.conftest import build
 
-MIDDLE = 0.5  # of a draw: nothing added, nothing turned but mirrored colors
 # The draw that decides whether a change is made, and those that say how strong it is.
 DRAWN = {"mirror": [0], "scale": [1, 9], "stretch": [2, 10], "shift": [3, 11, 12],
          "brightness": [4, 13], "contrast": [5, 14], "saturation": [6, 15], "hue": [7, 16],
@@ -48,7 +47,7 @@ def test_grays_stay():
 
 
 def test_a_shift_is_by_an_eighth_of_the_side_at_one_deviation():
-    found = changed(IMAGES, shift=[MIDDLE, ONE_DEVIATION])
+    found = changed(IMAGES, shift=[0.5, ONE_DEVIATION])  # 0.5: not up or down
     np.testing.assert_allclose(found[:, :, :28], IMAGES[:, :, 4:], atol=1e-4)
     # What is moved in is the reflection: 31 is followed by 30 and 29.
     np.testing.assert_allclose(found[:, :, 28:], IMAGES[:, :, [30, 29, 28, 27]], atol=1e-4)

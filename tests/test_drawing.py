@@ -17,9 +17,6 @@ from gan.run import curves
 from tests.conftest import assert_error, noise
 from tests.test_report import config, content, row
 
-# --- Images
-
-
 def test_every_shade_survives_the_way_there_and_back():
     shades = np.arange(256)
     values = np.float32(shades / 127.5 - 1)[:, None]
@@ -28,7 +25,7 @@ def test_every_shade_survives_the_way_there_and_back():
     assert Images.to_stored(beyond).numpy().tolist() == [[0, 128, 255, 255, 0]]
 
 
-def test_a_grid_puts_images_row_by_row():
+def test_a_grid_puts_images_row_by_row_and_is_enlarged_without_blur(tmp_path):
     numbered = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 4, 1), np.uint8)
     grid = images.tile(numbered, columns=3)
     assert grid.shape == (2 * 5 + 2, 3 * 6 + 2, 1)
@@ -36,10 +33,7 @@ def test_a_grid_puts_images_row_by_row():
     assert [grid[7, 2 + 6 * column, 0] for column in range(3)] == [3, 4, images.BACKGROUND]
     # Black, white, and what an untrained generator draws can be told from the gaps.
     assert min(abs(images.BACKGROUND - shade) for shade in (0, 128, 255)) > 40
-
-
-def test_a_grid_is_enlarged_without_blur(tmp_path):
-    random = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype(np.uint8)
+    random = noise(4, size=8, channels=3)
     grid, small = images.image_grid(random), images.tile(random)
     factor = len(grid) // len(small)
     assert factor > 1
@@ -49,7 +43,6 @@ def test_a_grid_is_enlarged_without_blur(tmp_path):
     np.testing.assert_array_equal(images.read_png(tmp_path / "a.png"), grid)
 
 
-# --- Curves
 
 @pytest.fixture
 def drawn(tmp_path):
@@ -111,9 +104,6 @@ def test_the_first_epoch_is_drawn_at_growing_distances():
     assert early_steps(0, 937) == [
         4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724]
     assert early_steps(4, 12) == [6, 8, 11]  # the sixth is the epoch's own
-
-
-# --- Animations
 
 
 @pytest.mark.parametrize(("channels", "plays"), [(1, 0), (1, 2), (3, 1), (3, 3)])

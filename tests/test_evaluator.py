@@ -9,19 +9,16 @@ import numpy as np
 import pytest
 
 from gan.data.datasets import Dataset, load_dataset
-from gan.drawing.images import write_png
 from gan.evaluate import __main__ as evaluate
 from gan.evaluate import evaluator as evaluation
 from gan.evaluate import features, metrics, registry
 from gan.evaluate.evaluator import Drawn, Evaluator
 from gan.evaluate.registry import METRICS, Metric, epoch_text
 from tests.conftest import assert_error, draw_shapes, noise
+from tests.test_pictures import write
 
 COUNT = evaluation.COUNT  # before other tests make it smaller
 IN_FEATURES = {"frechet", "kid", "precision", "recall"}
-
-
-# --- What is measured
 
 
 @pytest.mark.parametrize(("training", "test", "generated", "reference"), [
@@ -80,9 +77,6 @@ def test_a_new_metric_is_one_entry(monkeypatch, settings):
     assert f"warmth {found['warmth']:.4g} (real {real['warmth']:.4g})" in (
         dict(registry.summary_lines(found, evaluator))["quality"])
     assert any("warmth" in line for line in registry.metrics_table(found, {"test": real}))
-
-
-# --- Real samples beside generated ones
 
 
 def test_distances_are_compared_with_those_of_as_many_real_images():
@@ -192,9 +186,6 @@ def test_every_kind_of_damage_is_measured(mnist):
     assert found["dropped class"]["imbalance"] > 0.09
 
 
-# --- The command
-
-
 @pytest.fixture
 def measured(succeed, monkeypatch, tiny_run, tmp_path):
     """A function that runs `python -m gan.evaluate` on a run; returns what it prints."""
@@ -236,7 +227,7 @@ def test_options_that_do_not_fit_the_data_are_refused(dataset, option, reason):
     assert_error(reason, evaluate.check, evaluate.make_parser().parse_args(option), dataset)
 
 
-def test_the_fingerprint_and_no_path_says_whether_data_are_the_same(tiny_npz, tmp_path, capsys):
+def test_the_fingerprint_says_whether_data_read_alike_are_the_same(tiny_npz, tmp_path, capsys):
     moved, other = tmp_path / "moved.npz", tmp_path / "other.npz"
     moved.write_bytes(tiny_npz.read_bytes())
     np.savez(other, x_train=draw_shapes(320, 9)[0])
@@ -247,13 +238,12 @@ def test_the_fingerprint_and_no_path_says_whether_data_are_the_same(tiny_npz, tm
         assert ("does not hold the data" in capsys.readouterr().out) != same
     assert_error("^--dataset needed: the data .* are not in /gone.npz$",
                  evaluate.load_data, None, "/gone.npz", metadata)
-
-
-def test_pictures_are_read_as_the_run_read_them(tmp_path):
+    # Pictures are read as the run read them.
+    pictures = tmp_path / "pictures"
     for number, image in enumerate(noise(2, size=64)):
-        write_png(tmp_path / f"{number}.png", image)
-    trained_on = load_dataset(str(tmp_path), image_size=32, resample="nearest")
+        write(pictures / f"{number}.png", image[..., 0])
+    trained_on = load_dataset(str(pictures), image_size=32, resample="nearest")
     metadata = {"sample_shape": [32, 32, 1], "config": {"resample": "nearest"},
                 "fingerprint": trained_on.fingerprint}
-    found = evaluate.load_data(None, str(tmp_path), metadata)
+    found = evaluate.load_data(None, str(pictures), metadata)
     assert found.fingerprint == trained_on.fingerprint

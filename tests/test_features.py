@@ -50,9 +50,6 @@ def test_features_of_images(monkeypatch, count, settings, wanted, accuracy, kind
     assert found.accuracy == (None if kind == "pixels" else accuracy)
 
 
-# --- The cache
-
-
 def test_a_network_is_trained_once_and_kept_in_the_cache(monkeypatch, tmp_path, capsys):
     def extract():
         network = features.extractor_for(data, "learned")
@@ -97,9 +94,6 @@ def test_a_classifier_is_tested_on_images_held_out(monkeypatch):
                                       epochs=1)
     assert found.accuracy * 60 == pytest.approx(round(found.accuracy * 60))  # a tenth of 600
     assert found.accuracy > 0.5
-
-
-# --- Learning without labels
 
 
 def test_the_loss_is_that_of_the_paper():
@@ -161,9 +155,6 @@ def test_learned_features_tell_what_is_wrong(monkeypatch):
     assert distances["blurred"] > 4 * distances["real"]
     assert distances["hue"] > 40 * distances["real"]
     assert distances["mode"] > 40 * distances["real"]
-
-
-# --- Inception
 
 
 def test_images_are_resized_linearly_and_smoothed_where_they_shrink():

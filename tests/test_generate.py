@@ -1,4 +1,4 @@
-"""generate.py: what it draws, what it calls its files, what it refuses."""
+"""generate.py: what it draws, what it calls its files, and which exports it refuses to load."""
 
 import json
 import os
@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from gan.common.operations import STRUCTURE, computes, refuse_other_operations
 from gan.data.datasets import load_dataset
 from gan.drawing.samples import Wanted, picture_paths, slerp
 from gan.generator import SavedGenerator
-from gan.run.exported import METADATA, MODEL, find_export
+from gan.models import ARCHITECTURES
+from gan.run.exported import METADATA, MODEL, checksums, find_export
 from generate import choose_classes
 from tests.conftest import assert_error, frames_of, run_script
 
@@ -136,6 +139,11 @@ def test_single_files_are_named_by_seed_and_class(generate, tmp_path):
     generate("--label", "each", "--seeds", "2,5")
     assert {path.name for path in (tmp_path / "generated").iterdir()} == {
         "seed_000002_class_3.png", "seed_000005_class_7.png"}
+    # Names are printed without their escape sequences.
+    escaped = "a\x1b]0;title\x07\u202eb.png"
+    assert generate("--num-images", 1, "--output", escaped) == (
+        r"a\x1b]0;title\x07\u202eb.png: 1 image, seeds 0 to 0" "\n")
+    assert (tmp_path / escaped).is_file()
 
 
 def test_class_folders_can_be_trained_on(generate, two_of_ten, tmp_path, capsys):
@@ -249,13 +257,81 @@ def test_wrong_options_are_refused(two_of_ten, refused, tmp_path, arguments, exp
     assert expected in line and line.isprintable() and list(tmp_path.iterdir()) == []
 
 
-def test_names_are_printed_without_their_escape_sequences(generate, tmp_path):
-    name = "a\x1b]0;title\x07\u202eb.png"
-    output = generate("--num-images", 1, "--output", name)
-    assert (tmp_path / name).is_file()
-    assert output == r"a\x1b]0;title\x07\u202eb.png: 1 image, seeds 0 to 0" "\n"
-
-
 def test_a_process_of_its_own_says_nothing_of_tensorflow(tiny_run, tmp_path):
     done = run_script("generate.py", "--model", tiny_run, "--output", "a.png", cwd=tmp_path)
     assert done.stderr == ""
+
+
+def saving(model):
+    """The function that saves a model's variables."""
+    return next(function for function in model.meta_graphs[0].graph_def.library.function
+                if any(node.op == "SaveV2" for node in function.node_def))
+
+
+def drawing(model):
+    """The function that draws."""
+    return next(function for function in model.meta_graphs[0].graph_def.library.function
+                if "sample" in function.signature.name)
+
+
+def call_the_saving(model):
+    """Let the function that draws call the one that saves."""
+    node = drawing(model).node_def.add(op="StatefulPartitionedCall", name="added")
+    node.attr["f"].func.name = saving(model).signature.name
+
+
+def name_the_saving_as_object(model):
+    model.meta_graphs[0].object_graph_def.nodes.add().bare_concrete_function \
+        .concrete_function_name = saving(model).signature.name
+
+
+def offer_the_saving_instead(model):
+    """Ask the optimizer of graphs to put the saving function in another's place."""
+    saving(model).attr["api_implements"].s = b"drawing"
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    *((change, "MergeV2Checkpoints|SaveV2|ShardedFilename|StringJoin|StaticRegex")
+      for change in (call_the_saving, name_the_saving_as_object, offer_the_saving_instead)),
+    *((lambda model, name=name: drawing(model).node_def.add(op=name, name="added"),
+       f"the operation {name} in the function")
+      for name in ("WriteFile", "ReadFile", "EagerPyFunc", "MyOperation")),
+    (lambda model: model.meta_graphs[0].graph_def.node.add(op="WriteFile", name="added"),
+     "the operation WriteFile in its outermost graph"),
+    (lambda model: model.meta_graphs[0].ClearField("object_graph_def"), "of TensorFlow 2"),
+    (lambda model: model.meta_graphs.add(), "of TensorFlow 2")])
+def test_more_than_computing_is_refused(two_of_ten, tmp_path, monkeypatch, change, expected):
+    shutil.copytree(two_of_ten, tmp_path, dirs_exist_ok=True)
+    file, about = tmp_path / "saved_model.pb", tmp_path / METADATA
+    model = SavedModel.FromString(file.read_bytes())
+    change(model)
+    file.write_bytes(model.SerializeToString())
+    metadata = json.loads(about.read_text())
+    about.write_text(json.dumps({**metadata, "sha256": checksums(tmp_path)}))
+    monkeypatch.setattr(tf.saved_model, "load", None)
+    assert_error(expected, lambda: SavedGenerator(tmp_path).signatures)  # which loads it
+
+
+ALLOWED = [
+    ("conv", (28, 28, 1), None, {"upsampling": "filtered", "output": "smooth",
+                                 "background": ([0], 40)}),
+    ("conv", (16, 16, 3), [0, 0, 1], {"output": "bright"}),
+    ("dcgan", (64, 64, 3), [0, 0, 1], {"output": "clip"}),
+    ("resnet", (32, 32, 3), [0, 0, 1], {"upsampling": "filtered"}),
+    ("mlp", (16, 16, 1), [0, 0, 1], {}),
+    ("mlp", (2,), None, {}),
+]
+
+
+@pytest.mark.parametrize(("arch", "shape", "class_of", "options"), ALLOWED)
+def test_every_export_is_allowed(make_export, arch, shape, class_of, options):
+    refuse_other_operations(make_export(class_of, arch, shape, options) / MODEL)
+    assert {arch for arch, *_ in ALLOWED} == ARCHITECTURES.keys()  # none is forgotten
+
+
+def test_operations_of_layers_that_a_reader_adds_are_allowed():
+    allowed = ("Erf", "Softplus", "Einsum", "ResizeNearestNeighbor", "Elu", "Pad", "Mean")
+    assert all(name in STRUCTURE or computes(name) for name in allowed)
+    others = ("ReadFile", "WriteFile", "MatchingFiles", "PyFuncStateless", "Print", "RemoteCall",
+              "TextLineDataset", "XlaCallModule", "RandomUniform", "NoSuchOperation")
+    assert not any(name in STRUCTURE or computes(name) for name in others)

@@ -145,19 +145,14 @@ def test_damaged_files_are_named_and_not_trusted(folder, kind):
         assert_refused(path, f"a.{kind}.*(a damaged file|broken:|without rows)")
 
 
-def test_a_parquet_file_that_promises_more_rows_than_fit_is_refused(folder, monkeypatch):
-    write_parquet(folder / "a.parquet", [{"image": png(1), "label": 0}] * 2000)
-    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 10**5)
-    assert_refused(folder, "MiB of arrays together")
-
-
-def test_without_pyarrow_its_package_is_named(folder, monkeypatch):
-    (folder / "a.parquet").write_bytes(b"PAR1")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert_refused(folder / "a.parquet", "expected the package pyarrow, .*pip install pyarrow")
-
-
-def test_records_beside_pictures_are_refused(folder):
-    (folder / "a.parquet").write_bytes(b"")
+def test_parquet_files_that_cannot_be_used_are_refused(folder, monkeypatch):
+    path = folder / "a.parquet"
+    path.write_bytes(b"PAR1")
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "pyarrow", None)
+        assert_refused(path, "expected the package pyarrow, .*pip install pyarrow")
     (folder / "b.png").write_bytes(png(0))
     assert_refused(folder, "got both: b.png and a.parquet; move one of them away")
+    write_parquet(path, [{"image": png(1), "label": 0}] * 2000)
+    monkeypatch.setattr("gan.data.arrays.memory_bytes", lambda: 10**5)
+    assert_refused(path, "MiB of arrays together")  # it promises more rows than fit

@@ -82,12 +82,14 @@ def test_an_export_has_no_discriminator(begin, tiny_run):
     assert "the discriminator begins anew" in said
 
 
-def test_what_does_not_fit_is_said_or_refused(begin):
+def test_what_does_not_fit_or_is_damaged_is_said_or_refused(begin, tmp_path):
     assert "the discriminator begins anew" in begin(spectral_norm=True)[-1]
     assert re.search("not taken over: generator/to_image\\S*/kernel, generator/to_image\\S*/bias, "
                      "discriminator/downsample\\S*/kernel$", begin(colors=3)[-1])
     assert_error(r"--init-from: expected networks like those of step 40 of .* \(conv of 4 "
                  r"channels, latents of 8, 16 x 16 x 1\), got: conv of 8 c", begin, base_channels=8)
+    write(tmp_path, "checkpoints/step_000000001.npz")
+    assert_error("--init-from: expected a whole checkpoint in", read_source, tmp_path)
 
 
 def test_a_run_on_other_pictures_begins_where_another_ended(trained, tiny_npz, tiny_run, tmp_path):
@@ -103,9 +105,7 @@ def test_a_run_on_other_pictures_begins_where_another_ended(trained, tiny_npz, t
 
 @pytest.mark.parametrize(("arguments", "expected"), [
     (["--init-from", "nowhere"], "--init-from: expected a folder with an exported generator"),
-    (["--init-from", "damaged"], "--init-from: expected a whole checkpoint in"),
     (["--init-from", "run", "--resume"], "--init-from has no effect on a run that is resumed"),
     (["--resume", "--outdir", "run", "--dataset", "mnist"], "--init-from run and another --out")])
 def test_wrong_sources_are_refused(refused, run, arguments, expected):
-    write(run.with_name("damaged"), "checkpoints/step_000000001.npz")
     assert expected in refused("train_gan.py", *arguments)
