@@ -133,7 +133,8 @@ def open_page(browser):
     pages = []
     with contextlib.ExitStack() as contexts:
         yield load
-        assert [page.errors + page.requests for page in pages] == [[]] * len(pages)
+        for page in pages:
+            assert page.errors + page.requests == []
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from gan.run import curves
 from tests.conftest import assert_error, noise
 from tests.test_report import config, content, row
 
+
 def test_every_shade_survives_the_way_there_and_back():
     shades = np.arange(256)
     values = np.float32(shades / 127.5 - 1)[:, None]
@@ -41,7 +42,6 @@ def test_a_grid_puts_images_row_by_row_and_is_enlarged_without_blur(tmp_path):
     images.write_png(tmp_path / "a.png", grid)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), grid)
     np.testing.assert_array_equal(images.read_png(tmp_path / "a.png"), grid)
-
 
 
 @pytest.fixture

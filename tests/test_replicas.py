@@ -366,10 +366,8 @@ def test_who_does_not_come_or_has_another_key_is_named(quick, monkeypatch):
     assert isinstance(other, Cluster)  # it has found the chief
     with pytest.raises(ReplicaError, match="the chief does not answer at 127.0.0.1"):
         cluster.connect_to_chief(Place(1, 2, free_address()), b"key")
-
-
-def test_the_chief_listens_at_its_own_address_only(quick):
-    place = Place(0, 2, "192.0.2.1:4000")  # of no machine: TEST-NET-1
+    # The chief listens at its own address only: this one is of no machine, TEST-NET-1.
+    place = Place(0, 2, "192.0.2.1:4000")
     assert_error("cannot listen at 192.0.2.1:4000", cluster.accept_workers, place, b"key")
 
 
