@@ -140,11 +140,8 @@ def cleaned(image, contrast, color=(0,)):
     return ((layer(image[None] / 127.5 - 1).numpy()[0] + 1) * 127.5).squeeze()
 
 
-def test_digits_stand_out_from_black(mnist):
-    """Known from the data: of all pixels but one in 3,000 are of 70 or more, or touch one.
-
-    They stay as they are.
-    """
+def test_digits_stand_out_from_black_and_stay_as_they_are(mnist):
+    """Known from the data: of all pixels but one in 3,000 are of 70 or more, or touch one."""
     found = find_background(mnist.images)
     assert found.color == (0,) and found.plain
     assert 65 < found.contrast < 75
@@ -177,7 +174,7 @@ def test_other_backgrounds_are_not_plain(place, shades, expected):
     assert found == expected and not (found and found.plain)
 
 
-def test_a_trace_is_removed_unless_it_touches_something_plain():
+def test_a_trace_is_removed_in_all_channels_unless_it_touches_something_plain():
     image = np.zeros((8, 12))
     image[1, 1] = 25               # less than half of the contrast
     image[1, 6], image[2, 7] = 60, 25  # the same beside something plain, by a corner
@@ -187,9 +184,6 @@ def test_a_trace_is_removed_unless_it_touches_something_plain():
     expected[6, 1] = 45 * (2 * 45 / 60 - 1)
     expected[6, 6] = 59 * (2 * 59 / 60 - 1)
     np.testing.assert_allclose(cleaned(image, 60), expected, atol=1e-4)
-
-
-def test_colors_are_cleaned_to_the_background_in_all_channels():
     image = np.full((6, 6, 3), [255, 200, 100.0])
     image[1, 1] = [250, 195, 105]
     image[4, 4] = [250, 100, 105]
