@@ -37,7 +37,7 @@ TINY = ["--base-channels", "4", "--latent-dim", "8", "--batch-size", "16", "--nu
 QUICK = ["--arch", "mlp", "--clusters", "1", "--epochs", "1", "--metrics-interval", "0",
          "--gradient-penalty", "none"]
 LONGEST = ("test_lab", "test_interface", "test_replicas", "test_resume", "test_training",
-           "test_playground", "test_evaluator")
+           "test_playground", "test_evaluator", "test_report", "test_generate")
 
 
 def pytest_collection_modifyitems(items):
