@@ -147,6 +147,7 @@ def test_each_process_reads_its_own_part_of_one_order(tmp_path, processes, monke
         pieces.append([])
         for epoch, batch in itertools.product((1, 2), range(order.steps)):
             pieces[-1].append(reader.read(order.batches(epoch)[batch, index::processes], epoch))
+        reader._pool.shutdown()  # waits for what is read ahead
         assert reader._begun.cache_info().currsize == 2 and order.group == 4 * 64 * 2
         assert 1.9 * len(read) < sum(map(len, read)) <= 3 * 1500 / processes  # in blocks
         for samples in read:
