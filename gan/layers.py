@@ -77,8 +77,8 @@ class Pointwise(keras.layers.Conv2D):
 class Downsample(keras.layers.Conv2D):
     """Convolution of kernel 4 and stride 2: [N, H, W, C] → [N, H / 2, W / 2, filters].
 
-    In training it is one of kernel 2 on blocks of 2 x 2 pixels, so sizes have to be even: with
-    four times the channels, a CPU takes two thirds of the time.
+    In training it is computed as a convolution of kernel 2 on blocks of 2 x 2 pixels, which
+    takes a CPU two thirds of the time in float32. Height and width must be even.
     """
 
     def __init__(self, filters, **settings):
@@ -97,9 +97,10 @@ class Downsample(keras.layers.Conv2D):
 
 
 class ToImage(keras.layers.Conv2D):
-    """3 x 3 convolution to an image; in training to a gray one as a depthwise one and a sum.
+    """3 x 3 convolution to the channels of an image.
 
-    A CPU takes less than half the time for that, as single outputs leave its vectors empty.
+    In training, a single channel is computed as a depthwise convolution and a sum over its
+    channels, which takes a CPU less than half the time.
     """
 
     def __init__(self, channels, **settings):
