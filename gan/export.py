@@ -57,13 +57,12 @@ def _endpoints(sampler, latent_dim):
     """Return dict of name → (function, its input signature)."""
     kind, conditioning = sampler.kind, sampler.conditioning
 
-    def serve(latents, conditions):
-        conditions = _known(conditions, np.arange(conditioning.count), "conditions: expected those "
-                            f"below {conditioning.count:,}:")
-        return {kind.name: kind.to_served(sampler.generate(latents, conditions))}
-
-    def serve_unconditional(latents):
-        conditions = tf.zeros([tf.shape(latents)[0]], tf.int32)
+    def serve(latents, conditions=None):
+        if conditions is None:  # there is only one
+            conditions = tf.zeros([tf.shape(latents)[0]], tf.int32)
+        else:
+            conditions = _known(conditions, np.arange(conditioning.count),
+                                f"conditions: expected those below {conditioning.count:,}:")
         return {kind.name: kind.to_served(sampler.generate(latents, conditions))}
 
     def condition_vectors(conditions):
@@ -93,7 +92,7 @@ def _endpoints(sampler, latent_dim):
         endpoints["condition_vectors"] = (condition_vectors, [a_condition])
         endpoints["images_from_vectors"] = (images_from_vectors, [a_latent, a_vector])
     else:
-        endpoints["serving_default"] = (serve_unconditional, [a_latent])
+        endpoints["serving_default"] = (serve, [a_latent])
     if conditioning.class_of is not None:
         endpoints["latents_labels"] = (latents, [a_seed, a_label])
         endpoints["sample_labels"] = (sample, [a_seed, a_label])

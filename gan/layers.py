@@ -6,6 +6,12 @@ import keras
 import tensorflow as tf
 
 
+def float32_weight(layer, name, shape, initializer, trainable=True):
+    """Add a weight to a layer that no dtype policy casts."""
+    return layer.add_weight(shape=shape, initializer=initializer, name=name, trainable=trainable,
+                            dtype="float32", autocast=False)
+
+
 class FusedBatchNorm(keras.layers.Layer):
     """Batch normalization of [N, H, W, C] in one float32 kernel (Ioffe & Szegedy 2015).
 
@@ -18,14 +24,11 @@ class FusedBatchNorm(keras.layers.Layer):
     MOMENTUM = 0.9
 
     def build(self, input_shape):
-        def vector(name, initializer, trainable):
-            return self.add_weight(shape=(input_shape[-1],), initializer=initializer, name=name,
-                                   trainable=trainable, dtype="float32", autocast=False)
-
-        self.gamma = vector("gamma", "ones", True)
-        self.beta = vector("beta", "zeros", True)
-        self.moving_mean = vector("moving_mean", "zeros", False)
-        self.moving_variance = vector("moving_variance", "ones", False)
+        channels = input_shape[-1:]
+        self.gamma = float32_weight(self, "gamma", channels, "ones")
+        self.beta = float32_weight(self, "beta", channels, "zeros")
+        self.moving_mean = float32_weight(self, "moving_mean", channels, "zeros", False)
+        self.moving_variance = float32_weight(self, "moving_variance", channels, "ones", False)
 
     def call(self, inputs, training=False):
         known = [] if training else [self.moving_mean.value, self.moving_variance.value]
@@ -121,9 +124,6 @@ class Residual(keras.layers.Layer):
         super().__init__(**settings)
         self.branch = keras.Sequential(branch)
 
-    def build(self, input_shape):
-        self.branch.build(input_shape)
-
     def call(self, inputs):
         return inputs + self.branch(inputs)
 
@@ -146,14 +146,10 @@ class SpectralLayer(keras.layers.Layer):
 
     def build_weights(self, shape):
         """Create the kernel [..., units], the bias and the singular vectors u and v: float32."""
-        def weight(name, shape, initializer, trainable=True):
-            return self.add_weight(shape=shape, initializer=initializer, trainable=trainable,
-                                   dtype="float32", autocast=False, name=name)
-
-        self.kernel = weight("kernel", shape, "glorot_normal")
-        self.bias = weight("bias", (self.units,), "zeros")
-        self.v = weight("v", (self.units, 1), "random_normal", trainable=False)
-        self.u = weight("u", (math.prod(shape[:-1]), 1), "zeros", trainable=False)
+        self.kernel = float32_weight(self, "kernel", shape, "glorot_normal")
+        self.bias = float32_weight(self, "bias", (self.units,), "zeros")
+        self.v = float32_weight(self, "v", (self.units, 1), "random_normal", False)
+        self.u = float32_weight(self, "u", (math.prod(shape[:-1]), 1), "zeros", False)
         for _ in range(self.FIRST_ITERATIONS):
             self.iterate()
 

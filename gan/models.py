@@ -5,6 +5,7 @@ an output for each entry of what it is conditioned on, see `select_logits`.
 """
 
 import contextlib
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -37,7 +38,8 @@ from gan.layers import (
 PLACES = (5, 6, 7, 8, 9, 11)  # along a side of the coarsest feature map
 MOST_DOUBLINGS = 6
 MOST_CHANNELS = 8  # of the widest layer, as a multiple of the base channels
-OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh}  # and tanh
+OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh,
+           "tanh": functools.partial(layers.Activation, "tanh")}
 
 
 def build_generator(config, shape, vector_size, box=UNIT, policy="float32", background=None):
@@ -55,10 +57,8 @@ def build_generator(config, shape, vector_size, box=UNIT, policy="float32", back
     # float32 under every policy: 8 bits of bfloat16 are fewer shades than an image has.
     if len(shape) == 1:
         body.append(layers.Rescaling(box.extent, box.center, dtype="float32", name="points"))
-    elif config.output in OUTPUTS:
-        body.append(OUTPUTS[config.output](dtype="float32", name="images"))
     else:
-        body.append(layers.Activation("tanh", dtype="float32", name="images"))
+        body.append(OUTPUTS[config.output](dtype="float32", name="images"))
     if background:
         body.append(CleanBackground(*background, dtype="float32", name="clean_background"))
     return keras.Sequential([keras.Input((inputs,)), *body], name="generator")

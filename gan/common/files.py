@@ -5,6 +5,7 @@ import csv
 import errno
 import fcntl
 import functools
+import hashlib
 import io
 import json
 import math
@@ -151,6 +152,19 @@ def refuse_existing(path, force, option):
                         f"{option}")
     if not force:
         raise UserError(f"{path} exists; expected --force to overwrite it, or another {option}")
+
+
+def require_file(path):
+    """Raise a `UserError` unless there is a file; opening a FIFO would never return."""
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: expected a file, got nothing or a broken link, a folder, a FIFO "
+                        "or a device")
+
+
+def checksum(path):
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # The cache.

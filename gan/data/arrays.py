@@ -11,6 +11,7 @@ import numpy as np
 
 from gan.common.device import memory_bytes
 from gan.common.errors import UserError, listed, note, reading
+from gan.common.files import require_file
 
 MEMORY_FRACTION = 0.4  # of the machine's memory, for all arrays of a data set together
 USUAL_NAMES = {  # of arrays; of several, the first is taken
@@ -23,12 +24,6 @@ IDX_FILES = {  # MNIST's and EMNIST's names
     f"{part}{kind}": rf"(.*)(?:{names})-{kind}.idx[1-4]-(?:u?byte|short|int|float|double).*"
     for part, names in (("", "train"), ("test_", "t10k|test")) for kind in ("images", "labels")}
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-
-
-def require_file(path):
-    if not os.path.isfile(path):
-        raise UserError(f"{path}: expected a file, got nothing or a broken link, a folder, a FIFO "
-                        "or a device")  # opening a FIFO would never return
 
 
 def check_memory(size, where):

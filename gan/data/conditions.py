@@ -171,9 +171,8 @@ def _clusters(features, labels, wanted, random):
 
 def _groups(features, found, random):
     """Return the group of each cluster that is one of alike ones: int [K]."""
-    count = found.max() + 1
-    centers = np.stack([features[found == cluster].mean(axis=0) for cluster in range(count)])
-    groups = k_means(centers, min(GROUPS_OF_CLUSTERS, count), random)
+    centers = means_of(features, found)
+    groups = k_means(centers, min(GROUPS_OF_CLUSTERS, len(centers)), random)
     return np.unique(groups, return_inverse=True)[1]
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError
-from gan.data.arrays import READERS, find_idx_files, read_idx_folder, read_npz, require_file
+from gan.common.files import require_file
+from gan.data.arrays import READERS, find_idx_files, read_idx_folder, read_npz
 from gan.data.layout import RECORDS
 from gan.data.pixels import digest_images, find_background, number_labels, to_pixels
 from gan.data.points import DISTRIBUTIONS, Box, Modes, are_points, points_from_arrays, simulate

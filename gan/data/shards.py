@@ -17,7 +17,7 @@ from tqdm import tqdm
 from gan import __version__
 from gan.common.command_line import SIDES
 from gan.common.errors import UserError, listed, reading
-from gan.common.files import atomic_folder, read_json
+from gan.common.files import atomic_folder, checksum, read_json
 from gan.data.arrays import map_npy
 from gan.data.conditions import condition_images, read_conditions
 from gan.data.order import LANES
@@ -260,9 +260,7 @@ def save_array(path, array):
 
 def entry_of(path):
     """Return what the index says of a file: a dict of its name, its bytes and its SHA-256."""
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"file": path.name, "bytes": file.tell(), "sha256": digest}
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": checksum(path)}
 
 
 def write_index(folder, index):

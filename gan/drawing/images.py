@@ -13,8 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from gan.common.errors import UserError, reading
-from gan.common.files import atomic_file
-from gan.data.arrays import require_file
+from gan.common.files import atomic_file, require_file
 
 GRID_PIXELS = 1000  # the width that grids of small images are enlarged towards
 SOFTWARE = "train_gan.py"  # what written pictures say they were made by

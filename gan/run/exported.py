@@ -1,7 +1,6 @@
 """Exported model on disk: its folder, its gan.json and its checksums."""
 
 import contextlib
-import hashlib
 import os
 import shlex
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.common.errors import UserError, reading
-from gan.common.files import read_json
+from gan.common.files import checksum, read_json
 from gan.data.arrays import read_npz
 from gan.data.points import box_of
 from gan.data.sample_types import sample_type_of
@@ -81,21 +80,17 @@ def training_data(model, metadata):
 
 def checksums(folder):
     """Return dict of name → SHA-256 of the files of a SavedModel, gan.json left out."""
-    found = {}
-    for path in sorted(Path(folder).rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != METADATA:
-            with open(path, "rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(Path(folder).rglob("*"))}
+    return {name: checksum(path) for name, path in files.items()
+            if path.is_file() and name != METADATA}
 
 
 def verify(folder, metadata):
     """Raise a `UserError` if a file of an export is not as it was written."""
     with reading(folder, "an export"):
         found = checksums(folder)
-    for name, checksum in metadata["sha256"].items():
-        if found.get(name) != checksum:
+    for name, known in metadata["sha256"].items():
+        if found.get(name) != known:
             what = "a damaged one" if name in found else "none"
             raise UserError(f"{folder / name}: expected the file as it was exported, got {what}")
 

@@ -3,13 +3,12 @@
 import contextlib
 import fcntl
 import functools
-import hashlib
 import os
 import re
 from pathlib import Path
 
 from gan.common.errors import UserError, describe_os_error, warn
-from gan.common.files import atomic_file, make_folder, open_own
+from gan.common.files import atomic_file, checksum, make_folder, open_own
 
 LOCK, MANIFEST = ".train_gan.lock", "manifest.txt"
 HEADER = "# train_gan.py wrote these files, and replaces or deletes no others.\n"
@@ -255,8 +254,6 @@ def in_the_way(path):
 
 def _checksum(path):
     """Return the SHA-256 of a file; "" if it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+    with contextlib.suppress(OSError):
+        return checksum(path)
+    return ""
