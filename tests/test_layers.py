@@ -6,6 +6,11 @@ import tensorflow as tf
 from gan import layers
 
 
+@pytest.fixture(autouse=True)
+def initial_weights():
+    keras.utils.set_random_seed(0)
+
+
 def test_fused_batch_norm_is_batch_norm():
     inputs = np.random.default_rng(0).normal(2, 3, (8, 5, 5, 4)).astype(np.float32)
     layer = layers.FusedBatchNorm()
