@@ -117,6 +117,18 @@ class ToImage(keras.layers.Conv2D):
         return tf.reduce_sum(products, axis=-1, keepdims=True) + tf.convert_to_tensor(self.bias)
 
 
+class LeakyReLU(keras.layers.Layer):
+    """Leaky ReLU (Maas et al. 2013) that a CPU computes in the matrix product before it.
+
+    Its gradient is found from the outputs, so that nothing but the layer itself needs the inputs.
+    """
+
+    SLOPE = 0.2
+
+    def call(self, inputs):
+        return _leaky(inputs)
+
+
 class Residual(keras.layers.Layer):
     """Inputs plus the outputs of a branch, a list of layers (He et al. 2016)."""
 
@@ -126,6 +138,17 @@ class Residual(keras.layers.Layer):
 
     def call(self, inputs):
         return inputs + self.branch(inputs)
+
+
+@tf.custom_gradient
+def _leaky(inputs):
+    outputs = tf.nn.leaky_relu(inputs, LeakyReLU.SLOPE)
+
+    def gradient(upstream):
+        return tf.raw_ops.LeakyReluGrad(
+            gradients=upstream, features=outputs, alpha=LeakyReLU.SLOPE)
+
+    return outputs, gradient
 
 
 # Spectral normalization.
@@ -268,11 +291,10 @@ class CleanBackground(keras.layers.Layer):
 @tf.custom_gradient
 def _clip(values, margin):
     def gradient(upstream):
-        # A step of descent moves values against the gradient.
-        outward = ((values > 1 + margin) & (upstream <= 0)
-                   | (values < -1 - margin) & (upstream >= 0))
-        # A product takes a CPU an eighth of the time of `tf.where`.
-        return upstream * tf.cast(~outward, upstream.dtype), None  # none of the margin
+        # A step of descent moves values against the gradient: inward where the signs are equal.
+        passes = (tf.abs(values) <= 1 + margin) | (values * upstream > 0)
+        # A product: `tf.where` takes a CPU five times as long.
+        return upstream * tf.cast(passes, upstream.dtype), None  # none of the margin
 
     return tf.clip_by_value(values, -1.0, 1.0), gradient
 

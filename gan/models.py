@@ -27,6 +27,7 @@ from gan.layers import (
     CleanBackground,
     Clip,
     Downsample,
+    LeakyReLU,
     Pointwise,
     Residual,
     SmoothClip,
@@ -170,7 +171,7 @@ def norm_relu():
 
 
 def leaky(config):
-    yield layers.LeakyReLU(0.2)
+    yield LeakyReLU()
     if config.dropout:
         yield SyncDropout(config.dropout)
 
@@ -213,7 +214,7 @@ def resnet_discriminator(config, shape):
         yield layers.AveragePooling2D(2)
         yield resize_channels(filters)
         yield residual_block(filters, 2, 1 + len(others))
-    yield layers.LeakyReLU(0.2)
+    yield LeakyReLU()
     # A product of matrices: a depthwise convolution that large is slow.
     yield layers.EinsumDense("nhwc,hwcm->ncm", ([first, *others][-1], 2),
                              kernel_initializer=RandomNormal(0, 1 / math.sqrt(height * width)))
@@ -227,10 +228,10 @@ def residual_block(filters, widening, blocks):
     return Residual([
         Pointwise(widening * filters,
                   kernel_initializer=RandomNormal(0, scale / math.sqrt(filters))),
-        layers.LeakyReLU(0.2),
+        LeakyReLU(),
         layers.DepthwiseConv2D(3, padding="same",
                                depthwise_initializer=RandomNormal(0, scale / math.sqrt(9))),
-        layers.LeakyReLU(0.2),
+        LeakyReLU(),
         Pointwise(filters, kernel_initializer="zeros"),
     ])
 

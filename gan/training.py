@@ -105,7 +105,9 @@ class TrainState:
         step = tf.cast(self.step + 1, tf.float32)
         decay = step / (step + 1 / fraction) if fraction else 0.0
         for mean, value in zip(self.ema.variables, self.generator.variables, strict=True):
-            mean.value.assign_sub((1 - decay) * (mean.value - value.value))
+            # The product and the subtraction in one pass.
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=mean.value.handle, alpha=1 - decay, delta=mean.value - value.value)
 
     def variables(self):
         """Return every variable of the run: dict of name → `tf.Variable`."""
