@@ -31,13 +31,13 @@ from gan.common.errors import UserError
 from gan.data.conditions import IMAGES_PER_CLUSTER, IMAGES_PER_COORDINATE
 from gan.data.datasets import DATASETS, READ_OPTIONS, are_pictures, options_for
 
-FITS = ("crop", "pad", "squash")
 MOST_GRIDS = MOST_CHECKPOINTS = 40  # of a run by default; both can take longer than an epoch
 GRID_PIXELS = 2560  # along a side of a sample grid by default, at most
 LOG_ROWS = 200
 LEARNING_RATE = real_number(1e-12, 1)  # not 0
 architectures = functools.partial(registered, "gan.models", "ARCHITECTURES")
 losses = functools.partial(registered, "gan.losses", "LOSSES")
+outputs = functools.partial(registered, "gan.models", "OUTPUTS")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class TrainConfig:
     channels: int = option(
         None, "data", "of pictures: 1 for grayscale, 3 for color, 4 with transparency",
         one_of(("1", "3", "4"), int), metavar="{1,3,4}", fixed=True)
-    fit: str = choice("crop", "data", "how pictures of a folder get that shape", FITS, fixed=True)
+    fit: str = choice("crop", "data", "how pictures get that shape",
+                      ("crop", "pad", "squash"), fixed=True)
     resample: str = choice("auto", "data", "how pictures are resized; nearest: as pixel art",
                            ("auto", "smooth", "nearest"), fixed=True)
     frames: str = choice("first", "data", "pages of multi-page and animated pictures",
@@ -82,7 +83,7 @@ class TrainConfig:
         "auto", "model", "upsampling of conv and dcgan; filtered: anti-aliased",
         ("auto", "filtered", "plain"), fixed=True)
     output: str = choice("auto", "model", "output activation of the generator",
-                         ("auto", "smooth", "clip", "bright", "tanh"), fixed=True)
+                         lambda: ("auto", *outputs()), fixed=True)
     latent_dim: int = option(
         None, "model", "length of the latent vector", whole_number(1, 4096), fixed=True)
     base_channels: int = option(
@@ -290,7 +291,6 @@ COMPONENTS, COMPONENTS_OF_PICTURES = 12, 16
 PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
 RESNET_PENALTY = 4  # times as much, for more variety
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
-OUTPUTS = {"resnet": "clip"}  # without an even background; others: tanh
 
 
 class Facts(NamedTuple):
@@ -389,7 +389,7 @@ def _output(config, facts):
         return "smooth"
     if background and config.arch == "conv" and background.dark:
         return "bright"
-    return OUTPUTS.get(config.arch, "tanh")
+    return "clip" if config.arch == "resnet" else "tanh"
 
 
 def _gp_weight(config, facts):

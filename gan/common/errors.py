@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 
-EXIT_WRONG_INPUT = 2
 EXIT_SIGNAL = 128  # plus the signal's number, as in a shell
 STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 _abrupt = []  # not empty: see `leave_abruptly`
@@ -16,7 +15,7 @@ _abrupt = []  # not empty: see `leave_abruptly`
 class UserError(Exception):
     """Wrong input or environment; the message says what was expected and what arrived."""
 
-    exit_code = EXIT_WRONG_INPUT  # of the command
+    exit_code = 2  # of the command
 
 
 def exit_on_interrupt(name):

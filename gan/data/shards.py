@@ -27,7 +27,6 @@ INDEX = "shards.json"
 FORMAT, VERSION = "gan shards", 2
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.np[yz]")
 PARTS = ("labels", "test_images", "test_labels", "conditions")  # files that there may be
-SHARD_BYTES = 10**9
 BLOCK_BYTES = 2**19  # read at a time: seconds for the way to a bucket are spent on no less
 WRITTEN_ORDER = 3  # stream of NumPy's generator; 2 is the order in training
 PART_BYTES = 2**26  # of images gathered at a time
@@ -200,7 +199,7 @@ def refuse_unmanaged(target, force):
 # Writing.
 
 
-def write_shards(dataset, target, shard_bytes=SHARD_BYTES, seed=0, condition="none", clusters=0,
+def write_shards(dataset, target, shard_bytes=10**9, seed=0, condition="none", clusters=0,
                  components=0, force=False):
     """Write a `Dataset` as shards in a random order, with its conditions; returns the index."""
     target, images, count = Path(target), dataset.images, len(dataset.images)
