@@ -11,7 +11,6 @@ from tqdm import tqdm
 from gan.common.command_line import say_parts
 from gan.evaluate.registry import epoch_text
 
-FIRST_CALL_STEPS = 1
 CALL_SECONDS = 0.5  # of a call of the train step, between two updates of the bar
 MOST_STEPS = 500
 LEAST_SECONDS = 5.0  # between two lines about epochs, which may be much shorter
@@ -84,7 +83,7 @@ def _in_notebook():
 def in_calls(batches):
     """Cut the batches of an epoch, [steps, batch], into calls of about half a second."""
     # This leaves no trace in the results, only in how soon a request to stop is seen.
-    start, size = 0, FIRST_CALL_STEPS
+    start, size = 0, 1
     while start < len(batches):
         began = time.perf_counter()
         yield batches[start : start + size]
