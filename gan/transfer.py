@@ -38,7 +38,7 @@ def read_source(path):
             count = len(saved.conditions["cluster_labels"])
             conditioning = Conditioning.from_arrays(saved.conditions, count)
             vectors, probabilities = conditioning.vectors, conditioning.probabilities
-            outputs = vectors.shape[1] + conditioning.coordinate_count
+            outputs = vectors.shape[1] + conditioning.coordinates.shape[1]
         class_of, weights, config = conditioning.class_of, saved.variables, saved.config
         name = f"step {saved.step:,} of {path}"
     else:
@@ -113,7 +113,7 @@ def _first_kernel(kernel, source, conditioning, classes):
 def _logits(weights, source, conditioning, classes):
     """Return the discriminator's last kernel or bias, [..., outputs]."""
     rows = weights.reshape(-1, source.outputs).T
-    entries, count = source.vectors.shape[1], conditioning.coordinate_count
+    entries, count = source.vectors.shape[1], conditioning.coordinates.shape[1]
     known = rows[entries:][:count]
     new = np.zeros((count - len(known), rows.shape[1]), rows.dtype)
     rows = np.concatenate([_carry(rows[:entries], source, conditioning, classes), known, new])

@@ -113,7 +113,7 @@ def test_generator_and_discriminator_see_the_coordinates(tiny_npz, monkeypatch):
     trainer = build(tiny_npz, "--clusters", 2)
     config = trainer.config
     conditioning = condition_dataset(load_dataset(str(tiny_npz)), "labels", 2, 0, config.components)
-    assert conditioning.coordinate_count == 1  # of 320 images
+    assert conditioning.coordinates.shape[1] == 1  # of 320 images
     width = conditioning.vectors.shape[1]
     assert trainer.state.discriminator.output_shape == (None, width + 1)
     assert trainer.state.generator.input_shape == (None, config.latent_dim + width)

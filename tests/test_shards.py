@@ -164,8 +164,8 @@ def test_each_process_reads_its_own_part_of_one_order(tmp_path, processes, monke
 def test_conditions_are_stored_and_keep_to_the_labels(sharded, capsys):
     found = load_dataset(str(sharded))
     stored = condition_dataset(found, "labels", 2, 99, 1)  # the seed is that of writing
-    assert stored.kind == "labels" and stored.count == 4 and stored.coordinate_count == 1
-    assert condition_dataset(found, "labels", 2, 99, 0).coordinate_count == 0
+    assert stored.kind == "labels" and stored.count == 4 and stored.coordinates.shape[1] == 1
+    assert condition_dataset(found, "labels", 2, 99, 0).coordinates.shape[1] == 0
     assert capsys.readouterr().out == ""
     np.testing.assert_array_equal(stored.class_of[stored.cluster_labels], found.labels)
     expected = condition_dataset(found.sample, "labels", 2, 0, 8)

@@ -46,7 +46,7 @@ def test_weights_are_those_of_the_run_and_new_clusters_the_mean_of_their_class(b
     # What each condition adds to the first and the last layer, before and now.
     old_width, new_width = source.vectors.shape[1], conditioning.vectors.shape[1]
     last = state.variables()["discriminator/02"].numpy()
-    assert conditioning.coordinate_count == 1
+    assert conditioning.coordinates.shape[1] == 1
     np.testing.assert_array_equal(last.T[new_width:],
                                   source.weights["discriminator/02"].T[old_width:])
     for old, new in (

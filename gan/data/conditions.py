@@ -69,10 +69,6 @@ class Conditioning:
         return len(self.probabilities)
 
     @property
-    def coordinate_count(self):
-        return self.coordinates.shape[1]
-
-    @property
     def vectors(self):
         """The multi-hot vector of each cluster, float32 [K, W]; W is 1 for one cluster."""
         vectors = np.zeros((self.count, self.vector_indices.max() + 1), np.float32)
@@ -82,7 +78,7 @@ class Conditioning:
     def describe(self):
         if self.kind == "none":
             return "none"
-        number = self.coordinate_count
+        number = self.coordinates.shape[1]
         where = "within the labels" if self.kind == "labels" else "of all images"
         each = f", {counted(number, 'PCA coordinate')} each" if number else ""
         return f"{counted(self.count, 'cluster')} {where}{each}"
