@@ -148,7 +148,8 @@ def check_width(config, shape, conditioning):
     vector = conditioning.vectors.shape[1]
     with tf.Graph().as_default():  # in which variables have no values
         generator = build_generator(config, shape, vector)
-        discriminator = build_discriminator(config, shape, vector + conditioning.coordinates.shape[1])
+        outputs = vector + conditioning.coordinates.shape[1]
+        discriminator = build_discriminator(config, shape, outputs)
     # Weights and Adam's two moments, and the EMA of the generator.
     _check(4 * (4 * generator.count_params() + 3 * discriminator.count_params()))
 
