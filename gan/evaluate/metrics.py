@@ -122,7 +122,6 @@ def class_metrics(probabilities, expected):
 
     `probabilities`, [N, K], are a classifier's, and `expected`, [K], frequencies in the data.
     """
-    expected = np.asarray(expected)
     frequencies = np.bincount(probabilities.argmax(axis=1), minlength=len(expected))
     frequencies = frequencies / len(probabilities)
     occurs = expected > 0
