@@ -120,13 +120,13 @@ class ToImage(keras.layers.Conv2D):
 class LeakyReLU(keras.layers.Layer):
     """Leaky ReLU (Maas et al. 2013) that a CPU computes in the matrix product before it.
 
-    Its gradient is found from the outputs, so that nothing but the layer itself needs the inputs.
+    In training, its gradient is found from the outputs: nothing else needs the inputs.
     """
 
     SLOPE = 0.2
 
-    def call(self, inputs):
-        return _leaky(inputs)
+    def call(self, inputs, training=False):
+        return _leaky(inputs) if training else tf.nn.leaky_relu(inputs, self.SLOPE)
 
 
 class Residual(keras.layers.Layer):
