@@ -202,13 +202,11 @@ class SpectralDense(SpectralLayer):
 class SpectralConv2D(SpectralLayer):
     """Convolution of kernel 4 and stride 2: [N, H, W, C] → [N, H / 2, W / 2, units]."""
 
-    KERNEL, STRIDE = 4, 2
-
     def build(self, input_shape):
-        self.build_weights((self.KERNEL, self.KERNEL, input_shape[-1], self.units))
+        self.build_weights((4, 4, input_shape[-1], self.units))
 
     def call(self, inputs):
-        outputs = tf.nn.conv2d(inputs, self.normalized_kernel(), self.STRIDE, "SAME")
+        outputs = tf.nn.conv2d(inputs, self.normalized_kernel(), 2, "SAME")
         return outputs + tf.cast(self.bias.value, self.compute_dtype)
 
 
