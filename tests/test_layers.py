@@ -26,6 +26,25 @@ def test_fused_batch_norm_is_batch_norm():
         reference.set_weights(layer.get_weights())
 
 
+def test_leaky_relu_has_the_slopes_of_keras():
+    inputs = tf.constant(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32))
+
+    def values(layer):
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                outputs = layer(inputs, training=True)
+                loss = tf.reduce_sum(outputs**3)
+            slopes = inner.gradient(loss, inputs)
+            penalty = tf.reduce_sum(slopes**2)
+        return layer(inputs), outputs, slopes, outer.gradient(penalty, inputs)
+
+    pairs = zip(values(layers.LeakyReLU()), values(keras.layers.LeakyReLU(0.2)), strict=True)
+    for found, expected in pairs:
+        np.testing.assert_array_equal(found, expected)
+
+
 def spectral_dense(matrix, policy="float32"):
     layer = layers.SpectralDense(matrix.shape[1], dtype=policy)
     layer.build((None, matrix.shape[0]))

@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from gan import models
 from gan.config import TrainConfig
+from gan.run.options import EXAMPLES, parse_options
 
 
 def options(**values):
@@ -36,6 +38,13 @@ def test_sizes_that_do_not_halve_well_are_padded(size, padded, doublings):
 def test_images_end_in_the_output_that_is_asked_for(output, layer):
     last = models.build_generator(options(arch="conv", output=output), (16, 16, 1), 1).layers[-1]
     assert (type(last).__name__, last.dtype) == (layer, "float32")
+
+
+def test_an_output_of_ones_own_is_one_entry(monkeypatch):
+    monkeypatch.setitem(models.OUTPUTS, "own", keras.layers.Softmax)
+    config, _ = parse_options(["--output", "own", "--arch", "conv", "--latent-dim", "5"])
+    last = models.build_generator(config.completed(EXAMPLES["mnist"]), (28, 28, 1), 1).layers[-1]
+    assert isinstance(last, keras.layers.Softmax)
 
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan"])
