@@ -94,14 +94,14 @@ def traces(folder):
     from tensorflow.python.training.py_checkpoint_reader import NewCheckpointReader
 
     from gan.run.checkpoint import load_newest
+    from gan.run.history import TIMED
 
     state = load_newest(folder / "checkpoints", print)
     reader = NewCheckpointReader(str(folder / "exported_model/variables/variables"))
     arrays = {**state.variables, **state.conditions, **{
         f"exported {name}": reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map() if name.startswith("variables/")}}
-    rows = [{name: value for name, value in row.items()
-             if name not in ("seconds", "images_per_second")}
+    rows = [{name: value for name, value in row.items() if name not in TIMED}
             for row in state.history["rows"]]
     about = json.loads((folder / "exported_model/assets.extra/gan.json").read_text())
     return {**{name: np.asarray(array).tobytes() for name, array in arrays.items()},

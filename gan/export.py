@@ -84,15 +84,14 @@ def _endpoints(sampler, latent_dim):
     a_condition = tf.TensorSpec([None], tf.int32, name="conditions")
     a_seed = tf.TensorSpec([None], tf.int64, name="seeds")
     a_label = tf.TensorSpec([None], tf.int32, name="labels")
-    endpoints = {"latents": (latents, [a_seed]), "sample": (sample, [a_seed])}
+    served = [a_latent, a_condition] if conditioning.count > 1 else [a_latent]
+    endpoints = {"serving_default": (serve, served), "latents": (latents, [a_seed]),
+                 "sample": (sample, [a_seed])}
     if conditioning.count > 1:
         a_vector = tf.TensorSpec([None, conditioning.vectors.shape[1]], tf.float32,
                                  name="vectors")
-        endpoints["serving_default"] = (serve, [a_latent, a_condition])
         endpoints["condition_vectors"] = (condition_vectors, [a_condition])
         endpoints["images_from_vectors"] = (images_from_vectors, [a_latent, a_vector])
-    else:
-        endpoints["serving_default"] = (serve, [a_latent])
     if conditioning.class_of is not None:
         endpoints["latents_labels"] = (latents, [a_seed, a_label])
         endpoints["sample_labels"] = (sample, [a_seed, a_label])

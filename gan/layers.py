@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def float32_weight(layer, name, shape, initializer, trainable=True):
-    """Add a weight to a layer that no dtype policy casts."""
+    """Add a weight to a layer, float32 under every dtype policy."""
     return layer.add_weight(shape=shape, initializer=initializer, name=name, trainable=trainable,
                             dtype="float32", autocast=False)
 
@@ -118,26 +118,15 @@ class ToImage(keras.layers.Conv2D):
 
 
 class LeakyReLU(keras.layers.Layer):
-    """Leaky ReLU (Maas et al. 2013) that a CPU computes in the matrix product before it.
+    """Leaky ReLU (Maas et al. 2013) that TensorFlow can fuse with the matrix product before it.
 
-    In training, its gradient is found from the outputs: nothing else needs the inputs.
+    In training, its gradient is computed from the outputs, so that nothing else reads the inputs.
     """
 
     SLOPE = 0.2
 
     def call(self, inputs, training=False):
         return _leaky(inputs) if training else tf.nn.leaky_relu(inputs, self.SLOPE)
-
-
-class Residual(keras.layers.Layer):
-    """Inputs plus the outputs of a branch, a list of layers (He et al. 2016)."""
-
-    def __init__(self, branch, **settings):
-        super().__init__(**settings)
-        self.branch = keras.Sequential(branch)
-
-    def call(self, inputs):
-        return inputs + self.branch(inputs)
 
 
 @tf.custom_gradient
@@ -149,6 +138,17 @@ def _leaky(inputs):
             gradients=upstream, features=outputs, alpha=LeakyReLU.SLOPE)
 
     return outputs, gradient
+
+
+class Residual(keras.layers.Layer):
+    """Inputs plus the outputs of a branch, a list of layers (He et al. 2016)."""
+
+    def __init__(self, branch, **settings):
+        super().__init__(**settings)
+        self.branch = keras.Sequential(branch)
+
+    def call(self, inputs):
+        return inputs + self.branch(inputs)
 
 
 # Spectral normalization.

@@ -59,8 +59,8 @@ def build_generator(config, shape, vector_size, box=UNIT, policy="float32", back
     if len(shape) == 1:
         body.append(layers.Rescaling(box.extent, box.center, dtype="float32", name="points"))
     else:
-        output = OUTPUTS.get(config.output, OUTPUTS["tanh"])
-        body.append(output(dtype="float32", name="images"))
+        output = "tanh" if config.output == "auto" else config.output
+        body.append(OUTPUTS[output](dtype="float32", name="images"))
     if background:
         body.append(CleanBackground(*background, dtype="float32", name="clean_background"))
     return keras.Sequential([keras.Input((inputs,)), *body], name="generator")

@@ -105,7 +105,7 @@ class TrainState:
         step = tf.cast(self.step + 1, tf.float32)
         decay = step / (step + 1 / fraction) if fraction else 0.0
         for mean, value in zip(self.ema.variables, self.generator.variables, strict=True):
-            # The product and the subtraction in one pass.
+            # mean -= (1 - decay) * delta, in one pass.
             tf.raw_ops.ResourceApplyGradientDescent(
                 var=mean.value.handle, alpha=1 - decay, delta=mean.value - value.value)
 

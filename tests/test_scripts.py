@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from gan.run.checkpoint import list_checkpoints
+from gan.run.history import TIMED
 from tests.conftest import ROOT, TINY, run_python
 
 
 def history(folder, name="history.csv"):
     rows = list(csv.DictReader(io.StringIO((folder / name).read_text())))
-    timed = ("seconds", "images_per_second")  # what no two runs share
-    return [{name: value for name, value in row.items() if name not in timed} for row in rows]
+    return [{name: value for name, value in row.items() if name not in TIMED} for row in rows]
 
 
 def pictures(folder):

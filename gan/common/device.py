@@ -82,8 +82,8 @@ def _temporary_file():
 def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
     """Return the `Device` to use; to be called before anything is computed.
 
-    It takes the options --mixed-precision, --device and --devices (a processor is split into as
-    many devices), and the number of this process on this machine, each with its own GPU.
+    The options are --mixed-precision, --device and --devices (a processor is split into as many
+    devices); `local_rank` numbers the processes of a machine, each with its own GPU.
     """
     import tensorflow as tf
 

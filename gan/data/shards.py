@@ -161,7 +161,7 @@ def check_shards(folder):
     entries = files_of(index)
     damaged = [entry["file"] for entry in tqdm(entries, desc="checking", unit="file", leave=False,
                                                disable=None)
-               if entry_of(folder / entry["file"])["sha256"] != entry["sha256"]]
+               if checksum(folder / entry["file"]) != entry["sha256"]]
     if damaged:
         raise UserError(f"{folder}: {len(damaged)} of {len(entries)} files are damaged, as their "
                         f"checksums say: {listed(damaged)}")

@@ -15,6 +15,7 @@ from gan.training import MEASURES
 COLUMNS = ("epoch", "step", "seconds", "images_per_second", *MEASURES)
 LOG_COLUMNS = ("step", "epoch", "seconds", *MEASURES, "generator_learning_rate",
                "discriminator_learning_rate")
+TIMED = ("seconds", "images_per_second")  # what no two runs share
 AUGMENTATION = "augmentation"  # column of its strength, there only if it is adapted
 CHANGED = "changed"  # column of the options that a resumed run changed, there only if one did
 NO_METRICS = (*COLUMNS, AUGMENTATION, CHANGED)
