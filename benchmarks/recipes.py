@@ -21,7 +21,7 @@ from gan.data.datasets import load_dataset
 from gan.evaluate.evaluator import Drawn, Evaluator
 
 RECIPES = [
-    "", "--arch dcgan", "--gradient-penalty none", "--gp-weight 0.3", "--gp-interval 1",
+    "", "--arch dcgan", "--gradient-penalty none", "--gp-weight 0.1", "--gp-interval 1",
     "--beta1 0.5", "--batch-size 32", "--batch-size 128", "--lr 5e-4", "--lr 2e-3", "--lr-d 5e-4",
     "--lr-decay 0", "--ema 0.04", "--ema 0.2", "--label-smoothing 0.1", "--loss minimax",
     "--latent-dim 16", "--latent-dim 128", "--base-channels 24", "--base-channels 48",

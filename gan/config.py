@@ -127,7 +127,7 @@ class TrainConfig:
     batch_size: int = option(
         None, "training", "real images per step", whole_number(2, 65536), fixed=True)
     ema: float = option(
-        0.1, "training", "fraction of the steps so far in the weight average; 0: none",
+        None, "training", "fraction of the steps so far in the weight average; 0: none",
         real_number(0, 1))
     mixed_precision: str = choice(
         "auto", "training", "number format of the layers; off: float32",
@@ -282,14 +282,14 @@ UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 # The defaults that depend on the data, the device or other options.
 
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
-FEW = 2_000  # images; of fewer, small batches or more channels cost residual networks variety
 STEP_PIXELS, LEAST_BATCH = 2**19, 8  # pixels of a step's images at most; images at least
 EPOCHS = 4  # passes over the data, at least
 SMALL = 32  # pixels, up to which there is time for twice the channels
 CLUSTERS_PER_LABEL, CLUSTERS = 12, 256
 COMPONENTS, COMPONENTS_OF_PICTURES = 12, 16
-PENALTY_WEIGHT = 0.1  # of the penalty on images of MNIST's size
-RESNET_PENALTY = 4  # times as much, for more variety
+PENALTY_WEIGHT, POINTS_PENALTY = 0.05, 0.1  # on images of MNIST's size, and on points
+RESNET_PENALTY = 8  # times as much, for more variety
+EMA, RESNET_EMA = 0.1, 0.03  # of the steps so far; the shorter one is sharper
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
 
 
@@ -332,11 +332,9 @@ def _size(config, facts):
         return Size(16, 256, 3_072_000)
     if config.arch != "resnet":
         return Size(32, 64, 100_000)
-    few = facts.shape[0] < FEW
-    size = Size(32, 32, 100_000) if few else Size(24, 16, 100_000)
-    if facts.gpu:  # takes a wider step of more images in nearly the same time
-        size = Size(32, 32, 200_000)
-    if few or max(facts.shape[1:3]) > SMALL:
+    # A GPU takes a wider step of more images in nearly the same time.
+    size = Size(32, 32, 200_000) if facts.gpu else Size(24, 16, 100_000)
+    if max(facts.shape[1:3]) > SMALL:
         return size
     return size._replace(base_channels=2 * size.base_channels)
 
@@ -395,8 +393,10 @@ def _output(config, facts):
 def _gp_weight(config, facts):
     if config.gradient_penalty == "wgan-gp":
         return WGAN_GP_WEIGHT
+    if not facts.images:
+        return POINTS_PENALTY
     # The same slope for each value makes a longer gradient in a larger image.
-    larger = max(1.0, math.prod(facts.shape[1:]) / 28**2) if facts.images else 1.0
+    larger = max(1.0, math.prod(facts.shape[1:]) / 28**2)
     return PENALTY_WEIGHT * larger * (RESNET_PENALTY if config.arch == "resnet" else 1)
 
 
@@ -431,6 +431,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "gp_interval": _gp_interval,
     "base_channels": lambda config, facts: _size(config, facts).base_channels,
     "batch_size": _batch_size,
+    "ema": lambda config, facts: RESNET_EMA if config.arch == "resnet" else EMA,
     "epochs": lambda config, facts: max(
         EPOCHS, math.ceil(_size(config, facts).shown / facts.shape[0])),
     "log_interval": lambda config, facts: math.ceil(

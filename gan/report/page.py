@@ -18,7 +18,7 @@ from gan.run.folder import RunFolder
 from gan.run.summary import command, continuation
 
 LEAST_SECONDS = 1.0  # between two reports; epochs may be shorter
-SHARE = 0.05  # of the time that reports may take
+SHARE = 0.03  # of the time that reports may take
 MOST_CLASSES = 40  # names that are shown
 MOODS = {"good": "good", "diverged": "bad", "won": "bad", "collapse": "bad", "outside": "bad",
          "worse": "bad"}
