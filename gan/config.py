@@ -282,6 +282,7 @@ UPSAMPLED = ("conv", "dcgan")  # architectures with transposed convolutions
 # The defaults that depend on the data, the device or other options.
 
 LITTLE_DATA = 20_000  # images, below which the discriminator may learn them by heart
+FEW = 2_000  # images; of fewer, more channels cost residual networks variety
 STEP_PIXELS, LEAST_BATCH = 2**19, 8  # pixels of a step's images at most; images at least
 EPOCHS = 4  # passes over the data, at least
 SMALL = 32  # pixels, up to which there is time for twice the channels
@@ -334,7 +335,7 @@ def _size(config, facts):
         return Size(32, 64, 100_000)
     # A GPU takes a wider step of more images in nearly the same time.
     size = Size(32, 32, 200_000) if facts.gpu else Size(24, 16, 100_000)
-    if max(facts.shape[1:3]) > SMALL:
+    if facts.shape[0] < FEW or max(facts.shape[1:3]) > SMALL:
         return size
     return size._replace(base_channels=2 * size.base_channels)
 

@@ -39,6 +39,7 @@ def size(base_channels, batch_size, epochs):
     ("", MNIST, size(32, 64, 4)), ("", (1_000, 28, 28, 1), size(32, 64, 100)),
     ("", (50, 28, 28, 1), {"batch_size": 50}), ("--arch resnet", MNIST, size(48, 16, 4)),
     ("", (2_000, 64, 64, 3), size(24, 16, 50)), ("", (2_000, 32, 32, 3), size(48, 16, 50)),
+    ("", (1_999, 32, 32, 3), size(24, 16, 51)),
     ("", (2_000, 20, 33, 3), {"base_channels": 24, "image_size": "33x20"}),
     ("--arch conv", PHOTOS, size(32, 64, 20)), ("--base-channels 8", PHOTOS, size(8, 16, 20)),
     ("", (25_000, 64, 64, 3), {"epochs": 4}), ("", (24_999, 64, 64, 3), {"epochs": 5}),
