@@ -21,7 +21,7 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
 from gan.common import errors
-from gan.common.device import import_tensorflow
+from gan.common.device import import_tensorflow, share_cores
 from gan.config import Facts, TrainConfig
 from gan.data.conditions import condition_dataset
 from gan.data.datasets import load_dataset
@@ -84,6 +84,7 @@ def shared(tmp_path_factory):
         folder = folder.parent
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     evaluator.COUNT = 1000  # which takes less time
+    share_cores()  # as a run does, whatever a test computes before: other threads, other bits
     return folder
 
 

@@ -105,9 +105,7 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
         capability, name = None, f"CPU, {cores()} core{'s' * (cores() > 1)}"
-        # Two operations at once, each on half of the cores: most are too small for all of them.
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))
+        share_cores()
         if count > 1:
             tf.config.set_logical_device_configuration(
                 tf.config.list_physical_devices("CPU")[0],
@@ -115,6 +113,13 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
     policy, why = _choose_policy(mixed_precision, capability)
     names = tuple(f"{'GPU' if chosen else 'CPU'}:{index}" for index in range(count))
     return Device(name, policy, why, bool(chosen), names)
+
+
+def share_cores():
+    """Run two operations at once, each on half of the cores, unless something was computed yet."""
+    # Most operations are too small for all of the cores.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))
 
 
 def _choose_policy(mixed_precision, capability):
