@@ -84,7 +84,7 @@ def shared(tmp_path_factory):
         folder = folder.parent
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     evaluator.COUNT = 1000  # which takes less time
-    share_cores()  # as a run does, whatever a test computes before: other threads, other bits
+    share_cores()  # before any test computes: other numbers of threads give other bits
     return folder
 
 

@@ -13,6 +13,7 @@ from gan.run.options import EXAMPLES, check_options, make_parser, parse_options,
 from tests.conftest import assert_error, complete
 
 MNIST, SMALL_COLOR, PHOTOS = (60_000, 28, 28, 1), (5_000, 32, 32, 3), (5_000, 64, 64, 3)
+FEW_PHOTOS = (618, 64, 64, 3)
 
 
 def size(base_channels, batch_size, epochs):
@@ -39,7 +40,7 @@ def size(base_channels, batch_size, epochs):
     ("", MNIST, size(32, 64, 4)), ("", (1_000, 28, 28, 1), size(32, 64, 100)),
     ("", (50, 28, 28, 1), {"batch_size": 50}), ("--arch resnet", MNIST, size(48, 16, 4)),
     ("", (2_000, 64, 64, 3), size(24, 16, 50)), ("", (2_000, 32, 32, 3), size(48, 16, 50)),
-    ("", (1_999, 32, 32, 3), size(24, 16, 51)),
+    ("", (1_999, 64, 64, 3), size(24, 16, 51)), ("", (1_999, 32, 32, 3), size(24, 16, 51)),
     ("", (2_000, 20, 33, 3), {"base_channels": 24, "image_size": "33x20"}),
     ("--arch conv", PHOTOS, size(32, 64, 20)), ("--base-channels 8", PHOTOS, size(8, 16, 20)),
     ("", (25_000, 64, 64, 3), {"epochs": 4}), ("", (24_999, 64, 64, 3), {"epochs": 5}),
@@ -82,8 +83,8 @@ def test_defaults_follow_the_data(arguments, shape, expected):
 
 
 @pytest.mark.parametrize(("shape", "expected"), [
-    (PHOTOS, size(32, 32, 40)), (SMALL_COLOR, size(64, 32, 40)), (MNIST, size(32, 64, 4)),
-    ((700, 256, 256, 3), size(32, 32, 286))])
+    (PHOTOS, size(32, 32, 40)), (FEW_PHOTOS, size(32, 32, 324)), (SMALL_COLOR, size(64, 32, 40)),
+    (MNIST, size(32, 64, 4)), ((700, 256, 256, 3), size(32, 32, 286))])
 def test_residual_networks_on_a_gpu_are_wider_and_trained_longer(shape, expected):
     config = complete(TrainConfig(), shape, gpu=True)
     assert size(config.base_channels, config.batch_size, config.epochs) == expected

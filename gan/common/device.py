@@ -116,7 +116,7 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
 
 
 def share_cores():
-    """Run two operations at once, each on half of the cores, unless something was computed yet."""
+    """Run two operations at once, each on half of the cores; call before TensorFlow computes."""
     # Most operations are too small for all of the cores.
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores() // 2)))
