@@ -47,15 +47,27 @@ def test_precision(machine, option, capability, processor, policy):
 @pytest.mark.parametrize(("cores", "threads"), [(1, ("2", "1")), (2, ("2", "1")), (9, ("2", "4"))])
 def test_two_operations_run_at_once_each_on_half_of_the_cores(machine, monkeypatch, cores, threads):
     names = "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"
+
+    def found():
+        return tuple(os.environ.get(name) for name in names)
+
     for name in names:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(device, "cores", lambda: cores)
+    machine((7, 5))
+    device.import_tensorflow(verbose=False)
+    assert found() == (None, None)
+    device.find_device("auto", "cpu")
+    assert found() == threads
+
+    for name in names:
+        monkeypatch.delenv(name)
     machine(None)
-    device.find_device("auto")
-    assert tuple(os.environ[name] for name in names) == threads
+    device.import_tensorflow(verbose=False)  # before anything can be computed
+    assert found() == threads
     monkeypatch.setenv(names[1], "7")
-    device.find_device("auto")
-    assert os.environ[names[1]] == "7"  # what a user has set stays
+    device.import_tensorflow(verbose=False)
+    assert found() == (threads[0], "7")  # what a user has set stays
 
 
 @pytest.mark.parametrize(("wanted", "policy"), [

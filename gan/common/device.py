@@ -45,7 +45,8 @@ def import_tensorflow(verbose):
     with contextlib.nullcontext() if verbose else hidden_messages():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # the device search prints as well
+        if not tf.config.list_physical_devices("GPU"):  # the search prints as well
+            share_cores()
     gc.enable()
     if not verbose:
         tf.get_logger().setLevel("ERROR")
@@ -105,7 +106,7 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
         capability, name = None, f"CPU, {cores()} core{'s' * (cores() > 1)}"
-        share_cores()
+        share_cores()  # with --device cpu, there may be a GPU
         if count > 1:
             tf.config.set_logical_device_configuration(
                 tf.config.list_physical_devices("CPU")[0],
