@@ -57,7 +57,7 @@ class TrainState:
         self.ema = build_generator(config, shape, vector_size, box, background=self.background)
         self.ema.set_weights(self.generator.get_weights())
         self.discriminator = build_discriminator(
-            config, shape, vector_size + conditioning.coordinates.shape[1], box, config.policy)
+            config, shape, conditioning.entries, box, config.policy)
 
         self.loss = LOSSES[config.loss].smoothed(config.label_smoothing)
         self.log_odds = is_log_odds(LOSSES[config.loss])

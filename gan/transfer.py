@@ -38,7 +38,7 @@ def read_source(path):
             count = len(saved.conditions["cluster_labels"])
             conditioning = Conditioning.from_arrays(saved.conditions, count)
             vectors, probabilities = conditioning.vectors, conditioning.probabilities
-            outputs = vectors.shape[1] + conditioning.coordinates.shape[1]
+            outputs = conditioning.entries
         class_of, weights, config = conditioning.class_of, saved.variables, saved.config
         name = f"step {saved.step:,} of {path}"
     else:

@@ -186,7 +186,8 @@ IDX = "train-images-idx3-ubyte"
         NPY.getvalue().replace(b"16, 3), }", b"16, 3L  }"),
         NPY.getvalue().replace(b"(6, ", b"(9999999999, "))],  # more than any memory
     *[(IDX, content, "expected an IDX file, got a damaged file") for content in (
-        b"", b"hello world", idx(GOOD)[:10], idx(GOOD)[:-1], idx(GOOD) + b"x")],
+        b"", b"hello world", idx(GOOD)[:10], idx(GOOD)[:-1], idx(GOOD) + b"x",
+        b"\1" + idx(GOOD)[1:])],
     (IDX, struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**31, 2**31), "MiB of arrays together"),
     (IDX + ".gz", gzip.compress(idx(BYTES[..., 0]), mtime=0)[:-20], "got a damaged file"),
     (IDX + ".gz", gzip.compress(idx(GOOD), mtime=0)[:30] + b"x" * 40, "CRC check failed"),

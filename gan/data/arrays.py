@@ -174,7 +174,9 @@ def read_idx_folder(folder):
         opened = gzip.open if path.suffix == ".gz" else open
         with reading(path, "an IDX file"), opened(path, "rb") as file:
             # Magic 0 0 type n, then n sizes, then the data, all of them big-endian.
-            _, _, kind, dimensions = file.read(4)
+            zeros, (kind, dimensions) = file.read(2), file.read(2)
+            if any(zeros):
+                raise ValueError("it does not begin with two zeros")
             shape = np.frombuffer(file.read(4 * dimensions), ">u4").tolist()
             dtype = np.dtype(IDX_TYPES[kind])
             size = math.prod(shape) * dtype.itemsize

@@ -75,6 +75,11 @@ class Conditioning:
         np.put_along_axis(vectors, self.vector_indices, 1, axis=1)
         return vectors
 
+    @property
+    def entries(self):
+        """How many numbers the discriminator is conditioned on, W + D: a vector, coordinates."""
+        return self.vectors.shape[1] + self.coordinates.shape[1]
+
     def describe(self):
         if self.kind == "none":
             return "none"

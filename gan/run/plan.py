@@ -145,11 +145,9 @@ def check_width(config, shape, conditioning):
 
     from gan.models import build_discriminator, build_generator
 
-    vector = conditioning.vectors.shape[1]
     with tf.Graph().as_default():  # in which variables have no values
-        generator = build_generator(config, shape, vector)
-        outputs = vector + conditioning.coordinates.shape[1]
-        discriminator = build_discriminator(config, shape, outputs)
+        generator = build_generator(config, shape, conditioning.vectors.shape[1])
+        discriminator = build_discriminator(config, shape, conditioning.entries)
     # Weights and Adam's two moments, and the EMA of the generator.
     _check(4 * (4 * generator.count_params() + 3 * discriminator.count_params()))
 
