@@ -88,7 +88,7 @@ def _endpoints(sampler, latent_dim):
     endpoints = {"serving_default": (serve, served), "latents": (latents, [a_seed]),
                  "sample": (sample, [a_seed])}
     if conditioning.count > 1:
-        a_vector = tf.TensorSpec([None, conditioning.vectors.shape[1]], tf.float32,
+        a_vector = tf.TensorSpec([None, conditioning.vector_size], tf.float32,
                                  name="vectors")
         endpoints["condition_vectors"] = (condition_vectors, [a_condition])
         endpoints["images_from_vectors"] = (images_from_vectors, [a_latent, a_vector])

@@ -51,13 +51,12 @@ class TrainState:
         self.background = background if cleaned else None
 
         keras.utils.set_random_seed(config.seed)  # of the initial weights
-        vector_size = conditioning.vectors.shape[1]
-        shape, box = dataset.sample_shape, dataset.box
+        shape, box, vector_size = dataset.sample_shape, dataset.box, conditioning.vector_size
         self.generator = build_generator(config, shape, vector_size, box, config.policy)
         self.ema = build_generator(config, shape, vector_size, box, background=self.background)
         self.ema.set_weights(self.generator.get_weights())
         self.discriminator = build_discriminator(
-            config, shape, conditioning.entries, box, config.policy)
+            config, shape, conditioning.condition_size, box, config.policy)
 
         self.loss = LOSSES[config.loss].smoothed(config.label_smoothing)
         self.log_odds = is_log_odds(LOSSES[config.loss])

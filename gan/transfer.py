@@ -38,7 +38,7 @@ def read_source(path):
             count = len(saved.conditions["cluster_labels"])
             conditioning = Conditioning.from_arrays(saved.conditions, count)
             vectors, probabilities = conditioning.vectors, conditioning.probabilities
-            outputs = conditioning.entries
+            outputs = conditioning.condition_size
         class_of, weights, config = conditioning.class_of, saved.variables, saved.config
         name = f"step {saved.step:,} of {path}"
     else:
@@ -128,7 +128,7 @@ def _carry(rows, source, conditioning, classes):
     """
     outputs, weights = source.vectors @ rows, source.probabilities + 1e-12
     mean = np.average(outputs, axis=0, weights=weights)
-    found = np.zeros((conditioning.vectors.shape[1], rows.shape[1]), rows.dtype)
+    found = np.zeros((conditioning.vector_size, rows.shape[1]), rows.dtype)
     found[-1] = mean  # the entry that all share
     for indices, name in zip(conditioning.vector_indices, classes, strict=bool(classes)):
         same = source.classes == name

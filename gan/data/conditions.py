@@ -69,16 +69,20 @@ class Conditioning:
         return len(self.probabilities)
 
     @property
-    def vectors(self):
-        """The multi-hot vector of each cluster, float32 [K, W]; W is 1 for one cluster."""
-        vectors = np.zeros((self.count, self.vector_indices.max() + 1), np.float32)
-        np.put_along_axis(vectors, self.vector_indices, 1, axis=1)
-        return vectors
+    def vector_size(self):
+        return int(self.vector_indices.max()) + 1
 
     @property
-    def entries(self):
-        """How many numbers the discriminator is conditioned on, W + D: a vector, coordinates."""
-        return self.vectors.shape[1] + self.coordinates.shape[1]
+    def condition_size(self):
+        """Length of what the discriminator is conditioned on: a vector and coordinates, W + D."""
+        return self.vector_size + self.coordinates.shape[1]
+
+    @property
+    def vectors(self):
+        """The multi-hot vector of each cluster, float32 [K, W]; W is 1 for one cluster."""
+        vectors = np.zeros((self.count, self.vector_size), np.float32)
+        np.put_along_axis(vectors, self.vector_indices, 1, axis=1)
+        return vectors
 
     def describe(self):
         if self.kind == "none":

@@ -146,8 +146,8 @@ def check_width(config, shape, conditioning):
     from gan.models import build_discriminator, build_generator
 
     with tf.Graph().as_default():  # in which variables have no values
-        generator = build_generator(config, shape, conditioning.vectors.shape[1])
-        discriminator = build_discriminator(config, shape, conditioning.entries)
+        generator = build_generator(config, shape, conditioning.vector_size)
+        discriminator = build_discriminator(config, shape, conditioning.condition_size)
     # Weights and Adam's two moments, and the EMA of the generator.
     _check(4 * (4 * generator.count_params() + 3 * discriminator.count_params()))
 
