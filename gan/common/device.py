@@ -106,7 +106,7 @@ def find_device(mixed_precision, wanted="auto", count=1, local_rank=0):
                 f"compute capability {'.'.join(map(str, capability))}")
     else:
         capability, name = None, f"CPU, {cores()} core{'s' * (cores() > 1)}"
-        share_cores()  # with --device cpu, there may be a GPU
+        share_cores()  # which the import left out if there is a GPU
         if count > 1:
             tf.config.set_logical_device_configuration(
                 tf.config.list_physical_devices("CPU")[0],
