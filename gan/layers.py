@@ -117,6 +117,15 @@ class ToImage(keras.layers.Conv2D):
         return tf.reduce_sum(products, axis=-1, keepdims=True) + tf.convert_to_tensor(self.bias)
 
 
+class ConditionLogits(keras.layers.Dense):
+    """Dense layer with an output for each of the E entries of a condition: [N, F] → [N, E]."""
+
+    def logit_weights(self, condition):
+        """Return the weights and the bias of each sample's logit: [N, E] → [N, F], [N]."""
+        return (tf.matmul(condition, tf.convert_to_tensor(self.kernel), transpose_b=True),
+                tf.linalg.matvec(condition, tf.convert_to_tensor(self.bias)))
+
+
 class LeakyReLU(keras.layers.Layer):
     """Leaky ReLU (Maas et al. 2013) that TensorFlow can fuse with the matrix product before it.
 

@@ -1,7 +1,7 @@
 """Generators and discriminators as Keras Sequential models, a pair for each architecture.
 
 The generator's input is the latent with the condition vector beside it. The discriminator has
-an output for each entry of what it is conditioned on, see `select_logits`.
+an output for each entry of what it is conditioned on, see `logits_under`.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from gan.layers import (
     BrightTanh,
     CleanBackground,
     Clip,
+    ConditionLogits,
     Downsample,
     LeakyReLU,
     Pointwise,
@@ -67,7 +68,7 @@ def build_generator(config, shape, vector_size, box=UNIT, policy="float32", back
 
 
 def build_discriminator(config, shape, outputs, box=UNIT, policy="float32"):
-    """Build the discriminator: samples → float32 [N, outputs], see `select_logits`."""
+    """Build the discriminator: samples → float32 [N, outputs], see `logits_under`."""
     layers_of = architecture(config.arch, shape).discriminator
     if isinstance(layers_of, keras.Model):
         return own_discriminator(layers_of, outputs, shape)
@@ -77,11 +78,10 @@ def build_discriminator(config, shape, outputs, box=UNIT, policy="float32"):
         offset = 0.0 - scale * np.asarray(box.center)
         body.append(layers.Rescaling(scale.tolist(), offset.tolist(), dtype="float32", name="unit"))
     with dtype_policy(policy):
-        body += layers_of(config, shape)
-        body.append(layers.Flatten())
-        body.append(SpectralDense(outputs) if config.spectral_norm else
-                    layers.Dense(outputs, kernel_initializer=normal()))
-    body.append(layers.Activation("linear", dtype="float32", name="logits"))
+        body += [*layers_of(config, shape), layers.Flatten()]
+    body.append(SpectralDense(outputs, dtype="float32", name="logits") if config.spectral_norm else
+                ConditionLogits(outputs, kernel_initializer=normal(), dtype="float32",
+                                name="logits"))
     return keras.Sequential([keras.Input(shape), *body], name="discriminator")
 
 
@@ -90,16 +90,31 @@ def generator_inputs(latents, vectors):
     return latents if vectors.shape[-1] == 1 else tf.concat([latents, vectors], axis=1)
 
 
-def select_logits(outputs, condition):
-    """Return each sample's logit under its condition vector and PCA coordinates.
+def logits_under(discriminator, condition):
+    """Return a function, samples → their logits under conditions, [N, W + D]: float32 [N].
 
-    With an entry that all samples share this is the projection discriminator (Miyato & Koyama
-    2018) on the last hidden layer: a shared logit plus the condition's. A single output is the
-    logit under every condition.
+    A condition is a vector and PCA coordinates. A logit is the sum of a sample's outputs, weighted
+    by its condition: with the entry that all samples share this is the projection discriminator
+    (Miyato & Koyama 2018), a shared logit plus the condition's. A single output is the logit under
+    every condition.
     """
-    if outputs.shape[1] == 1:
-        return outputs[:, 0]
-    return tf.reduce_sum(outputs * condition, axis=1)
+    *body, last = discriminator.layers
+
+    def logits(samples):
+        outputs = discriminator(samples, training=True)
+        return outputs[:, 0] if outputs.shape[1] == 1 else tf.reduce_sum(outputs * condition, 1)
+
+    if not isinstance(last, ConditionLogits):
+        return logits
+    # The same sum in another order: one product of matrices serves all samples.
+    weights, bias = last.logit_weights(condition)
+
+    def projected(samples):
+        for layer in body:
+            samples = layer(samples, training=True)
+        return tf.reduce_sum(weights * tf.cast(samples, tf.float32), axis=1) + bias
+
+    return projected
 
 
 # conv and dcgan.

@@ -21,8 +21,8 @@ from gan.models import (
     build_discriminator,
     build_generator,
     generator_inputs,
+    logits_under,
     samples_are_independent,
-    select_logits,
 )
 from gan.sampling import ALGORITHM, Sampler
 
@@ -153,8 +153,8 @@ def train_step(config, state, replica, real, vectors, coordinates):
     with tf.GradientTape(persistent=True) as tape:
         fake = generator(generator_inputs(latents, vectors), training=True)
         fake = augmented(fake, FAKE)
-        real_logits = select_logits(discriminator(real, training=True), condition)
-        fake_logits = select_logits(discriminator(fake, training=True), condition)
+        logits = logits_under(discriminator, condition)
+        real_logits, fake_logits = logits(real), logits(fake)
         discriminator_loss = state.loss.discriminator(real_logits, fake_logits)
         generator_loss = state.loss.generator(real_logits, fake_logits)
         # Without float16 the two scales are 1.
@@ -238,8 +238,7 @@ def add_penalty(config, state, draw, gradients, real, fake, condition):
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 inner.watch(points)
-                logits = select_logits(state.discriminator(points, training=True), condition)
-                total = tf.reduce_sum(logits)
+                total = tf.reduce_sum(logits_under(state.discriminator, condition)(points))
             penalty = weight / parts * penalty_of(inner.gradient(total, points))
             loss = optimizer.scale_loss(penalty)
         # Zero for the last bias: it moves logits, but not their gradients.

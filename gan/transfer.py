@@ -64,7 +64,7 @@ def take_over(config, state, conditioning, class_names):
     arrays = dict(source.weights)
     for name in {"generator/00", "ema/00"} & arrays.keys():
         arrays[name] = _first_kernel(arrays[name], source, conditioning, classes)
-    last = {id(variable.value) for variable in state.discriminator.layers[-2].variables}
+    last = {id(variable.value) for variable in state.discriminator.layers[-1].variables}
     for name, variable in variables.items():
         if id(variable) in last and name in arrays and arrays[name].shape[-1] == source.outputs:
             arrays[name] = _logits(arrays[name], source, conditioning, classes)

@@ -107,16 +107,19 @@ def test_p_follows_the_accuracy_of_the_discriminator(p, accuracy, expected):
 @pytest.mark.parametrize("loss", ["nonsaturating", "relativistic", "wgan"])
 def test_p_rises_while_real_images_rank_above_generated_ones(tiny_npz, monkeypatch, loss):
     """What a condition adds to all of its logits makes no difference."""
-    select = training.select_logits
+    logits_under = training.logits_under
 
-    def ranked(outputs, condition):
-        logits = select(outputs, condition)
-        offsets = tf.where(condition[:, 0] > 0, 50.0, -50.0)
-        calls.append(0)
-        return 0 * logits + offsets + (1.0 if len(calls) % 2 else -1.0)  # real ones come first
+    def ranked(discriminator, condition):
+        def logits(samples):
+            offsets = tf.where(condition[:, 0] > 0, 50.0, -50.0)
+            calls.append(0)
+            rank = 1.0 if len(calls) % 2 else -1.0  # real ones come first
+            return 0 * logits_under(discriminator, condition)(samples) + offsets + rank
+
+        return logits
 
     calls = []
-    monkeypatch.setattr(training, "select_logits", ranked)
+    monkeypatch.setattr(training, "logits_under", ranked)
     trainer = build(tiny_npz, "--loss", loss, "--gradient-penalty", "none", "--spectral-norm",
                     "--arch", "dcgan", augment="adaptive")
     trainer.train(trainer.feed.epoch_batches(1)[:2])

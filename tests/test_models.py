@@ -76,10 +76,30 @@ def test_condition_vectors_stand_beside_the_latents_unless_there_is_one():
     assert models.generator_inputs(latents, tf.ones([1, 1])) is latents
     textbook = models.build_generator(options(arch="dcgan"), (16, 16, 1), 1)
     assert textbook.input_shape == (None, 5)
-    # Each sample has the logit of its own condition.
-    outputs = tf.constant([[1.0, 2.0, 30.0], [4.0, 5.0, 60.0]])
-    vectors = tf.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
-    assert models.select_logits(outputs, vectors).numpy().tolist() == [31, 65]
+
+
+@pytest.mark.parametrize("policy, tolerance", [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
+def test_a_logit_is_the_sum_of_the_outputs_weighted_by_the_condition(policy, tolerance):
+    random, found = np.random.default_rng(0), []
+    images = tf.constant(random.normal(size=(2, 16, 16, 1)), tf.float32)
+    condition = tf.constant([[1.0, 0.0, 1.0, 0.3], [0.0, 1.0, 1.0, -2.0]])
+    network = models.build_discriminator(options(arch="conv"), (16, 16, 1), 4, policy=policy)
+    network.set_weights([random.normal(size=weight.shape) for weight in network.get_weights()])
+    for projected in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            values = (models.logits_under(network, condition)(images) if projected else
+                      tf.reduce_sum(network(images) * condition, axis=1))
+        assert values.shape == [2] and values.dtype == "float32"
+        found.append([values, *tape.gradient(values, [images, *network.trainable_variables])])
+    for value, expected in zip(*found, strict=True):
+        assert np.abs(value - expected).max() <= tolerance * np.abs(expected).max()
+
+
+def test_a_single_output_is_the_logit_under_every_condition():
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Activation("linear")])
+    logits = models.logits_under(network, tf.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]))
+    assert logits(tf.constant([[5.0], [7.0]])).numpy().tolist() == [5, 7]
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
