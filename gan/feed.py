@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.common.errors import UserError
-from gan.data.conditions import normal_quantiles
+from gan.data.conditions import HELD_OUT_SPREAD, normal_quantiles
 from gan.data.order import pipeline_of
 from gan.data.sample_types import sample_type_of
 from gan.distributed.replica import SINGLE
@@ -30,7 +30,8 @@ class Feed:
         self._cluster_labels = tf.constant(conditioning.cluster_labels)
         self._vectors = tf.constant(conditioning.vectors)
         self._coordinates = tf.constant(conditioning.coordinates)
-        self._quantiles = tf.constant(normal_quantiles())
+        # Latents stand for new images, whose coordinates spread more than those of training images.
+        self._quantiles = tf.constant(normal_quantiles() / HELD_OUT_SPREAD)
         self.signature = [tf.TensorSpec([None, self._shape[0]], tf.int32)]
         if streamed:
             self.signature.append(tf.data.IteratorSpec(tf.TensorSpec(self._shape, self._dtype)))

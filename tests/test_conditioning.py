@@ -9,6 +9,7 @@ import tensorflow as tf
 from gan import training
 from gan.data import conditions
 from gan.data.conditions import (
+    HELD_OUT_SPREAD,
     Conditioning,
     Coordinates,
     condition_dataset,
@@ -122,7 +123,7 @@ def test_generator_and_discriminator_see_the_coordinates(tiny_npz, monkeypatch):
     monkeypatch.setattr(training, "generator_inputs", inputs)
     batch = trainer.feed.batch(tf.range(config.batch_size))
     training.train_step(config, trainer.state, SINGLE, *batch)
-    expected = normal_quantiles()[conditioning.coordinates[: config.batch_size]]
+    expected = normal_quantiles()[conditioning.coordinates[: config.batch_size]] / HELD_OUT_SPREAD
     latents = inputs.call_args_list[0].args[0].numpy()
     np.testing.assert_array_equal(latents[:, :1], expected)
     assert np.unique(latents[:, 1:]).size == latents[:, 1:].size
@@ -229,6 +230,19 @@ def test_coordinates_of_rows_are_those_that_they_had_in_the_fit():
     assert Coordinates(features[:100], clusters[:100], groups, 8).fitted.shape == (100, 0)
     same = np.ones((1000, 4), np.float32)
     assert Coordinates(same, np.zeros(1000, int), np.zeros(1, int), 8).fitted.shape == (1000, 0)
+
+
+def test_coordinates_of_held_out_images_spread_more_than_those_fitted(mnist):
+    images = mnist.images[mnist.labels == 1]
+    features = conditions.ClusterFeatures(images, np.arange(len(images))).fitted
+    fitted, held_out = features[:6000], features[6000:]
+    clusters = k_means(fitted, 24, np.random.default_rng(0))
+    found = Coordinates(fitted, clusters, np.zeros(24, int), 12)
+    centers = conditions.means_of(fitted, clusters)
+    nearest = conditions.distances(held_out, centers).argmin(axis=1)
+    assert normal_quantiles()[found.fitted].std() == pytest.approx(1, abs=0.01)
+    spread = normal_quantiles()[found.of(held_out, nearest)].std()
+    assert spread == pytest.approx(HELD_OUT_SPREAD, abs=0.02)
 
 
 def test_images_of_small_clusters_are_spread_over_the_normal_distribution_together():

@@ -34,6 +34,7 @@ IMAGES_PER_CLUSTER = 16  # at least, or what is generated for one is too much al
 LEVELS = 256  # of a quantized coordinate
 IMAGES_PER_COORDINATE = 250  # at least
 ROTATIONS = 10
+HELD_OUT_SPREAD = 1.05  # deviation of the coordinates of images that they were not fitted to
 LEAST_VARIANCE = 1e-6  # of an axis, below which images are the same
 
 
