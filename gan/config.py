@@ -290,7 +290,7 @@ CLUSTERS_PER_LABEL, CLUSTERS = 24, 256
 COMPONENTS, COMPONENTS_OF_PICTURES = 12, 16
 PENALTY_WEIGHT, POINTS_PENALTY = 0.05, 0.1  # on images of MNIST's size, and on points
 RESNET_PENALTY = 8  # times as much, for more variety
-EMA, RESNET_EMA = 0.1, 0.03  # of the steps so far; the shorter one is sharper
+EMA, RESNET_EMA = 0.13, 0.03  # of the steps so far; the shorter one is sharper
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
 
 

@@ -53,7 +53,7 @@ def size(base_channels, batch_size, epochs):
     ("--arch conv", PHOTOS, {"gp_weight": 0.05 * 64 * 64 * 3 / 784}),
     ("--gradient-penalty wgan-gp", MNIST, {"gp_weight": 10}),
     # The average of residual networks is shorter.
-    ("", MNIST, {"ema": 0.1}), ("", PHOTOS, {"ema": 0.03}), ("--ema 0", PHOTOS, {"ema": 0}),
+    ("", MNIST, {"ema": 0.13}), ("", PHOTOS, {"ema": 0.03}), ("--ema 0", PHOTOS, {"ema": 0}),
     # Few images are augmented.
     ("", (19_999, 28, 28, 1), {"augment": "adaptive"}),
     ("", (20_000, 28, 28, 1), {"augment": "none"}),
