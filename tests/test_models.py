@@ -96,10 +96,13 @@ def test_a_logit_is_the_sum_of_the_outputs_weighted_by_the_condition(policy, tol
         assert np.abs(value - expected).max() <= tolerance * np.abs(expected).max()
 
 
-def test_a_single_output_is_the_logit_under_every_condition():
-    network = keras.Sequential([keras.Input((1,)), keras.layers.Activation("linear")])
+@pytest.mark.parametrize("outputs, expected", [
+    ([[1.0, 2.0, 30.0], [4.0, 5.0, 60.0]], [31, 65]),  # each has the logit of its own condition
+    ([[5.0], [7.0]], [5, 7])])  # a single output is the logit under every condition
+def test_logits_of_a_network_with_another_last_layer(outputs, expected):
+    network = keras.Sequential([keras.Input((len(outputs[0]),)), keras.layers.Activation("linear")])
     logits = models.logits_under(network, tf.constant([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]))
-    assert logits(tf.constant([[5.0], [7.0]])).numpy().tolist() == [5, 7]
+    assert logits(tf.constant(outputs)).numpy().tolist() == expected
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
