@@ -162,6 +162,15 @@ def _squared_norm(gradient):
     return tf.reduce_sum(tf.square(flat), axis=1)
 
 
+def fine_detail(images):
+    """Mean square of what a blur takes from images: float32 [N, H, W, C] → a scalar."""
+    row = tf.constant([1.0, 4, 6, 4, 1]) / 16  # Burt & Adelson 1983
+    kernel = tf.tile((row[:, None] * row)[..., None, None], [1, 1, images.shape[-1], 1])
+    wide = tf.pad(images, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="REFLECT")
+    blurred = tf.nn.depthwise_conv2d(wide, kernel, [1, 1, 1, 1], "VALID")
+    return tf.reduce_mean(tf.square(images - blurred))
+
+
 def discriminator_accuracy(real, fake):
     """How often a real sample has a higher logit than a generated one; 0.5 is guessing."""
     above = tf.cast(real > fake, tf.float32) + 0.5 * tf.cast(real == fake, tf.float32)

@@ -13,6 +13,7 @@ from gan.layers import iterate_spectral
 from gan.losses import (
     LOSSES,
     discriminator_accuracy,
+    fine_detail,
     is_log_odds,
     one_centered_penalty,
     zero_centered_penalty,
@@ -31,6 +32,7 @@ MEASURES = ("discriminator_loss", "generator_loss", "real_score", "fake_score",
 GRADIENTS = slice(5, 7)  # of the measures, what an overflow of float16 leaves out
 LATENTS, MIXTURE, REAL, FAKE, MIRROR = range(5)  # streams of random numbers in a step
 FINAL_RATE = 0.1  # of the learning rate, at the last step
+GAP_STEPS = 50  # that the mean of the gap in fine detail spans
 PENALIZED = 2**19  # pixels at a time
 LARGEST_RATIO = 1e12  # of both losses' slopes; beyond it float32 may lose the smaller one
 # TensorFlow 2.21 turns sums in the step into additions to a temporary variable
@@ -64,6 +66,7 @@ class TrainState:
         self.one_backward_pass = not self.half and samples_are_independent(self.discriminator)
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.augmentation = tf.Variable(0.0) if config.augment == "adaptive" else None
+        self.detail_gap = tf.Variable(0.0) if config.detail_weight else None
 
         def optimizer(network, schedule):
             adam = FusedAdam(schedule, beta_1=config.beta1, beta_2=config.beta2)
@@ -119,6 +122,8 @@ class TrainState:
         }
         if self.augmentation is not None:
             named["augmentation"] = self.augmentation
+        if self.detail_gap is not None:
+            named["detail_gap"] = self.detail_gap
         return {**named, "step": self.step}
 
 
@@ -178,6 +183,9 @@ def train_step(config, state, replica, real, vectors, coordinates):
         fake_gradient = tf.cond(usable, lambda: fake_gradient * ratio, second_pass)
     else:
         fake_gradient = second_pass()
+
+    if state.detail_gap is not None:
+        fake_gradient += detail_gradient(config, state, replica, real, fake)
 
     # Update the discriminator.
     gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), condition)
@@ -263,6 +271,24 @@ def parts_of(shape):
     rows, pixels = shape[0], math.prod(shape[1:-1])
     return next(parts for parts in range(1, rows + 1) if rows % parts == 0 and (
         rows // parts * pixels <= PENALIZED or parts == rows))
+
+
+def detail_gradient(config, state, replica, real, fake):
+    """Return the gradient at the generated images that leads to detail as strong as real.
+
+    It is that of weight * gap * `fine_detail` of the generated images, in units of both batches':
+    feature matching (Salimans et al. 2016) of one feature.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(fake)
+        shard = fine_detail(fake)
+    in_real, in_fake = replica.all_reduce_mean([fine_detail(real), shard])
+    both = in_real + in_fake + 1e-6  # both may be flat
+    # The gap of one batch would lead to images that are all alike in detail.
+    gap = state.detail_gap + ((in_fake - in_real) / both - state.detail_gap) / GAP_STEPS
+    state.detail_gap.assign(gap)
+    slope = state.generator_optimizer.scale_loss(config.detail_weight * gap / both)
+    return slope * tape.gradient(shard, fake)
 
 
 def random_shard(config, state, replica, distribution, shape, stream):

@@ -54,6 +54,8 @@ def size(base_channels, batch_size, epochs):
     ("--gradient-penalty wgan-gp", MNIST, {"gp_weight": 10}),
     # The average of residual networks is shorter.
     ("", MNIST, {"ema": 0.13}), ("", PHOTOS, {"ema": 0.03}), ("--ema 0", PHOTOS, {"ema": 0}),
+    ("", MNIST, {"detail_weight": 0}), ("", PHOTOS, {"detail_weight": 4}),
+    ("--detail-weight 0", PHOTOS, {"detail_weight": 0}),
     # Few images are augmented.
     ("", (19_999, 28, 28, 1), {"augment": "adaptive"}),
     ("", (20_000, 28, 28, 1), {"augment": "none"}),
@@ -72,7 +74,7 @@ def size(base_channels, batch_size, epochs):
     ("--gradient-penalty wgan-gp", (2_000, 2), {"gp_interval": 1, "gp_weight": 10.0}),
     ("--dataset ring", (102_400, 2), {
         "arch": "mlp", "gp_weight": 0.1, "augment": "none", "output": "auto", "components": 0,
-        **size(16, 256, 30)}),
+        "detail_weight": 0, **size(16, 256, 30)}),
     # What is given stays.
     ("--epochs 9 --checkpoint-interval 7 --gp-weight 0.5 --augment none --components 20", PHOTOS, {
         "epochs": 9, "checkpoint_interval": 7, "gp_weight": 0.5, "augment": "none",
@@ -144,6 +146,13 @@ def test_the_names_of_a_registry_are_read_from_its_source(monkeypatch):
     for module in ("gan.losses", "gan.models"):
         monkeypatch.delitem(sys.modules, module)
     assert (losses(), architectures()) == (tuple(LOSSES), tuple(ARCHITECTURES))
+
+
+def test_a_run_of_an_earlier_version_is_resumed_as_it_was_begun():
+    saved = dataclasses.asdict(complete(TrainConfig(), PHOTOS))
+    del saved["detail_weight"]
+    config, changes = resumed(TrainConfig(resume=True), {"resume"}, saved)
+    assert (config.detail_weight, changes) == (0, {})
 
 
 @pytest.mark.parametrize("name", sorted({"seed"} | {

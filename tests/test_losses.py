@@ -50,6 +50,12 @@ def test_penalties_of_a_linear_critic(weights, zero_centered, one_centered):
     assert np.isfinite(tape.gradient(penalty, gradient).numpy()).all()  # at zero as well
 
 
+def test_fine_detail_is_what_a_blur_takes_away():
+    stripes = tf.tile(tf.constant([1.0, -1.0]), [8])[:, None] * tf.ones([2, 16, 16, 3])
+    for images, expected in ((stripes, 1), (0.7 + 0.5 * stripes, 0.25), (0.7 + 0 * stripes, 0)):
+        assert float(losses.fine_detail(images)) == pytest.approx(expected, abs=1e-6)
+
+
 def entropy_at(real):
     return -2 * (real * np.log(real) + (1 - real) * np.log(1 - real))
 

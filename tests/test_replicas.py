@@ -29,8 +29,8 @@ from tests.test_resume import assert_same_run
 
 STEPS = 3  # after more, a value at the edge of a ReLU makes any two roundings differ
 CASES = {  # name → (options, settings of `build`)
-    "dcgan": ("--arch dcgan --augment adaptive --mirror --dropout 0.3 --n-critic 2 --gp-interval 2",
-              {}),
+    "dcgan": ("--arch dcgan --augment adaptive --mirror --dropout 0.3 --n-critic 2 --gp-interval 2 "
+              "--detail-weight 8", {}),
     "points": ("--dataset ring --loss wgan --gradient-penalty wgan-gp --spectral-norm",
                {"streamed": True}),
     # Which ends with an overflow.

@@ -31,7 +31,8 @@ def assert_same_run(first, second):
     np.testing.assert_array_equal(*images)
 
 
-LONG = [*TINY, "--epochs", "6", "--num-samples", "4", "--augment", "adaptive"]
+LONG = [*TINY, "--epochs", "6", "--num-samples", "4", "--augment", "adaptive",
+        "--detail-weight", "8"]
 
 
 @pytest.fixture(scope="module")

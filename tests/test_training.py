@@ -11,7 +11,14 @@ from gan.config import TrainConfig
 from gan.distributed.replica import SINGLE
 from gan.losses import LOSSES
 from gan.models import build_discriminator, samples_are_independent
-from gan.training import FusedAdam, LinearDecay, add_penalty, parts_of, train_step
+from gan.training import (
+    FusedAdam,
+    LinearDecay,
+    add_penalty,
+    detail_gradient,
+    parts_of,
+    train_step,
+)
 from tests.conftest import build
 
 
@@ -156,6 +163,24 @@ def test_penalties_look_where_their_names_say(untrained, kind, uses_real, uses_f
     both = added(images[0], images[1])
     assert (added(images[2], images[1]) != both).any() == uses_real
     assert (added(images[0], images[2]) != both).any() == uses_fake
+
+
+@pytest.mark.parametrize("contrast", [0.5, 2.0])
+def test_fine_detail_is_pulled_to_the_strength_of_real_images(tiny_npz, contrast):
+    trainer = build(tiny_npz, "--arch", "mlp", "--detail-weight", 8)
+    real = tf.random.stateless_uniform([16, 16, 16, 1], [0, 0], -1, 1)
+    fake, flat = contrast * tf.reverse(real, [0]), tf.ones_like(real)
+    relative = contrast**2 / (1 + contrast**2)  # of the generated images, of both
+    gap = 2 * relative - 1
+    gradient = functools.partial(detail_gradient, trainer.config, trainer.state, SINGLE)
+    assert not np.any(gradient(flat, flat))
+    first = gradient(real, fake)
+    assert float(trainer.state.detail_gap) == pytest.approx(gap / 50, rel=1e-3)
+    # In the mean over many steps, the slope of the logarithm is 8 times the gap.
+    trainer.state.detail_gap.assign(gap)
+    settled = gradient(real, fake)
+    np.testing.assert_allclose(settled, 50 * first, rtol=1e-3, atol=1e-8)
+    assert float(tf.reduce_sum(settled * fake)) == pytest.approx(8 * gap * 2 * relative, rel=1e-3)
 
 
 def test_lazy_penalty_acts_in_its_steps_only(tiny_npz):

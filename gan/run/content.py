@@ -10,7 +10,7 @@ from gan.common.files import finite, open_own, read_json
 from gan.drawing.images import pictures_in
 from gan.evaluate.registry import METRICS
 from gan.run.folder import RunFolder
-from gan.run.options import check_options
+from gan.run.options import run_options
 
 OWN = "own"  # the name of a loss or an architecture that `gan.train` was given
 WHOLE = {"epoch", "step", "modes", "classes"}  # columns of whole numbers
@@ -72,7 +72,7 @@ def read_run(path):
     changes = config.pop("changes", [])
     own = {name: config.pop(name) for name in ("loss", "arch") if config.get(name) == OWN}
     try:
-        config = check_options(config) | own
+        config = run_options(config) | own
     except UserError as error:
         raise UserError(f"{folder.config}: expected the options of a run ({error})") from error
     rows, summary = read_history(folder.history), {}

@@ -134,6 +134,13 @@ def check_options(options):
 
 # Options of a run that is resumed, or that several processes train.
 
+EARLIER = {"detail_weight": 0.0}  # of options that runs of earlier versions did without
+
+
+def run_options(options):
+    """Return all options of a run, of this version or an earlier one, that JSON holds."""
+    return check_options(EARLIER | options)
+
 
 def resume(config, given, folder):
     """Load the newest checkpoint in a `RunFolder`, and say what changes.
@@ -158,7 +165,7 @@ def resumed(config, given, saved):
     They are the saved options with those given now, where they may change; and dict of
     name → (before, now) for those that change what is learned.
     """
-    saved = check_options(saved)
+    saved = run_options(saved)
     now = {name: getattr(config, name) for name in given}
     if "lr" in given:
         now = {"lr_g": config.lr, "lr_d": config.lr, **now}
