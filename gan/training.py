@@ -274,9 +274,9 @@ def parts_of(shape):
 
 
 def detail_gradient(config, state, replica, real, fake):
-    """Return the gradient at the generated images that leads to detail as strong as real.
+    """Return the gradient of a term that makes generated detail as strong as real detail.
 
-    It is that of weight * gap * `fine_detail` of the generated images, in units of both batches':
+    The term is weight * gap * `fine_detail` of the generated images, relative to both batches':
     feature matching (Salimans et al. 2016) of one feature.
     """
     with tf.GradientTape() as tape:
