@@ -107,7 +107,7 @@ class TrainConfig:
         None, "objective", "steps between gradient penalties, weighted to match",
         whole_number(1, 1000))
     detail_weight: float = option(
-        None, "objective", "weight of matching the strength of fine detail",
+        None, "objective", "weight of matching the high-frequency energy of real images",
         real_number(0, 1e4), fixed=True)
     n_critic: int = option(1, "objective", "discriminator steps per generator step",
                            whole_number(1, 100), fixed=True)

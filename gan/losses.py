@@ -163,7 +163,7 @@ def _squared_norm(gradient):
 
 
 def fine_detail(images):
-    """Mean square of what a blur takes from images: float32 [N, H, W, C] → a scalar."""
+    """Mean high-frequency energy, (image - blur)^2: float32 [N, H, W, C] → a scalar."""
     row = tf.constant([1.0, 4, 6, 4, 1]) / 16  # Burt & Adelson 1983
     kernel = tf.tile((row[:, None] * row)[..., None, None], [1, 1, images.shape[-1], 1])
     wide = tf.pad(images, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="REFLECT")

@@ -274,17 +274,17 @@ def parts_of(shape):
 
 
 def detail_gradient(config, state, replica, real, fake):
-    """Return the gradient of a term that makes generated detail as strong as real detail.
+    """Return the generated images' gradient that matches their `fine_detail` to the real images'.
 
-    The term is weight * gap * `fine_detail` of the generated images, relative to both batches':
-    feature matching (Salimans et al. 2016) of one feature.
+    It is that of weight * gap * `fine_detail`, divided by the sum of both batches': feature
+    matching (Salimans et al. 2016) of one feature.
     """
     with tf.GradientTape() as tape:
         tape.watch(fake)
         shard = fine_detail(fake)
     in_real, in_fake = replica.all_reduce_mean([fine_detail(real), shard])
     both = in_real + in_fake + 1e-6  # both may be flat
-    # The gap of one batch would lead to images that are all alike in detail.
+    # A mean over steps: the gap of one batch would pull all images to the same energy.
     gap = state.detail_gap + ((in_fake - in_real) / both - state.detail_gap) / GAP_STEPS
     state.detail_gap.assign(gap)
     slope = state.generator_optimizer.scale_loss(config.detail_weight * gap / both)

@@ -11,14 +11,7 @@ from gan.config import TrainConfig
 from gan.distributed.replica import SINGLE
 from gan.losses import LOSSES
 from gan.models import build_discriminator, samples_are_independent
-from gan.training import (
-    FusedAdam,
-    LinearDecay,
-    add_penalty,
-    detail_gradient,
-    parts_of,
-    train_step,
-)
+from gan.training import FusedAdam, LinearDecay, add_penalty, parts_of, train_step
 from tests.conftest import build
 
 
@@ -172,7 +165,8 @@ def test_fine_detail_is_pulled_to_the_strength_of_real_images(tiny_npz, contrast
     fake, flat = contrast * tf.reverse(real, [0]), tf.ones_like(real)
     relative = contrast**2 / (1 + contrast**2)  # of the generated images, of both
     gap = 2 * relative - 1
-    gradient = functools.partial(detail_gradient, trainer.config, trainer.state, SINGLE)
+    gradient = functools.partial(
+        training.detail_gradient, trainer.config, trainer.state, SINGLE)
     assert not np.any(gradient(flat, flat))
     first = gradient(real, fake)
     assert float(trainer.state.detail_gap) == pytest.approx(gap / 50, rel=1e-3)
