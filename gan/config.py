@@ -88,6 +88,9 @@ class TrainConfig:
         None, "model", "length of the latent vector", whole_number(1, 4096), fixed=True)
     base_channels: int = option(
         None, "model", "channels next to the image", whole_number(1, 1024), fixed=True)
+    max_channels: int = option(
+        None, "model", "channels of the widest layer; 0: 8 times those next to the image",
+        whole_number(0, 8192), fixed=True)
     spectral_norm: bool = option(
         False, "model", "spectral normalization of the discriminator", bool, fixed=True)
     dropout: float = option(
@@ -293,6 +296,7 @@ SMALL = 32  # pixels, up to which there is time for twice the channels
 CLUSTERS_PER_LABEL, CLUSTERS = 24, 256
 COMPONENTS, COMPONENTS_OF_PICTURES = 12, 16
 PENALTY_WEIGHT, POINTS_PENALTY = 0.05, 0.1  # on images of MNIST's size, and on points
+WIDENING = 1.5  # from the image inward; twice as many channels draw small images no better
 RESNET_PENALTY = 8  # times as much, for more variety
 RESNET_DETAIL = 4.0  # without it, residual networks draw edges a little too soft
 EMA, RESNET_EMA = 0.13, 0.03  # of the steps so far; the shorter one is sharper
@@ -343,6 +347,11 @@ def _size(config, facts):
     if facts.shape[0] < FEW or max(facts.shape[1:3]) > SMALL:
         return size
     return size._replace(base_channels=2 * size.base_channels)
+
+
+def _max_channels(config, facts):
+    small = facts.images and max(facts.shape[1:3]) <= SMALL
+    return int(WIDENING * config.base_channels) if small and config.arch == "conv" else 0
 
 
 def _batch_size(config, facts):
@@ -408,7 +417,8 @@ def _gp_weight(config, facts):
 
 def _gp_interval(config, facts):
     if facts.images:
-        return 8
+        # As in StyleGAN2 (Karras et al. 2020), where that serves as well.
+        return 16 if config.arch == "conv" and config.gradient_penalty != "wgan-gp" else 8
     # WGAN-GP loses modes of points between two penalties.
     return 1 if config.gradient_penalty == "wgan-gp" else 4
 
@@ -437,6 +447,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "gp_interval": _gp_interval,
     "detail_weight": lambda config, facts: RESNET_DETAIL if config.arch == "resnet" else 0.0,
     "base_channels": lambda config, facts: _size(config, facts).base_channels,
+    "max_channels": _max_channels,
     "batch_size": _batch_size,
     "ema": lambda config, facts: RESNET_EMA if config.arch == "resnet" else EMA,
     "epochs": lambda config, facts: max(

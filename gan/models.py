@@ -39,7 +39,7 @@ from gan.layers import (
 
 PLACES = (5, 6, 7, 8, 9, 11)  # along a side of the coarsest feature map
 MOST_DOUBLINGS = 6
-MOST_CHANNELS = 8  # of the widest layer, as a multiple of the base channels
+MOST_CHANNELS = 8  # of the widest layer by default, as a multiple of the base channels
 OUTPUTS = {"clip": Clip, "smooth": SmoothClip, "bright": BrightTanh,
            "tanh": functools.partial(layers.Activation, "tanh")}
 
@@ -110,6 +110,9 @@ def logits_under(discriminator, condition):
     weights, bias = last.logit_weights(condition)
 
     def projected(samples):
+        # After the weights: meanwhile the other core begins with the generator.
+        with tf.control_dependencies([weights]):
+            samples = tf.identity(samples)
         for layer in body:
             samples = layer(samples, training=True)
         return tf.reduce_sum(weights * tf.cast(samples, tf.float32), axis=1) + bias
@@ -358,9 +361,9 @@ def coarsest(shape):
 
 
 def channels(config, shape):
-    """Channels from the image inward: 32, 64, 128, …"""
-    return [config.base_channels * min(2**level, MOST_CHANNELS)
-            for level in range(coarsest(shape)[2])]
+    """Channels from the image inward: 32, 64, 128, … up to the most."""
+    most = config.max_channels or MOST_CHANNELS * config.base_channels
+    return [min(config.base_channels * 2**level, most) for level in range(coarsest(shape)[2])]
 
 
 def margins(shape):

@@ -187,17 +187,23 @@ def train_step(config, state, replica, real, vectors, coordinates):
     if state.detail_gap is not None:
         fake_gradient += detail_gradient(config, state, replica, real, fake)
 
-    # Update the discriminator.
+    # Update the discriminator, once the backward pass through the generator has begun: its last
+    # layers leave a core idle.
     gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), condition)
     gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
-    state.discriminator_optimizer.apply(gradients, variables)
+
+    def generator_gradients():
+        return tape.gradient(fake, generator.trainable_variables, fake_gradient)
+
+    of_generator = generator_gradients() if config.n_critic == 1 else []
+    with tf.control_dependencies(of_generator[-2:-1]):
+        state.discriminator_optimizer.apply(gradients, variables)
 
     # Update the generator and its EMA, every `n_critic` steps.
     def update_generator():
-        variables = generator.trainable_variables
-        gradients = tape.gradient(fake, variables, fake_gradient)
+        gradients = of_generator or generator_gradients()
         gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
-        state.generator_optimizer.apply(gradients, variables)
+        state.generator_optimizer.apply(gradients, generator.trainable_variables)
         state.update_ema(config.ema)
         return gradient_norm(gradients, state.generator_optimizer)
 

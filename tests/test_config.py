@@ -52,6 +52,11 @@ def size(base_channels, batch_size, epochs):
     ("", PHOTOS, {"gp_weight": 0.4 * 64 * 64 * 3 / 784}),
     ("--arch conv", PHOTOS, {"gp_weight": 0.05 * 64 * 64 * 3 / 784}),
     ("--gradient-penalty wgan-gp", MNIST, {"gp_weight": 10}),
+    ("", MNIST, {"gp_interval": 16}), ("", PHOTOS, {"gp_interval": 8}),
+    ("--gradient-penalty wgan-gp", MNIST, {"gp_interval": 8}),
+    # Small images need no wide layers.
+    ("", MNIST, {"max_channels": 48}), ("--base-channels 16", MNIST, {"max_channels": 24}),
+    ("--arch dcgan", MNIST, {"max_channels": 0}), ("--arch conv", PHOTOS, {"max_channels": 0}),
     # The average of residual networks is shorter.
     ("", MNIST, {"ema": 0.13}), ("", PHOTOS, {"ema": 0.03}), ("--ema 0", PHOTOS, {"ema": 0}),
     ("", MNIST, {"detail_weight": 0}), ("", PHOTOS, {"detail_weight": 4}),
@@ -149,10 +154,11 @@ def test_the_names_of_a_registry_are_read_from_its_source(monkeypatch):
 
 
 def test_a_run_of_an_earlier_version_is_resumed_as_it_was_begun():
-    saved = dataclasses.asdict(complete(TrainConfig(), PHOTOS))
-    del saved["detail_weight"]
-    config, changes = resumed(TrainConfig(resume=True), {"resume"}, saved)
-    assert (config.detail_weight, changes) == (0, {})
+    for shape in (PHOTOS, MNIST):
+        saved = dataclasses.asdict(complete(TrainConfig(), shape))
+        del saved["detail_weight"], saved["max_channels"]
+        config, changes = resumed(TrainConfig(resume=True), {"resume"}, saved)
+        assert (config.detail_weight, config.max_channels, changes) == (0, 0, {})
 
 
 @pytest.mark.parametrize("name", sorted({"seed"} | {

@@ -33,6 +33,15 @@ def test_sizes_that_do_not_halve_well_are_padded(size, padded, doublings):
     assert found == doublings
 
 
+@pytest.mark.parametrize(("most", "expected"), [
+    (0, [2, 4, 8, 16, 16]), (3, [2, 3, 3, 3, 3]), (1, [1, 1, 1, 1, 1])])
+def test_channels_double_from_the_image_inward_up_to_the_most(most, expected):
+    assert models.channels(options(max_channels=most), (256, 256, 3)) == expected
+    network = models.build_generator(options(arch="dcgan", max_channels=most), (64, 64, 3), 1)
+    found = [layer.filters for layer in network.layers if hasattr(layer, "filters")]
+    assert found == [*reversed(expected[:2]), 3]
+
+
 @pytest.mark.parametrize(("output", "layer"), [
     ("smooth", "SmoothClip"), ("clip", "Clip"), ("bright", "BrightTanh"), ("tanh", "Activation")])
 def test_images_end_in_the_output_that_is_asked_for(output, layer):

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +15,10 @@ from gan.common.errors import UserError, warn
 from gan.common.files import cache_folder, read_archive, write_archive
 from gan.data.conditions import PrincipalComponents
 from gan.data.datasets import ASSETS
+from gan.data.pixels import slices_of
 from gan.data.sample_types import Images
 from gan.evaluate.metrics import (
+    VALUES,
     NotMeasurableError,
     parts_of,
     random_subset,
@@ -35,8 +38,8 @@ LEAST_FOUND = 0.1
 LEAST_IMAGES = 200  # below which nothing is learned without labels
 FEATURES = 128
 RECIPES = {"classifier": 2, "learned": 1}  # how cached networks were trained; others are made anew
-# Images described at a time, of at most so many pixels together.
-BATCH, PIXELS = {"classifier": 1000, "learned": 1000, "inception": 32}, 2**20
+# Images described in a part, of at most so many pixels together, and parts at once.
+BATCH, PIXELS, PARTS = {"classifier": 500, "learned": 500, "inception": 32}, 2**20, 2
 MOST_DESCRIBED = 65_536  # images whose statistics stand for all
 STATISTICS = ("statistics/mean", "statistics/covariance")
 HELD_OUT = 10  # one image in so many measures the accuracy, unless labeled test images do
@@ -160,7 +163,10 @@ class FeatureNetwork:
         """Return features float32 [N, D] of uint8 images, and class probabilities or None."""
         most = min(BATCH[self.kind], PIXELS // math.prod(images.shape[1:3]))
         describe = self._describe_once if self.kind == "inception" else self._compute
-        features, probabilities = zip(*map(describe, parts_of(images, most)), strict=True)
+        parts = slices_of(images, most, VALUES)
+        with ThreadPoolExecutor(PARTS) as pool:  # a network describes a part on one core
+            features, probabilities = zip(
+                *pool.map(lambda part: describe(images[part]), parts), strict=True)
         return (np.concatenate(features),
                 np.concatenate(probabilities) if self.kind == "classifier" else None)
 

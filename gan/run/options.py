@@ -108,7 +108,7 @@ def network_options(path, options):
     if (run := Path(path) / "config.json").exists():
         theirs = read_options(run)
     else:
-        theirs = check_options(read_metadata(find_export(path), "--init-from")["config"])
+        theirs = run_options(read_metadata(find_export(path), "--init-from")["config"])
     names = {name for name, field in FIELDS.items() if field.metadata["group"] == "model"}
     if is_picture_folder(options.get("dataset", "")):
         names |= {"image_size", "channels"}
@@ -119,7 +119,15 @@ def read_options(path):
     """Return the checked options in a config.json."""
     options = read_json(path, "the options of a run")
     options.pop("changes", None)
-    return check_options(options)
+    return run_options(options)
+
+
+EARLIER = {"detail_weight": 0.0, "max_channels": 0}  # what runs of earlier versions did
+
+
+def run_options(options):
+    """Return all options of a run, of this version or an earlier one, that JSON holds."""
+    return check_options(EARLIER | options)
 
 
 def check_options(options):
@@ -133,14 +141,6 @@ def check_options(options):
 
 
 # Options of a run that is resumed, or that several processes train.
-
-EARLIER = {"detail_weight": 0.0}  # of options that runs of earlier versions did without
-
-
-def run_options(options):
-    """Return all options of a run, of this version or an earlier one, that JSON holds."""
-    return check_options(EARLIER | options)
-
 
 def resume(config, given, folder):
     """Load the newest checkpoint in a `RunFolder`, and say what changes.
