@@ -89,7 +89,7 @@ class TrainConfig:
     base_channels: int = option(
         None, "model", "channels next to the image", whole_number(1, 1024), fixed=True)
     max_channels: int = option(
-        None, "model", "channels of the widest layer; 0: 8 times those next to the image",
+        None, "model", "channels of the widest layer; 0: 8 times --base-channels",
         whole_number(0, 8192), fixed=True)
     spectral_norm: bool = option(
         False, "model", "spectral normalization of the discriminator", bool, fixed=True)
