@@ -5,7 +5,10 @@ import os
 import pytest
 
 from gan.common import device
-from tests.conftest import assert_error
+from gan.data.datasets import Dataset
+from gan.run.options import parse_options
+from gan.runner import start_device
+from tests.conftest import assert_error, noise
 
 
 @pytest.fixture
@@ -42,6 +45,17 @@ AMD = "AuthenticAMD", "avx2 avx512_bf16"
 def test_precision(machine, option, capability, processor, policy):
     machine(capability, *processor)
     assert device.find_device(option).policy == policy
+
+
+@pytest.mark.parametrize(("options", "channels", "policy"), [
+    ([], 3, "float32"), ([], 1, "mixed_bfloat16"),
+    (["--arch", "conv"], 3, "mixed_bfloat16"),
+    (["--mixed-precision", "bfloat16"], 3, "mixed_bfloat16")])
+def test_residual_networks_run_in_float32_where_bfloat16_is_no_faster(
+        machine, options, channels, policy):
+    machine(None, *AMD)
+    dataset = Dataset("noise", noise(8, channels=channels))
+    assert start_device(parse_options(options)[0], dataset).policy == policy
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, ("2", "1")), (2, ("2", "1")), (9, ("2", "4"))])
