@@ -110,7 +110,7 @@ def logits_under(discriminator, condition):
     weights, bias = last.logit_weights(condition)
 
     def projected(samples):
-        # After the weights: meanwhile the other core begins with the generator.
+        # After the weights: meanwhile another core begins with the generator.
         with tf.control_dependencies([weights]):
             samples = tf.identity(samples)
         for layer in body:

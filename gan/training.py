@@ -187,15 +187,17 @@ def train_step(config, state, replica, real, vectors, coordinates):
     if state.detail_gap is not None:
         fake_gradient += detail_gradient(config, state, replica, real, fake)
 
-    # Update the discriminator, once the backward pass through the generator has begun: its last
-    # layers leave a core idle.
-    gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), condition)
-    gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
-
+    # Backward pass through the generator, now or in the steps that update it.
     def generator_gradients():
         return tape.gradient(fake, generator.trainable_variables, fake_gradient)
 
     of_generator = generator_gradients() if config.n_critic == 1 else []
+
+    # Update the discriminator.
+    gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), condition)
+    gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
+    # When the gradient of the generator's last kernel is ready: the layers that follow leave a
+    # core idle.
     with tf.control_dependencies(of_generator[-2:-1]):
         state.discriminator_optimizer.apply(gradients, variables)
 
