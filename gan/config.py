@@ -409,7 +409,8 @@ def _gp_weight(config, facts):
     if config.gradient_penalty == "wgan-gp":
         return WGAN_GP_WEIGHT
     if not facts.images:
-        return POINTS_PENALTY
+        # The slope of WGAN's critic has no other bound.
+        return POINTS_PENALTY * (10 if config.loss == "wgan" else 1)
     # The same slope for each value makes a longer gradient in a larger image.
     larger = max(1.0, math.prod(facts.shape[1:]) / 28**2)
     return PENALTY_WEIGHT * larger * (RESNET_PENALTY if config.arch == "resnet" else 1)

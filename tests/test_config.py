@@ -52,6 +52,7 @@ def size(base_channels, batch_size, epochs):
     ("", PHOTOS, {"gp_weight": 0.4 * 64 * 64 * 3 / 784}),
     ("--arch conv", PHOTOS, {"gp_weight": 0.05 * 64 * 64 * 3 / 784}),
     ("--gradient-penalty wgan-gp", MNIST, {"gp_weight": 10}),
+    ("", (102_400, 2), {"gp_weight": 0.1}), ("--loss wgan", (102_400, 2), {"gp_weight": 1}),
     ("", MNIST, {"gp_interval": 16}), ("", PHOTOS, {"gp_interval": 8}),
     ("--gradient-penalty wgan-gp", MNIST, {"gp_interval": 8}),
     # Small images need no wide layers.
