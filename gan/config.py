@@ -418,7 +418,7 @@ def _gp_weight(config, facts):
 
 def _gp_interval(config, facts):
     if facts.images:
-        # As in StyleGAN2 (Karras et al. 2020), where that serves as well.
+        # 16 as in StyleGAN2 (Karras et al. 2020); residual networks are tuned for 8.
         return 16 if config.arch == "conv" and config.gradient_penalty != "wgan-gp" else 8
     # WGAN-GP loses modes of points between two penalties.
     return 1 if config.gradient_penalty == "wgan-gp" else 4

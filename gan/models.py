@@ -110,7 +110,7 @@ def logits_under(discriminator, condition):
     weights, bias = last.logit_weights(condition)
 
     def projected(samples):
-        # After the weights: meanwhile another core begins with the generator.
+        # Wait for the weights, so that another core begins with the generator meanwhile.
         with tf.control_dependencies([weights]):
             samples = tf.identity(samples)
         for layer in body:

@@ -222,7 +222,7 @@ def start_device(config, dataset, checkpoint=None, cluster=None):
     chosen = config.mixed_precision == "auto" and device.policy
     if chosen and dataset.box:
         return device._replace(policy="float32", why="points are fast enough")
-    # Their depthwise convolutions and activations are no faster in bfloat16.
+    # Depthwise convolutions and activations are no faster in bfloat16.
     if chosen == "mixed_bfloat16" and config.for_data(dataset).arch == "resnet":
         return device._replace(policy="float32", why="residual networks are as fast in it")
     return device

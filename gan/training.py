@@ -196,8 +196,8 @@ def train_step(config, state, replica, real, vectors, coordinates):
     # Update the discriminator.
     gradients = add_penalty(config, state, draw, gradients, real, tf.stop_gradient(fake), condition)
     gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
-    # When the gradient of the generator's last kernel is ready: the layers that follow leave a
-    # core idle.
+    # Wait for the gradient of the generator's last kernel: there the backward pass leaves a core
+    # idle.
     with tf.control_dependencies(of_generator[-2:-1]):
         state.discriminator_optimizer.apply(gradients, variables)
 

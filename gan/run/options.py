@@ -142,6 +142,7 @@ def check_options(options):
 
 # Options of a run that is resumed, or that several processes train.
 
+
 def resume(config, given, folder):
     """Load the newest checkpoint in a `RunFolder`, and say what changes.
 
