@@ -8,7 +8,6 @@ import dataclasses
 import io
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -199,22 +198,20 @@ def _read_data(config, checkpoint):
 
 
 def find_conditions(config, dataset, checkpoint):
-    """Return the `Conditioning` of the samples; a second thread imports TensorFlow meanwhile."""
+    """Return the `Conditioning` of the samples."""
     config = config.for_data(dataset)  # refuses what it can before that
-    with ThreadPoolExecutor(1) as aside:
-        imported = aside.submit(import_tensorflow, config.verbose)
-        if checkpoint:
-            found = Conditioning.from_arrays(checkpoint.conditions, len(dataset.images))
-        else:
-            found = condition_dataset(dataset, config.condition, config.clusters, config.seed,
-                                      config.components)
-        imported.result()
+    if checkpoint:
+        found = Conditioning.from_arrays(checkpoint.conditions, len(dataset.images))
+    else:
+        found = condition_dataset(dataset, config.condition, config.clusters, config.seed,
+                                  config.components)
     say("condition", found.describe())
     return found
 
 
 def start_device(config, dataset, checkpoint=None, cluster=None):
-    """Return the `Device` that the networks run on."""
+    """Import TensorFlow, and return the `Device` that the networks run on."""
+    import_tensorflow(config.verbose)
     device = find_device(config.mixed_precision, config.device,
                          1 if cluster else config.devices, cluster.local_rank if cluster else 0)
     if checkpoint:

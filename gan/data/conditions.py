@@ -27,11 +27,12 @@ LEAST_DEVIATION = 1e-3  # of colors, below which they are the same everywhere
 GRID = 4  # cells each way, whose mean colors are taken
 THREADS = 4
 BINS = 8  # directions, 45 degrees apart
-PART_PIXELS = 4096 * 28 * 28  # described by a thread at a time
+PART_PIXELS = 2**17  # described by a thread at a time: fresh memory takes longer than the sums
 ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
 IMAGES_PER_CLUSTER = 16  # at least, or what is generated for one is too much alike
 LEVELS = 256  # of a quantized coordinate
+GROUP_WIDTH = 1024.0  # deviations between groups, when the values of all are sorted at once
 IMAGES_PER_COORDINATE = 250  # at least
 ROTATIONS = 10
 HELD_OUT_SPREAD = 1.05  # deviation of the coordinates of images that they were not fitted to
@@ -363,10 +364,11 @@ class Coordinates:
             values[rows] = values[rows] @ self._whitening[cluster]
         for rotation, bounds in [(rotation, None) for rotation in rotations] or self._rounds:
             rotated = values @ rotation
+            order = np.argsort(_keys(rotated.T, groups), axis=1)
             if bounds is None:
-                bounds = _bounds(rotated, groups)
+                bounds = _bounds(rotated, groups, order)
                 self._rounds.append((rotation, bounds))
-            levels = _quantized(rotated, groups, bounds)
+            levels = _quantized(rotated, groups, order, bounds)
             values = normal_quantiles()[levels] @ rotation.T
         return levels
 
@@ -390,25 +392,27 @@ def _rotations(number):
     return [rotation.astype(np.float32) for rotation in (*rotations, np.eye(number))]
 
 
-def _bounds(values, groups):
-    """Return where in each group one level of a column ends: float32 [G, D, LEVELS - 1]."""
-    found = np.zeros((groups.max() + 1, values.shape[1], LEVELS - 1), np.float32)
-    for group, rows in _rows_of(groups):
-        ranked = np.sort(values[rows], axis=0)
-        found[group] = ranked[np.arange(1, LEVELS) * len(rows) // LEVELS].T
-    return found
+def _keys(values, groups):
+    """Return numbers in the order of groups, and of values within one: float64, as broadcast."""
+    return np.clip(values, -GROUP_WIDTH / 2, GROUP_WIDTH / 2) + GROUP_WIDTH * groups
 
 
-def _quantized(values, groups, bounds):
-    found = np.zeros(values.shape, np.uint8)
-    for group, rows in _rows_of(groups):
-        for column in range(values.shape[1]):
-            own, ends = values[rows, column], bounds[group, column]
-            level = np.searchsorted(ends, own)
-            # The middle, where several levels begin and end at the same value.
-            tied = ends[np.minimum(level, LEVELS - 2)] == own
-            level[tied] = (level[tied] + np.searchsorted(ends, own[tied], "right")) // 2
-            found[rows, column] = level
+def _bounds(values, groups, order):
+    """Return where in each group a level ends, for each column: list of float32 [G, LEVELS - 1]."""
+    counts = np.bincount(groups)[:, None]
+    ends = np.cumsum(counts)[:, None] - counts + np.arange(1, LEVELS) * counts // LEVELS
+    return [column[own[ends]] for column, own in zip(values.T, order, strict=True)]
+
+
+def _quantized(values, groups, order, bounds):
+    """Return the level of each value: uint8 [N, D]; `order` is that of a column's keys, [D, N]."""
+    found = np.empty(values.shape, np.uint8)
+    for column, (own, ends) in enumerate(zip(order, bounds, strict=True)):
+        keys = _keys(values[own, column], groups[own])  # sorted ones are found in less time
+        ends = _keys(ends, np.arange(len(ends))[:, None]).ravel()
+        # The middle, where several levels begin and end at the same value.
+        level = (np.searchsorted(ends, keys) + np.searchsorted(ends, keys, "right")) // 2
+        found[own, column] = level - (LEVELS - 1) * groups[own]
     return found
 
 
