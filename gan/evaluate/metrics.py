@@ -9,7 +9,7 @@ from gan.data.pixels import Subset, difference_from, largest_around, slices_of
 
 NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
-BLOCK = 2000  # rows of a distance matrix held at a time
+BLOCK = 400  # rows of a distance matrix held at a time: fresh memory for more takes longer
 VALUES = 2**22  # numbers of the images held at a time
 MOST_VALUES = 1200  # of an image, before distances or principal components are taken
 CONFIDENT = 0.9  # probability from which a classification counts as confident
@@ -83,7 +83,9 @@ def kernel_distance(real, fake):
 def _kernel_mean(first, second, without_diagonal):
     total, width = 0.0, first.shape[1]
     for start in range(0, len(first), BLOCK):
-        linear = first[start : start + BLOCK] @ second.T / width + 1
+        linear = first[start : start + BLOCK] @ second.T
+        linear /= width
+        linear += 1
         total += np.vdot(np.square(linear), linear)  # the sum of cubes; powers are slow
     if not without_diagonal:
         return total / (len(first) * len(second))
@@ -95,15 +97,21 @@ def precision_recall(real, fake):
     """Return improved precision and recall (Kynkäänniemi et al. 2019), of third neighbors."""
     need(NEIGHBORS + 1, real, fake)
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
-    distances = squared_distances(fake, real)
-    precise = (distances <= _radius(real)).any(axis=1)
-    recalled = (distances <= _radius(fake)[:, None]).any(axis=0)
-    return float(precise.mean()), float(recalled.mean())
+    radius_of_real, radius_of_fake = _radii(real), _radii(fake)
+    precise, recalled = 0, np.zeros(len(real), bool)
+    for start in range(0, len(fake), BLOCK):
+        rows = slice(start, start + BLOCK)
+        distances = squared_distances(fake[rows], real)
+        precise += (distances <= radius_of_real).any(axis=1).sum()
+        recalled |= (distances <= radius_of_fake[rows, None]).any(axis=0)
+    return float(precise / len(fake)), float(recalled.mean())
 
 
-def _radius(points):
-    """Squared distance of each point to its third neighbor; itself comes first, at 0."""
-    return np.partition(squared_distances(points, points), NEIGHBORS, axis=1)[:, NEIGHBORS]
+def _radii(points):
+    """Return the squared distance of each point to its third neighbor; itself comes first, at 0."""
+    return np.concatenate([
+        np.partition(squared_distances(part, points), NEIGHBORS, axis=1)[:, NEIGHBORS]
+        for part in parts_of(points, BLOCK)])
 
 
 def squared_distances(first, second):

@@ -18,7 +18,7 @@ from gan.common.errors import UserError, counted, duration
 from gan.evaluate.evaluator import Drawn
 from gan.run.checkpoint import assign_variables
 
-STEPS_SECONDS = 0.25  # that steps are timed
+STEPS_SECONDS = 0.1  # that steps are timed
 STEPS_SHARE = 0.02  # of --minutes that they are timed
 DRAWN, PIXELS = 100, 2**20  # images drawn to time it, and their pixels, at most
 RESERVE = 0.06  # of the time: for curves, the report, and a machine that slows down
