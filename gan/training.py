@@ -101,15 +101,19 @@ class TrainState:
         rates = generator(step // self.n_critic), discriminator(step)
         return [round(float(rate), 10) for rate in rates]
 
-    def update_ema(self, fraction):
-        """Move the EMA towards the generator; it spans a fraction of the steps so far."""
+    def update_ema(self, fraction, due):
+        """Move the EMA towards the generator, if `due` and the last step updated that one.
+
+        It spans a fraction of the steps so far.
+        """
         # An average of decay d spans 1 / (1 - d) steps, here 1 + fraction * step.
-        step = tf.cast(self.step + 1, tf.float32)
+        step = tf.cast(self.step, tf.float32)
         decay = step / (step + 1 / fraction) if fraction else 0.0
+        rate = tf.where(due & (self.step % self.n_critic == 0), 1 - decay, 0.0)
         for mean, value in zip(self.ema.variables, self.generator.variables, strict=True):
-            # mean -= (1 - decay) * delta, in one pass.
+            # mean -= rate * delta, in one pass.
             tf.raw_ops.ResourceApplyGradientDescent(
-                var=mean.value.handle, alpha=1 - decay, delta=mean.value - value.value)
+                var=mean.value.handle, alpha=rate, delta=mean.value - value.value)
 
     def variables(self):
         """Return every variable of the run: dict of name → `tf.Variable`."""
@@ -127,12 +131,13 @@ class TrainState:
         return {**named, "step": self.step}
 
 
-def train_step(config, state, replica, real, vectors, coordinates):
-    """Update the discriminator, then the generator and its EMA; returns the `MEASURES`.
+def train_step(config, state, replica, real, vectors, coordinates, ema_due=False):
+    """Update the discriminator, then the generator; returns the `MEASURES`.
 
     `real` is float32 [N, H, W, C] in [-1, 1] or [N, 2], this replica's shard of the samples, with
     their condition vectors [N, W] and PCA coordinates [N, D]. The generated samples share both, so
     that each condition occurs as often as in the data; their latents begin with the coordinates.
+    If `ema_due`, the EMA moves towards the generator of the step before.
     """
     generator, discriminator = state.generator, state.discriminator
     draw = functools.partial(random_shard, config, state, replica)
@@ -156,10 +161,15 @@ def train_step(config, state, replica, real, vectors, coordinates):
     # Forward passes.
     iterate_spectral(discriminator)
     with tf.GradientTape(persistent=True) as tape:
+        logits = logits_under(discriminator, condition)
+        real_logits = logits(real)
+        # Update the EMA here: the core that is done with the real images waits for the generated
+        # ones.
+        with tf.control_dependencies([real_logits]):
+            state.update_ema(config.ema, ema_due)
         fake = generator(generator_inputs(latents, vectors), training=True)
         fake = augmented(fake, FAKE)
-        logits = logits_under(discriminator, condition)
-        real_logits, fake_logits = logits(real), logits(fake)
+        fake_logits = logits(fake)
         discriminator_loss = state.loss.discriminator(real_logits, fake_logits)
         generator_loss = state.loss.generator(real_logits, fake_logits)
         # Without float16 the two scales are 1.
@@ -201,12 +211,11 @@ def train_step(config, state, replica, real, vectors, coordinates):
     with tf.control_dependencies(of_generator[-2:-1]):
         state.discriminator_optimizer.apply(gradients, variables)
 
-    # Update the generator and its EMA, every `n_critic` steps.
+    # Update the generator, every `n_critic` steps.
     def update_generator():
         gradients = of_generator or generator_gradients()
         gradients = replica.all_reduce_mean(gradients, config.reduce_precision)
         state.generator_optimizer.apply(gradients, generator.trainable_variables)
-        state.update_ema(config.ema)
         return gradient_norm(gradients, state.generator_optimizer)
 
     if config.n_critic == 1:
@@ -346,11 +355,12 @@ class Trainer:
 
         def advance(index, measures):
             batch = self.feed.batch(batches[index], stream)
-            return index + 1, measures.write(
-                index, train_step(self.config, self.state, self.replica, *batch))
+            return index + 1, measures.write(index, train_step(
+                self.config, self.state, self.replica, *batch, ema_due=index > 0))
 
         measures = tf.TensorArray(tf.float32, size=count)
         _, measures = tf.while_loop(lambda index, _: index < count, advance, [0, measures])
+        self.state.update_ema(self.config.ema, count > 0)
         return measures.stack()
 
 
