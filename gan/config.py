@@ -91,6 +91,9 @@ class TrainConfig:
     max_channels: int = option(
         None, "model", "channels of the widest layer; 0: 8 times --base-channels",
         whole_number(0, 8192), fixed=True)
+    blocks: int = option(
+        6, "model", "residual blocks of the generator at its coarsest size",
+        whole_number(1, 64), fixed=True)
     spectral_norm: bool = option(
         False, "model", "spectral normalization of the discriminator", bool, fixed=True)
     dropout: float = option(
@@ -241,6 +244,8 @@ class TrainConfig:
         if {"lr", "lr_g", "lr_d"} <= given:
             yield ("--lr has no effect beside --lr-g and --lr-d: expected one or both of them, "
                    "or --lr")
+        if "blocks" in given and self.arch not in ("auto", "resnet"):
+            yield f"--blocks needs --arch resnet, got: --arch {self.arch}"
         if self.resume:  # what an option needs may be in force in the run to resume
             return
         path = os.path.expanduser(self.dataset)

@@ -6,7 +6,6 @@ an output for each entry of what it is conditioned on, see `logits_under`.
 
 import contextlib
 import functools
-import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -208,16 +207,19 @@ def normal():
 
 
 def resnet_generator(config, shape):
-    """Dense, then a block and a doubling for each size, then a convolution."""
+    """Dense, then blocks and a doubling for each size, then a convolution."""
     height, width, _ = coarsest(shape)
     sizes = [*reversed(channels(config, shape)), max(1, config.base_channels // 2)]
+    # Most blocks where an image is drafted: at a size twice as large they take as long and halve.
+    counts = [max(1, config.blocks >> level) for level in range(len(sizes))]
     yield layers.Dense(height * width * sizes[0], kernel_initializer=normal())
     yield layers.Reshape((height, width, sizes[0]))
-    for wide, narrow in itertools.pairwise(sizes):
-        yield residual_block(wide, 2, len(sizes))
-        yield resize_channels(narrow)
-        yield layers.UpSampling2D(2, interpolation="bilinear")
-    yield residual_block(sizes[-1], 1, len(sizes))
+    for count, wide, narrow in zip(counts, sizes, [*sizes[1:], None], strict=True):
+        for _ in range(count):
+            yield residual_block(wide, 2 if narrow else 1, sum(counts))
+        if narrow:
+            yield resize_channels(narrow)
+            yield layers.UpSampling2D(2, interpolation="bilinear")
     yield ToImage(shape[-1], kernel_initializer=normal())
     yield from crop(shape)
 

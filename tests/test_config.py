@@ -157,9 +157,10 @@ def test_the_names_of_a_registry_are_read_from_its_source(monkeypatch):
 def test_a_run_of_an_earlier_version_is_resumed_as_it_was_begun():
     for shape in (PHOTOS, MNIST):
         saved = dataclasses.asdict(complete(TrainConfig(), shape))
-        del saved["detail_weight"], saved["max_channels"]
+        del saved["detail_weight"], saved["max_channels"], saved["blocks"]
         config, changes = resumed(TrainConfig(resume=True), {"resume"}, saved)
-        assert (config.detail_weight, config.max_channels, changes) == (0, 0, {})
+        assert (config.detail_weight, config.max_channels, config.blocks) == (0, 0, 1)
+        assert changes == {}
 
 
 @pytest.mark.parametrize("name", sorted({"seed"} | {

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from gan import models
 from gan.config import TrainConfig
+from gan.layers import Residual
 from gan.run.options import EXAMPLES, parse_options
 
 
@@ -76,6 +77,14 @@ def test_residual_networks_begin_as_the_identity_and_draw_no_checkerboard():
     image = generator(np.ones((1, 5), np.float32)).numpy()[0, 8:-8, 8:-8]
     alternating = (-1.0) ** np.indices(image.shape[:2]).sum(axis=0)[..., None]
     assert abs((image * alternating).mean()) < 1e-3 * image.std()
+
+
+@pytest.mark.parametrize(("blocks", "expected"), [(1, [1, 1, 1, 1]), (6, [6, 3, 1, 1])])
+def test_generators_have_half_as_many_residual_blocks_at_each_larger_size(blocks, expected):
+    config = options(arch="resnet", base_channels=4, blocks=blocks)
+    network = models.build_generator(config, (64, 64, 3), 1)
+    sides = [layer.output.shape[1] for layer in network.layers if isinstance(layer, Residual)]
+    assert [sides.count(side) for side in (8, 16, 32, 64)] == expected
 
 
 def test_condition_vectors_stand_beside_the_latents_unless_there_is_one():

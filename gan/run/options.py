@@ -122,7 +122,8 @@ def read_options(path):
     return run_options(options)
 
 
-EARLIER = {"detail_weight": 0.0, "max_channels": 0}  # what runs of earlier versions did
+# What runs of earlier versions did.
+EARLIER = {"detail_weight": 0.0, "max_channels": 0, "blocks": 1}
 
 
 def run_options(options):
