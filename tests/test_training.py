@@ -66,13 +66,15 @@ def test_first_step_measures_an_undecided_discriminator(tiny_npz):
     assert (measures[5:] > 0).all()  # the lengths of the gradients
 
 
-@pytest.mark.parametrize("fraction", [0, 0.5])
-def test_ema_spans_a_fraction_of_the_steps_so_far(tiny_npz, fraction):
-    trainer = build(tiny_npz, "--ema", fraction, "--arch", "mlp")
+@pytest.mark.parametrize(("fraction", "critic"), [(0, 1), (0.5, 1), (0.5, 2)])
+def test_ema_spans_a_fraction_of_the_steps_so_far(tiny_npz, fraction, critic):
+    trainer = build(tiny_npz, "--ema", fraction, "--n-critic", critic, "--arch", "mlp")
     batches = trainer.feed.epoch_batches(1)
     mean = [variable.numpy() for variable in trainer.state.ema.variables]
     for step in range(4):
         trainer.train(batches[step : step + 1])
+        if (step + 1) % critic:  # the generator rests
+            continue
         decay = 1 - 1 / (1 + fraction * (step + 1))
         for index, variable in enumerate(trainer.state.generator.variables):
             mean[index] = decay * mean[index] + (1 - decay) * variable.numpy()

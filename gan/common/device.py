@@ -47,7 +47,7 @@ def import_tensorflow(verbose):
 
         if not tf.config.list_physical_devices("GPU"):  # the search prints as well
             share_cores()
-    gc.freeze()  # or each search takes long, while networks are built and traced
+    gc.freeze()  # later searches for garbage skip what the import made
     gc.enable()
     if not verbose:
         tf.get_logger().setLevel("ERROR")

@@ -9,7 +9,7 @@ from gan.data.pixels import Subset, difference_from, largest_around, slices_of
 
 NEIGHBORS = 3  # k of precision and recall (Kynkäänniemi et al. 2019)
 COPY_QUANTILE = 0.01  # of the unseen images' distances, below which a sample counts as a copy
-BLOCK = 400  # rows of a distance matrix held at a time: fresh memory for more takes longer
+BLOCK = 400  # rows of a distance matrix held at a time; larger arrays would cost page faults
 VALUES = 2**22  # numbers of the images held at a time
 MOST_VALUES = 1200  # of an image, before distances or principal components are taken
 CONFIDENT = 0.9  # probability from which a classification counts as confident
