@@ -92,7 +92,7 @@ class TrainConfig:
         None, "model", "channels of the widest layer; 0: 8 times --base-channels",
         whole_number(0, 8192), fixed=True)
     blocks: int = option(
-        6, "model", "residual blocks of the generator at its coarsest size",
+        None, "model", "residual blocks of the generator at its coarsest size",
         whole_number(1, 64), fixed=True)
     spectral_norm: bool = option(
         False, "model", "spectral normalization of the discriminator", bool, fixed=True)
@@ -244,8 +244,6 @@ class TrainConfig:
         if {"lr", "lr_g", "lr_d"} <= given:
             yield ("--lr has no effect beside --lr-g and --lr-d: expected one or both of them, "
                    "or --lr")
-        if "blocks" in given and self.arch not in ("auto", "resnet"):
-            yield f"--blocks needs --arch resnet, got: --arch {self.arch}"
         if self.resume:  # what an option needs may be in force in the run to resume
             return
         path = os.path.expanduser(self.dataset)
@@ -267,6 +265,8 @@ class TrainConfig:
         count = facts.shape[0]
         if self.keep_best and not self.metrics_interval:
             yield "--keep-best needs --metrics-interval, got: --metrics-interval 0"
+        if self.blocks > 1 and self.arch != "resnet":
+            yield f"--blocks needs --arch resnet, got: --arch {self.arch}"
         if 2 * self.components > self.latent_dim:
             yield ("--components: expected at most half of --latent-dim, which is "
                    f"{self.latent_dim}, got: {self.components}")
@@ -303,6 +303,7 @@ COMPONENTS, COMPONENTS_OF_PICTURES = 12, 16
 PENALTY_WEIGHT, POINTS_PENALTY = 0.05, 0.1  # on images of MNIST's size, and on points
 WIDENING = 1.5  # from the image inward; twice as many channels draw small images no better
 RESNET_PENALTY = 8  # times as much, for more variety
+RESNET_BLOCKS = 6  # more than at larger sizes, where depth helps less
 RESNET_DETAIL = 4.0  # without it, residual networks draw edges a little too soft
 EMA, RESNET_EMA = 0.13, 0.03  # of the steps so far; the shorter one is sharper
 WGAN_GP_WEIGHT = 10.0  # lambda of Gulrajani et al. 2017
@@ -454,6 +455,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "detail_weight": lambda config, facts: RESNET_DETAIL if config.arch == "resnet" else 0.0,
     "base_channels": lambda config, facts: _size(config, facts).base_channels,
     "max_channels": _max_channels,
+    "blocks": lambda config, facts: RESNET_BLOCKS if config.arch == "resnet" else 1,
     "batch_size": _batch_size,
     "ema": lambda config, facts: RESNET_EMA if config.arch == "resnet" else EMA,
     "epochs": lambda config, facts: max(

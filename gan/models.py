@@ -210,7 +210,7 @@ def resnet_generator(config, shape):
     """Dense, then blocks and a doubling for each size, then a convolution."""
     height, width, _ = coarsest(shape)
     sizes = [*reversed(channels(config, shape)), max(1, config.base_channels // 2)]
-    # Half as many blocks at each larger size: depth helps most at the coarsest.
+    # Half as many blocks at each larger size.
     counts = [max(1, config.blocks >> level) for level in range(len(sizes))]
     yield layers.Dense(height * width * sizes[0], kernel_initializer=normal())
     yield layers.Reshape((height, width, sizes[0]))

@@ -322,7 +322,7 @@ def make_export(tensorflow, tmp_path_factory):
         tensorflow.keras.utils.set_random_seed(3)
         options = dict(options or {})
         background = options.pop("background", None)
-        config = TrainConfig(arch=arch, latent_dim=8, base_channels=2, **options)
+        config = TrainConfig(arch=arch, latent_dim=8, base_channels=2, blocks=2, **options)
         generator = build_generator(config, shape, parts.max() + 1, background=background)
         for weights in generator.trainable_variables:
             weights.assign(5 * weights)

@@ -58,6 +58,7 @@ def size(base_channels, batch_size, epochs):
     # Small images need no wide layers.
     ("", MNIST, {"max_channels": 48}), ("--base-channels 16", MNIST, {"max_channels": 24}),
     ("--arch dcgan", MNIST, {"max_channels": 0}), ("--arch conv", PHOTOS, {"max_channels": 0}),
+    ("", MNIST, {"blocks": 1}), ("", PHOTOS, {"blocks": 6}), ("--blocks 2", PHOTOS, {"blocks": 2}),
     # The average of residual networks is shorter.
     ("", MNIST, {"ema": 0.13}), ("", PHOTOS, {"ema": 0.03}), ("--ema 0", PHOTOS, {"ema": 0}),
     ("", MNIST, {"detail_weight": 0}), ("", PHOTOS, {"detail_weight": 4}),
@@ -142,6 +143,7 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
     (["--clusters", "63"], "--clusters: expected at most 62, one for each 16 images, got: 63"),
     (["--components", "5"], "--components: expected at most 4, one for each 250 images, got: 5"),
     (["--condition", "labels"], "--condition: expected clusters or none, as mnist has no labels"),
+    (["--blocks", "3"], "--blocks needs --arch resnet, got: --arch conv"),
     (["--batch-size", "1001"], "--batch-size: expected at most 1000, the number of training"),
     (["--batch-size", "9", "--devices", "2"], "expected a multiple of 2, the number of")])
 def test_options_that_the_data_are_too_few_for_are_refused(arguments, message):

@@ -124,7 +124,6 @@ def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_kept
     (["--loss", "wasser"], "--loss: expected one of auto, nonsaturating, minimax, lsgan"),
     (["--arch", "resnet", "--dropout", "0.1"], "need --arch conv, dcgan or mlp, got: --arch resn"),
     (["--arch", "mlp", "--upsampling", "plain"], "--upsampling needs --arch conv or dcgan, got: "),
-    (["--arch", "conv", "--blocks", "3"], "--blocks needs --arch resnet, got: --arch conv"),
     (["--dataset", "ring", "--output", "tanh"], "--output: expected for points: auto"),
     (["--epoch", "3"], "unknown option: --epoch (did you mean --epochs?)"),
     (["5"], "unknown option: 5"),

@@ -10,7 +10,7 @@ from gan.run.options import EXAMPLES, parse_options
 
 
 def options(**values):
-    return TrainConfig(latent_dim=5, **{"base_channels": 2} | values)
+    return TrainConfig(latent_dim=5, **{"base_channels": 2, "blocks": 2} | values)
 
 
 @pytest.mark.parametrize("arch", ["conv", "dcgan", "resnet", "mlp"])

@@ -66,7 +66,7 @@ def test_every_generator_computes_what_tensorflow_computes(engine, shape, output
              "vectors": np.float32([[0, 1, 1]])}
     to_served = sample_type_of(shape).to_served
     for arch in ARCHITECTURES if len(shape) > 1 else ["mlp"]:
-        config = TrainConfig(arch=arch, latent_dim=4, base_channels=4, output=output,
+        config = TrainConfig(arch=arch, latent_dim=4, base_channels=4, blocks=1, output=output,
                              upsampling=upsampling)
         background = Background((0, 0, 255, 0)[: shape[-1]], 40) if output == "smooth" else None
         generator = build_generator(config, shape, 3, background=background)
