@@ -102,7 +102,7 @@ class TrainState:
         return [round(float(rate), 10) for rate in rates]
 
     def update_ema(self, fraction, due):
-        """Move the EMA towards the generator, if `due` and the last step updated that one.
+        """Move the EMA towards the generator if `due`, and if the last step updated the generator.
 
         It spans a fraction of the steps so far.
         """
@@ -163,8 +163,8 @@ def train_step(config, state, replica, real, vectors, coordinates, ema_due=False
     with tf.GradientTape(persistent=True) as tape:
         logits = logits_under(discriminator, condition)
         real_logits = logits(real)
-        # Update the EMA here: the core that is done with the real images waits for the generated
-        # ones.
+        # Update the EMA here: a core that is done with the real images waits for the generated
+        # ones, and these move the batch statistics, which are averaged, too.
         with tf.control_dependencies([real_logits]):
             state.update_ema(config.ema, ema_due)
         fake = generator(generator_inputs(latents, vectors), training=True)

@@ -254,3 +254,14 @@ def test_images_of_small_clusters_are_spread_over_the_normal_distribution_togeth
         # 800 images over 256 levels: three or four on each.
         counts = np.bincount(found[group_of[clusters] == group, 0], minlength=conditions.LEVELS)
         assert counts.min() >= 3 and counts.max() <= 4
+
+
+def test_values_far_from_all_others_keep_to_the_levels_of_their_group():
+    values = np.float32([[-1e4], [0], [1e4], [-1e4], [0], [1e4]] * 256)
+    groups = np.repeat([0, 1], 3).tolist() * 256
+    keys = conditions._keys(values, np.array(groups))
+    order = np.argsort(keys, axis=1)
+    keys = np.take_along_axis(keys, order, axis=1)
+    levels = conditions._quantized(keys, order, np.array(groups),
+                                   conditions._bounds(keys, np.array(groups)))
+    np.testing.assert_array_equal(levels.reshape(256, 2, 3), [[[42, 127, 212]] * 2] * 256)

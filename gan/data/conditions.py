@@ -32,7 +32,7 @@ ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
 IMAGES_PER_CLUSTER = 16  # at least, or what is generated for one is too much alike
 LEVELS = 256  # of a quantized coordinate
-GROUP_WIDTH = 1024.0  # deviations between groups, when the values of all are sorted at once
+FARTHEST = 256.0  # deviations, at which coordinates are clipped
 IMAGES_PER_COORDINATE = 250  # at least
 ROTATIONS = 10
 HELD_OUT_SPREAD = 1.05  # deviation of the coordinates of images that they were not fitted to
@@ -363,12 +363,13 @@ class Coordinates:
         for cluster, rows in _rows_of(clusters):
             values[rows] = values[rows] @ self._whitening[cluster]
         for rotation, bounds in [(rotation, None) for rotation in rotations] or self._rounds:
-            rotated = values @ rotation
-            order = np.argsort(_keys(rotated.T, groups), axis=1)
+            keys = _keys(values @ rotation, groups)
+            order = np.argsort(keys, axis=1)
+            keys = np.take_along_axis(keys, order, axis=1)
             if bounds is None:
-                bounds = _bounds(rotated, groups, order)
+                bounds = _bounds(keys, groups)
                 self._rounds.append((rotation, bounds))
-            levels = _quantized(rotated, groups, order, bounds)
+            levels = _quantized(keys, order, groups, bounds)
             values = normal_quantiles()[levels] @ rotation.T
         return levels
 
@@ -393,25 +394,24 @@ def _rotations(number):
 
 
 def _keys(values, groups):
-    """Return numbers in the order of groups, and of values within one: float64, as broadcast."""
-    return np.clip(values, -GROUP_WIDTH / 2, GROUP_WIDTH / 2) + GROUP_WIDTH * groups
+    """Return numbers in the order of groups, and of values within a group: float64 [D, N]."""
+    # So far apart that clipped values of two groups do not meet.
+    return np.clip(values, -FARTHEST, FARTHEST).T + 4 * FARTHEST * groups
 
 
-def _bounds(values, groups, order):
-    """Return where in each group a level ends, for each column: list of float32 [G, LEVELS - 1]."""
+def _bounds(keys, groups):
+    """Return where the levels of each group end, of sorted keys: float64 [D, G * (LEVELS - 1)]."""
     counts = np.bincount(groups)[:, None]
     ends = np.cumsum(counts)[:, None] - counts + np.arange(1, LEVELS) * counts // LEVELS
-    return [column[own[ends]] for column, own in zip(values.T, order, strict=True)]
+    return keys[:, ends.ravel()]
 
 
-def _quantized(values, groups, order, bounds):
-    """Return the level of each value: uint8 [N, D]; `order` is that of a column's keys, [D, N]."""
-    found = np.empty(values.shape, np.uint8)
-    for column, (own, ends) in enumerate(zip(order, bounds, strict=True)):
-        keys = _keys(values[own, column], groups[own])  # sorted ones are found in less time
-        ends = _keys(ends, np.arange(len(ends))[:, None]).ravel()
+def _quantized(keys, order, groups, bounds):
+    """Return the levels of rows, uint8 [N, D]; `order`, [D, N], are the places of sorted keys."""
+    found = np.empty(keys.shape[::-1], np.uint8)
+    for column, (own, values, ends) in enumerate(zip(order, keys, bounds, strict=True)):
         # The middle, where several levels begin and end at the same value.
-        level = (np.searchsorted(ends, keys) + np.searchsorted(ends, keys, "right")) // 2
+        level = (np.searchsorted(ends, values) + np.searchsorted(ends, values, "right")) // 2
         found[own, column] = level - (LEVELS - 1) * groups[own]
     return found
 

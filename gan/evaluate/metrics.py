@@ -82,8 +82,8 @@ def kernel_distance(real, fake):
 
 def _kernel_mean(first, second, without_diagonal):
     total, width = 0.0, first.shape[1]
-    for start in range(0, len(first), BLOCK):
-        linear = first[start : start + BLOCK] @ second.T
+    for part in parts_of(first, BLOCK):
+        linear = part @ second.T
         linear /= width
         linear += 1
         total += np.vdot(np.square(linear), linear)  # the sum of cubes; powers are slow
@@ -99,8 +99,7 @@ def precision_recall(real, fake):
     real, fake = np.asarray(real, np.float32), np.asarray(fake, np.float32)
     radius_of_real, radius_of_fake = _radii(real), _radii(fake)
     precise, recalled = 0, np.zeros(len(real), bool)
-    for start in range(0, len(fake), BLOCK):
-        rows = slice(start, start + BLOCK)
+    for rows in slices_of(fake, BLOCK):
         distances = squared_distances(fake[rows], real)
         precise += (distances <= radius_of_real).any(axis=1).sum()
         recalled |= (distances <= radius_of_fake[rows, None]).any(axis=0)
