@@ -5,6 +5,7 @@ TensorFlow is imported late, so that wrong options and wrong data are refused at
 
 import contextlib
 import dataclasses
+import functools
 import io
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan.common.background import begin
 from gan.common.command_line import say, shape_in_words
 from gan.common.device import find_device, import_tensorflow, memory_bytes
 from gan.common.errors import UserError, counted, listed, printable, stop_signals_to
@@ -70,8 +72,10 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
     with timers("data"):
         dataset = load_data(config, checkpoint, dataset)
     with timers("networks"):
-        conditioning = find_conditions(config, dataset, checkpoint)
+        found = begin_conditions(config, dataset, checkpoint)
         device = start_device(config, dataset, checkpoint, cluster)
+        conditioning = found()
+        say("condition", conditioning.describe())
         options, config = config, config.for_data(dataset, device)
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,
                                           cluster)
@@ -134,8 +138,9 @@ def work(config, given, timers, cluster):
     config = following(config, given, checkpoint.config)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         dataset = load_data(config, checkpoint)
-        conditioning = find_conditions(config, dataset, checkpoint)
+        found = begin_conditions(config, dataset, checkpoint)
         device = start_device(config, dataset, checkpoint, cluster)
+        conditioning = found()
         config = config.for_data(dataset, device)
         trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint, cluster)
     stop = StopRequest(timers, config.max_minutes)
@@ -197,16 +202,16 @@ def _read_data(config, checkpoint):
     return load_dataset(config.dataset, **{name: getattr(config, name) for name in READ_OPTIONS})
 
 
-def find_conditions(config, dataset, checkpoint):
-    """Return the `Conditioning` of the samples."""
+def begin_conditions(config, dataset, checkpoint):
+    """Begin to find the `Conditioning` of the samples; returns a function that waits for it."""
     config = config.for_data(dataset)  # refuses what it can before that
     if checkpoint:
         found = Conditioning.from_arrays(checkpoint.conditions, len(dataset.images))
-    else:
-        found = condition_dataset(dataset, config.condition, config.clusters, config.seed,
-                                  config.components)
-    say("condition", found.describe())
-    return found
+        return lambda: found
+    chosen = dataset, config.condition, config.clusters, config.seed, config.components
+    if dataset.streamed:  # what it prints belongs to this process
+        return functools.partial(condition_dataset, *chosen)
+    return begin(condition_dataset, *chosen)
 
 
 def start_device(config, dataset, checkpoint=None, cluster=None):
