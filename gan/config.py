@@ -298,8 +298,9 @@ FEW = 2_000  # images; of fewer, more channels cost residual networks variety
 STEP_PIXELS, LEAST_BATCH = 2**19, 8  # pixels of a step's images at most; images at least
 EPOCHS = 4  # passes over the data, at least
 SMALL = 32  # pixels, up to which there is time for twice the channels
-CLUSTERS_PER_LABEL, CLUSTERS = 24, 256
+CLUSTERS_PER_LABEL, CLUSTERS, CLUSTERS_OF_PICTURES = 24, 256, 512
 COMPONENTS, COMPONENTS_OF_PICTURES = 12, 16
+LATENT, LATENT_OF_PICTURES, LATENT_OF_POINTS = 64, 32, 4
 PENALTY_WEIGHT, POINTS_PENALTY = 0.05, 0.1  # on images of MNIST's size, and on points
 WIDENING = 1.5  # from the image inward; twice as many channels draw small images no better
 RESNET_PENALTY = 8  # times as much, for more variety
@@ -368,6 +369,13 @@ def _batch_size(config, facts):
     return min(size, max(LEAST_BATCH, STEP_PIXELS // math.prod(facts.shape[1:3])))
 
 
+def _latent_dim(config, facts):
+    if not facts.images:
+        return LATENT_OF_POINTS
+    # Of less chance, more of an image follows from its condition.
+    return LATENT_OF_PICTURES if facts.pictures else LATENT
+
+
 def _condition(config, facts):
     if not facts.images:
         return "none"
@@ -377,7 +385,8 @@ def _condition(config, facts):
 def _clusters(config, facts):
     if config.condition == "none":
         return 0
-    wanted = CLUSTERS_PER_LABEL if config.condition == "labels" else CLUSTERS
+    unlabeled = CLUSTERS_OF_PICTURES if facts.pictures else CLUSTERS
+    wanted = CLUSTERS_PER_LABEL if config.condition == "labels" else unlabeled
     return min(wanted, facts.most_clusters(config))
 
 
@@ -439,7 +448,7 @@ RULES = {  # option → its default; a later one may depend on an earlier one
     "image_size": lambda config, facts: size_of(facts.shape[1:]) if facts.images else None,
     "channels": lambda config, facts: facts.shape[3] if facts.images else None,
     "resample": lambda config, facts: facts.resample,
-    "latent_dim": lambda config, facts: 64 if facts.images else 4,
+    "latent_dim": _latent_dim,
     "condition": _condition,
     "clusters": _clusters,
     "components": _components,

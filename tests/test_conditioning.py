@@ -35,10 +35,9 @@ def test_conditions_by_label_keep_to_their_label_and_do_without(mnist):
     other = condition_dataset(small, "labels", 4, seed=1)
     assert (other.cluster_labels != found.cluster_labels).any()
     bare = Dataset("bare", mnist.images[:1000])
-    found = condition_dataset(bare, "clusters", 256, seed=0)
-    assert found.class_of is None and found.count <= 100  # ten images a cluster at least
+    found = condition_dataset(bare, "clusters", 2000, seed=0)
+    assert found.class_of is None and found.count <= 125  # eight images a cluster at least
     assert condition_dataset(bare, "none", None, seed=0).count == 1
-    assert condition_dataset(bare, "clusters", 2000, seed=0).count <= 62
 
 
 def test_the_vector_has_a_place_for_the_cluster_its_group_and_all():

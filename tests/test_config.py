@@ -72,6 +72,11 @@ def size(base_channels, batch_size, epochs):
     ("", MNIST, {"components": 12}), ("", PHOTOS, {"components": 16}),
     ("--latent-dim 30", PHOTOS, {"components": 15}),
     ("--latent-dim 1", MNIST, {"components": 0}), ("--condition none", MNIST, {"components": 0}),
+    # Pictures have more clusters and shorter latents.
+    ("", MNIST, {"latent_dim": 64, "clusters": 256}),
+    ("", PHOTOS, {"latent_dim": 32, "clusters": 512}),
+    ("--arch conv", PHOTOS, {"latent_dim": 32, "clusters": 512}),
+    ("", (618, 64, 64, 3), {"clusters": 77, "components": 2}),
     # Many epochs have a checkpoint every few.
     ("--epochs 40", MNIST, {"checkpoint_interval": 1, "sample_interval": 1}),
     ("--epochs 41", MNIST, {"checkpoint_interval": 2, "sample_interval": 2}),
@@ -140,7 +145,7 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--components", "33"], "at most half of --latent-dim, which is 64, got: 33"),
-    (["--clusters", "63"], "--clusters: expected at most 62, one for each 16 images, got: 63"),
+    (["--clusters", "126"], "--clusters: expected at most 125, one for each 8 images, got: 126"),
     (["--components", "5"], "--components: expected at most 4, one for each 250 images, got: 5"),
     (["--condition", "labels"], "--condition: expected clusters or none, as mnist has no labels"),
     (["--blocks", "3"], "--blocks needs --arch resnet, got: --arch conv"),
