@@ -2,7 +2,7 @@
 
 import importlib
 
-__version__ = "2.15.0"
+__version__ = "2.16.0"
 __all__ = ["Loss", "Run", "TrainConfig", "UserError", "load", "train"]
 # Imported when they are used: TensorFlow takes seconds.
 _MODULES = {"Loss": "gan.losses", "Run": "gan.interface", "TrainConfig": "gan.config",

@@ -276,9 +276,12 @@ class TrainConfig:
         if self.batch_size > count:
             yield (f"--batch-size: expected at most {count}, the number of training samples, "
                    f"got: {self.batch_size}")
-        for name, most, each in (("clusters", facts.most_clusters(self), IMAGES_PER_CLUSTER),
-                                 ("components", facts.most_components, IMAGES_PER_COORDINATE)):
-            if self.condition != "none" and getattr(self, name) > most:
+        if self.condition == "none":
+            return
+        for name, most, each in (
+                ("clusters", facts.most_clusters(self), IMAGES_PER_CLUSTER[self.condition]),
+                ("components", facts.most_components, IMAGES_PER_COORDINATE)):
+            if getattr(self, name) > most:
                 yield (f"{flag(name)}: expected at most {most}, one for each {each} images, "
                        f"got: {getattr(self, name)}")
 
@@ -331,7 +334,7 @@ class Facts(NamedTuple):
 
     def most_clusters(self, config):
         divided = self.largest_class if config.condition == "labels" else self.shape[0]
-        return max(1, divided // IMAGES_PER_CLUSTER)
+        return max(1, divided // IMAGES_PER_CLUSTER[config.condition])
 
     @property
     def most_components(self):
@@ -372,8 +375,9 @@ def _batch_size(config, facts):
 def _latent_dim(config, facts):
     if not facts.images:
         return LATENT_OF_POINTS
-    # Of less chance, more of an image follows from its condition.
-    return LATENT_OF_PICTURES if facts.pictures else LATENT
+    # With less left to chance, the condition tells more about an image.
+    least = LATENT_OF_PICTURES if facts.pictures else LATENT
+    return max(least, 2 * (config.components or 0))
 
 
 def _condition(config, facts):

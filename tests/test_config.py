@@ -71,6 +71,7 @@ def size(base_channels, batch_size, epochs):
     # Half of the latents are coordinates at most.
     ("", MNIST, {"components": 12}), ("", PHOTOS, {"components": 16}),
     ("--latent-dim 30", PHOTOS, {"components": 15}),
+    ("--components 20", PHOTOS, {"components": 20, "latent_dim": 40}),
     ("--latent-dim 1", MNIST, {"components": 0}), ("--condition none", MNIST, {"components": 0}),
     # Pictures have more clusters and shorter latents.
     ("", MNIST, {"latent_dim": 64, "clusters": 256}),
@@ -144,7 +145,8 @@ def test_a_complete_configuration_leaves_nothing_open(arguments):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--components", "33"], "at most half of --latent-dim, which is 64, got: 33"),
+    (["--latent-dim", "64", "--components", "33"],
+     "at most half of --latent-dim, which is 64, got: 33"),
     (["--clusters", "126"], "--clusters: expected at most 125, one for each 8 images, got: 126"),
     (["--components", "5"], "--components: expected at most 4, one for each 250 images, got: 5"),
     (["--condition", "labels"], "--condition: expected clusters or none, as mnist has no labels"),

@@ -30,7 +30,8 @@ BINS = 8  # directions, 45 degrees apart
 PART_PIXELS = 2**17  # that a thread describes at a time; larger arrays would cost page faults
 ITERATIONS = 15  # of k-means
 SAMPLES_PER_START = 40
-IMAGES_PER_CLUSTER = 8  # at least, or what is generated for one is too much alike
+# Images in a cluster at least, or what is generated for one is too much alike.
+IMAGES_PER_CLUSTER = {"labels": 16, "clusters": 8}
 LEVELS = 256  # of a quantized coordinate
 FARTHEST = 256.0  # deviations, at which coordinates are clipped
 IMAGES_PER_COORDINATE = 250  # at least
@@ -136,7 +137,8 @@ def condition_images(images, labels, clusters, seed, components):
     labels = np.zeros(len(images), np.int32) if labels is None else labels
     sample, random = sample_of(images), np.random.default_rng([seed, CLUSTERING])
     features = ClusterFeatures(images, sample)
-    found, class_of = _clusters(features.fitted, labels[sample], clusters, random)
+    found, class_of = _clusters(features.fitted, labels[sample], clusters,
+                                IMAGES_PER_CLUSTER[kind], random)
     group_of = class_of if kind == "labels" else _groups(features.fitted, found, random)
     fitted = Coordinates(features.fitted, found, group_of, components)
     if len(sample) == len(images):
@@ -160,12 +162,12 @@ def condition_images(images, labels, clusters, seed, components):
     return Conditioning.of_clusters(cluster_labels, group_of, kind, coordinates)
 
 
-def _clusters(features, labels, wanted, random):
+def _clusters(features, labels, wanted, least, random):
     """Return the cluster of each row, int [n], and the class of each cluster, int [K]."""
     found, class_of = np.zeros(len(features), np.int32), []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        number = min(wanted, max(1, len(members) // IMAGES_PER_CLUSTER))
+        number = min(wanted, max(1, len(members) // least))
         own = k_means(features[members], number, random)
         # Clusters that came out empty leave no gap in the numbers.
         present, own = np.unique(own, return_inverse=True)
