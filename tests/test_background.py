@@ -66,6 +66,17 @@ os.fork = fail
 print(begin(lambda: os.getpid() == here)())""") == "True"
 
 
+def test_a_copy_that_is_not_waited_for_is_stopped_quietly():
+    assert printed("""
+import time
+from gan.common.errors import run_script
+def main():
+    begin(time.sleep, 30)
+    time.sleep(0.5)
+    return 0
+run_script("test", main)""") == ""
+
+
 def test_beside_tensorflow_this_process_computes(tensorflow):
     assert begin(os.getpid)() == os.getpid()
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from gan.common import device
+from gan.common.errors import UserError
 from gan.data.datasets import Dataset
 from gan.run.options import parse_options
 from gan.runner import start_device
@@ -112,3 +113,12 @@ def test_memory_of_a_container_is_its_share(tmp_path, monkeypatch):
     (tmp_path / "none").write_text("max\n")
     monkeypatch.setattr(device, "CONTAINER_LIMITS", (tmp_path / "none", tmp_path / "limit"))
     assert device.memory_bytes() == 1_000_000
+
+
+@pytest.mark.parametrize(("error", "shown"), [
+    (KeyboardInterrupt(), ""), (UserError("no"), ""), (ImportError("no"), "oneDNN\n")])
+def test_hidden_messages_are_shown_if_they_may_explain_an_error(capfd, error, shown):
+    with pytest.raises(type(error)), device.hidden_messages():
+        os.write(2, b"oneDNN\n")
+        raise error
+    assert capfd.readouterr().err == shown

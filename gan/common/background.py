@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 
+from gan.common.errors import STOP_SIGNALS
+
 
 def begin(function, *arguments):
     """Call a function in a copy of this process; returns a function that waits for the result.
@@ -40,10 +42,11 @@ def begin(function, *arguments):
 
 
 def _send(sender, call):
+    for number in STOP_SIGNALS:  # end at once; the process that waits says that it was stopped
+        signal.signal(number, signal.SIG_DFL)
     # Close all other files: the lock of a run must be free as soon as its process has ended, and
     # nothing may wait for a reader that is gone.
     os.closerange(3, sender.fileno())
     os.closerange(sender.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
     with contextlib.suppress(Exception):
         sender.send(call())

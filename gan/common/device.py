@@ -63,7 +63,7 @@ def hidden_messages():
         os.dup2(diverted.fileno(), 2)
         try:
             yield
-        except UserError:  # which says what there is to say
+        except (UserError, KeyboardInterrupt):  # nothing in the messages explains these
             raise
         except BaseException:
             diverted.seek(0)
