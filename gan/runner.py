@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.common.background import begin
+from gan.common import processes
 from gan.common.command_line import say, shape_in_words
 from gan.common.device import find_device, import_tensorflow, memory_bytes
 from gan.common.errors import UserError, counted, listed, printable, stop_signals_to
@@ -72,10 +72,7 @@ def train(config, given, folder, timers, transcript, dataset=None, cluster=None)
     with timers("data"):
         dataset = load_data(config, checkpoint, dataset)
     with timers("networks"):
-        found = begin_conditions(config, dataset, checkpoint)
-        device = start_device(config, dataset, checkpoint, cluster)
-        conditioning = found()
-        say("condition", conditioning.describe())
+        conditioning, device = prepare(config, dataset, checkpoint, cluster)
         options, config = config, config.for_data(dataset, device)
         trainer, sampler = build_networks(config, dataset, conditioning, device, checkpoint,
                                           cluster)
@@ -138,9 +135,7 @@ def work(config, given, timers, cluster):
     config = following(config, given, checkpoint.config)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         dataset = load_data(config, checkpoint)
-        found = begin_conditions(config, dataset, checkpoint)
-        device = start_device(config, dataset, checkpoint, cluster)
-        conditioning = found()
+        conditioning, device = prepare(config, dataset, checkpoint, cluster)
         config = config.for_data(dataset, device)
         trainer, _ = build_networks(config, dataset, conditioning, device, checkpoint, cluster)
     stop = StopRequest(timers, config.max_minutes)
@@ -202,16 +197,25 @@ def _read_data(config, checkpoint):
     return load_dataset(config.dataset, **{name: getattr(config, name) for name in READ_OPTIONS})
 
 
-def begin_conditions(config, dataset, checkpoint):
-    """Begin to find the `Conditioning` of the samples; returns a function that waits for it."""
+def prepare(config, dataset, checkpoint, cluster):
+    """Return the `Conditioning`, found while TensorFlow is imported, and the `Device`."""
+    wait = start_conditioning(config, dataset, checkpoint)
+    device = start_device(config, dataset, checkpoint, cluster)
+    conditioning = wait()
+    say("condition", conditioning.describe())
+    return conditioning, device
+
+
+def start_conditioning(config, dataset, checkpoint):
+    """Start to find the `Conditioning` of the samples; returns a function that waits for it."""
     config = config.for_data(dataset)  # refuses what it can before that
     if checkpoint:
         found = Conditioning.from_arrays(checkpoint.conditions, len(dataset.images))
         return lambda: found
     chosen = dataset, config.condition, config.clusters, config.seed, config.components
-    if dataset.streamed:  # what it prints belongs to this process
+    if dataset.streamed:  # its message goes to the log of this process
         return functools.partial(condition_dataset, *chosen)
-    return begin(condition_dataset, *chosen)
+    return processes.start(condition_dataset, *chosen)
 
 
 def start_device(config, dataset, checkpoint=None, cluster=None):

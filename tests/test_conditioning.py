@@ -32,6 +32,9 @@ def test_conditions_by_label_keep_to_their_label_and_do_without(mnist):
         found.probabilities, np.bincount(found.cluster_labels) / 2000, rtol=1e-6)
     again = condition_dataset(small, "labels", 4, seed=0)
     np.testing.assert_array_equal(found.cluster_labels, again.cluster_labels)
+    most = condition_dataset(small, "labels", 2000, seed=0)
+    assert np.bincount(most.class_of).tolist() == [  # sixteen images a cluster at least
+        count // 16 for count in np.bincount(small.labels)]
     other = condition_dataset(small, "labels", 4, seed=1)
     assert (other.cluster_labels != found.cluster_labels).any()
     bare = Dataset("bare", mnist.images[:1000])
